@@ -1,0 +1,21 @@
+"""Jupyter on Hadoop: a JupyterHub spawner that runs each user's server in a YARN container, as that user."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from yarnspawner.spawner import YarnSpawner
+
+__all__ = ["YarnSpawner"]
+__version__ = "1.0.0.dev0"
+
+
+def __getattr__(name: str) -> Any:
+    # The recipes in the container import this package too, where JupyterHub's spawners are neither needed nor, in a
+    # kernel's environment, installed.
+    if name == "YarnSpawner":
+        from yarnspawner.spawner import YarnSpawner
+
+        return YarnSpawner
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
