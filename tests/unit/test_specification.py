@@ -1,0 +1,158 @@
+"""From what a server needs to the application that YARN is asked for."""
+
+import os
+import subprocess
+
+import pytest
+import skein
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from yarnspawner.specification import (
+    ENVIRONMENT_FILE,
+    SCRIPT_TEMPLATE,
+    ServerRequest,
+    SpecificationError,
+    application_specification,
+    environment_file,
+    server_script,
+    shell_command,
+)
+from yarnspawner.state import Credentials
+
+GIB = 2**30
+TOKEN = "5f4dcc3b5aa765d61d8327deb882cf99"
+
+
+def request(**changes):
+    return ServerRequest(
+        **{
+            "name": "jupyterhub-alice",
+            "user": "alice",
+            "hub_user": "jupyterhub",
+            "queue": "default",
+            "memory": 2 * GIB,
+            "application_master_memory": GIB // 4,
+            "vcores": 1,
+            "tags": frozenset({"tag"}),
+            "script": "true",
+            "environment_path": "/hub/environment",
+            "credentials": Credentials(b"certificate", b"key"),
+            **changes,
+        }
+    )
+
+
+def test_the_container_has_room_for_the_user_and_the_application_master():
+    resources = application_specification(request(vcores=3, gpus=1)).master.resources
+    assert (resources.memory, resources.vcores, resources.gpus) == (2048 + 256, 3, 1)
+
+
+def test_memory_is_rounded_up_to_whole_mebibytes():
+    assert application_specification(request(memory=1, application_master_memory=0)).master.resources.memory == 1
+
+
+def test_it_runs_as_the_user_and_the_hub_may_see_and_end_it():
+    specification = application_specification(request(queue="q", node_label="gpu"))
+    assert (specification.user, specification.queue, specification.node_label) == ("alice", "q", "gpu")
+    assert specification.acls.enable
+    assert specification.acls.view_users == specification.acls.modify_users == ["jupyterhub"]
+
+
+def test_a_server_that_died_is_not_replaced_by_an_empty_one():
+    assert application_specification(request()).max_attempts == 1
+
+
+def test_secrets_are_files_of_this_application_alone():
+    master = application_specification(request(private_files={"keyfile.pem": "/hub/key"})).master
+    for name in (ENVIRONMENT_FILE, "keyfile.pem"):
+        assert str(master.files[name].visibility) == "APPLICATION"
+    assert master.env == {}
+
+
+def test_files_may_be_paths_urls_dicts_and_skein_files():
+    files = {
+        "data.csv": "/data.csv",
+        "environment": {"source": "hdfs:///environment.tar.gz", "visibility": "public"},
+        "other": skein.File("hdfs:///other"),
+    }
+    localized = application_specification(request(files=files)).master.files
+    assert localized["data.csv"].source == "file:///data.csv"
+    assert (str(localized["environment"].type), str(localized["environment"].visibility)) == ("ARCHIVE", "PUBLIC")
+    assert localized["other"].source == "hdfs:///other"
+
+
+@pytest.mark.parametrize(
+    ("files", "reason"),
+    [({ENVIRONMENT_FILE: "/x"}, "the spawner's own"), ({"x": {"surce": "/x"}}, "x"), ({"x": 5}, "x")],
+)
+def test_files_that_make_no_sense_are_named(files, reason):
+    with pytest.raises(SpecificationError, match=reason):
+        application_specification(request(files=files))
+
+
+def test_a_command_in_one_string_is_shell_and_a_list_of_words_is_quoted():
+    assert shell_command(["python -m x --root=$HOME"], ["a b"]) == "python -m x --root=$HOME 'a b'"
+    assert shell_command(["python", "-m", "x; y"], []) == "python -m 'x; y'"
+
+
+def test_a_template_with_another_field_is_refused():
+    with pytest.raises(SpecificationError, match="script_template"):
+        server_script("{command}", user="alice", prologue="", command="", epilogue="")
+
+
+@pytest.mark.parametrize("name", ["A B", "", "1A", "A-B", "BASH_FUNC_x%%"])
+def test_a_variable_that_no_shell_can_have_is_refused(name):
+    with pytest.raises(SpecificationError, match="not the name of a variable"):
+        environment_file({name: "x"})
+
+
+def run(tmp_path, command, *, user=None, environment=None, prologue="", epilogue=""):
+    """Run a server's script as YARN would, in a container's folder; what it printed and its status."""
+    (tmp_path / ENVIRONMENT_FILE).write_text(environment_file(environment or {}))
+    user = user or subprocess.check_output(["id", "-un"], text=True).strip()
+    script = server_script(SCRIPT_TEMPLATE, user=user, prologue=prologue, command=command, epilogue=epilogue)
+    outer = {"PATH": os.environ["PATH"], "JAVA_TOOL_OPTIONS": "-Xshare:auto", "HOME": "/home/"}
+    done = subprocess.run(
+        ["bash", "-c", script], cwd=tmp_path, env=outer, capture_output=True, text=True, timeout=20, check=False
+    )
+    return done.stdout, done.returncode
+
+
+def test_the_script_sets_the_environment_before_the_prologue(tmp_path):
+    environment = {"JUPYTERHUB_API_TOKEN": TOKEN}
+    assert run(tmp_path, "true", environment=environment, prologue="printenv JUPYTERHUB_API_TOKEN") == (f"{TOKEN}\n", 0)
+
+
+def test_the_servers_status_is_the_scripts_also_with_an_epilogue(tmp_path):
+    assert run(tmp_path, "(exit 7)", epilogue="echo bye") == ("bye\n", 7)
+
+
+def test_the_application_masters_java_options_do_not_reach_the_user(tmp_path):
+    assert run(tmp_path, "echo ${JAVA_TOOL_OPTIONS-unset}") == ("unset\n", 0)
+
+
+def test_home_is_the_users_own_where_the_container_runs_as_the_user(tmp_path):
+    own = subprocess.check_output("getent passwd $(id -un) | cut -d: -f6", shell=True, text=True)
+    assert run(tmp_path, "echo $HOME; echo $JUPYTERHUB_ROOT_DIR") == (own * 2, 0)
+
+
+def test_home_is_the_containers_folder_where_it_does_not(tmp_path):
+    assert run(tmp_path, "echo $HOME", user="alice-elsewhere") == (f"{tmp_path}\n", 0)
+
+
+def test_a_folder_that_the_admin_names_stays(tmp_path):
+    output = run(tmp_path, "echo $JUPYTERHUB_ROOT_DIR", environment={"JUPYTERHUB_ROOT_DIR": "/data"})
+    assert output == ("/data\n", 0)
+
+
+def test_jupyters_runtime_folder_is_private(tmp_path):
+    assert run(tmp_path, "stat -c %a $JUPYTER_RUNTIME_DIR") == ("700\n", 0)
+
+
+@settings(deadline=None, max_examples=25)
+@given(st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=50))
+def test_any_value_arrives_as_it_is(tmp_path_factory, value):
+    output, status = run(tmp_path_factory.mktemp("container"), 'printf %s. "$VALUE"', environment={"VALUE": value})
+    # Reading a program's output as text makes one newline of each kind.
+    assert (output, status) == (value.replace("\r\n", "\n").replace("\r", "\n") + ".", 0)

@@ -1,0 +1,73 @@
+"""What is kept of a server for a hub that restarts."""
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from yarnspawner.state import Credentials, Seal, ServerState, StateError
+
+SEAL = Seal(b"cookie secret")
+SERVER = ServerState.new("alice", "default", Credentials(b"CERTIFICATE", b"PRIVATE KEY"))
+
+
+def restored(document, seal=SEAL):
+    # JupyterHub keeps the state as JSON.
+    return ServerState.from_dict(json.loads(json.dumps(document)), seal, hub_user="alice")
+
+
+def test_a_state_comes_back_as_it_was():
+    server = SERVER.submitted("application_1_0001").arrived("http://node:4000")
+    assert restored(server.to_dict(SEAL)) == server
+
+
+def test_the_secrets_are_not_readable():
+    text = json.dumps(SERVER.to_dict(SEAL))
+    assert "CERTIFICATE" not in text and "PRIVATE" not in text
+
+
+def test_with_another_secret_the_application_is_still_known_but_not_its_credentials():
+    server = restored(SERVER.submitted("application_1_0001").to_dict(SEAL), Seal(b"another"))
+    assert server.application_id == "application_1_0001"
+    assert server.credentials is None
+
+
+def test_no_state_is_no_server():
+    assert restored({}) is None
+
+
+def test_a_server_of_version_0_4_0_is_known_by_its_application():
+    server = restored({"app_id": "application_1_0001"})
+    assert (server.application_id, server.hadoop_user) == ("application_1_0001", "alice")
+    assert restored({"app_id": "PENDING"}) is None
+
+
+def test_a_later_version_is_refused():
+    with pytest.raises(StateError, match="version 2"):
+        restored({**SERVER.to_dict(SEAL), "version": 2})
+
+
+def test_two_starts_have_different_names():
+    assert SERVER.start_id != ServerState.new("alice", "default", SERVER.credentials).start_id
+
+
+def test_a_hub_keeps_its_id_as_long_as_its_secret():
+    assert SEAL.hub_id == Seal(b"cookie secret").hub_id != Seal(b"another").hub_id
+    assert len(SEAL.hub_id) == 32
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    max_leaves=5,
+)
+
+
+@given(st.dictionaries(st.sampled_from([*SERVER.to_dict(SEAL), "app_id"]), json_values))
+def test_a_broken_state_is_refused_and_never_crashes(changes):
+    try:
+        server = restored({**SERVER.to_dict(SEAL), **changes})
+    except StateError:
+        return
+    assert server is None or isinstance(server.application_id, str)

@@ -1,0 +1,71 @@
+"""The hub's one way to the cluster, shared by all spawners with the same settings."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import ClassVar
+
+from yarnspawner.applications import Applications
+from yarnspawner.cluster import Cluster
+from yarnspawner.ending import Ending
+from yarnspawner.identity import hub_account
+from yarnspawner.resourcemanager import ResourceManager
+
+
+@dataclass(frozen=True)
+class Access:
+    """Who the hub is on the cluster, and by which means it reaches it.
+
+    Attributes:
+        principal, keytab: of the hub; "" without Kerberos or with a ticket of its own.
+        resource_manager_url: "" for what Hadoop's configuration says.
+        submission_drivers: how many driver processes submit.
+    """
+
+    principal: str = ""
+    keytab: str = ""
+    resource_manager_url: str = ""
+    submission_drivers: int = 1
+    log: logging.Logger = field(default_factory=lambda: logging.getLogger("yarnspawner"), compare=False)
+
+    # A hub has one of them, or a few where groups override the queue's principal; they live as long as the hub.
+    _shared: ClassVar[dict[Access, Access]] = {}
+
+    def shared(self) -> Access:
+        """The one with these settings that all spawners of this process use."""
+        return self._shared.setdefault(self, self)
+
+    @property
+    def hub_user(self) -> str:
+        """The hub's Hadoop user."""
+        return hub_account(self.principal)
+
+    @cached_property
+    def cluster(self) -> Cluster:
+        """Submissions, reports, kills and key-value stores."""
+        return Cluster(
+            principal=self.principal,
+            keytab=self.keytab,
+            submission_drivers=self.submission_drivers,
+            log=self.log,
+        )
+
+    @cached_property
+    def applications(self) -> Applications:
+        """What YARN says of the applications, without a call for each."""
+        return Applications(self.cluster, log=self.log)
+
+    @cached_property
+    def resource_manager(self) -> ResourceManager:
+        """What skein's driver cannot tell."""
+        options = {"principal": self.principal, "keytab": self.keytab, "log": self.log}
+        if urls := [url.strip() for url in self.resource_manager_url.split(",") if url.strip()]:
+            return ResourceManager(urls, **options)
+        return ResourceManager.from_configuration(**options)
+
+    @cached_property
+    def ending(self) -> Ending:
+        """Sees to it that what must end does."""
+        return Ending(self.cluster, self.applications, log=self.log)

@@ -1,0 +1,83 @@
+"""What the hub and one server tell each other, through the key-value store of the server's application."""
+
+from __future__ import annotations
+
+import logging
+
+from yarnspawner.access import Access
+from yarnspawner.cluster import ClusterError, Report
+from yarnspawner.resourcemanager import Node, ResourceManagerUnavailable
+from yarnspawner.state import Credentials
+
+
+class Conversation:
+    """The hub's side of an application's key-value store.
+
+    Args:
+        application_id, credentials: of the application.
+        access: the hub's way to the cluster.
+    """
+
+    def __init__(self, application_id: str, credentials: Credentials, access: Access, log: logging.Logger) -> None:
+        self._application_id = application_id
+        self._credentials = credentials
+        self._access = access
+        self._log = log
+        self._node: Node | None = None
+
+    async def node(self, report: Report) -> Node | None:
+        """The node that the master container runs on, as the ResourceManager knows it; None while nobody can tell.
+
+        Where its web service cannot be asked, the host that the application master registered counts as far as it is
+        one of the cluster's nodes: the application master runs as the user, who could name any host.
+        """
+        if self._node is None:
+            try:
+                self._node = await self._access.resource_manager.master_node(self._application_id)
+            except ResourceManagerUnavailable as error:
+                self._log.warning("The ResourceManager does not say where %s runs: %s", self._application_id, error)
+                self._node = await self._registered_node(report)
+        return self._node
+
+    async def _registered_node(self, report: Report) -> Node | None:
+        try:
+            nodes = await self._access.cluster.nodes()
+        except ClusterError:
+            return None
+        return next((Node(node.host) for node in nodes if node.host == report.host), None)
+
+    async def get(self, report: Report, key: str) -> bytes | None:
+        """What the server has said under a key, if anything.
+
+        Raises:
+            ClusterError: the store could not be asked.
+        """
+        store = await self._store(report)
+        try:
+            return await store.get(key)
+        finally:
+            await store.close()
+
+    async def put(self, report: Report, key: str, value: bytes) -> None:
+        """Tell the server.
+
+        Raises:
+            ClusterError: the store could not be reached.
+        """
+        store = await self._store(report)
+        try:
+            await store.put(key, value)
+        finally:
+            await store.close()
+
+    async def _store(self, report: Report):
+        node = await self.node(report)
+        if node is None:
+            raise ClusterError(f"it is not known on which node {self._application_id} runs")
+        return self._access.cluster.store(
+            self._application_id,
+            node.host,
+            report.rpc_port,
+            self._credentials.certificate,
+            self._credentials.key,
+        )

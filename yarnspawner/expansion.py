@@ -1,0 +1,40 @@
+"""Templates in what an admin wrote: ``{username}``, ``{servername}``."""
+
+from __future__ import annotations
+
+import string
+from collections.abc import Mapping
+from typing import Any
+
+
+class TemplateError(ValueError):
+    """A template that names what there is not, or asks for more than a name."""
+
+
+class _NamesOnly(string.Formatter):
+    # str.format() would also follow attributes and items ({0.__class__}), which reach far into the hub.
+    def get_field(self, field_name: str, args: Any, kwargs: Mapping[str, Any]) -> tuple[Any, str]:
+        if field_name not in kwargs:
+            known = ", ".join(f"{{{name}}}" for name in sorted(kwargs))
+            raise TemplateError(f"unknown field {{{field_name}}}; there are {known}")
+        return kwargs[field_name], field_name
+
+
+def expand(template: str, fields: Mapping[str, str]) -> str:
+    """Fill in a template's fields.
+
+    Only what an admin wrote may be expanded, never what a user typed, and only once.
+
+    Args:
+        template: text with ``{name}`` fields; ``{{`` and ``}}`` stand for braces.
+        fields: what each name stands for.
+
+    Raises:
+        TemplateError: an unknown field, or braces that do not match.
+    """
+    try:
+        return _NamesOnly().vformat(template, (), fields)
+    except TemplateError as error:
+        raise TemplateError(f"in the template {template!r}: {error}") from None
+    except (ValueError, IndexError, KeyError) as error:
+        raise TemplateError(f"the template {template!r} cannot be read: {error}") from None

@@ -1,0 +1,262 @@
+"""What an admin sets: the spawner's traits, which is all that ``jupyterhub_config.py`` knows of this package."""
+
+from __future__ import annotations
+
+from jupyterhub.traitlets import ByteSpecification, Callable, Command
+from traitlets import Dict, Integer, List, TraitError, Tuple, Unicode, Union, default, validate
+from traitlets.config import Configurable
+
+from yarnspawner.specification import SCRIPT_TEMPLATE
+
+
+class YarnSpawnerSettings(Configurable):
+    """The settings of :class:`yarnspawner.YarnSpawner`, beside those that each of JupyterHub's spawners has.
+
+    Names of version 0.4.0 mean what they meant there.
+    """
+
+    # -- The hub on the cluster
+
+    principal = Unicode(
+        None,
+        allow_none=True,
+        config=True,
+        help="""
+        Kerberos principal that the hub logs in with, for instance ``"jupyterhub@EXAMPLE.COM"``.
+
+        Hadoop must allow it to impersonate the users (``hadoop.proxyuser.jupyterhub.users``, ``.groups`` and
+        ``.hosts`` in core-site.xml). Needs :attr:`keytab`. Without both the hub uses the ticket of its own account,
+        or Hadoop's simple authentication.
+        """,
+    )
+
+    keytab = Unicode(
+        None,
+        allow_none=True,
+        config=True,
+        help="""
+        Path of the keytab that holds the :attr:`principal`'s keys, for instance
+        ``"/etc/security/keytabs/jupyterhub.keytab"``. It should be readable by the hub's account alone.
+        """,
+    )
+
+    resource_manager_url = Unicode(
+        "",
+        config=True,
+        help="""
+        Address of the ResourceManager's web service, for instance ``"http://rm.example.com:8088"``; several are
+        separated with commas.
+
+        Default: from yarn-site.xml in ``$HADOOP_CONF_DIR``.
+        """,
+    )
+
+    submission_drivers = Integer(
+        1,
+        min=1,
+        max=16,
+        config=True,
+        help="""
+        Number of Java processes that submit applications. Each takes about 300 MiB of the hub's machine and submits
+        about two applications at a time, 1 to 2 seconds each. Another one asks for reports and ends applications.
+        """,
+    )
+
+    hadoop_user = Union(
+        [Unicode(), Callable()],
+        default_value="{username}",
+        config=True,
+        help="""
+        The Hadoop user as whom a user's server runs.
+
+        A template with ``{username}`` (escaped) and ``{unescaped_username}``, or a callable that is given the spawner
+        and returns the name. System accounts, those with a uid below 1000 where the hub's machine knows them, and the
+        hub's own are refused. Default: the hub's name of the user.
+        """,
+    )
+
+    # -- The application
+
+    application_name = Unicode(
+        "jupyterhub-{user_server}",
+        config=True,
+        help="""
+        Name of the application on YARN's pages. A template with ``{username}``, ``{unescaped_username}``,
+        ``{servername}`` (empty for the default server) and ``{user_server}`` (both, joined with ``--``).
+        """,
+    )
+
+    queue = Unicode(
+        "default",
+        config=True,
+        help="""
+        The YARN queue that applications are submitted to, for instance ``"root.analysts"``. A template with the same
+        fields as :attr:`application_name`: ``"root.users.{username}"``.
+        """,
+    )
+
+    node_label = Unicode(
+        "",
+        config=True,
+        help="""
+        YARN node label expression that says on which nodes a server may run, for instance ``"gpu"``.
+        Default: the queue's own.
+        """,
+    )
+
+    tags = List(
+        Unicode(),
+        config=True,
+        help="""
+        Tags of the application, for YARN's own tools, for instance ``["jupyter"]``. YARN lower-cases them and allows
+        up to 6 beside the spawner's own four.
+        """,
+    )
+
+    @validate("tags")
+    def _validate_tags(self, proposal: dict) -> list[str]:
+        # ApplicationSubmissionContext: YARN refuses more than 10 tags, longer ones, and what is not ASCII.
+        for tag in proposal["value"]:
+            if not tag.isascii() or not 0 < len(tag) <= 100 or "," in tag:
+                raise TraitError(f"tags: {tag!r} is not a tag for YARN: 1 to 100 ASCII characters, without a comma.")
+        if len(proposal["value"]) > 6:
+            raise TraitError("tags: YARN allows up to 6 beside the spawner's own four.")
+        return proposal["value"]
+
+    # -- The container
+
+    mem_limit = ByteSpecification(
+        "2 G",
+        config=True,
+        help="""
+        Memory for a user's server and kernels, in bytes or with a suffix: K, M, G and T stand for KiB, MiB, GiB and
+        TiB. YARN ends a container that uses more. The application master comes on top of it
+        (:attr:`application_master_memory`).
+        """,
+    )
+
+    cpu_limit = Integer(
+        1,
+        min=1,
+        config=True,
+        help="Number of YARN's virtual cores for a user's server. Unlike with other spawners, a whole number.",
+    )
+
+    gpus = Integer(
+        0,
+        min=0,
+        config=True,
+        help="Number of GPUs for a user's server. YARN must offer the resource ``yarn.io/gpu`` (Hadoop 3.1 or later).",
+    )
+
+    application_master_memory = ByteSpecification(
+        "256 M",
+        config=True,
+        help="""
+        Memory that a container gets on top of :attr:`mem_limit` for skein's application master, a Java process beside
+        the server that takes about 200 MiB. 0 sizes the container as 0.4.0 did: the user has that much less.
+        """,
+    )
+
+    application_master_java_options = Unicode(
+        "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -Xshare:auto",
+        config=True,
+        help="""
+        Options for the application master's Java process. The default makes it start faster and stay smaller. Programs
+        of the user do not see them.
+        """,
+    )
+
+    localize_files = Dict(
+        config=True,
+        help="""
+        Files that YARN brings into the container: a mapping from the name there to a path or URL, a ``skein.File``, or
+        its dict.
+
+        Archives (``.tar.gz``, ``.tgz``, ``.zip``) become folders. A local path is uploaded at each start; what is large
+        is better put into HDFS once, with public visibility, so that each node keeps one copy::
+
+            c.YarnSpawner.localize_files = {
+                "environment": {"source": "hdfs:///environments/jupyter.tar.gz", "visibility": "public"}
+            }
+            c.YarnSpawner.prologue = "source environment/bin/activate"
+        """,
+    )
+
+    prologue = Unicode("", config=True, help="Shell commands to run in the container before the server.")
+
+    epilogue = Unicode("", config=True, help="Shell commands to run in the container after the server has ended.")
+
+    script_template = Unicode(
+        SCRIPT_TEMPLATE,
+        config=True,
+        help="""
+        The script that runs in the container, with the fields ``{prologue}``, ``{singleuser_command}`` and
+        ``{epilogue}``; other braces are doubled. Its exit status is the server's.
+        """,
+    )
+
+    cmd = Command(
+        ["python -m yarnspawner.singleuser"],
+        allow_none=True,
+        config=True,
+        help="""
+        The command that starts the server in the container. A string is a piece of shell; the words of a list of
+        several are quoted one by one. It must run yarnspawner's recipe, which tells the hub where the server listens.
+        """,
+    )
+
+    port_range = Tuple(
+        Integer(min=1, max=65535),
+        Integer(min=1, max=65535),
+        default_value=None,
+        allow_none=True,
+        config=True,
+        help="""
+        The first and the last port that servers may listen on, for a firewall between hub and nodes:
+        ``(40000, 40999)``. A node needs as many as it has servers at a time. Default: any free port.
+        """,
+    )
+
+    @validate("port_range")
+    def _validate_port_range(self, proposal: dict) -> tuple[int, int] | None:
+        ports = proposal["value"]
+        if ports and ports[0] > ports[1]:
+            raise TraitError(f"port_range: {ports[0]} is above {ports[1]}.")
+        return ports
+
+    # -- Times
+
+    stop_timeout = Integer(
+        10,
+        min=0,
+        config=True,
+        help="""
+        Seconds that a server has to shut down its kernels and end by itself when it is stopped, before YARN ends the
+        container.
+        """,
+    )
+
+    state_secret = Unicode(
+        "",
+        config=True,
+        help="""
+        Secret that seals what is kept of a server in the hub's database, and names the hub among others on the cluster.
+        Default: the hub's cookie secret. Hubs that share a database must share it.
+        """,
+    )
+
+    @default("start_timeout")
+    def _default_start_timeout(self) -> int:
+        # A queue may be full, and the first start on a node copies the environment there.
+        return 300
+
+    @default("ip")
+    def _default_ip(self) -> str:
+        # The hub is on another machine.
+        return "0.0.0.0"  # noqa: S104
+
+    @default("env_keep")
+    def _default_env_keep(self) -> list[str]:
+        # PATH and the like of the hub's machine mean nothing on a node.
+        return []

@@ -1,0 +1,373 @@
+"""The spawner: a server's life, from the click on Start to the end of its application."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import AsyncIterator
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import skein
+from jupyterhub.spawner import Spawner
+
+from yarnspawner.access import Access
+from yarnspawner.cluster import ClusterError, ClusterRefused, ClusterUnavailable
+from yarnspawner.diagnosis import Diagnosis, explain_refusal
+from yarnspawner.errors import StartFailed
+from yarnspawner.expansion import TemplateError, expand
+from yarnspawner.identity import IdentityRefused, check_account, tag
+from yarnspawner.private_files import private_files
+from yarnspawner.progress import Progress
+from yarnspawner.rendezvous import STOP_KEY, StopRequest
+from yarnspawner.settings import YarnSpawnerSettings
+from yarnspawner.specification import (
+    ENVIRONMENT_FILE,
+    ServerRequest,
+    SpecificationError,
+    application_specification,
+    environment_file,
+    server_script,
+    shell_command,
+)
+from yarnspawner.starting import Arrival
+from yarnspawner.state import Credentials, Seal, ServerState, StateError
+
+# Seconds between two attempts to submit while YARN does not answer.
+_SUBMISSION_PAUSE = 2.0
+
+# Seconds that a stop waits for YARN; what has not ended by then is ended in the background.
+_END_TIMEOUT = 60.0
+
+
+class YarnSpawner(YarnSpawnerSettings, Spawner):
+    """Runs a user's server in a YARN container, as that user.
+
+    - a server is one YARN application, submitted by the hub as the user
+    - what is needed to find it again is saved before it is submitted
+    - it counts as running until YARN says that it has ended: that nobody answers is not an end
+    - a start that fails or is cancelled leaves no application behind
+    """
+
+    _server: ServerState | None = None
+    _starting = False
+
+    def __init__(self, **kwargs: Any) -> None:
+        self._progress = Progress()
+        self._certificates: dict[str, bytes] = {}
+        super().__init__(**kwargs)
+
+    # -- Starting
+
+    async def start(self) -> str:
+        """Submit the application and wait until the server listens.
+
+        Returns:
+            the server's address, ``http://host:port``.
+
+        Raises:
+            StartFailed: with a sentence for the user. Nothing is left behind, also when this is cancelled.
+        """
+        self._progress = Progress()
+        self._starting = True
+        try:
+            server = await self._submit()
+            return await self._arrive(server)
+        except (IdentityRefused, TemplateError, SpecificationError) as error:
+            raise StartFailed(Diagnosis(str(error), "Please tell your administrator.", ""), reason="settings") from None
+        finally:
+            self._starting = False
+            self._progress.end()
+            if self._server is not None and not self._server.url:
+                self._abandon(self._server)
+
+    async def _submit(self) -> ServerState:
+        fields = self._template_fields()
+        user = await self._hadoop_user(fields)
+        server = ServerState.new(user, expand(self.queue, fields), await asyncio.to_thread(_new_credentials))
+        files = {ENVIRONMENT_FILE: environment_file(self._container_environment()), **self._certificates}
+        with private_files(files) as paths:
+            specification = application_specification(self._request(server, fields, paths))
+            # From here on a hub that dies can find the application again.
+            self._keep(server)
+            self._progress.tell(10, f"Submitting an application to queue {server.queue} as {user}.")
+            try:
+                application_id = await self._submit_patiently(server, specification)
+            except ClusterRefused as error:
+                refusal = explain_refusal(error, hub=self._access.hub_user, user=user, queue=server.queue)
+                raise StartFailed(refusal, reason="refused") from error
+        self.log.info("Submitted %s for %s as %s to queue %s", application_id, self._log_name, user, server.queue)
+        self._keep(server.submitted(application_id))
+        return self._server
+
+    async def _submit_patiently(self, server: ServerState, specification: skein.ApplicationSpec) -> str:
+        """Submit until YARN answers; ``start_timeout`` limits it."""
+
+        def late(application_id: str) -> None:
+            if self._server is None or self._server.application_id != application_id:
+                self._access.ending.end(application_id, server.hadoop_user)
+
+        while True:
+            try:
+                return await self._access.cluster.submit(specification, on_late=late)
+            except ClusterUnavailable as error:
+                self.log.warning("Cannot submit for %s yet: %s", self._log_name, error)
+                self._progress.tell(5, "YARN does not answer; the start goes on when it does.")
+            await asyncio.sleep(_SUBMISSION_PAUSE)
+            # What was not answered may have been done.
+            if found := await self._find_application(server):
+                return found
+
+    async def _arrive(self, server: ServerState) -> str:
+        """Wait for the server of a submitted application and keep its address."""
+        self._applications.watch(server.application_id, fast=True)
+        arrival = Arrival(server.application_id, server.credentials, self._access, self._progress, self.log)
+        try:
+            address = await arrival.address()
+        finally:
+            self._applications.watch(server.application_id, fast=False)
+        self._keep(server.arrived(address.url))
+        return address.url
+
+    def _abandon(self, server: ServerState) -> None:
+        # JupyterHub calls stop() after a failed start, but not always, and not if the hub is ending.
+        if server.application_id:
+            self._access.ending.end(server.application_id, server.hadoop_user)
+
+    async def progress(self) -> AsyncIterator[dict[str, Any]]:
+        """What goes on while the server starts, from the beginning, for each who asks."""
+        async for event in self._progress.follow():
+            yield event
+
+    # -- Running
+
+    async def poll(self) -> int | None:
+        """Whether the server runs.
+
+        Returns:
+            None while it runs, starts, or nobody can tell; else 0 if it ended in order or was stopped, and 1 if not.
+        """
+        server = self._server
+        if self._starting:
+            return None
+        if server is None:
+            return 0
+        if not server.application_id:
+            return await self._poll_unanswered(server)
+        status = await self._applications.status(server.application_id)
+        if not status.ended:
+            return None
+        return 1 if status.report is not None and status.report.final_status == "FAILED" else 0
+
+    async def _poll_unanswered(self, server: ServerState) -> int | None:
+        """Poll a server whose submission was never answered, since the hub ended meanwhile."""
+        try:
+            report = await self._applications.find(self._start_tag(server))
+        except ClusterUnavailable:
+            return None
+        if report is None:
+            return 0
+        self._keep(server.submitted(report.id))
+        return None
+
+    async def get_url(self) -> str:
+        """The address of a server that was there before this hub was; a start that was pending goes on.
+
+        Never raises: JupyterHub would give up on all servers. An address where nobody answers ends the server alone.
+        """
+        if self._server is not None and not self._server.url:
+            self.log.info("The start of %s goes on", self._log_name)
+            try:
+                await asyncio.wait_for(self._adopt(self._server), self.start_timeout)
+            except Exception as error:  # noqa: BLE001 - see above
+                self.log.error("The start of %s could not go on: %s", self._log_name, error)
+        if self._server is None or not self._server.url:
+            return self.server.url
+        # JupyterHub copies host and port from what this returns, but not the scheme.
+        self.server.proto = self._server.url.partition(":")[0]
+        return self._server.url + self.server.base_url
+
+    async def _adopt(self, server: ServerState) -> None:
+        while not server.application_id:
+            if found := await self._find_application(server):
+                server = server.submitted(found)
+            else:
+                await asyncio.sleep(_SUBMISSION_PAUSE)
+        await self._arrive(server)
+
+    # -- Stopping
+
+    async def stop(self, now: bool = False) -> None:
+        """End the server.
+
+        Its kernels and itself have ``stop_timeout`` seconds to end in order, unless ``now``; then YARN ends the
+        container. Returns when YARN says that the application has ended, or after a minute without an answer; then it
+        is ended in the background.
+        """
+        server = self._server
+        if server is None:
+            return
+        application_id = server.application_id or await self._find_application(server)
+        if not application_id:
+            return
+        self._applications.watch(application_id, fast=True)
+        if not now and self.stop_timeout and await self._ask_to_end(server):
+            await self._applications.ended(application_id, timeout=self.stop_timeout)
+        try:
+            await asyncio.wait_for(self._access.ending.end(application_id, server.hadoop_user), _END_TIMEOUT)
+        except asyncio.TimeoutError:
+            self.log.warning("YARN does not say that %s has ended; it is ended in the background", application_id)
+
+    async def _ask_to_end(self, server: ServerState) -> bool:
+        """Ask the server's recipe to end in order; whether it could be asked."""
+        status = await self._applications.status(server.application_id)
+        if status.ended or not server.url or status.report is None:
+            return False
+        arrival = Arrival(server.application_id, server.credentials, self._access, self._progress, self.log)
+        request = StopRequest(reason="The hub stops the server.", grace=float(self.stop_timeout))
+        return await arrival.put(status.report, STOP_KEY, request.to_bytes())
+
+    # -- What is kept
+
+    def get_state(self) -> dict[str, Any]:
+        """What JupyterHub keeps of this server for a restart; its secrets are sealed."""
+        state: dict[str, Any] = super().get_state()
+        if self._server is not None:
+            state.update(self._server.to_dict(self._seal))
+        return state
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Take up what another run of the hub has kept."""
+        super().load_state(state)
+        try:
+            self._server = ServerState.from_dict(state, self._seal, hub_user=self.user.name)
+        except StateError as error:
+            self.log.error("The stored state of %s cannot be used: %s", self._log_name, error)
+            return
+        if self._server is None:
+            return
+        if self._server.credentials is None:
+            self.log.warning(
+                "%s: the secrets in the stored state cannot be unsealed, so the server can be watched and ended, but"
+                " not asked to end in order (was the hub's cookie secret replaced?)",
+                self._log_name,
+            )
+        if self._server.application_id:
+            self._applications.watch(self._server.application_id, fast=False)
+
+    def clear_state(self) -> None:
+        """Forget the server."""
+        super().clear_state()
+        if self._server is not None and self._server.application_id:
+            self._applications.unwatch(self._server.application_id)
+        self._server = None
+
+    def _keep(self, server: ServerState) -> None:
+        """Save the state now: JupyterHub does so only when start() has returned."""
+        self._server = server
+        self.orm_spawner.state = self.get_state()
+        self.user.db.commit()
+
+    # -- From settings to an application
+
+    def _request(self, server: ServerState, fields: dict[str, str], paths: dict[str, str]) -> ServerRequest:
+        assert server.credentials is not None
+        return ServerRequest(
+            name=expand(self.application_name, fields),
+            user=server.hadoop_user,
+            hub_user=self._access.hub_user,
+            queue=server.queue,
+            memory=self.mem_limit,
+            application_master_memory=self.application_master_memory,
+            vcores=self.cpu_limit,
+            gpus=self.gpus,
+            node_label=expand(self.node_label, fields),
+            tags=frozenset([*self._own_tags(server), *self.tags]),
+            script=server_script(
+                self.script_template,
+                user=server.hadoop_user,
+                prologue=self.prologue,
+                command=shell_command(self.cmd, self.get_args()),
+                epilogue=self.epilogue,
+            ),
+            environment_path=paths.pop(ENVIRONMENT_FILE),
+            private_files=paths,
+            files=self.localize_files,
+            credentials=server.credentials,
+            java_options=self.application_master_java_options,
+        )
+
+    def _container_environment(self) -> dict[str, str]:
+        environment = {name: str(value) for name, value in self.get_env().items() if value is not None}
+        if self.port_range:
+            environment["YARNSPAWNER_PORT_RANGE"] = "{}:{}".format(*self.port_range)
+        return environment
+
+    def _template_fields(self) -> dict[str, str]:
+        username = self.user.escaped_name
+        return {
+            "username": username,
+            "unescaped_username": self.user.name,
+            "servername": self.name,
+            "user_server": f"{username}--{self.name}" if self.name else username,
+        }
+
+    async def _hadoop_user(self, fields: dict[str, str]) -> str:
+        name = self.hadoop_user(self) if callable(self.hadoop_user) else expand(self.hadoop_user, fields)
+        if inspect.isawaitable(name):
+            name = await name
+        # A directory service may take its time to say who that is.
+        return await asyncio.to_thread(check_account, name, hub=self._access.hub_user)
+
+    async def move_certs(self, paths: dict[str, str]) -> dict[str, str]:
+        """Take the certificates of ``internal_ssl`` along as private files, found in the container's folder."""
+        # Read at once: the next start of the same user writes the same files.
+        self._certificates = {f"{kind}.pem": Path(path).read_bytes() for kind, path in paths.items()}
+        return {kind: f"{kind}.pem" for kind in paths}
+
+    # -- Means
+
+    @cached_property
+    def _seal(self) -> Seal:
+        return Seal(self.state_secret.encode() or self.user.settings["cookie_secret"])
+
+    @property
+    def _access(self) -> Access:
+        return Access(
+            principal=self.principal or "",
+            keytab=self.keytab or "",
+            resource_manager_url=self.resource_manager_url,
+            submission_drivers=self.submission_drivers,
+            log=self.log,
+        ).shared()
+
+    @property
+    def _applications(self):
+        return self._access.applications
+
+    def _own_tags(self, server: ServerState) -> list[str]:
+        hub = self._seal.hub_id
+        return [
+            tag("hub", hub),
+            tag("user", hub, self.user.name),
+            tag("server", hub, self.user.name, self.name),
+            self._start_tag(server),
+        ]
+
+    @staticmethod
+    def _start_tag(server: ServerState) -> str:
+        return tag("start", server.start_id)
+
+    async def _find_application(self, server: ServerState) -> str:
+        """The application of a start whose answer was lost; "" if there is none, or nobody can tell."""
+        try:
+            report = await self._applications.find(self._start_tag(server))
+        except ClusterError:
+            return ""
+        return report.id if report is not None else ""
+
+
+def _new_credentials() -> Credentials:
+    made = skein.Security.new_credentials()
+    return Credentials(made.cert_bytes, made.key_bytes)

@@ -1,0 +1,107 @@
+"""The wait from a submitted application to the server's address."""
+
+from __future__ import annotations
+
+import logging
+
+from yarnspawner.access import Access
+from yarnspawner.applications import Status
+from yarnspawner.cluster import ClusterError, Report
+from yarnspawner.conversation import Conversation
+from yarnspawner.diagnosis import Diagnosis, explain, explain_waiting
+from yarnspawner.errors import StartFailed
+from yarnspawner.progress import Progress
+from yarnspawner.rendezvous import ADDRESS_KEY, ERROR_KEY, Address, Failure, RendezvousError
+
+# Seconds between two looks into the key-value store while the server starts.
+_STORE_INTERVAL = 0.25
+
+# Seconds after which the wait looks around even though YARN had nothing new.
+_IDLE_INTERVAL = 5.0
+
+
+class Arrival:
+    """A server on its way: it is watched until it says where it listens, or has failed.
+
+    Args:
+        application_id: what was submitted.
+        conversation: with that application.
+        access: the hub's way to the cluster.
+        progress: where the user is told.
+    """
+
+    def __init__(
+        self,
+        application_id: str,
+        conversation: Conversation,
+        access: Access,
+        progress: Progress,
+        log: logging.Logger,
+    ) -> None:
+        self._application_id = application_id
+        self._conversation = conversation
+        self._access = access
+        self._progress = progress
+        self._log = log
+        self._link = access.resource_manager.application_url(application_id)
+
+    async def address(self) -> Address:
+        """Wait for the server, without limit: the caller has one.
+
+        Returns:
+            where it listens. Scheme and port are what the server says; the host is where YARN runs it, since what
+            comes from a user's container could name anyone.
+
+        Raises:
+            StartFailed: the application ended, or its recipe says that it cannot start the server.
+        """
+        applications = self._access.applications
+        status = await applications.status(self._application_id)
+        while True:
+            if status.ended:
+                raise self._failed(self._explain_end(status.report))
+            self._tell(status)
+            interval = _IDLE_INTERVAL
+            if status.report is not None and status.report.state == "RUNNING":
+                if (address := await self._look(status.report)) is not None:
+                    return address
+                interval = _STORE_INTERVAL
+            status = await applications.wait_change(self._application_id, status, timeout=interval)
+
+    def _tell(self, status: Status) -> None:
+        report = status.report
+        if not status.known:
+            self._progress.tell(20, "YARN does not answer; the start goes on when it does.")
+        elif report is None or report.state in ("NEW", "NEW_SAVING", "SUBMITTED"):
+            self._progress.tell(20, f"Application {self._application_id} is submitted.", self._link)
+        elif report.state == "ACCEPTED":
+            self._progress.tell(30, f"Waiting in queue {report.queue}{explain_waiting(report)}.", self._link)
+
+    async def _look(self, report: Report) -> Address | None:
+        """Whether the server has said anything yet."""
+        try:
+            node = await self._conversation.node(report)
+            if node is None:
+                return None
+            self._progress.tell(60, f"The container runs on {node.host}; the server is starting.", self._link)
+            if (raw := await self._conversation.get(report, ERROR_KEY)) is not None:
+                raise self._failed(explain(report, failure=Failure.from_bytes(raw)))
+            if (raw := await self._conversation.get(report, ADDRESS_KEY)) is None:
+                return None
+            said = Address.from_bytes(raw)
+        except ClusterError as error:
+            self._log.debug("The key-value store of %s does not answer: %s", self._application_id, error)
+            return None
+        except RendezvousError as error:
+            cause = "The server said something that the hub does not accept."
+            raise self._failed(Diagnosis(cause, "Please tell your administrator.", str(error))) from None
+        self._progress.tell(90, f"The server listens on {node.host}, port {said.port}.", self._link)
+        return Address(said.scheme, node.host, said.port)
+
+    def _explain_end(self, report: Report | None) -> Diagnosis:
+        if report is None:
+            return Diagnosis("The application has ended, and YARN does not say why.", "Please try again.", "")
+        return explain(report)
+
+    def _failed(self, diagnosis: Diagnosis) -> StartFailed:
+        return StartFailed(diagnosis, link=self._link)

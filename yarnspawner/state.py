@@ -1,0 +1,151 @@
+"""What is kept of a server, so that a hub that restarts finds it again and still talks to it."""
+
+from __future__ import annotations
+
+import base64
+import json
+import secrets
+from dataclasses import dataclass, replace
+from typing import Any
+
+from cryptography.fernet import Fernet, InvalidToken
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+VERSION = 1
+
+
+class StateError(ValueError):
+    """A stored state that cannot be used, with the reason."""
+
+
+class Seal:
+    """Seals the secrets of a state.
+
+    JupyterHub's database keeps the state in the clear and its REST API shows it to whoever has ``admin:server_state``.
+
+    Args:
+        secret: the hub's cookie secret, or another that only the hub knows and keeps.
+    """
+
+    def __init__(self, secret: bytes) -> None:
+        self._secret = secret
+        self._fernet = Fernet(base64.urlsafe_b64encode(self._derive(b"yarnspawner state", 32)))
+
+    @property
+    def hub_id(self) -> str:
+        """A name of this hub that is as lasting as its secret and tells nothing of it: 32 hexadecimal digits."""
+        return self._derive(b"yarnspawner hub id", 16).hex()
+
+    def close(self, document: dict[str, str]) -> str:
+        """Seal a document."""
+        return self._fernet.encrypt(json.dumps(document).encode()).decode()
+
+    def open(self, sealed: str) -> dict[str, str]:
+        """The document that was sealed.
+
+        Raises:
+            StateError: sealed with another secret, or changed since.
+        """
+        try:
+            document: dict[str, str] = json.loads(self._fernet.decrypt(sealed.encode()))
+        except InvalidToken:
+            raise StateError("it was sealed with another secret (was the hub's cookie secret replaced?)") from None
+        return document
+
+    def _derive(self, purpose: bytes, length: int) -> bytes:
+        return HKDF(algorithm=hashes.SHA256(), length=length, salt=None, info=purpose).derive(self._secret)
+
+
+@dataclass(frozen=True)
+class Credentials:
+    """The TLS certificate and key that a single application's parties share (PEM)."""
+
+    certificate: bytes
+    key: bytes
+
+
+@dataclass(frozen=True)
+class ServerState:
+    """A server, from just before its submission to its end.
+
+    Attributes:
+        start_id: names this one start; its tag finds the application of a hub that died before it learned the id.
+        hadoop_user: as whom the application runs.
+        queue: where it was submitted.
+        application_id: "" until the submission is answered.
+        url: the server's address, "" until it is known.
+        credentials: of the application's key-value store; None if they could not be unsealed.
+    """
+
+    start_id: str
+    hadoop_user: str
+    queue: str
+    credentials: Credentials | None
+    application_id: str = ""
+    url: str = ""
+
+    @classmethod
+    def new(cls, hadoop_user: str, queue: str, credentials: Credentials) -> ServerState:
+        """A start that is about to be submitted."""
+        return cls(secrets.token_hex(16), hadoop_user, queue, credentials)
+
+    def submitted(self, application_id: str) -> ServerState:
+        """The same server, once YARN has named its application."""
+        return replace(self, application_id=application_id)
+
+    def arrived(self, url: str) -> ServerState:
+        """The same server, once it has said where it listens."""
+        return replace(self, url=url)
+
+    def to_dict(self, seal: Seal) -> dict[str, Any]:
+        """What JupyterHub keeps in its database."""
+        document: dict[str, Any] = {
+            "version": VERSION,
+            "start_id": self.start_id,
+            "hadoop_user": self.hadoop_user,
+            "queue": self.queue,
+            "application_id": self.application_id,
+            "url": self.url,
+        }
+        if self.credentials is not None:
+            document["sealed"] = seal.close(
+                {"certificate": self.credentials.certificate.decode(), "key": self.credentials.key.decode()}
+            )
+        return document
+
+    @classmethod
+    def from_dict(cls, document: dict[str, Any], seal: Seal, *, hub_user: str) -> ServerState | None:
+        """The server that a stored state speaks of; None if it speaks of none.
+
+        A state whose secrets cannot be unsealed still tells of its application, which can be watched and ended.
+        0.4.0 kept ``app_id`` only; its applications ran as the hub's user's name (``hub_user``).
+
+        Raises:
+            StateError: written by a later version, or broken.
+        """
+        if "app_id" in document:
+            document = _from_0_4_0(document, hub_user)
+        if not document.get("version"):
+            return None
+        if document["version"] != VERSION:
+            raise StateError(f"it has version {document['version']!r}, this yarnspawner writes version {VERSION}")
+        texts = {name: document.get(name) for name in ("start_id", "hadoop_user", "queue", "application_id", "url")}
+        if wrong := [name for name, text in texts.items() if not isinstance(text, str)]:
+            raise StateError(f"it is broken: {wrong[0]} is {texts[wrong[0]]!r}")
+        return cls(credentials=cls._unseal(document, seal), **texts)
+
+    @staticmethod
+    def _unseal(document: dict[str, Any], seal: Seal) -> Credentials | None:
+        try:
+            opened = seal.open(document["sealed"])
+            return Credentials(opened["certificate"].encode(), opened["key"].encode())
+        except (StateError, KeyError, AttributeError, TypeError, ValueError):
+            return None
+
+
+def _from_0_4_0(document: dict[str, Any], hub_user: str) -> dict[str, Any]:
+    if document["app_id"] in ("", "PENDING"):
+        return {}
+    texts = {"start_id": "", "hadoop_user": hub_user, "queue": "", "url": ""}
+    return {"version": VERSION, "application_id": document["app_id"], **texts}
