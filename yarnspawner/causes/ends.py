@@ -1,0 +1,244 @@
+"""Why an application ended."""
+
+from __future__ import annotations
+
+from yarnspawner.causes import ADMIN, Cause
+
+# What YARN says of it.
+ENDS = [
+    Cause(
+        r"beyond the '(?P<kind>PHYSICAL|VIRTUAL)' memory limit\. Current usage: (?P<used>[\d.]+ ?\w+) of (?P<limit>[\d.]+ ?\w+) physical",
+        says="The server used more memory than it was given ({used} of {limit}), so YARN ended it.",
+        remedy="Start it again with more memory, or use less at a time.",
+    ),
+    Cause(
+        "beyond the '?(?:PHYSICAL|VIRTUAL)'? memory limit",
+        "beyond (?:physical|virtual) memory limits?",
+        "killed by elastic cgroups OOM handler",
+        "oom-?kill",
+        r"exitCode: -10[34]\b",
+        says="The server used more memory than it was given, so YARN ended it.",
+        remedy="Start it again with more memory, or use less at a time.",
+    ),
+    Cause(
+        r"was killed by user (?P<who>\S+)(?: at (?P<where>\S+))?",
+        says="The server's application was killed by {who}.",
+        remedy="If that was not you, ask your administrator why.",
+    ),
+    Cause(
+        "Killed due to (?:exceeding|exceeded)? ?.*lifetime",
+        "exceeded its lifetime",
+        "lifetime of application",
+        says="The server reached the longest time that an application may run.",
+        remedy="Start it again.",
+    ),
+    Cause(
+        "preempted by scheduler",
+        r"exitCode: -102\b",
+        says="YARN took the server's place away for an application of a queue that was promised it (preemption).",
+        remedy="Start it again, if possible in another queue.",
+    ),
+    Cause(
+        r"user (?P<who>[\w.@-]+) not found",
+        r"main : requested yarn user is (?P<other>\S+)\s+User \S+ not found",
+        "Can't find user",
+        "getpwnam",
+        "no such user",
+        says="The user {user} has no account on the node where the server was to run.",
+        remedy=ADMIN + "create the account on all nodes of the cluster.",
+    ),
+    Cause(
+        r"Requested user (?P<who>\S+) is (?:not whitelisted and has id|banned)",
+        says="The node does not run anything for {who}, because it is a system account.",
+        remedy="Log in as another user, or ask your administrator.",
+    ),
+    Cause(
+        "No space left on device",
+        "Most of the disks failed",
+        "All disks failed",
+        "Disks might have failed",
+        r"exitCode: -101\b",
+        "usable space is below configured utilization",
+        "used space above threshold",
+        says="The node where the server was to run has no room left on its disks.",
+        remedy="Start it again: YARN will choose another node. Tell your administrator if that goes on.",
+    ),
+    Cause(
+        r"File does not exist: (?P<path>\S+)",
+        says="A file that the server needs is no longer there: {path}",
+        remedy="Start it again, and tell your administrator if that goes on.",
+    ),
+    Cause(
+        r"Resource (?P<path>\S+) changed on src filesystem",
+        says="A file that the server needs was changed while it started: {path}",
+        remedy="Start it again.",
+    ),
+    Cause(
+        "is not publicly accessible and as such cannot be part of the public cache",
+        says="A file that is meant for everybody is not readable by everybody.",
+        remedy=ADMIN + "files of public visibility, and the folders above them, must be readable by all.",
+    ),
+    Cause(
+        "not in gzip format",
+        "Unexpected end of ZLIB",
+        "Error untarring",
+        "Download and unpack failed",
+        "Cannot unpack",
+        "unexpected eof",
+        "ZipException",
+        "tar: ",
+        "not recoverable: exiting",
+        says="An archive that the server needs, such as its packed environment, is broken or incomplete.",
+        remedy=ADMIN + "make it again (with venv-pack or conda-pack) and put it in place of the broken one.",
+    ),
+    Cause(
+        r"exitCode: -100\b",
+        r"lost\* node",
+        "released on a lost node",
+        "Node .* lost",
+        says="The node on which the server ran is gone.",
+        remedy="Start it again.",
+    ),
+    Cause(
+        r"ApplicationMaster for attempt \S+ timed out",
+        says="The server's container was no longer heard of.",
+        remedy="Its node or its network may be overloaded or gone. Start it again.",
+    ),
+    Cause(
+        "Token .* expired",
+        "can't be found in cache",
+        "InvalidToken",
+        "token .* is expired",
+        says="The server's access to HDFS or YARN had expired.",
+        remedy="Start it again.",
+    ),
+    Cause(
+        r"Error launching .*Got exception: (?P<what>[^\n]*)",
+        says="YARN could not start the server's container.",
+        remedy="Start it again, and tell your administrator if that goes on.",
+    ),
+    Cause(
+        "Localizer failed",
+        "Localization failed",
+        "Failed to download resource",
+        "localization",
+        says="The node could not fetch the files that the server needs.",
+        remedy="Start it again, and tell your administrator if that goes on.",
+    ),
+    Cause(
+        "Could not find or load main class",
+        says="The container did not find Hadoop's classes.",
+        remedy=ADMIN + "yarn.application.classpath is not right on the node.",
+    ),
+]
+
+# What the end of its own log, or its recipe, says.
+LOGS = [
+    Cause(
+        "No module named '?yarnspawner",
+        says="The server's Python environment does not have yarnspawner.",
+        remedy="Install yarnspawner into the environment that the server runs in.",
+    ),
+    Cause(
+        "No module named '?jupyterlab",
+        "Jupyter command `jupyter-lab` not found",
+        "jupyter-?lab: (?:command )?not found",
+        says="JupyterLab is not installed in the server's Python environment.",
+        remedy="Install jupyterlab there, or choose another environment.",
+    ),
+    Cause(
+        "No module named '?(?:jupyter_server|jupyterhub|notebook)",
+        "jupyterhub-singleuser: (?:command )?not found",
+        says="Jupyter is not installed in the server's Python environment.",
+        remedy="Install jupyterhub and jupyterlab there, or choose another environment.",
+    ),
+    Cause(
+        r"No module named '?(?P<module>[\w.]+)",
+        says="The server's Python environment lacks the module {module}.",
+        remedy="Install it there, or choose another environment.",
+    ),
+    Cause(
+        "No space left on device",
+        says="The node where the server ran has no room left on its disks.",
+        remedy="Start it again: YARN may choose another node. Tell your administrator if that goes on.",
+    ),
+    Cause(
+        "Disk quota exceeded",
+        says="Your home folder is full.",
+        remedy="Remove files there, then start the server again.",
+    ),
+    Cause(
+        r"(?P<command>\S+): command not found",
+        says="The command {command} was not found on the node.",
+        remedy=ADMIN
+        + "the prologue or the command of the server names something that its node or environment does not have.",
+    ),
+    Cause(
+        r"(?P<path>\S+/(?:bin/)?(?:activate|python[\d.]*)): No such file or directory",
+        says="The server's Python environment is not where it should be: {path}",
+        remedy=ADMIN + "check localize_files and the prologue.",
+    ),
+    Cause(
+        "Cannot allocate memory",
+        "MemoryError",
+        r"java\.lang\.OutOfMemoryError",
+        says="There was not enough memory for the server to start.",
+        remedy="Start it with more memory.",
+    ),
+    Cause(
+        r"Permission denied: '?(?P<path>/[^'\n]*)",
+        says="The server may not use {path} on its node.",
+        remedy=ADMIN + "check the permissions of that file or folder on the nodes.",
+    ),
+    Cause(
+        "Address already in use",
+        "no free port",
+        says="No port was free for the server on its node.",
+        remedy="Start it again.",
+    ),
+    Cause(
+        "(?:Failed to connect to|Cannot connect to|Error connecting to).*hub",
+        "Connection refused.*hub/api",
+        "hub/api.*(?:refused|timed out|unreachable)",
+        says="The server could not reach the hub from its node.",
+        remedy=ADMIN + "hub_connect_ip must be an address of the hub that the cluster's nodes can reach.",
+    ),
+]
+
+# The last word, where nothing above explains more.
+EXITS = [
+    Cause(
+        r"exit ?code:? 127\b",
+        says="A command of the server's start was not found on the node.",
+        remedy="The log has more.",
+    ),
+    Cause(
+        r"exit ?code:? 126\b",
+        says="A command of the server's start could not be run on the node.",
+        remedy="The log has more.",
+    ),
+    Cause(
+        r"exit ?code:? 137\b",
+        r"exitCode: 137\b",
+        says="The server was killed on its node, most often because it used more memory than it was given.",
+        remedy="Start it again with more memory.",
+    ),
+    Cause(
+        r"exit ?code:? 143\b",
+        r"exitCode: 143\b",
+        "shutdown by external signal",
+        "Killed by external signal",
+        says="The server was ended from outside: by a user or an administrator, or because it used too much memory.",
+        remedy="Start it again; if it ends again, give it more memory.",
+    ),
+    Cause(
+        r"(?:driver failed with|non-zero) exit code:? (?P<code>\d+)",
+        says="The server ended by itself with exit status {code}.",
+        remedy="The log says why.",
+    ),
+    Cause(
+        r"AM Container for \S+ exited with +exitCode: (?P<code>-?\d+)",
+        says="The server's container ended with exit status {code}.",
+        remedy="The log says why.",
+    ),
+]

@@ -1,0 +1,186 @@
+"""Why YARN, HDFS or Kerberos did not take a submission."""
+
+from __future__ import annotations
+
+from yarnspawner.causes import ADMIN, Cause
+
+REFUSALS = [
+    # --- who may act as whom
+    Cause(
+        r"User: (?P<proxy>\S+) is not allowed to impersonate (?P<whom>\S+)",
+        says="Hadoop does not allow the hub ({proxy}) to start a server for the user {whom}.",
+        remedy=ADMIN + "hadoop.proxyuser.{hub}.users or .groups in Hadoop's core-site.xml must include {whom}.",
+    ),
+    Cause(
+        r"Unauthorized connection for super-user: (?P<proxy>\S+) from IP (?P<address>[\w.:/]+)",
+        says="Hadoop does not allow the hub ({proxy}) to act for users from the machine that it runs on ({address}).",
+        remedy=ADMIN + "hadoop.proxyuser.{hub}.hosts in Hadoop's core-site.xml must include {address}.",
+    ),
+    # --- queues
+    Cause(
+        "to unknown queue: ",
+        r"queue \S+ does(?: not|n't) exist",
+        says="The queue {queue} does not exist.",
+        remedy="Choose another queue.",
+    ),
+    Cause(
+        "to non-leaf queue",
+        "Cannot submit application to non-leaf queue",
+        "is not a leaf queue",
+        says="The queue {queue} takes no applications itself, only the queues below it do.",
+        remedy="Choose a queue below it.",
+    ),
+    Cause(
+        "to ambiguous queue",
+        says="There are several queues called {queue}.",
+        remedy="Name the queue with its whole path, such as root.team.{queue}.",
+    ),
+    Cause(
+        r"Queue (?P<path>\S+) is (?:STOPPED|DRAINING)\. Cannot accept submission",
+        says="The queue {path} is stopped and takes no new applications.",
+        remedy="Choose another queue, or try again when it is open.",
+    ),
+    Cause(
+        "does not have permission to submit",
+        "cannot submit applications to queue",
+        "denied by ACL for queue",
+        "doesn't have permissions to submit",
+        says="The user {user} may not use the queue {queue}.",
+        remedy="Choose another queue, or ask your administrator for access to it.",
+    ),
+    Cause(
+        r"already has \d+ applications",
+        "Maximum system application limit reached",
+        says="The queue {queue} has as many applications as it may have.",
+        remedy="Stop what you no longer need, choose another queue, or try again later.",
+    ),
+    Cause(
+        "placement rules",
+        "rejected by a mapping rule",
+        r"is prohibited\. Verify automatic queue mapping",
+        says="YARN's placement rules have no queue for the user {user}.",
+        remedy="Choose another queue, or ask your administrator.",
+    ),
+    # --- sizes and labels
+    Cause(
+        r"Requested resource=<(?P<asked>[^>]*)>, maximum allowed allocation=<(?P<most>[^>]*)>",
+        says="The server is larger than YARN allows: asked were {asked}, at most {most} are allowed.",
+        remedy="Choose a smaller size.",
+    ),
+    Cause(
+        "Invalid resource request.*(?:greater than maximum|requested memory|requested virtual cores)",
+        says="The server is larger than YARN allows.",
+        remedy="Choose a smaller size.",
+    ),
+    Cause(
+        "zero amount of resource",
+        says="The queue {queue} gives none of a resource that the server needs.",
+        remedy="Choose another queue or another size.",
+    ),
+    Cause(
+        "unknown resource",
+        "ResourceNotFoundException",
+        says="The cluster does not have a kind of resource that the server asks for.",
+        remedy="Choose another profile, for example one without GPUs.",
+    ),
+    Cause(
+        "Invalid label resource request",
+        "node label not enabled",
+        "node label expression",
+        "permission to access all labels",
+        says="The queue {queue} cannot use the kind of node that the server asks for.",
+        remedy="Choose another queue or another kind of node.",
+    ),
+    # --- HDFS
+    Cause(
+        "safe mode",
+        says="Hadoop's file system (HDFS) is in safe mode and takes no files.",
+        remedy="That is usual for some time after a start; try again in a few minutes.",
+    ),
+    Cause(
+        r'Permission denied: user=(?P<who>[^,]+), access=\w+, inode="/user"',
+        says="The user {who} has no home folder in HDFS (/user/{who}).",
+        remedy=ADMIN + "create /user/{who} in HDFS and give it to {who}.",
+    ),
+    Cause(
+        r'Permission denied: user=(?P<who>[^,]+), access=(?P<access>\w+), inode="(?P<path>[^"]+)"',
+        says="The user {who} may not use {path} in HDFS ({access}).",
+        remedy=ADMIN + "check the owner and the permissions of {path} in HDFS.",
+    ),
+    Cause(
+        r"The (?:DiskSpace|NameSpace) quota .*?of (?:directory )?(?P<path>/\S+) is exceeded",
+        says="There is no room left in {path} in HDFS: its quota is used up.",
+        remedy="Remove files there, or ask your administrator for a larger quota.",
+    ),
+    Cause(
+        r"File (?:file:)?(?P<path>\S+) does not exist",
+        r"No such file or directory: (?P<path>\S+)",
+        says="A file that the server needs is missing: {path}",
+        remedy=ADMIN + "localize_files of the hub's configuration names a file that is not there.",
+    ),
+    Cause(
+        r"could only be (?:written|replicated) to \d+",
+        "There are 0 datanode",
+        says="Hadoop's file system (HDFS) has no room, or no node that is up, for new files.",
+        remedy="Try again later, and tell your administrator if that goes on.",
+    ),
+    # --- Kerberos
+    Cause(
+        "Kerberos ticket not found",
+        "Failed to find any Kerberos tgt",
+        "Client cannot authenticate via",
+        "No valid credentials provided",
+        says="The hub has no valid Kerberos ticket.",
+        remedy=ADMIN + "check the hub's keytab and principal, and that the KDC answers.",
+    ),
+    Cause(
+        "Login failure for user",
+        "Unable to obtain (?:password|Princip)",
+        "Client not found in Kerberos database",
+        "Keytab .* does not exist",
+        "preauthentication failed",
+        "Checksum failed",
+        says="The hub cannot log in to Kerberos with its keytab.",
+        remedy=ADMIN
+        + "check the hub's principal, and that its keytab is there, readable by the hub and of the current key.",
+    ),
+    Cause(
+        "Cannot contact any KDC",
+        "Receive timed out",
+        "Cannot locate KDC",
+        "ICMP Port Unreachable",
+        says="Kerberos (its KDC) does not answer the hub.",
+        remedy="Try again in a moment, and tell your administrator if that goes on.",
+    ),
+    Cause(
+        "Clock skew too great",
+        says="The clocks of the hub and of Kerberos differ too much.",
+        remedy=ADMIN + "synchronise the hub's clock.",
+    ),
+    # --- not there
+    Cause(
+        "Too many applicationTags",
+        "A tag can only have ASCII",
+        "maximum allowed length of a tag",
+        says="YARN did not take the tags of the application.",
+        remedy=ADMIN + "the hub's tags must be short and ASCII.",
+    ),
+    Cause(
+        "in standby state",
+        r"Operation category \w+ is not supported in state standby",
+        says="Hadoop is just changing over to its second ResourceManager or NameNode.",
+        remedy="Try again in a moment.",
+    ),
+    Cause(
+        "Connection refused",
+        "No route to host",
+        "UnknownHostException",
+        "Failed on local exception",
+        "timed out",
+        "deadline",
+        "Connection reset",
+        "Unable to find host",
+        says="Hadoop does not answer.",
+        remedy="Try again in a moment, and tell your administrator if that goes on.",
+    ),
+]

@@ -1,0 +1,70 @@
+"""Why an application waits in ACCEPTED: each completes "The application waits ..."."""
+
+from __future__ import annotations
+
+from yarnspawner.causes import Cause
+
+WAITING = [
+    Cause(
+        "cluster resource is empty",
+        says="because no node of the cluster is up",
+    ),
+    Cause(
+        r"AM Partition = (?P<label>[^<;]\S*?) ?;.*Partition Resource = <memory:0\b",
+        says="because no node with the label {label} is up",
+    ),
+    Cause(
+        "Queue's AM resource limit exceeded",
+        says="because the queue {queue} starts no more applications until another one ends",
+    ),
+    Cause(
+        "User's AM resource limit exceeded",
+        says="because the queue {queue} starts no more applications of {user} until another one of them ends",
+    ),
+    Cause(
+        "exceeds maximum AM resource allowed",
+        says="because the queue {queue} starts no more applications until another one ends",
+    ),
+    Cause(
+        "has reached the maximum limit of runnable applications",
+        "parallel limit reached",
+        says="because as many applications run already as the queue or the user may have",
+    ),
+    Cause(
+        "queue's absolute max-capacity",
+        "Queue hits max-capacity limit",
+        "maximum resource allowed",
+        says="because the queue {queue} is full",
+    ),
+    Cause(
+        "User capacity has reached its maximum limit",
+        "Queue hits user max-capacity limit",
+        says="because {user} already uses all that one user may use of the queue {queue}",
+    ),
+    Cause(
+        "request locality is not matching",
+        "black ?listed",
+        says="because the nodes that it may run on are not free",
+    ),
+    Cause(
+        "exceeds the available resources of the node",
+        "does not have sufficient resource",
+        says="because no node has room for a container of its size",
+    ),
+    Cause(
+        "waiting for AM container to be launched",
+        says="for its node to start the container",
+    ),
+    Cause(
+        "waiting for AM container to register",
+        says="for its container to report back",
+    ),
+    Cause(
+        "Application is Activated, waiting for resources to be assigned for AM",
+        says="because no node that the queue {queue} may use has room for it now",
+    ),
+    Cause(
+        "not yet activated",
+        says="for its turn in the queue {queue}",
+    ),
+]

@@ -1,0 +1,141 @@
+"""What went wrong, in a person's words: what YARN, HDFS, Kerberos and the server's log say, put as cause and remedy.
+
+Pure functions on text. Whatever they return is plain text without control characters, of limited length: YARN's
+diagnostics and the log are partly the user's own words, and a page must still escape them.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from yarnspawner.causes import Cause
+from yarnspawner.causes.ends import ENDS, EXITS, LOGS
+from yarnspawner.causes.refusals import REFUSALS
+from yarnspawner.causes.waiting import WAITING
+
+if TYPE_CHECKING:
+    from yarnspawner.cluster import ClusterRefused, Report
+    from yarnspawner.rendezvous import Failure
+
+_NAME_LIMIT = 200
+_SENTENCE_LIMIT = 500
+_DETAIL_LIMIT = 4000
+# A container can say megabytes.
+_SEARCH_LIMIT = 8000
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """What to tell a user.
+
+    Attributes:
+        cause: one plain sentence.
+        remedy: what to do, and who can; may be "".
+        detail: the words of YARN and the last lines of the log that the cause was read from; several lines, may be "".
+    """
+
+    cause: str
+    remedy: str = ""
+    detail: str = ""
+
+
+def explain(report: Report, *, failure: Failure | None = None, log_tail: str = "") -> Diagnosis:
+    """Why an application ended.
+
+    Args:
+        report: its last report.
+        failure: what the recipe in the container published, if it did.
+        log_tail: the last lines of the server's log, if there are any.
+    """
+    fields = {"user": report.user, "queue": report.queue}
+    said = f"{failure.message}\n{failure.detail}" if failure else ""
+    detail = plain("\n".join(filter(None, (said, _without_processes(report.diagnostics), log_tail))), _DETAIL_LIMIT)
+    for text, causes in (
+        (said, LOGS),
+        (report.diagnostics, ENDS),
+        ("" if failure else log_tail, LOGS),
+        ("" if failure else report.diagnostics, EXITS),
+    ):
+        if found := _find(text, causes, fields):
+            return Diagnosis(*found, detail)
+    if failure:
+        return Diagnosis(plain(failure.message, _SENTENCE_LIMIT), "", detail)
+    return Diagnosis(*_ended(report.final_status or report.state), detail)
+
+
+def explain_refusal(error: ClusterRefused, *, hub: str, user: str, queue: str) -> Diagnosis:
+    """Why YARN, or HDFS on the way to it, did not take a submission.
+
+    Args:
+        error: what they said.
+        hub: the hub's short name in Hadoop, as in ``hadoop.proxyuser.<hub>``.
+        user: the Hadoop user that the server is for.
+        queue: that was asked for.
+    """
+    text = str(error)
+    cause, remedy = _find(text, REFUSALS, {"hub": hub, "user": user, "queue": queue}) or (
+        "YARN did not accept the server's application.",
+        "The details have YARN's own words; your administrator may know more.",
+    )
+    return Diagnosis(cause, remedy, plain(text, _DETAIL_LIMIT))
+
+
+def explain_waiting(report: Report) -> str:
+    """Why an application is still waiting for its container: a clause such as "because the queue small is full".
+
+    Returns:
+        It follows "The application waits"; "" if YARN does not say why.
+    """
+    found = _find(report.diagnostics, WAITING, {"user": report.user, "queue": report.queue})
+    return found[0] if found else ""
+
+
+def plain(text: str, limit: int) -> str:
+    """Text of others, fit to be shown or logged: no control characters but newlines, no tokens, limited in length.
+
+    Args:
+        text: anything.
+        limit: characters; from a longer text its beginning and its end are kept.
+    """
+    text = _ESCAPE_SEQUENCE.sub("", text).replace("\r\n", "\n").replace("\r", "\n").replace("\t", "    ")
+    # Category C: control and format characters (also those that turn the direction of writing), surrogates, unassigned.
+    text = "".join(char for char in text if char == "\n" or not unicodedata.category(char).startswith("C"))
+    text = _SECRET.sub(r"\1[...]", text).strip()
+    return text if len(text) <= limit else f"{text[: limit // 2].rstrip()}\n[...]\n{text[-limit // 2 :].lstrip()}"
+
+
+_ESCAPE_SEQUENCE = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|.)", re.DOTALL)
+# Nothing of ours writes a secret there; a user's prologue or an extension of the server may.
+_SECRET = re.compile(
+    r"(?i)((?:token|password|passwd|secret|cookie|authorization)\"?\s*[=:]\s*(?:bearer\s+|token\s+)?)[^\s\"'&]+"
+)
+# YARN lists the command lines of all processes of a container that used too much memory.
+_PROCESSES = re.compile(r"Dump of the process-tree for \S+ :\n(?:\s*\|-.*\n?)*")
+
+
+def _without_processes(diagnostics: str) -> str:
+    return _PROCESSES.sub("", diagnostics)
+
+
+def _find(text: str, causes: Sequence[Cause], fields: Mapping[str, str]) -> tuple[str, str] | None:
+    """What the first row that fits says, and its remedy, filled in."""
+    if len(text) > _SEARCH_LIMIT:
+        text = text[: _SEARCH_LIMIT // 2] + text[-_SEARCH_LIMIT // 2 :]
+    for cause in causes:
+        groups = cause.find(text)
+        if groups is not None:
+            known = {name: plain(value, _NAME_LIMIT).replace("\n", " ") for name, value in {**fields, **groups}.items()}
+            return cause.says.format_map(known), cause.remedy.format_map(known)
+    return None
+
+
+def _ended(status: str) -> tuple[str, str]:
+    if status == "SUCCEEDED":
+        return "The server has ended by itself.", "Start it again if you still need it."
+    if status == "KILLED":
+        return "The server's application was killed.", "If that was not you, ask your administrator why."
+    return "The server's application failed.", "The details have YARN's own words; your administrator may know more."

@@ -1,0 +1,124 @@
+"""Reads Hadoop's *-site.xml files the way Hadoop does, for the few settings that the hub needs of them."""
+
+from __future__ import annotations
+
+import getpass
+import os
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from xml.etree import ElementInclude
+from xml.etree import ElementTree as ET
+
+# From core-default.xml and yarn-default.xml of Hadoop 3, which are inside its jars.
+_DEFAULTS = {
+    "hadoop.security.authentication": "simple",
+    "yarn.acl.enable": "false",
+    "yarn.http.policy": "HTTP_ONLY",
+    "yarn.log-aggregation-enable": "false",
+    "yarn.resourcemanager.ha.enabled": "false",
+    "yarn.resourcemanager.hostname": "0.0.0.0",  # noqa: S104 - Hadoop's default, meaning this machine
+    "yarn.resourcemanager.webapp.address": "${yarn.resourcemanager.hostname}:8088",
+    "yarn.resourcemanager.webapp.https.address": "${yarn.resourcemanager.hostname}:8090",
+    "yarn.scheduler.maximum-allocation-mb": "8192",
+    "yarn.scheduler.maximum-allocation-vcores": "4",
+}
+
+_FILES = ("core-site.xml", "hdfs-site.xml", "yarn-site.xml")
+_VARIABLE = re.compile(r"\$\{([^{}$\s]+)\}")
+# ${env.NAME}, ${env.NAME-default where unset} and ${env.NAME:-default where unset or empty}
+_ENVIRONMENT = re.compile(r"env\.(\w+)(?:(:?)-(.*))?")
+# As many as org.apache.hadoop.conf.Configuration expands, so that a loop ends.
+_EXPANSIONS = 20
+
+
+class ConfigurationError(Exception):
+    """The configuration cannot be read; the message names the file and the reason."""
+
+
+class HadoopConfiguration(Mapping[str, str]):
+    """What Hadoop's configuration says, with its defaults and with variables expanded.
+
+    Args:
+        settings: property name to value as written.
+    """
+
+    def __init__(self, settings: Mapping[str, str]) -> None:
+        self._settings = {**_DEFAULTS, **settings}
+
+    @classmethod
+    def load(cls, folder: str | os.PathLike[str] = "") -> HadoopConfiguration:
+        """Read the *-site.xml files of a folder; those that are not there count as empty.
+
+        Args:
+            folder: default is where Hadoop's own commands look: HADOOP_CONF_DIR, YARN_CONF_DIR, or /etc/hadoop/conf.
+
+        Raises:
+            ConfigurationError: the folder holds none of them, or one is no configuration file.
+        """
+        variables = os.environ.get("HADOOP_CONF_DIR") or os.environ.get("YARN_CONF_DIR")
+        path = Path(folder or variables or "/etc/hadoop/conf")
+        found = [path / name for name in _FILES if (path / name).is_file()]
+        if not found:
+            raise ConfigurationError(f"{path} holds no Hadoop configuration ({', '.join(_FILES)})")
+        return cls({name: value for file in found for name, value in _properties(file)})
+
+    def __getitem__(self, name: str) -> str:
+        return self._expand(self._settings[name])
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._settings)
+
+    def __len__(self) -> int:
+        return len(self._settings)
+
+    def flag(self, name: str) -> bool:
+        """Whether a property is ``true``."""
+        return self.get(name, "").strip().lower() == "true"
+
+    def resource_managers(self) -> list[str]:
+        """The web addresses of all ResourceManagers, each as ``scheme://host:port``."""
+        secure = self["yarn.http.policy"].strip().upper() == "HTTPS_ONLY"
+        ids = self.get("yarn.resourcemanager.ha.rm-ids", "") if self.flag("yarn.resourcemanager.ha.enabled") else ""
+        suffixes = [f".{name.strip()}" for name in ids.split(",") if name.strip()] or [""]
+        return [self._resource_manager(suffix, secure=secure) for suffix in suffixes]
+
+    def _resource_manager(self, suffix: str, *, secure: bool) -> str:
+        name = f"yarn.resourcemanager.webapp{'.https' if secure else ''}.address"
+        port = "8090" if secure else "8088"
+        # As Hadoop's HAUtil: a ResourceManager of several has its own address, or the usual port on its own host name.
+        address = self.get(name + suffix) or ""
+        if not address:
+            own = self.get(f"yarn.resourcemanager.hostname{suffix}") if suffix else None
+            address = f"{own.strip()}:{port}" if own else self[name]
+        host, _, given = address.strip().rpartition(":") if ":" in address else (address.strip(), "", port)
+        return f"{'https' if secure else 'http'}://{'localhost' if host == '0.0.0.0' else host}:{given}"  # noqa: S104
+
+    def _expand(self, value: str) -> str:
+        for _ in range(_EXPANSIONS):
+            match = next((m for m in _VARIABLE.finditer(value) if self._variable(m[1]) is not None), None)
+            if match is None:
+                return value
+            value = value[: match.start()] + str(self._variable(match[1])) + value[match.end() :]
+        return value
+
+    def _variable(self, name: str) -> str | None:
+        if environment := _ENVIRONMENT.fullmatch(name):
+            variable, colon, fallback = environment.groups()
+            found = os.environ.get(variable)
+            return fallback if found is None or (colon and not found) else found
+        if name == "user.name":
+            return getpass.getuser()
+        return self._settings.get(name)
+
+
+def _properties(file: Path) -> Iterator[tuple[str, str]]:
+    try:
+        root = ET.parse(file).getroot()  # noqa: S314 - the admin's own file
+        ElementInclude.include(root, base_url=str(file))
+    except (OSError, ET.ParseError, ElementInclude.FatalIncludeError) as error:
+        raise ConfigurationError(f"{file} cannot be read: {error}") from None
+    for entry in root.iter("property"):
+        name, value = entry.findtext("name"), entry.findtext("value")
+        if name is not None and value is not None:
+            yield name.strip(), value

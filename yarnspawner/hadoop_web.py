@@ -1,0 +1,179 @@
+"""Gets documents from the web services of Hadoop's daemons, as the hub: simple authentication, or SPNEGO with curl."""
+
+from __future__ import annotations
+
+import asyncio
+import getpass
+import json
+import os
+import re
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlencode, urlsplit
+
+from tornado.httpclient import HTTPRequest, HTTPResponse
+from tornado.httputil import HTTPHeaders
+from tornado.simple_httpclient import SimpleAsyncHTTPClient
+
+from yarnspawner.kerberos import KerberosError, TicketCache, client_environment
+from yarnspawner.subprocesses import CommandTimeout, run
+
+# A scheduler with hundreds of queues answers with some MB.
+_SIZE_LIMIT = 32 << 20
+
+
+class WebError(Exception):
+    """No usable answer; the message says from where and why, without control characters."""
+
+
+class WebRefused(WebError):
+    """The service does not let the hub in (401, 403, or no Kerberos ticket)."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a service answered.
+
+    Attributes:
+        url: what was asked.
+        status: HTTP's status.
+        headers: of the answer.
+        body: at most 32 MiB.
+    """
+
+    url: str
+    status: int
+    headers: HTTPHeaders = field(repr=False)
+    body: bytes = field(repr=False)
+
+    def json(self) -> dict[str, Any]:
+        """The document.
+
+        Raises:
+            WebError: it is no JSON object.
+        """
+        try:
+            document = json.loads(self.body)
+        except ValueError:
+            document = None
+        if not isinstance(document, dict):
+            raise WebError(f"{self.url} answered something else than a JSON document (status {self.status})")
+        return document
+
+
+class HadoopWeb:
+    """A client for the web services of one cluster.
+
+    - a service that wants SPNEGO gets it through ``curl --negotiate``, once: the cookie that it hands out
+      (``hadoop.auth``, good for ten hours by default) serves until it is refused
+    - redirects are never followed, so a ticket or cookie goes to no other host than the one asked
+    - every wait and every size has a limit, and nothing blocks the event loop
+
+    Args:
+        user: Hadoop's name of the hub where authentication is simple; default as Hadoop's clients have it.
+        tickets: where the hub's ticket is; None for the one that kinit left behind.
+        ca_file: PEM file of the authorities that signed the services' certificates; default the system's.
+        timeout: seconds for an answer.
+    """
+
+    def __init__(
+        self, *, user: str = "", tickets: TicketCache | None = None, ca_file: str = "", timeout: float = 10
+    ) -> None:
+        self._user = user or os.environ.get("HADOOP_USER_NAME") or getpass.getuser()
+        self._tickets = tickets
+        self._ca_file = ca_file
+        self._timeout = timeout
+        self._client: SimpleAsyncHTTPClient | None = None
+        self._cookies: dict[str, str] = {}
+        self._negotiating: dict[str, asyncio.Lock] = {}
+
+    async def get(self, url: str) -> Answer:
+        """Get a document.
+
+        Returns:
+            The service's answer, whatever its status, unless it lets nobody in.
+
+        Raises:
+            WebError: no answer in time, or one that is too long.
+            WebRefused: the service does not know the hub.
+        """
+        origin = "{0.scheme}://{0.netloc}".format(urlsplit(url))
+        cookie = self._cookies.get(origin)
+        answer = await self._plain(url, cookie)
+        if answer.status == 401 and "negotiate" in ",".join(answer.headers.get_list("WWW-Authenticate")).lower():
+            async with self._negotiating.setdefault(origin, asyncio.Lock()):
+                if self._cookies.get(origin) == cookie:
+                    answer = await self._negotiate(url, origin)
+                else:
+                    answer = await self._plain(url, self._cookies[origin])
+        if answer.status == 401:
+            raise WebRefused(f"{url} wants to know who asks, and did not take the hub's word (status 401)")
+        return answer
+
+    def close(self) -> None:
+        """Close the connections."""
+        if self._client is not None:
+            self._client.close()
+            self._client = None
+
+    async def _plain(self, url: str, cookie: str | None) -> Answer:
+        if self._client is None:
+            self._client = SimpleAsyncHTTPClient(force_instance=True, max_body_size=_SIZE_LIMIT)
+        request = HTTPRequest(
+            url if cookie else f"{url}{'&' if '?' in url else '?'}{urlencode({'user.name': self._user})}",
+            headers={"Accept": "application/json", **({"Cookie": cookie} if cookie else {})},
+            connect_timeout=self._timeout,
+            request_timeout=self._timeout,
+            follow_redirects=False,
+            ca_certs=self._ca_file or None,
+        )
+        try:
+            response: HTTPResponse = await self._client.fetch(request, raise_error=False)
+        except Exception as error:  # noqa: BLE001 - its kinds are many: of sockets, TLS, HTTP and limits
+            raise WebError(f"{url} does not answer: {_words(error)}") from None
+        if response.code == 599:
+            raise WebError(f"{url} does not answer: {_words(response.error)}")
+        return Answer(url, response.code, response.headers, response.body or b"")
+
+    async def _negotiate(self, url: str, origin: str) -> Answer:
+        # The user's .curlrc and proxies are not meant for the cluster's own services: --disable, --noproxy.
+        command = ["curl", "--disable", "--silent", "--show-error", "--include", "--negotiate", "--user", ":"]
+        command += ["--noproxy", "*", "--proto", "=http,https", "--max-time", f"{self._timeout:g}"]
+        command += [
+            "--header",
+            "Accept: application/json",
+            *(["--cacert", self._ca_file] if self._ca_file else []),
+            url,
+        ]
+        try:
+            ticket = await self._tickets.environment() if self._tickets else {}
+            ended = await run(
+                *command, env={**client_environment(), **ticket}, timeout=self._timeout + 5, limit=_SIZE_LIMIT
+            )
+        except KerberosError as error:
+            raise WebRefused(f"{url} wants a Kerberos ticket, and there is none: {error}") from None
+        except (CommandTimeout, OSError) as error:
+            raise WebError(f"{url} does not answer: {_words(error)}") from None
+        if ended.cut or ended.status != 0:
+            reason = "the answer is too long" if ended.cut else ended.errors.strip() or f"curl's error {ended.status}"
+            raise WebError(f"{url} does not answer: {_words(reason)}")
+        answer = _parse(url, ended.output)
+        for value in answer.headers.get_list("Set-Cookie"):
+            if value.startswith("hadoop.auth=") and answer.status != 401:
+                self._cookies[origin] = value.partition(";")[0]
+        return answer
+
+
+def _parse(url: str, output: bytes) -> Answer:
+    """The last answer of those that curl printed: the first one may be the server's demand for a ticket."""
+    status, headers, body = 0, HTTPHeaders(), output
+    while body.startswith(b"HTTP/"):
+        head, _, body = body.partition(b"\r\n\r\n")
+        first, _, rest = head.decode("latin-1").partition("\r\n")
+        status, headers = int(first.split()[1]), HTTPHeaders.parse(rest)
+    return Answer(url, status, headers, body)
+
+
+def _words(error: object) -> str:
+    """An error in one line, without control characters."""
+    return re.sub(r"[^\x20-\x7e]+", " ", str(error) or type(error).__name__).strip()
