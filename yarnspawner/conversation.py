@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 
 from yarnspawner.access import Access
-from yarnspawner.cluster import ClusterError, Report
+from yarnspawner.cluster import ClusterError, Report, Store
 from yarnspawner.resourcemanager import Node, ResourceManagerUnavailable
 from yarnspawner.state import Credentials
 
@@ -14,11 +14,14 @@ class Conversation:
     """The hub's side of an application's key-value store.
 
     Args:
-        application_id, credentials: of the application.
+        application_id: the application.
+        credentials: its own; None if they were lost, which makes it dumb.
         access: the hub's way to the cluster.
     """
 
-    def __init__(self, application_id: str, credentials: Credentials, access: Access, log: logging.Logger) -> None:
+    def __init__(
+        self, application_id: str, credentials: Credentials | None, access: Access, log: logging.Logger
+    ) -> None:
         self._application_id = application_id
         self._credentials = credentials
         self._access = access
@@ -70,7 +73,9 @@ class Conversation:
         finally:
             await store.close()
 
-    async def _store(self, report: Report):
+    async def _store(self, report: Report) -> Store:
+        if self._credentials is None:
+            raise ClusterError(f"the credentials of {self._application_id} are lost")
         node = await self.node(report)
         if node is None:
             raise ClusterError(f"it is not known on which node {self._application_id} runs")

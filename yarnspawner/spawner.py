@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import inspect
 from collections.abc import AsyncIterator
 from functools import cached_property
 from pathlib import Path
@@ -13,23 +12,23 @@ import skein
 from jupyterhub.spawner import Spawner
 
 from yarnspawner.access import Access
+from yarnspawner.applications import Applications
 from yarnspawner.cluster import ClusterError, ClusterRefused, ClusterUnavailable
+from yarnspawner.conversation import Conversation
 from yarnspawner.diagnosis import Diagnosis, explain_refusal
 from yarnspawner.errors import StartFailed
 from yarnspawner.expansion import TemplateError, expand
-from yarnspawner.identity import IdentityRefused, check_account, tag
+from yarnspawner.identity import IdentityRefused
+from yarnspawner.planning import container_environment, hadoop_user, server_request, start_tag, template_fields
 from yarnspawner.private_files import private_files
 from yarnspawner.progress import Progress
 from yarnspawner.rendezvous import STOP_KEY, StopRequest
 from yarnspawner.settings import YarnSpawnerSettings
 from yarnspawner.specification import (
     ENVIRONMENT_FILE,
-    ServerRequest,
     SpecificationError,
     application_specification,
     environment_file,
-    server_script,
-    shell_command,
 )
 from yarnspawner.starting import Arrival
 from yarnspawner.state import Credentials, Seal, ServerState, StateError
@@ -83,23 +82,28 @@ class YarnSpawner(YarnSpawnerSettings, Spawner):
                 self._abandon(self._server)
 
     async def _submit(self) -> ServerState:
-        fields = self._template_fields()
-        user = await self._hadoop_user(fields)
-        server = ServerState.new(user, expand(self.queue, fields), await asyncio.to_thread(_new_credentials))
-        files = {ENVIRONMENT_FILE: environment_file(self._container_environment()), **self._certificates}
+        access = self._access
+        user = await hadoop_user(self, hub_user=access.hub_user)
+        credentials = await asyncio.to_thread(_new_credentials)
+        server = ServerState.new(user, expand(self.queue, template_fields(self)), credentials)
+        files = {ENVIRONMENT_FILE: environment_file(container_environment(self)), **self._certificates}
         with private_files(files) as paths:
-            specification = application_specification(self._request(server, fields, paths))
+            request = server_request(
+                self, server, credentials, paths, hub_id=self._seal.hub_id, hub_user=access.hub_user
+            )
+            specification = application_specification(request)
             # From here on a hub that dies can find the application again.
             self._keep(server)
             self._progress.tell(10, f"Submitting an application to queue {server.queue} as {user}.")
             try:
                 application_id = await self._submit_patiently(server, specification)
             except ClusterRefused as error:
-                refusal = explain_refusal(error, hub=self._access.hub_user, user=user, queue=server.queue)
+                refusal = explain_refusal(error, hub=access.hub_user, user=user, queue=server.queue)
                 raise StartFailed(refusal, reason="refused") from error
         self.log.info("Submitted %s for %s as %s to queue %s", application_id, self._log_name, user, server.queue)
-        self._keep(server.submitted(application_id))
-        return self._server
+        server = server.submitted(application_id)
+        self._keep(server)
+        return server
 
     async def _submit_patiently(self, server: ServerState, specification: skein.ApplicationSpec) -> str:
         """Submit until YARN answers; ``start_timeout`` limits it."""
@@ -121,12 +125,9 @@ class YarnSpawner(YarnSpawnerSettings, Spawner):
 
     async def _arrive(self, server: ServerState) -> str:
         """Wait for the server of a submitted application and keep its address."""
-        self._applications.watch(server.application_id, fast=True)
-        arrival = Arrival(server.application_id, server.credentials, self._access, self._progress, self.log)
-        try:
+        arrival = Arrival(server.application_id, self._conversation(server), self._access, self._progress, self.log)
+        with self._applications.watching(server.application_id):
             address = await arrival.address()
-        finally:
-            self._applications.watch(server.application_id, fast=False)
         self._keep(server.arrived(address.url))
         return address.url
 
@@ -163,7 +164,7 @@ class YarnSpawner(YarnSpawnerSettings, Spawner):
     async def _poll_unanswered(self, server: ServerState) -> int | None:
         """Poll a server whose submission was never answered, since the hub ended meanwhile."""
         try:
-            report = await self._applications.find(self._start_tag(server))
+            report = await self._applications.find(start_tag(server))
         except ClusterUnavailable:
             return None
         if report is None:
@@ -181,7 +182,7 @@ class YarnSpawner(YarnSpawnerSettings, Spawner):
             try:
                 await asyncio.wait_for(self._adopt(self._server), self.start_timeout)
             except Exception as error:  # noqa: BLE001 - see above
-                self.log.error("The start of %s could not go on: %s", self._log_name, error)
+                self.log.warning("The start of %s could not go on: %s", self._log_name, error)
         if self._server is None or not self._server.url:
             return self.server.url
         # JupyterHub copies host and port from what this returns, but not the scheme.
@@ -211,22 +212,27 @@ class YarnSpawner(YarnSpawnerSettings, Spawner):
         application_id = server.application_id or await self._find_application(server)
         if not application_id:
             return
-        self._applications.watch(application_id, fast=True)
-        if not now and self.stop_timeout and await self._ask_to_end(server):
-            await self._applications.ended(application_id, timeout=self.stop_timeout)
-        try:
-            await asyncio.wait_for(self._access.ending.end(application_id, server.hadoop_user), _END_TIMEOUT)
-        except asyncio.TimeoutError:
-            self.log.warning("YARN does not say that %s has ended; it is ended in the background", application_id)
+        server = server.submitted(application_id)
+        with self._applications.watching(application_id):
+            if not now and self.stop_timeout and await self._ask_to_end(server):
+                await self._applications.ended(application_id, timeout=self.stop_timeout)
+            try:
+                await asyncio.wait_for(self._access.ending.end(application_id, server.hadoop_user), _END_TIMEOUT)
+            except asyncio.TimeoutError:
+                self.log.warning("YARN does not say that %s has ended; it is ended in the background", application_id)
 
     async def _ask_to_end(self, server: ServerState) -> bool:
         """Ask the server's recipe to end in order; whether it could be asked."""
         status = await self._applications.status(server.application_id)
-        if status.ended or not server.url or status.report is None:
+        if status.ended or status.report is None or not server.url:
             return False
-        arrival = Arrival(server.application_id, server.credentials, self._access, self._progress, self.log)
         request = StopRequest(reason="The hub stops the server.", grace=float(self.stop_timeout))
-        return await arrival.put(status.report, STOP_KEY, request.to_bytes())
+        try:
+            await self._conversation(server).put(status.report, STOP_KEY, request.to_bytes())
+        except ClusterError as error:
+            self.log.info("%s cannot be asked to end in order: %s", server.application_id, error)
+            return False
+        return True
 
     # -- What is kept
 
@@ -243,7 +249,7 @@ class YarnSpawner(YarnSpawnerSettings, Spawner):
         try:
             self._server = ServerState.from_dict(state, self._seal, hub_user=self.user.name)
         except StateError as error:
-            self.log.error("The stored state of %s cannot be used: %s", self._log_name, error)
+            self.log.warning("The stored state of %s cannot be used: %s", self._log_name, error)
             return
         if self._server is None:
             return
@@ -269,64 +275,13 @@ class YarnSpawner(YarnSpawnerSettings, Spawner):
         self.orm_spawner.state = self.get_state()
         self.user.db.commit()
 
-    # -- From settings to an application
-
-    def _request(self, server: ServerState, fields: dict[str, str], paths: dict[str, str]) -> ServerRequest:
-        assert server.credentials is not None
-        return ServerRequest(
-            name=expand(self.application_name, fields),
-            user=server.hadoop_user,
-            hub_user=self._access.hub_user,
-            queue=server.queue,
-            memory=self.mem_limit,
-            application_master_memory=self.application_master_memory,
-            vcores=self.cpu_limit,
-            gpus=self.gpus,
-            node_label=expand(self.node_label, fields),
-            tags=frozenset([*self._own_tags(server), *self.tags]),
-            script=server_script(
-                self.script_template,
-                user=server.hadoop_user,
-                prologue=self.prologue,
-                command=shell_command(self.cmd, self.get_args()),
-                epilogue=self.epilogue,
-            ),
-            environment_path=paths.pop(ENVIRONMENT_FILE),
-            private_files=paths,
-            files=self.localize_files,
-            credentials=server.credentials,
-            java_options=self.application_master_java_options,
-        )
-
-    def _container_environment(self) -> dict[str, str]:
-        environment = {name: str(value) for name, value in self.get_env().items() if value is not None}
-        if self.port_range:
-            environment["YARNSPAWNER_PORT_RANGE"] = "{}:{}".format(*self.port_range)
-        return environment
-
-    def _template_fields(self) -> dict[str, str]:
-        username = self.user.escaped_name
-        return {
-            "username": username,
-            "unescaped_username": self.user.name,
-            "servername": self.name,
-            "user_server": f"{username}--{self.name}" if self.name else username,
-        }
-
-    async def _hadoop_user(self, fields: dict[str, str]) -> str:
-        name = self.hadoop_user(self) if callable(self.hadoop_user) else expand(self.hadoop_user, fields)
-        if inspect.isawaitable(name):
-            name = await name
-        # A directory service may take its time to say who that is.
-        return await asyncio.to_thread(check_account, name, hub=self._access.hub_user)
+    # -- Means
 
     async def move_certs(self, paths: dict[str, str]) -> dict[str, str]:
         """Take the certificates of ``internal_ssl`` along as private files, found in the container's folder."""
         # Read at once: the next start of the same user writes the same files.
         self._certificates = {f"{kind}.pem": Path(path).read_bytes() for kind, path in paths.items()}
         return {kind: f"{kind}.pem" for kind in paths}
-
-    # -- Means
 
     @cached_property
     def _seal(self) -> Seal:
@@ -343,26 +298,16 @@ class YarnSpawner(YarnSpawnerSettings, Spawner):
         ).shared()
 
     @property
-    def _applications(self):
+    def _applications(self) -> Applications:
         return self._access.applications
 
-    def _own_tags(self, server: ServerState) -> list[str]:
-        hub = self._seal.hub_id
-        return [
-            tag("hub", hub),
-            tag("user", hub, self.user.name),
-            tag("server", hub, self.user.name, self.name),
-            self._start_tag(server),
-        ]
-
-    @staticmethod
-    def _start_tag(server: ServerState) -> str:
-        return tag("start", server.start_id)
+    def _conversation(self, server: ServerState) -> Conversation:
+        return Conversation(server.application_id, server.credentials, self._access, self.log)
 
     async def _find_application(self, server: ServerState) -> str:
         """The application of a start whose answer was lost; "" if there is none, or nobody can tell."""
         try:
-            report = await self._applications.find(self._start_tag(server))
+            report = await self._applications.find(start_tag(server))
         except ClusterError:
             return ""
         return report.id if report is not None else ""

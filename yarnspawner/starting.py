@@ -75,7 +75,8 @@ class Arrival:
         elif report is None or report.state in ("NEW", "NEW_SAVING", "SUBMITTED"):
             self._progress.tell(20, f"Application {self._application_id} is submitted.", self._link)
         elif report.state == "ACCEPTED":
-            self._progress.tell(30, f"Waiting in queue {report.queue}{explain_waiting(report)}.", self._link)
+            reason = explain_waiting(report)
+            self._progress.tell(30, f"Waiting in queue {report.queue}{', ' * bool(reason)}{reason}.", self._link)
 
     async def _look(self, report: Report) -> Address | None:
         """Whether the server has said anything yet."""

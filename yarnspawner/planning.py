@@ -1,0 +1,107 @@
+"""From a spawner's settings and its user to what its server needs."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from typing import TYPE_CHECKING
+
+from yarnspawner.expansion import expand
+from yarnspawner.identity import check_account, tag
+from yarnspawner.specification import ENVIRONMENT_FILE, ServerRequest, server_script, shell_command
+from yarnspawner.state import Credentials, ServerState
+
+if TYPE_CHECKING:
+    from yarnspawner.spawner import YarnSpawner
+
+
+def template_fields(spawner: YarnSpawner) -> dict[str, str]:
+    """What templates may name."""
+    username, servername = spawner.user.escaped_name, spawner.name
+    return {
+        "username": username,
+        "unescaped_username": spawner.user.name,
+        "servername": servername,
+        "user_server": f"{username}--{servername}" if servername else username,
+    }
+
+
+async def hadoop_user(spawner: YarnSpawner, *, hub_user: str) -> str:
+    """The Hadoop user as whom the server runs.
+
+    Raises:
+        IdentityRefused: a system account, the hub's own, or no account's name.
+        TemplateError: the setting's template has an unknown field.
+    """
+    mapping = spawner.hadoop_user
+    name = mapping(spawner) if callable(mapping) else expand(mapping, template_fields(spawner))
+    if inspect.isawaitable(name):
+        name = await name
+    # A directory service may take its time to say who that is.
+    return await asyncio.to_thread(check_account, name, hub=hub_user)
+
+
+def container_environment(spawner: YarnSpawner) -> dict[str, str]:
+    """The server's environment, secrets included."""
+    environment = {name: str(value) for name, value in spawner.get_env().items() if value is not None}
+    if spawner.port_range:
+        environment["YARNSPAWNER_PORT_RANGE"] = "{}:{}".format(*spawner.port_range)
+    return environment
+
+
+def server_tags(spawner: YarnSpawner, server: ServerState, *, hub_id: str) -> frozenset[str]:
+    """By which the hub finds the application again: its own tags and those of the admin."""
+    user, servername = spawner.user.name, spawner.name
+    own = [tag("hub", hub_id), tag("user", hub_id, user), tag("server", hub_id, user, servername), start_tag(server)]
+    return frozenset([*own, *spawner.tags])
+
+
+def start_tag(server: ServerState) -> str:
+    """The tag that no other start has."""
+    return tag("start", server.start_id)
+
+
+def server_request(
+    spawner: YarnSpawner,
+    server: ServerState,
+    credentials: Credentials,
+    paths: dict[str, str],
+    *,
+    hub_id: str,
+    hub_user: str,
+) -> ServerRequest:
+    """All that decides how the server's application looks.
+
+    Args:
+        server, credentials: of this start.
+        paths: of the private files: name in the container to local path, the environment's among them.
+        hub_id, hub_user: which hub this is, and as whom it speaks to the cluster.
+
+    Raises:
+        TemplateError, SpecificationError: a setting from which no application can be made.
+    """
+    fields = template_fields(spawner)
+    return ServerRequest(
+        name=expand(spawner.application_name, fields),
+        user=server.hadoop_user,
+        hub_user=hub_user,
+        queue=server.queue,
+        memory=spawner.mem_limit,
+        application_master_memory=spawner.application_master_memory,
+        vcores=spawner.cpu_limit,
+        gpus=spawner.gpus,
+        node_label=expand(spawner.node_label, fields),
+        tags=server_tags(spawner, server, hub_id=hub_id),
+        script=server_script(
+            spawner.script_template,
+            user=server.hadoop_user,
+            prologue=spawner.prologue,
+            command=shell_command(spawner.cmd, spawner.get_args()),
+            epilogue=spawner.epilogue,
+        ),
+        environment_path=paths[ENVIRONMENT_FILE],
+        private_files={name: path for name, path in paths.items() if name != ENVIRONMENT_FILE},
+        files=spawner.localize_files,
+        credentials=credentials,
+        java_options=spawner.application_master_java_options,
+    )
