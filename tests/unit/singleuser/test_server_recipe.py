@@ -1,0 +1,179 @@
+"""The server recipe, from its start in the container to its end, with the store and the hub of conftest.py."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.unit.singleuser.surroundings import ApplicationMaster
+from yarnspawner.rendezvous import ADDRESS_KEY, ERROR_KEY, STOP_KEY, Address, Failure, StopRequest
+
+RECIPE = "yarnspawner.singleuser"
+AS_ROOT = ["--allow-root"] if os.getuid() == 0 else []
+Start = Callable[..., "subprocess.Popen[str]"]
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        return free.getsockname()[1]
+
+
+def request(port: int, path: str, data: bytes | None = None) -> Any:
+    """Ask a server on this machine, as alice."""
+    url = f"http://127.0.0.1:{port}/user/alice/api{path}"
+    asked = urllib.request.Request(url, data, {"Authorization": "token a-token-of-alice"})
+    with urllib.request.urlopen(asked, timeout=10) as response:
+        return json.load(response)
+
+
+@pytest.mark.parametrize("recipe", [RECIPE, "yarnspawner.jupyter_labhub"])
+@pytest.mark.parametrize("extension", ["1", "0"])
+def test_a_server_answers_where_it_says_and_stops_in_order_when_asked(
+    master: ApplicationMaster, start: Start, recipe: str, extension: str
+) -> None:
+    server = start(recipe, *AS_ROOT, JUPYTERHUB_SINGLEUSER_EXTENSION=extension)
+    address = Address.from_bytes(master.wait(ADDRESS_KEY))
+    assert (address.scheme, address.host) == ("http", "node7.example.com")
+    assert request(address.port, "/kernels", b"{}")["execution_state"]
+    master.values[STOP_KEY] = StopRequest("Asked by a test", 20).to_bytes()
+    log, _ = server.communicate(timeout=20)
+    assert server.returncode == 0, log
+    assert "Stopping: Asked by a test" in log
+    assert "Shutting down 1 kernel\n" in log
+    assert "a-token-of-alice" not in log
+    assert ERROR_KEY not in master.values
+
+
+def test_a_server_takes_a_free_port_of_its_range(master: ApplicationMaster, start: Start) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        first = taken.getsockname()[1]
+        start(RECIPE, *AS_ROOT, YARNSPAWNER_PORT_RANGE=f"{first}:{first + 1}")
+        port = Address.from_bytes(master.wait(ADDRESS_KEY)).port
+    assert port == first + 1
+    assert request(port, "")["version"]
+
+
+def test_a_full_range_of_ports_is_told(master: ApplicationMaster, start: Start) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        server = start(RECIPE, YARNSPAWNER_PORT_RANGE=f"{port}:{port}")
+        failure = Failure.from_bytes(master.wait(ERROR_KEY))
+    assert failure.message == f"Port {port} is in use on this node."
+    master.values[STOP_KEY] = b"seen"
+    server.communicate(timeout=5)
+    assert server.returncode == 1
+
+
+def test_a_port_among_the_arguments_goes_before_the_range(master: ApplicationMaster, start: Start) -> None:
+    asked, ranged = free_port(), free_port()
+    start(RECIPE, *AS_ROOT, f"--port={asked}", YARNSPAWNER_PORT_RANGE=f"{ranged}:{ranged}")
+    assert Address.from_bytes(master.wait(ADDRESS_KEY)).port == asked
+    assert request(asked, "")["version"]
+
+
+def test_any_port_among_the_arguments_means_any(master: ApplicationMaster, start: Start) -> None:
+    start(RECIPE, *AS_ROOT, "--ServerApp.port=0")
+    assert request(Address.from_bytes(master.wait(ADDRESS_KEY)).port, "")["version"]
+
+
+@pytest.mark.parametrize("extension", ["1", "0"])
+def test_a_bad_option_is_told(master: ApplicationMaster, start: Start, extension: str) -> None:
+    start(RECIPE, *AS_ROOT, "--ServerApp.port=many", JUPYTERHUB_SINGLEUSER_EXTENSION=extension)
+    failure = Failure.from_bytes(master.wait(ERROR_KEY))
+    assert failure.message.startswith("Jupyter did not start: ")
+    assert "port" in failure.message
+    assert "many" in failure.message
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="this is about root")
+@pytest.mark.parametrize("extension", ["1", "0"])
+def test_that_jupyter_does_not_like_root_is_told(master: ApplicationMaster, start: Start, extension: str) -> None:
+    start(RECIPE, JUPYTERHUB_SINGLEUSER_EXTENSION=extension)
+    failure = Failure.from_bytes(master.wait(ERROR_KEY))
+    assert "Running as root" in failure.message
+    assert ADDRESS_KEY not in master.values
+
+
+def test_a_missing_package_is_named(master: ApplicationMaster, start: Start, tmp_path: Path) -> None:
+    hidden = tmp_path / "hidden"
+    hidden.mkdir()
+    (hidden / "jupyter_server.py").write_text("raise ModuleNotFoundError('gone', name='jupyter_server')")
+    start(RECIPE, PYTHONPATH=str(hidden))
+    failure = Failure.from_bytes(master.wait(ERROR_KEY))
+    assert "has no package 'jupyter_server'" in failure.message
+    assert sys.prefix in failure.message
+
+
+def test_a_hub_that_cannot_be_reached_is_told_without_the_token(master: ApplicationMaster, start: Start) -> None:
+    start(RECIPE, *AS_ROOT, JUPYTERHUB_API_URL=f"http://127.0.0.1:{free_port()}/a-token-of-alice")
+    failure = Failure.from_bytes(master.wait(ERROR_KEY, timeout=60))
+    assert "Failed to connect to my Hub" in failure.message
+    assert b"a-token-of-alice" not in b"".join(master.values.values())
+
+
+def test_a_server_that_nobody_would_be_responsible_for_ends(
+    master: ApplicationMaster, start: Start, tmp_path: Path
+) -> None:
+    program = f"import os, subprocess, sys, time; subprocess.Popen([sys.executable, '-m', '{RECIPE}', *{AS_ROOT}]); time.sleep(600)"
+    (tmp_path / "between.py").write_text(program)
+    between = start("between")
+    port = Address.from_bytes(master.wait(ADDRESS_KEY)).port
+    assert request(port, "")["version"]
+    between.kill()
+    until = time.monotonic() + 15
+    while True:
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=1).close()
+        except OSError:
+            break
+        assert time.monotonic() < until
+        time.sleep(0.2)
+
+
+def test_sigterm_ends_a_server_in_order(master: ApplicationMaster, start: Start) -> None:
+    server = start(RECIPE, *AS_ROOT)
+    port = Address.from_bytes(master.wait(ADDRESS_KEY)).port
+    request(port, "/kernels", b"{}")
+    server.send_signal(signal.SIGTERM)
+    log, _ = server.communicate(timeout=20)
+    assert server.returncode == 0, log
+    assert "Shutting down 1 kernel\n" in log
+
+
+def test_folders_that_cannot_be_used_are_replaced(master: ApplicationMaster, start: Start) -> None:
+    start(RECIPE, *AS_ROOT, HOME="/proc/nowhere", JUPYTER_RUNTIME_DIR="/proc/nowhere")
+    master.wait(ADDRESS_KEY)
+    runtime = master.folder / ".jupyter-runtime"
+    assert runtime.stat().st_mode & 0o777 == 0o700
+    assert list(runtime.glob("jpserver-*.json"))
+
+
+def test_outside_of_a_container_it_says_so_in_one_line() -> None:
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("SKEIN")}
+    done = subprocess.run(
+        [sys.executable, "-m", RECIPE], env=environment, capture_output=True, text=True, timeout=20, check=False
+    )
+    assert done.returncode == 1
+    assert done.stdout == ""
+    assert done.stderr.count("\n") == 1
+    assert "not outside of one" in done.stderr
+
+
+def test_help_is_ours_and_jupyters() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", RECIPE, "--help"], capture_output=True, text=True, timeout=30, check=False
+    )
+    assert done.returncode == 0
+    assert "YARNSPAWNER_PORT_RANGE" in done.stdout
+    assert "--generate-config" in done.stdout

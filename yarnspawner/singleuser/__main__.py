@@ -1,0 +1,117 @@
+"""The server recipe: a JupyterHub server in a YARN container.
+
+``python -m yarnspawner.singleuser [options of jupyterhub-singleuser]``
+
+The spawner finds a server by what this recipe publishes, so a server that is started otherwise
+(``cmd = ["jupyterhub-singleuser"]``) is never found.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import time
+import traceback
+from typing import Any
+
+from yarnspawner.rendezvous import ERROR_KEY, STOP_KEY, Address, Failure
+from yarnspawner.singleuser.environment import mend_folders, node_name
+from yarnspawner.singleuser.failure import RecipeError, Tail, explain, say
+from yarnspawner.singleuser.store import NotInContainer, Store, StoreError
+from yarnspawner.singleuser.watching import Watcher
+
+_NAME = "yarnspawner.singleuser"
+
+_HELP = """\
+python -m yarnspawner.singleuser [options of jupyterhub-singleuser]
+
+Starts a JupyterHub server in the YARN container that this runs in. It listens on any free port, or on one of
+YARNSPAWNER_PORT_RANGE=first:last, publishes its address in the application's key-value store, from where the hub
+reads it, and stops in order when the hub asks for it. If it cannot start, it publishes why. All options are those of
+jupyterhub-singleuser:
+"""
+
+# Seconds for the hub to read a failure, which goes when the application ends.
+_FAREWELL = 10.0
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the server until it is stopped; return the exit status."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    if {"-h", "--help", "--help-all"} & set(arguments):
+        return _help(arguments)
+    try:
+        store = Store()
+    except (NotInContainer, ImportError) as error:
+        say(_NAME, str(error))
+        return 1
+    with contextlib.redirect_stderr(Tail(sys.stderr)) as tail:  # type: ignore[type-var]
+        recipe = Recipe(store)
+        try:
+            recipe.run(arguments)
+            return 0
+        # SystemExit is how Jupyter ends when something is wrong.
+        except BaseException as error:
+            if not isinstance(error, (RecipeError, SystemExit)):
+                traceback.print_exc()
+            failure = explain(error, tail.text)
+            say(_NAME, failure.message)
+            _report(store, failure)
+            return 1
+
+
+class Recipe:
+    """A server's life in its container."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._watcher: Watcher | None = None
+
+    def run(self, arguments: list[str]) -> None:
+        """Serve until stopped. Whatever this raises is a failure."""
+        mend_folders(os.environ, self._store.container_folder)
+        # Late, and here: the import of Jupyter takes a second and is the first thing to go wrong.
+        from yarnspawner.singleuser.server import serve
+
+        try:
+            serve(arguments, self._watch)
+        except SystemExit as error:
+            # Extensions may end the process of a server that listens and was asked to stop; that is no failure.
+            if error.code not in (0, None) or self._watcher is None:
+                raise
+        if self._watcher is None:
+            raise RecipeError("Jupyter ended before it listened.")
+        if self._watcher.unpublished:
+            raise RecipeError(f"The server's address could not be published: {self._watcher.unpublished}")
+
+    def _watch(self, app: Any) -> None:
+        address = Address("https" if app.certfile else "http", node_name(), app.port)
+        self._watcher = Watcher(self._store, address, stop=lambda: app.io_loop.add_callback(app.stop), log=app.log)
+        self._watcher.start()
+
+
+def _report(store: Store, failure: Failure) -> None:
+    """Publish why the server did not start, and leave the hub time to read it."""
+    try:
+        store.put(ERROR_KEY, failure.to_bytes(), lasting=True)
+        until = time.monotonic() + _FAREWELL
+        while time.monotonic() < until and store.get(STOP_KEY) is None:
+            time.sleep(0.5)
+    except StoreError as error:
+        say(_NAME, f"this could not be published: {error}")
+
+
+def _help(arguments: list[str]) -> int:
+    sys.stdout.write(_HELP)
+    try:
+        from jupyterhub.singleuser import main as jupyterhub_singleuser
+    except ImportError as error:
+        say(_NAME, f"they cannot be shown: {error}")
+        return 1
+    jupyterhub_singleuser(arguments)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,76 @@
+"""The process's surroundings in the container: its node, its folders, its parents."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import socket
+from collections.abc import MutableMapping
+from pathlib import Path
+
+
+def node_name() -> str:
+    """The name by which YARN knows the node, and others reach it."""
+    return os.environ.get("NM_HOST") or socket.gethostname()
+
+
+def mend_folders(environ: MutableMapping[str, str], container_folder: str) -> None:
+    """See to it that Jupyter can write to its folders, and that nobody else can read its connection files.
+
+    The hub's script has done so. By hand, HOME is ``/home/`` unless YARN is told otherwise, where nobody can write.
+
+    - HOME is kept if it can be written to, else it is the account's own, else the container's folder
+    - the runtime folder is kept if it is the user's, else it is one of the container's; either way it is private
+    """
+    if not _is_writable(environ.get("HOME", "")):
+        own = _home_of_account()
+        environ["HOME"] = own if _is_writable(own) else container_folder
+    runtime = environ.get("JUPYTER_RUNTIME_DIR")
+    if not (runtime and _make_private(Path(runtime))):
+        environ["JUPYTER_RUNTIME_DIR"] = f"{container_folder}/.jupyter-runtime"
+        _make_private(Path(environ["JUPYTER_RUNTIME_DIR"]))
+
+
+def parents() -> tuple[int, ...]:
+    """The processes of this container that this one descends from, nearest first.
+
+    YARN starts each container in a session of its own. When one of these ends first, this process has lost what it
+    runs for, and the tuple changes; when the NodeManager restarts, it does not.
+    """
+    session = os.getsid(0)
+    found = []
+    pid = os.getppid()
+    while pid > 1 and _session_and_parent(pid)[0] == session:
+        found.append(pid)
+        pid = _session_and_parent(pid)[1]
+    return tuple(found)
+
+
+def _session_and_parent(pid: int) -> tuple[int, int]:
+    try:
+        status = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return 0, 0
+    # The second field is the command in parentheses, which may have any character in it. See proc(5).
+    parent, _group, session = status.rpartition(")")[2].split()[1:4]
+    return int(session), int(parent)
+
+
+def _home_of_account() -> str:
+    try:
+        return pwd.getpwuid(os.getuid()).pw_dir
+    except KeyError:
+        return ""
+
+
+def _is_writable(folder: str) -> bool:
+    return Path(folder).is_dir() and os.access(folder, os.W_OK | os.X_OK)
+
+
+def _make_private(folder: Path) -> bool:
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        folder.chmod(0o700)
+    except OSError:
+        return False
+    return True

@@ -1,0 +1,86 @@
+"""Why a recipe failed, in plain words."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from typing import TextIO
+
+from yarnspawner.rendezvous import Failure
+
+# A line of Jupyter's log: "[C 2026-11-23 10:00:00.000 ServerApp] Bad config encountered during initialization: ..."
+_SERIOUS_LINE = re.compile(r"\[[CE] [^]]*\] *(?P<text>\S.*)")
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+_SECRET_NAME = re.compile(r"TOKEN|SECRET|PASSWORD|PASSPHRASE")
+
+
+def say(recipe: str, message: str) -> None:
+    """One line for whoever reads the container's log."""
+    sys.stderr.write(f"{recipe}: {message}\n")
+    sys.stderr.flush()
+
+
+class RecipeError(Exception):
+    """What the recipe itself finds wrong, in a sentence for the user."""
+
+
+class Tail:
+    """A stream that passes on what is written to it, and remembers the end."""
+
+    def __init__(self, stream: TextIO, size: int = 8000) -> None:
+        self._stream = stream
+        self._size = size
+        self.text = ""
+
+    def write(self, text: str) -> int:
+        self.text = (self.text + text)[-self._size :]
+        return self._stream.write(text)
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._stream, name)
+
+
+def explain(error: BaseException, log: str) -> Failure:
+    """What to tell the user.
+
+    Args:
+        error: what ended the recipe.
+        log: the end of what it wrote.
+    """
+    log = _without_secrets(_COLOUR.sub("", log)).strip()
+    return Failure(message=_without_secrets(_message(error, log)), detail="\n".join(log.splitlines()[-20:]))
+
+
+def _message(error: BaseException, log: str) -> str:
+    missing = _missing_module(error)
+    if missing:
+        return f"The Python environment of the server ({sys.prefix}) has no package {missing!r}: it must be installed there."
+    serious = _SERIOUS_LINE.findall(log)
+    match error:
+        case RecipeError():
+            return str(error)
+        case ImportError():
+            return f"The Python environment of the server ({sys.prefix}) is not usable: {error}"
+        case SystemExit() if serious:
+            return f"Jupyter did not start: {serious[-1]}"
+        case SystemExit():
+            return f"Jupyter left with exit status {error.code} before it listened."
+        case _:
+            return f"Jupyter failed with {type(error).__name__}: {error}"
+
+
+def _missing_module(error: BaseException | None) -> str | None:
+    # JupyterHub and JupyterLab wrap what they cannot import in errors of their own.
+    while error is not None:
+        if isinstance(error, ModuleNotFoundError):
+            return error.name
+        error = error.__cause__
+    return None
+
+
+def _without_secrets(text: str) -> str:
+    for name, value in os.environ.items():
+        if len(value) >= 8 and _SECRET_NAME.search(name):
+            text = text.replace(value, "[secret]")
+    return text

@@ -1,0 +1,102 @@
+"""Jupyter's server, on sockets that are ours."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import os
+import socket
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import urlsplit
+
+# Imported when the recipe is ready to report that it cannot be.
+from jupyter_server.serverapp import ServerApp
+
+from yarnspawner.singleuser.failure import RecipeError
+from yarnspawner.singleuser.listening import PORT_RANGE_VARIABLE, listen, parse_port_range
+
+SERVICE_URL_VARIABLE = "JUPYTERHUB_SERVICE_URL"
+
+
+class ListeningServer:
+    """What makes of a Jupyter ``ServerApp`` one that listens on sockets that it has already.
+
+    Jupyter by itself looks for a free port, lets it go and takes it again later, when somebody else may have it.
+    """
+
+    sockets: list[socket.socket]
+    address: tuple[str, int]
+    on_listening: Callable[[Any], None]
+
+    def _find_http_port(self: Any) -> None:
+        # Arguments of the user's go before what the hub asks for.
+        if (self.ip, self.port) != self.address:
+            for unused in self.sockets:
+                unused.close()
+            type(self).sockets = listen(self.ip, [self.port])
+        self.port = self.sockets[0].getsockname()[1]
+
+    def _bind_http_server_tcp(self: Any) -> bool:
+        self.http_server.add_sockets(self.sockets)
+        return True
+
+    def start_ioloop(self: Any) -> None:
+        # After all that can fail, such as the check of the hub's version and the refusal to run as root. A loop runs
+        # its callbacks in order, so this one comes after the server's own.
+        self.io_loop.add_callback(self.on_listening, self)
+        super().start_ioloop()  # type: ignore[misc]
+
+
+def serve(arguments: list[str], on_listening: Callable[[Any], None]) -> None:
+    """Run JupyterHub's single-user server until it is stopped.
+
+    Args:
+        arguments: of ``jupyterhub-singleuser``.
+        on_listening: called with the ``ServerApp`` on its event loop, once, when it listens.
+
+    Raises:
+        ListenError: no port is free.
+        RecipeError: the hub's part of the environment is missing.
+        SystemExit: Jupyter did not like something, and has logged what.
+        ImportError: the environment lacks a package.
+    """
+    ListeningServer.sockets, ListeningServer.address = _listen_as_told()
+    ListeningServer.on_listening = staticmethod(on_listening)  # type: ignore[assignment]
+    _application().launch_instance(arguments)
+
+
+def _listen_as_told() -> tuple[list[socket.socket], tuple[str, int]]:
+    """Listen where the hub says, and tell Jupyter, which reads it from the same variable."""
+    told = os.environ.get(SERVICE_URL_VARIABLE)
+    if not told:
+        raise RecipeError(f"{SERVICE_URL_VARIABLE} is not set: this is for JupyterHub's spawner to start.")
+    url = urlsplit(told)
+    host = url.hostname or ""
+    sockets = listen(host, [url.port] if url.port else parse_port_range(os.environ.get(PORT_RANGE_VARIABLE, "")))
+    port = sockets[0].getsockname()[1]
+    netloc = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    # JupyterHub takes port 0 in it for 80.
+    os.environ[SERVICE_URL_VARIABLE] = url._replace(netloc=netloc).geturl()
+    return sockets, (host, port)
+
+
+def _application() -> Any:
+    """JupyterHub's application, as it chooses it from the environment, on a listening server."""
+    from jupyterhub import singleuser
+
+    if not hasattr(singleuser, "SingleUserNotebookApp"):
+        # The default: an extension of Jupyter Server.
+        from jupyterhub.singleuser.extension import JupyterHubSingleUser
+
+        JupyterHubSingleUser.serverapp_class = type("ServerApp", (ListeningServer, ServerApp), {})
+        return JupyterHubSingleUser
+
+    # JUPYTERHUB_SINGLEUSER_EXTENSION=0: a subclass of it, JupyterLab's if there is one and no other is asked for.
+    base = singleuser.SingleUserNotebookApp
+    if not os.environ.get("JUPYTERHUB_SINGLEUSER_APP"):
+        with contextlib.suppress(ImportError):
+            base = importlib.import_module("jupyterlab.labhubapp").SingleUserLabApp
+    if base is None or not issubclass(base, ServerApp):
+        raise RecipeError("JUPYTERHUB_SINGLEUSER_APP must be an application of Jupyter Server, which this one is not.")
+    return type(base.__name__, (ListeningServer, base), {})

@@ -1,0 +1,125 @@
+"""The key-value store of the application that this process runs in."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+# Seconds that the application master may take to answer. It runs on the same machine or a neighbour of it.
+_DEADLINE = 5.0
+
+
+class NotInContainer(Exception):
+    """This process does not run in a container that skein started."""
+
+
+class StoreError(Exception):
+    """The application master did not do, or did not answer in time, what it was asked for."""
+
+
+class Store:
+    """A connection to the application master, with a deadline on every call.
+
+    - it is found through what skein sets in the environment of its containers, the master's script included
+    - the folder that the process was started in, and what its prologue did to HOME, do not matter
+    - a proxy in the environment does not matter
+    """
+
+    def __init__(self) -> None:
+        """Connect.
+
+        Raises:
+            NotInContainer: skein's variables or certificates are not there.
+            ImportError: skein is not installed, or it lacks the ``setuptools`` that it needs from Python 3.12 on.
+        """
+        if "SKEIN_APPLICATION_ID" not in os.environ:
+            raise NotInContainer("this works in a YARN container that skein started, and not outside of one")
+        # Late, since nothing is to be slow or break without skein before this is known to be a container.
+        import skein
+
+        try:
+            self._application = _connect(skein)
+        except (OSError, ValueError) as error:
+            raise NotInContainer(f"the application master's address or certificate is missing: {error}") from error
+        self.container_id: str | None = skein.properties.container_id
+        """Of a service's container, as skein counts them. The master's has none."""
+        self.container_folder: str = skein.properties.container_dir
+        """Where YARN put the container's files."""
+
+    def put(self, key: str, value: bytes, *, lasting: bool = False) -> None:
+        """Set a key.
+
+        It goes with the service's container that set it, unless it is to last as long as the application.
+        """
+        from skein import kv
+
+        self._apply(kv.put(key, value, owner=None if lasting else self.container_id))
+
+    def get(self, key: str) -> bytes | None:
+        """The value of a key, None if it is not set."""
+        from skein import kv
+
+        value: bytes | None = self._apply(kv.get(key))
+        return value
+
+    def discard(self, key: str) -> None:
+        """Remove a key if it is set."""
+        from skein import kv
+
+        self._apply(kv.discard(key))
+
+    def specification(self) -> Any:
+        """The :class:`skein.ApplicationSpec` of this application."""
+        from skein import ApplicationSpec, proto
+
+        return ApplicationSpec.from_protobuf(self._call("getApplicationSpec", proto.Empty()))
+
+    def fail(self, reason: str) -> None:
+        """End the application as FAILED, with a reason that YARN keeps among its diagnostics."""
+        from skein import proto
+
+        self._call("shutdown", proto.ShutdownRequest(final_status="FAILED", diagnostics=reason))
+
+    def _apply(self, operation: Any) -> Any:
+        # skein's public methods set no deadline.
+        try:
+            return self._application.kv._apply_op(operation, timeout=_DEADLINE)
+        except Exception as error:
+            raise StoreError(f"{type(error).__name__}: {error}") from error
+
+    def _call(self, method: str, request: Any) -> Any:
+        try:
+            return self._application._call(method, request, timeout=_DEADLINE)
+        except Exception as error:
+            raise StoreError(f"{type(error).__name__}: {error}") from error
+
+
+def _connect(skein: Any) -> Any:
+    import grpc
+    from skein import proto
+    from skein.utils import grpc_fork_support_disabled
+
+    properties = skein.properties
+    if not properties.appmaster_address:
+        raise ValueError("SKEIN_APPMASTER_ADDRESS is not set")
+    security = skein.Security.from_default()
+    certificate = security._get_bytes("cert")
+    credentials = grpc.ssl_channel_credentials(certificate, security._get_bytes("key"), certificate)
+    options = [
+        ("grpc.ssl_target_name_override", "skein-internal"),
+        ("grpc.default_authority", "skein-internal"),
+        # skein's own client would go through $http_proxy, which many sites set for their users.
+        ("grpc.enable_http_proxy", 0),
+    ]
+
+    class Application(skein.ApplicationClient):
+        def __init__(self) -> None:
+            self.address = properties.appmaster_address
+            self.security = security
+            self.id = properties.application_id
+            # Jupyter starts its kernels and terminals from this process.
+            with grpc_fork_support_disabled():
+                self._channel = grpc.secure_channel(self.address, credentials, options)
+                self._stub = proto.AppMasterStub(self._channel)
+
+    return Application()
