@@ -1,0 +1,101 @@
+"""Make a cluster's folder: all that its daemons and clients need, before the first of them is started."""
+
+from __future__ import annotations
+
+import shutil
+import socket
+import subprocess
+from pathlib import Path
+from typing import Any
+
+from localhadoop import commands, configuration, kdc, ports, scripts, system
+from localhadoop.errors import LocalHadoopError
+from localhadoop.jars import JarCache, Lock, native_library
+from localhadoop.java import closed_to_others, find_java
+from localhadoop.paths import cache_directory
+from localhadoop.progress import Progress
+from localhadoop.settings import Settings
+
+ROOM = 300e6  # bytes for logs, HDFS and containers of a small cluster
+
+
+def prepare(
+    folder: Path, name: str, hadoop: str, port: int | None, choices: dict[str, Any], progress: Progress
+) -> tuple[Settings, socket.socket]:
+    """Fill ``folder``; the settings, and the socket that claims the ports.
+
+    Raises :class:`LocalHadoopError`: no root, no Java, no jars, no room, no ports.
+    """
+    kerberos: bool = choices["kerberos"]
+    lock = Lock.of(hadoop)
+    if kerberos:
+        system.require_root()
+        if closed := closed_to_others(folder):
+            raise LocalHadoopError(
+                f"{closed} is closed to other users, but their containers must enter {folder}: open it (chmod o+x) or"
+                " choose another folder"
+            )
+    java = find_java(for_every_user=kerberos)
+    free = shutil.disk_usage(folder).free
+    if free < ROOM:
+        raise LocalHadoopError(f"no room in {folder}: {ROOM / 1e6:.0f} MB are needed, {free / 1e6:.0f} MB are free")
+    if kerberos:
+        system.install_packages(progress)
+        system.make_users(progress)
+    progress.step(f"Hadoop {lock.version} on Java {java.release} ({java.home})")
+    wanted = [artifact for artifact in lock.artifacts if kerberos or not artifact.is_native]
+    paths = JarCache(cache_directory()).ensure(wanted, progress)
+    jars = [str(path) for path, artifact in zip(paths, wanted, strict=True) if not artifact.is_native]
+    chosen, claim = ports.choose(choices["nodes"], port)
+    settings = Settings(
+        name=name, directory=str(folder), hadoop=lock.version, java=str(java.home), ports=chosen, jars=jars, **choices
+    )
+    try:
+        write(settings)
+        if kerberos:
+            native = next(path for path, artifact in zip(paths, wanted, strict=True) if artifact.is_native)
+            native_library(native, settings.native)
+            kdc.create(settings)
+    except BaseException:
+        claim.close()
+        raise
+    return settings, claim
+
+
+def write(settings: Settings) -> None:
+    """Write all files of the cluster but Kerberos' own."""
+    folder = settings.folder
+    for private in ("run", "data"):
+        (folder / private).mkdir(mode=0o700)
+    for public in ("logs", "tmp", "nodes", "lib", "daemons", "lib/web/webapps/hdfs", "lib/web/webapps/datanode"):
+        (folder / public).mkdir(parents=True)
+    (folder / "daemons").chmod(0o700)
+    (folder / "data" / "zookeeper").mkdir()
+    for node in settings.node_managers:
+        (folder / "nodes" / node).mkdir()
+    settings.library.mkdir()
+    for jar in settings.jars:
+        (settings.library / Path(jar).name).symlink_to(jar)
+    settings.save()
+    configuration.write(settings, settings.conf)
+    scripts.write(settings)
+    for name in commands.names(settings):
+        commands.write(settings, name)
+
+
+def format_hdfs(settings: Settings) -> None:
+    """Make an empty HDFS."""
+    command = commands.java(
+        settings, commands.MAIN_CLASSES["namenode"], settings.folder / "daemons" / "namenode" / "conf", 192
+    )
+    answer = subprocess.run(
+        [*command, "-format", "-nonInteractive"],
+        env=commands.environment(settings),
+        capture_output=True,
+        text=True,
+        timeout=120,
+        cwd=settings.folder / "daemons" / "namenode",
+    )
+    (settings.folder / "logs" / "format.log").write_text(answer.stdout + answer.stderr)
+    if answer.returncode:
+        raise LocalHadoopError(f"cannot format HDFS: {answer.stderr.strip().splitlines()[-1]}")

@@ -1,0 +1,99 @@
+"""Write a lock file again: ``python -m localhadoop.lock 3.4.3 [--native 3.4.3-1]``.
+
+For developers, with Maven at hand; users of a lock file need none. Maven resolves the dependencies into a repository of
+its own, with strict checksums, and what it downloaded is pinned by path, size and SHA-256.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import re
+import subprocess
+import tempfile
+from pathlib import Path
+
+from localhadoop.jars import LOCKS, NATIVE_PREFIX
+
+#: What the daemons, the clients and skein's driver need. The ResourceManager does not start without the timeline
+#: service's classes; skein needs ``TokenCache`` of the MapReduce client where Kerberos is on.
+HADOOP_MODULES = (
+    "hadoop-common",
+    "hadoop-hdfs",
+    "hadoop-hdfs-client",
+    "hadoop-mapreduce-client-core",
+    "hadoop-yarn-client",
+    "hadoop-yarn-server-nodemanager",
+    "hadoop-yarn-server-resourcemanager",
+    "hadoop-yarn-server-timelineservice",
+)
+
+#: ZooKeeper's server wants snappy; its own POM says that others bring it.
+EXTRA_MODULES = ("org.xerial.snappy:snappy-java:1.1.10.4",)
+
+#: Resolved by Maven, of no use to a cluster on Linux.
+UNWANTED = re.compile(r"osx-|riscv|windows|/mssql-jdbc/|-macos/|-kqueue/|/listenablefuture/")
+
+DEPENDENCY = """<dependency><groupId>{0}</groupId><artifactId>{1}</artifactId><version>{2}</version>{3}</dependency>"""
+EXCLUDE_ALL = "<exclusions><exclusion><groupId>*</groupId><artifactId>*</artifactId></exclusion></exclusions>"
+POM = """<project xmlns="http://maven.apache.org/POM/4.0.0"><modelVersion>4.0.0</modelVersion>
+<groupId>localhadoop</groupId><artifactId>lock</artifactId><version>1</version>
+<dependencies>{0}</dependencies></project>
+"""
+
+
+def pom(version: str, native: str) -> str:
+    """A POM that depends on all that a cluster of Hadoop ``version`` needs."""
+    wanted = [DEPENDENCY.format("org.apache.hadoop", module, version, "") for module in HADOOP_MODULES]
+    wanted += [DEPENDENCY.format(*module.split(":"), "") for module in EXTRA_MODULES]
+    wanted.append(DEPENDENCY.format("io.trino.hadoop", "hadoop-apache", native, EXCLUDE_ALL))
+    return POM.format("".join(wanted))
+
+
+def resolve(version: str, native: str) -> list[tuple[str, int, str]]:
+    """Resolve with Maven; SHA-256, size in bytes and path in the repository of each jar."""
+    with tempfile.TemporaryDirectory(prefix="localhadoop-lock-") as temporary:
+        folder = Path(temporary)
+        repository, listing = folder / "repository", folder / "list"
+        (folder / "pom.xml").write_text(pom(version, native))
+        subprocess.run(
+            ["mvn", "--batch-mode", "--quiet", "--strict-checksums", f"-Dmaven.repo.local={repository}"]
+            + ["dependency:list", "-DincludeScope=runtime", "-DoutputAbsoluteArtifactFilename=true"]
+            + [f"-DoutputFile={listing}"],
+            cwd=folder,
+            check=True,
+        )
+        found = sorted(set(re.findall(rf"{re.escape(str(repository))}/(\S+\.jar)", listing.read_text())))
+        pinned = []
+        for path in found:
+            if not UNWANTED.search(path):
+                content = (repository / path).read_bytes()
+                pinned.append((hashlib.sha256(content).hexdigest(), len(content), path))
+    return pinned
+
+
+def write(version: str, native: str) -> Path:
+    """Write the lock file of the series of ``version`` and return its path."""
+    pinned = resolve(version, native)
+    series = ".".join(version.split(".")[:2])
+    target = LOCKS / f"hadoop-{series}.lock"
+    lines = [
+        f"# hadoop {version}",
+        f"# Made by: python -m localhadoop.lock {version} --native {native}",
+        f"# SHA-256, size in bytes, path in a Maven repository. Those in {NATIVE_PREFIX} only carry native code.",
+    ]
+    lines += [f"{digest} {size:9d} {path}" for digest, size, path in pinned]
+    target.write_text("\n".join(lines) + "\n")
+    return target
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m localhadoop.lock", description="Write a lock file again.")
+    parser.add_argument("version", help="version of Hadoop, for example 3.4.3")
+    parser.add_argument("--native", default="3.4.3-1", help="version of io.trino.hadoop:hadoop-apache (libhadoop.so)")
+    arguments = parser.parse_args()
+    print(write(arguments.version, arguments.native))
+
+
+if __name__ == "__main__":
+    main()

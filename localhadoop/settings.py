@@ -1,0 +1,124 @@
+"""What a cluster is: chosen once, kept in its folder."""
+
+from __future__ import annotations
+
+import json
+import os
+import pwd
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from localhadoop.errors import LocalHadoopError
+from localhadoop.ports import MOST_NODES
+
+REALM = "EXAMPLE.COM"
+
+#: Users of the cluster. The hub may impersonate the first two only, so that a test has one whom it may not.
+USERS = ("alice", "bob", "carl")
+IMPERSONATED = ("alice", "bob")
+HUB = "jupyterhub"
+
+SMALL_QUEUE = 1024  # MiB that all applications in the queue "small" get together
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The choices behind a cluster, its folder and its ports.
+
+    ``memory`` is in MiB and, like ``vcores``, of each NodeManager; ``java`` is its home folder; ``properties`` override
+    Hadoop's; ``web`` is ``kerberos`` (SPNEGO) or ``simple`` for the daemons' web pages in the kerberos kind.
+    """
+
+    name: str
+    directory: str
+    hadoop: str
+    java: str
+    ports: dict[str, int]
+    jars: list[str]
+    kerberos: bool = False
+    nodes: int = 1
+    ha: bool = False
+    memory: int = 4096
+    vcores: int = 8
+    web: str = "kerberos"
+    properties: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def folder(self) -> Path:
+        return Path(self.directory)
+
+    @property
+    def conf(self) -> Path:
+        """The configuration of clients and containers, for every user to read."""
+        return self.folder / "conf"
+
+    @property
+    def java_home(self) -> Path:
+        """The ``JAVA_HOME`` of clients and containers.
+
+        The JDK does not look at ``KRB5_CONFIG``, and options in ``JAVA_TOOL_OPTIONS`` would be inherited by users'
+        own programs and printed by each JVM. So in the kerberos kind this folder is a shell around the real one, whose
+        ``bin/java`` tells the JVM where the cluster's krb5.conf is.
+        """
+        return self.folder / "java" if self.kerberos else Path(self.java)
+
+    @property
+    def library(self) -> Path:
+        """A folder of links to all jars, for class paths that are written out in containers' scripts and logs."""
+        return self.folder / "lib" / "hadoop"
+
+    @property
+    def native(self) -> Path:
+        """The folder of libhadoop.so, in the place where skein looks for it below ``HADOOP_HOME``."""
+        return self.folder / "lib" / "native"
+
+    @property
+    def resource_managers(self) -> list[str]:
+        return ["resourcemanager", "resourcemanager2"] if self.ha else ["resourcemanager"]
+
+    @property
+    def node_managers(self) -> list[str]:
+        return [f"nodemanager{number}" for number in range(1, self.nodes + 1)]
+
+    @property
+    def spnego(self) -> bool:
+        return self.kerberos and self.web == "kerberos"
+
+    def host(self, daemon: str) -> str:
+        """The host name or address that ``daemon`` listens on: NodeManagers after the first have one each."""
+        number = int(daemon.removeprefix("nodemanager")) if daemon.startswith("nodemanager") else 1
+        return "localhost" if number == 1 else f"127.0.0.{number}"
+
+    def address(self, port: str) -> str:
+        """``host:port`` of the port of that name."""
+        return f"{self.host(port.partition('-')[0])}:{self.ports[port]}"
+
+    def save(self) -> None:
+        (self.folder / "cluster.json").write_text(json.dumps(asdict(self), indent=1))
+
+    @classmethod
+    def load(cls, folder: Path) -> Settings:
+        """The settings of the cluster in ``folder``; raises :class:`LocalHadoopError` where there is none."""
+        try:
+            return cls(**json.loads((folder / "cluster.json").read_text()))
+        except FileNotFoundError:
+            raise LocalHadoopError(f"there is no cluster in {folder}") from None
+        except (OSError, ValueError, TypeError) as error:
+            raise LocalHadoopError(f"cannot read the cluster in {folder}: {error}") from error
+
+
+def check_choices(nodes: int, memory: int, vcores: int, web: str) -> None:
+    """Refuse with :class:`LocalHadoopError` what no cluster can be."""
+    if not 1 <= nodes <= MOST_NODES:
+        raise LocalHadoopError(f"a cluster has 1 to {MOST_NODES} NodeManagers, not {nodes}")
+    if memory < SMALL_QUEUE:
+        raise LocalHadoopError(f"a NodeManager needs {SMALL_QUEUE} MiB for containers, {memory} is too little")
+    if vcores < 1:
+        raise LocalHadoopError(f"a NodeManager needs at least one virtual core, not {vcores}")
+    if web not in ("kerberos", "simple"):
+        raise LocalHadoopError(f"the web pages are protected by 'kerberos' or 'simple', not {web!r}")
+
+
+def operator() -> str:
+    """The name of the user whose processes these are."""
+    return pwd.getpwuid(os.geteuid()).pw_name
