@@ -121,7 +121,7 @@ def update(folder: Path, jupyterhub: str, *, tests: bool) -> None:
             run([sys.executable, "-m", "venv", str(folder)], log, "the environment cannot be made")
     if found != {**wanted, "project": found.get("project")}:
         check_disk(folder.parent)
-        extras = "dev" if tests else "singleuser,localhadoop"
+        extras = "dev" if tests else "demo"
         with (
             step(f"packages for JupyterHub {jupyterhub}{' and the tests' if tests else ''}"),
             project_copy() as project,
