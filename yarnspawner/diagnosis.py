@@ -85,10 +85,10 @@ def explain_refusal(error: ClusterRefused, *, hub: str, user: str, queue: str) -
 
 
 def explain_waiting(report: Report) -> str:
-    """Why an application is still waiting for its container: a clause such as "because the queue small is full".
+    """Why an application is still waiting for its container.
 
     Returns:
-        It follows "The application waits"; "" if YARN does not say why.
+        A clause that follows "It waits in the queue, ", such as "because its queue is full"; "" if YARN does not say.
     """
     found = _find(report.diagnostics, WAITING, {"user": report.user, "queue": report.queue})
     return found[0] if found else ""

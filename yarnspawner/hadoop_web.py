@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import getpass
 import json
-import os
 import re
 from dataclasses import dataclass, field
 from typing import Any
@@ -70,16 +68,16 @@ class HadoopWeb:
     - every wait and every size has a limit, and nothing blocks the event loop
 
     Args:
-        user: Hadoop's name of the hub where authentication is simple; default as Hadoop's clients have it.
+        user: Hadoop's name of the hub, where authentication is simple.
         tickets: where the hub's ticket is; None for the one that kinit left behind.
         ca_file: PEM file of the authorities that signed the services' certificates; default the system's.
         timeout: seconds for an answer.
     """
 
     def __init__(
-        self, *, user: str = "", tickets: TicketCache | None = None, ca_file: str = "", timeout: float = 10
+        self, user: str, *, tickets: TicketCache | None = None, ca_file: str = "", timeout: float = 10
     ) -> None:
-        self._user = user or os.environ.get("HADOOP_USER_NAME") or getpass.getuser()
+        self._user = user
         self._tickets = tickets
         self._ca_file = ca_file
         self._timeout = timeout

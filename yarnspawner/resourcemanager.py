@@ -14,8 +14,9 @@ from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from yarnspawner.hadoop_configuration import HadoopConfiguration
+from yarnspawner.hadoop_configuration import ConfigurationError, HadoopConfiguration
 from yarnspawner.hadoop_web import Answer, HadoopWeb, WebError, WebRefused
+from yarnspawner.identity import hub_account
 from yarnspawner.kerberos import TicketCache
 from yarnspawner.queues import Queue, Resources, as_list, read_queues
 
@@ -37,13 +38,13 @@ class Node:
 
     Attributes:
         host: the NodeManager's host name.
-        http_address: ``host:port`` of the NodeManager's web service.
-        container_id: the container.
+        http_address: ``host:port`` of the NodeManager's web service; "" where it is not known.
+        container_id: the container; "" where it is not known.
     """
 
     host: str
-    http_address: str
-    container_id: str
+    http_address: str = ""
+    container_id: str = ""
 
 
 class ResourceManager:
@@ -55,7 +56,8 @@ class ResourceManager:
 
     Args:
         urls: web addresses, ``scheme://host:port``.
-        user: Hadoop's name of the hub where authentication is simple; default as Hadoop's clients have it.
+        user: Hadoop's name of the hub where authentication is simple; default is the principal's short name, or as
+            Hadoop's clients have it.
         principal: of the keytab, where the web services want Kerberos.
         keytab: path; without one, the ticket that kinit left behind is used.
         ca_file: PEM file of the authorities that signed the certificates; default the system's.
@@ -78,9 +80,8 @@ class ResourceManager:
             raise ValueError("a ResourceManager's address is needed")
         self._urls = [url.rstrip("/") for url in urls]
         self._log = log or logging.getLogger(__name__)
-        self._web = HadoopWeb(
-            user=user, tickets=TicketCache.shared(principal, keytab), ca_file=ca_file, timeout=timeout
-        )
+        tickets = TicketCache.shared(principal, keytab)
+        self._web = HadoopWeb(user or hub_account(principal), tickets=tickets, ca_file=ca_file, timeout=timeout)
         self._kept: dict[str, tuple[float, asyncio.Future[dict[str, Any]]]] = {}
 
     @classmethod
@@ -92,9 +93,12 @@ class ResourceManager:
             settings: as above, without `urls`.
 
         Raises:
-            ConfigurationError: the configuration cannot be read.
+            ResourceManagerUnavailable: the configuration cannot be read.
         """
-        return cls(HadoopConfiguration.load(folder).resource_managers(), **settings)
+        try:
+            return cls(HadoopConfiguration.load(folder).resource_managers(), **settings)
+        except ConfigurationError as error:
+            raise ResourceManagerUnavailable(str(error)) from None
 
     async def application(self, application_id: str) -> dict[str, Any] | None:
         """What YARN tells of an application, as in its documentation; None if it does not know it.

@@ -1,4 +1,4 @@
-"""Why an application waits in ACCEPTED: each completes "The application waits ..."."""
+"""Why an application waits in ACCEPTED: each follows "It waits in the queue, "."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ WAITING = [
     ),
     Cause(
         "Queue's AM resource limit exceeded",
-        says="because the queue {queue} starts no more applications until another one ends",
+        says="because its queue starts no more applications until another one ends",
     ),
     Cause(
         "User's AM resource limit exceeded",
-        says="because the queue {queue} starts no more applications of {user} until another one of them ends",
+        says="because its queue starts no more applications of {user} until another one of them ends",
     ),
     Cause(
         "exceeds maximum AM resource allowed",
-        says="because the queue {queue} starts no more applications until another one ends",
+        says="because its queue starts no more applications until another one ends",
     ),
     Cause(
         "has reached the maximum limit of runnable applications",
@@ -34,12 +34,12 @@ WAITING = [
         "queue's absolute max-capacity",
         "Queue hits max-capacity limit",
         "maximum resource allowed",
-        says="because the queue {queue} is full",
+        says="because its queue is full",
     ),
     Cause(
         "User capacity has reached its maximum limit",
         "Queue hits user max-capacity limit",
-        says="because {user} already uses all that one user may use of the queue {queue}",
+        says="because {user} already has all that one user may have of its queue",
     ),
     Cause(
         "request locality is not matching",
@@ -53,18 +53,18 @@ WAITING = [
     ),
     Cause(
         "waiting for AM container to be launched",
-        says="for its node to start the container",
+        says="because its node is just starting the container",
     ),
     Cause(
         "waiting for AM container to register",
-        says="for its container to report back",
+        says="because its container has not reported back yet",
     ),
     Cause(
         "Application is Activated, waiting for resources to be assigned for AM",
-        says="because no node that the queue {queue} may use has room for it now",
+        says="because no node that its queue may use has room for it now",
     ),
     Cause(
         "not yet activated",
-        says="for its turn in the queue {queue}",
+        says="because it is not its turn yet",
     ),
 ]

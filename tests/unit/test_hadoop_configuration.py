@@ -1,0 +1,116 @@
+"""What the hub reads from Hadoop's configuration files is what Hadoop reads from them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from yarnspawner.hadoop_configuration import ConfigurationError, HadoopConfiguration
+
+
+def write(folder: Path, name: str, **properties: str) -> None:
+    entries = "".join(
+        f"<property><name>{key}</name><value>{value}</value></property>\n" for key, value in properties.items()
+    )
+    (folder / name).write_text(f'<?xml version="1.0"?>\n<configuration>\n{entries}</configuration>\n')
+
+
+def test_without_settings_the_resource_manager_is_on_this_machine() -> None:
+    assert HadoopConfiguration({}).resource_managers() == ["http://localhost:8088"]
+
+
+def test_the_host_name_alone_is_enough() -> None:
+    conf = HadoopConfiguration({"yarn.resourcemanager.hostname": "rm.example.com"})
+    assert conf.resource_managers() == ["http://rm.example.com:8088"]
+
+
+def test_an_address_counts_more_than_the_host_name() -> None:
+    conf = HadoopConfiguration(
+        {"yarn.resourcemanager.hostname": "rm", "yarn.resourcemanager.webapp.address": "web.example.com:18088"}
+    )
+    assert conf.resource_managers() == ["http://web.example.com:18088"]
+
+
+def test_https_only_has_another_port() -> None:
+    conf = HadoopConfiguration({"yarn.resourcemanager.hostname": "rm", "yarn.http.policy": "HTTPS_ONLY"})
+    assert conf.resource_managers() == ["https://rm:8090"]
+
+
+def test_two_resource_managers_by_host_name() -> None:
+    conf = HadoopConfiguration(
+        {
+            "yarn.resourcemanager.ha.enabled": "true",
+            "yarn.resourcemanager.ha.rm-ids": "rm1, rm2",
+            "yarn.resourcemanager.hostname.rm1": "one.example.com",
+            "yarn.resourcemanager.hostname.rm2": "two.example.com",
+        }
+    )
+    assert conf.resource_managers() == ["http://one.example.com:8088", "http://two.example.com:8088"]
+
+
+def test_two_resource_managers_by_address() -> None:
+    conf = HadoopConfiguration(
+        {
+            "yarn.resourcemanager.ha.enabled": "true",
+            "yarn.resourcemanager.ha.rm-ids": "a,b",
+            "yarn.resourcemanager.webapp.address.a": "one:9000",
+            "yarn.resourcemanager.webapp.address.b": "two:9001",
+        }
+    )
+    assert conf.resource_managers() == ["http://one:9000", "http://two:9001"]
+
+
+def test_ids_without_high_availability_do_not_count() -> None:
+    conf = HadoopConfiguration({"yarn.resourcemanager.ha.rm-ids": "a,b", "yarn.resourcemanager.hostname": "rm"})
+    assert conf.resource_managers() == ["http://rm:8088"]
+
+
+def test_variables_are_expanded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DOMAIN", "example.com")
+    monkeypatch.delenv("NOTHING", raising=False)
+    conf = HadoopConfiguration(
+        {
+            "a": "rm.${env.DOMAIN}",
+            "b": "${a}:${env.NOTHING:-1234}",
+            "c": "${env.NOTHING} ${no.such.property}",
+            "loop": "x${loop}",
+        }
+    )
+    assert conf["b"] == "rm.example.com:1234"
+    assert conf["c"] == "${env.NOTHING} ${no.such.property}"
+    assert conf["loop"].startswith("x")
+
+
+def test_files_of_a_folder_are_read(tmp_path: Path) -> None:
+    write(tmp_path, "core-site.xml", **{"hadoop.security.authentication": "kerberos"})
+    write(tmp_path, "yarn-site.xml", **{"yarn.resourcemanager.hostname": "rm.example.com", "yarn.acl.enable": " TRUE"})
+    conf = HadoopConfiguration.load(tmp_path)
+    assert conf["hadoop.security.authentication"] == "kerberos"
+    assert conf.flag("yarn.acl.enable")
+    assert conf.resource_managers() == ["http://rm.example.com:8088"]
+
+
+def test_the_folder_is_that_of_hadoops_own_commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(tmp_path, "yarn-site.xml", **{"yarn.resourcemanager.hostname": "rm"})
+    monkeypatch.setenv("HADOOP_CONF_DIR", str(tmp_path))
+    assert HadoopConfiguration.load()["yarn.resourcemanager.hostname"] == "rm"
+
+
+def test_a_file_may_include_another(tmp_path: Path) -> None:
+    write(tmp_path, "more.xml", **{"yarn.resourcemanager.hostname": "rm"})
+    (tmp_path / "yarn-site.xml").write_text(
+        '<configuration xmlns:xi="http://www.w3.org/2001/XInclude"><xi:include href="more.xml"/></configuration>'
+    )
+    assert HadoopConfiguration.load(tmp_path)["yarn.resourcemanager.hostname"] == "rm"
+
+
+def test_a_broken_file_is_named(tmp_path: Path) -> None:
+    (tmp_path / "yarn-site.xml").write_text("<configuration><property>")
+    with pytest.raises(ConfigurationError, match=r"yarn-site\.xml cannot be read"):
+        HadoopConfiguration.load(tmp_path)
+
+
+def test_an_empty_folder_is_no_configuration(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="holds no Hadoop configuration"):
+        HadoopConfiguration.load(tmp_path)
