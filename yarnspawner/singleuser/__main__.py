@@ -52,7 +52,7 @@ def main(arguments: list[str] | None = None) -> int:
             recipe.run(arguments)
             return 0
         # SystemExit is how Jupyter ends when something is wrong.
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001
             if not isinstance(error, (RecipeError, SystemExit)):
                 traceback.print_exc()
             failure = explain(error, tail.text)

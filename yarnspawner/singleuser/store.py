@@ -83,13 +83,13 @@ class Store:
     def _apply(self, operation: Any) -> Any:
         # skein's public methods set no deadline.
         try:
-            return self._application.kv._apply_op(operation, timeout=_DEADLINE)
+            return self._application.kv._apply_op(operation, timeout=_DEADLINE)  # noqa: SLF001
         except Exception as error:
             raise StoreError(f"{type(error).__name__}: {error}") from error
 
     def _call(self, method: str, request: Any) -> Any:
         try:
-            return self._application._call(method, request, timeout=_DEADLINE)
+            return self._application._call(method, request, timeout=_DEADLINE)  # noqa: SLF001
         except Exception as error:
             raise StoreError(f"{type(error).__name__}: {error}") from error
 
@@ -103,8 +103,8 @@ def _connect(skein: Any) -> Any:
     if not properties.appmaster_address:
         raise ValueError("SKEIN_APPMASTER_ADDRESS is not set")
     security = skein.Security.from_default()
-    certificate = security._get_bytes("cert")
-    credentials = grpc.ssl_channel_credentials(certificate, security._get_bytes("key"), certificate)
+    certificate, key = (security._get_bytes(kind) for kind in ("cert", "key"))  # noqa: SLF001
+    credentials = grpc.ssl_channel_credentials(certificate, key, certificate)
     options = [
         ("grpc.ssl_target_name_override", "skein-internal"),
         ("grpc.default_authority", "skein-internal"),

@@ -84,7 +84,9 @@ class Watcher(threading.Thread):
     def _stop(self, reason: str, grace: float) -> None:
         self.stopping = True
         self._log.warning("Stopping: %s", reason)
-        threading.Timer(0.8 * grace, self._force).start()
+        forced = threading.Timer(0.8 * grace, self._force)
+        forced.daemon = True
+        forced.start()
         self._stop_server()
 
     def _force(self) -> None:

@@ -60,24 +60,24 @@ class ApplicationMaster(skein_pb2_grpc.AppMasterServicer):
             time.sleep(0.05)
         return self.values[key]
 
-    def PutKey(self, request: Any, context: Any) -> Any:
+    def PutKey(self, request: Any, context: Any) -> Any:  # noqa: N802
         self.values[request.key] = request.value
         return proto.PutKeyResponse()
 
-    def GetRange(self, request: Any, context: Any) -> Any:
+    def GetRange(self, request: Any, context: Any) -> Any:  # noqa: N802
         found = [proto.KeyValue(key=k, value=v) for k, v in self.values.items() if request.start <= k < request.end]
         return proto.GetRangeResponse(count=len(found), result_type=request.result_type, result=found)
 
-    def DeleteRange(self, request: Any, context: Any) -> Any:
+    def DeleteRange(self, request: Any, context: Any) -> Any:  # noqa: N802
         found = [key for key in self.values if request.start <= key < request.end]
         for key in found:
             del self.values[key]
         return proto.DeleteRangeResponse(count=len(found), result_type=request.result_type)
 
-    def GetApplicationSpec(self, request: Any, context: Any) -> Any:
+    def GetApplicationSpec(self, request: Any, context: Any) -> Any:  # noqa: N802
         return self.specification.to_protobuf()
 
-    def Shutdown(self, request: Any, context: Any) -> Any:
+    def Shutdown(self, request: Any, context: Any) -> Any:  # noqa: N802
         self.shutdowns.append((proto.FinalStatus.Type.Name(request.final_status), request.diagnostics))
         return proto.Empty()
 
