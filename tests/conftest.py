@@ -1,0 +1,39 @@
+"""What all tests share: the order in which they run, and that they test what the checkout says."""
+
+from __future__ import annotations
+
+import filecmp
+import sysconfig
+from pathlib import Path
+
+import pytest
+
+CHECKOUT = Path(__file__).resolve().parent.parent
+
+
+def pytest_sessionstart() -> None:
+    # pytest imports the checkout; hubs and containers run the copy that is installed in the environment.
+    for package in ("yarnspawner", "localhadoop"):
+        copy = Path(sysconfig.get_path("purelib")) / package
+        if not copy.is_dir():
+            continue
+        sources = [file.relative_to(CHECKOUT / package) for file in (CHECKOUT / package).rglob("*.py")]
+        _, different, missing = filecmp.cmpfiles(CHECKOUT / package, copy, sources, shallow=False)
+        if different or missing:
+            pytest.exit(f"the installed copy of {package} is not that of the checkout; run scripts/environment", 3)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    # What fails soonest comes first, and each kind of cluster is started when the first test needs it.
+    items.sort(key=_cost)
+
+
+def _cost(item: pytest.Item) -> tuple[bool, ...]:
+    fixtures = set(getattr(item, "fixturenames", ()))
+    return (
+        item.get_closest_marker("full") is not None,
+        item.get_closest_marker("browser") is not None,
+        "kerberos_cluster" in fixtures,
+        "simple_cluster" in fixtures,
+        "cluster" in item.path.relative_to(CHECKOUT).parts,
+    )
