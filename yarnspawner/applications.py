@@ -1,0 +1,277 @@
+"""One view of the applications for all spawners: running, ended, or unknown."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timezone
+from typing import ClassVar
+
+from yarnspawner.cluster import Cluster, ClusterRefused, ClusterUnavailable, Report
+
+# A list of thousands takes the ResourceManager a while; of the view's time at most a fifth is spent in them.
+_PAUSE_PER_LIST = 4.0
+_FORGOTTEN = "YARN no longer knows this application; it remembers only so many that have ended."
+
+
+@dataclass(frozen=True)
+class Status:
+    """What is known of an application.
+
+    ``report`` is YARN's last word, None if there was none yet. ``known`` is False when that may be out of date, because
+    YARN cannot be asked (since ``unknown_since``, in seconds of `time.monotonic`, for ``reason``) or has not been yet.
+    An end is final and always known.
+    """
+
+    report: Report | None
+    known: bool
+    unknown_since: float | None = None
+    reason: str = field(default="", compare=False)  # it may change with each attempt, which alone is no news
+
+    @property
+    def ended(self) -> bool:
+        return self.report is not None and self.report.ended
+
+
+@dataclass
+class _Watched:
+    """An application that a spawner owns."""
+
+    since: float
+    fast: bool = False
+    report: Report | None = None
+    listed: bool = False  # whether a list that was asked for since then has come
+    absences: int = 0
+    absent_since: float | None = None
+    changed: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @property
+    def open(self) -> bool:
+        return self.report is None or not self.report.ended
+
+
+class Applications:
+    """A view of YARN's applications that is refreshed by one list call, whatever their number.
+
+    - Spawners `watch` what they own, and `unwatch` it when it is theirs no more.
+    - It is refreshed every ``fast`` seconds while something watched is starting or stopping, every ``slow`` seconds while
+      something else is watched, and not at all otherwise.
+    - Who waits in `wait_change` is woken by each change.
+    - An application that YARN's list no longer has is asked for by itself. It has ended if YARN says so, or if YARN does
+      not know it and two lists lacked it. While YARN cannot be asked it is unknown, never ended.
+    - That YARN does not answer is logged once, and so is that it answers again.
+    """
+
+    _instances: ClassVar[dict[Cluster, Applications]] = {}
+
+    def __init__(
+        self, cluster: Cluster, *, fast: float = 0.5, slow: float = 5.0, log: logging.Logger | None = None
+    ) -> None:
+        """Describe the view of a cluster; intervals are in seconds. Nothing is asked before something is watched."""
+        self._cluster = cluster
+        self._fast = fast
+        self._slow = slow
+        self._log: logging.Logger = log or logging.getLogger(__name__)
+        self._watched: dict[str, _Watched] = {}
+        self._failures = 0
+        self._unknown_since: float | None = None
+        self._reason = ""
+        self._turn = asyncio.Lock()
+        self._next: asyncio.Task[list[Report]] | None = None
+        self._wake = asyncio.Event()
+        self._refreshing: asyncio.Task[None] | None = None
+
+    @classmethod
+    def shared(
+        cls, cluster: Cluster, *, fast: float = 0.5, slow: float = 5.0, log: logging.Logger | None = None
+    ) -> Applications:
+        """Return the one view of that cluster; the first caller's intervals count."""
+        if cluster not in cls._instances:
+            cls._instances[cluster] = cls(cluster, fast=fast, slow=slow, log=log)
+        return cls._instances[cluster]
+
+    def watch(self, application_id: str, fast: bool = False) -> None:
+        """Keep an application in view, ``fast`` while it is starting or stopping; call again to change that."""
+        watched = self._watched.setdefault(application_id, _Watched(since=time.monotonic()))
+        hurry = fast and not watched.fast
+        watched.fast = fast
+        if self._refreshing is None or self._refreshing.done():
+            self._refreshing = asyncio.create_task(self._refresh())
+        elif hurry:
+            self._wake.set()
+
+    def unwatch(self, application_id: str) -> None:
+        """Forget an application."""
+        self._watched.pop(application_id, None)
+
+    async def status(self, application_id: str) -> Status:
+        """Return what is known now. Asks YARN only if the application is not watched, or not for long enough."""
+        watched = self._watched.get(application_id)
+        if watched is None:
+            return await self._ask_once(application_id)
+        if not watched.listed and self._unknown_since is None:
+            try:
+                await self._list()
+            except ClusterUnavailable:
+                return self._status(watched)
+            if watched.absences:
+                await self._settle(application_id, watched)
+        return self._status(watched)
+
+    async def wait_change(self, application_id: str, previous: Status | None, timeout: float) -> Status:
+        """Return the status as soon as it differs from ``previous``, or as it is after ``timeout`` seconds."""
+        watched = self._watched.get(application_id)
+        if watched is None:
+            return await self._ask_once(application_id)
+        deadline = time.monotonic() + timeout
+        while (status := self._status(watched)) == previous and (left := deadline - time.monotonic()) > 0:
+            watched.changed.clear()
+            await _wait(watched.changed, left)
+        return status
+
+    async def find(self, tag: str, user: str | None = None) -> Report | None:
+        """Return the latest unfinished application with that tag, freshly listed, or None. Raises ClusterUnavailable.
+
+        Anyone may give any tag to an application of their own: say which ``user`` it must belong to.
+        """
+        found = [report for report in await self.tagged(tag) if user in {None, report.user}]
+        return max(found, key=lambda report: (report.started or _LONG_AGO, report.id), default=None)
+
+    async def tagged(self, tag: str) -> list[Report]:
+        """Return all unfinished applications with that tag, freshly listed, whoever's. Raises ClusterUnavailable."""
+        tag = tag.lower()  # as YARN keeps them
+        return [report for report in await self._list() if tag in report.tags]
+
+    async def close(self) -> None:
+        """Stop refreshing, and forget all applications."""
+        self._watched.clear()
+        if self._instances.get(self._cluster) is self:
+            del self._instances[self._cluster]
+        tasks = {task for task in (self._refreshing, self._next) if task is not None}
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
+
+    async def _refresh(self) -> None:
+        """Keep the view up to date for as long as something watched has not ended."""
+        while any(watched.open for watched in self._watched.values()):
+            began = time.monotonic()
+            try:
+                await self._list()
+                for application_id, watched in list(self._watched.items()):
+                    if watched.absences and watched.open:
+                        await self._settle(application_id, watched)
+            except ClusterUnavailable:
+                pass  # noted where it was raised
+            except Exception:  # noqa: BLE001  # whatever a cluster may answer, the view must go on
+                self._log.exception("The view of YARN's applications could not be refreshed")
+            await self._pause(time.monotonic() - began)
+
+    async def _pause(self, took: float) -> None:
+        hurry = any(watched.fast and watched.open for watched in self._watched.values())
+        pause = self._fast if hurry else self._slow
+        if self._failures:
+            pause = min(self._fast * 2**self._failures, self._slow)
+        # However many are in a hurry at the same time, the ResourceManager is not flooded.
+        least = max(self._fast, took * _PAUSE_PER_LIST)
+        await asyncio.sleep(least)
+        if pause > least:
+            await _wait(self._wake, pause - least)
+        self._wake.clear()
+
+    async def _list(self) -> list[Report]:
+        """Return a list that YARN was asked for after this call; all who call meanwhile share it."""
+        if self._next is None:
+            self._next = asyncio.create_task(self._list_in_turn())
+        return await asyncio.shield(self._next)
+
+    async def _list_in_turn(self) -> list[Report]:
+        async with self._turn:
+            self._next = None
+            asked = time.monotonic()
+            try:
+                reports = await self._cluster.active()
+            except ClusterUnavailable as error:
+                self._failed(error)
+                raise
+            self._answered()
+            self._take(reports, asked)
+            return reports
+
+    def _take(self, reports: list[Report], asked: float) -> None:
+        listed = {report.id: report for report in reports}
+        for application_id, watched in self._watched.items():
+            # A list that was on its way when the application was submitted says nothing of it.
+            if watched.since > asked or not watched.open:
+                continue
+            watched.listed = True
+            report = listed.get(application_id)
+            if report is None:
+                watched.absences += 1
+                watched.absent_since = watched.absent_since or asked
+            else:
+                watched.report, watched.absences, watched.absent_since = report, 0, None
+            watched.changed.set()
+
+    async def _settle(self, application_id: str, watched: _Watched) -> None:
+        """Find out what became of an application that the list no longer has."""
+        try:
+            report = await self._cluster.report(application_id)
+        except ClusterRefused:
+            if watched.absences < 2:
+                return
+            report = self._forgotten(application_id, watched.report)
+        except ClusterUnavailable as error:
+            self._log.debug("What became of %s is not known yet: %s", application_id, error)
+            return
+        watched.report, watched.absences, watched.absent_since = report, 0, None
+        watched.changed.set()
+
+    def _failed(self, error: ClusterUnavailable) -> None:
+        self._failures += 1
+        self._reason = str(error)
+        if self._unknown_since is None:
+            self._unknown_since = time.monotonic()
+            self._log.warning("YARN does not answer; until it does, what runs counts as running: %s", error)
+            for watched in self._watched.values():
+                watched.changed.set()
+
+    def _answered(self) -> None:
+        if self._unknown_since is not None:
+            self._log.warning("YARN answers again, after %.0f s", time.monotonic() - self._unknown_since)
+        self._failures, self._unknown_since, self._reason = 0, None, ""
+
+    def _status(self, watched: _Watched) -> Status:
+        if not watched.open:
+            return Status(watched.report, known=True)
+        if self._unknown_since is not None:
+            return Status(watched.report, known=False, unknown_since=self._unknown_since, reason=self._reason)
+        known = watched.listed and watched.absent_since is None
+        return Status(watched.report, known=known, unknown_since=watched.absent_since)
+
+    async def _ask_once(self, application_id: str) -> Status:
+        try:
+            return Status(await self._cluster.report(application_id), known=True)
+        except ClusterRefused:
+            return Status(self._forgotten(application_id, None), known=True)
+        except ClusterUnavailable as error:
+            return Status(None, known=False, unknown_since=time.monotonic(), reason=str(error))
+
+    @staticmethod
+    def _forgotten(application_id: str, last: Report | None) -> Report:
+        if last is None:
+            last = Report(application_id, state="FINISHED")
+        return replace(last, state="FINISHED", final_status="UNDEFINED", diagnostics=_FORGOTTEN)
+
+
+_LONG_AGO = datetime.fromtimestamp(0, timezone.utc)
+
+
+async def _wait(event: asyncio.Event, timeout: float) -> None:
+    try:
+        await asyncio.wait_for(event.wait(), timeout)
+    except asyncio.TimeoutError:
+        return

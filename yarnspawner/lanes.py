@@ -1,0 +1,233 @@
+"""Who waits for whom: lanes of calls to drivers, and the seats in which drivers are replaced.
+
+A driver handles two calls at a time (its executor grows only when an unbounded queue is full), and two stuck ones block
+even its ping. So each kind of call has a lane of its own with as many places as its drivers have threads for it, and a
+driver with a call past its deadline is replaced.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+import grpc
+
+from yarnspawner.calls import CallFailed, ClusterUnavailable
+from yarnspawner.drivers import Driver
+
+_LONGEST_PAUSE = 30.0
+_NO_TICKET = (
+    "The hub has no Kerberos ticket: set its principal and keytab, or run kinit as the hub's account and keep renewing"
+)
+
+
+class DriverLost(ClusterUnavailable):
+    """The driver ended during the call. Whether it did what it was asked to is not known."""
+
+
+class Seat:
+    """The place of one driver, where another takes over when it dies, hangs or is worn out.
+
+    - A driver is started when first needed, or by `warm`; all who need it wait for the same start.
+    - One that hangs is replaced at once. It may finish what it is doing, but only one such driver is kept beside.
+    - One that is worn out goes on until the next is ready, so nobody waits for that start.
+    - Starts that do not help (YARN or the KDC is down) become rarer, down to one in 30 seconds.
+    """
+
+    def __init__(self, start: Callable[[], Awaitable[Driver]], log: logging.Logger, *, worn_out_after: int) -> None:
+        """Take what starts a driver, and after how many wearing calls another one takes over."""
+        self._start = start
+        self._log = log
+        self._worn_out_after = worn_out_after
+        self._driver: Driver | None = None
+        self._wear = 0
+        self._starting: asyncio.Task[Driver] | None = None
+        self._fruitless = 0
+        self._not_before = 0.0
+        self._reason = ""
+        self._dismissed: Driver | None = None
+        self._closing: set[asyncio.Task[None]] = set()
+        self._closed = False
+
+    async def driver(self) -> Driver:
+        """Return a driver that runs. Raises ClusterUnavailable."""
+        if self._driver is not None and self._driver.alive:
+            return self._driver
+        return await asyncio.shield(self._begin())
+
+    def warm(self) -> None:
+        """Start a driver if there is none, without waiting for it. What fails is logged."""
+        if not self._closed and (self._driver is None or not self._driver.alive):
+            self._begin().add_done_callback(self._log_failure)
+
+    async def call(self, driver: Driver, method: str, request: bytes, timeout: float) -> bytes:
+        """Call `driver`, and replace it if it does not answer. Raises ClusterUnavailable, CallFailed."""
+        try:
+            response = await driver.call(method, request, timeout)
+        except CallFailed as failure:
+            code = failure.code
+            if code is grpc.StatusCode.DEADLINE_EXCEEDED:
+                self.overdue(driver, method, timeout)
+                raise ClusterUnavailable(_no_answer(method, timeout)) from failure
+            if code in {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED}:
+                lost = f"The YARN driver was lost during {method}"
+                self._replace(driver, lost)
+                raise DriverLost(lost) from failure
+            if code is grpc.StatusCode.UNAUTHENTICATED:
+                # It looks for a ticket only when it starts.
+                self._replace(driver, _NO_TICKET)
+                raise ClusterUnavailable(_NO_TICKET) from failure
+            self._fruitless = 0
+            raise
+        self._fruitless = 0
+        return response
+
+    def overdue(self, driver: Driver, method: str, timeout: float) -> None:
+        """Let no more calls go to a driver that did not answer in time."""
+        self._replace(driver, _no_answer(method, timeout))
+
+    def wear(self, driver: Driver) -> None:
+        """Count a call that left something behind in the driver (YARN's clients and file systems for that user)."""
+        if driver is not self._driver:
+            return
+        self._wear += 1
+        if self._wear >= self._worn_out_after and self._starting is None and time.monotonic() >= self._not_before:
+            self._log.debug("YARN driver %d is worn out; another one follows", driver.pid)
+            self._begin().add_done_callback(self._log_failure)
+
+    async def close(self) -> None:
+        """End this seat's drivers, and the one that is being started."""
+        self._closed = True
+        if self._starting is not None:
+            self._starting.cancel()
+            await asyncio.wait({self._starting})
+        if self._driver is not None:
+            self._dismiss(self._driver)
+        if self._closing:
+            await asyncio.wait(self._closing)
+
+    def _begin(self) -> asyncio.Task[Driver]:
+        if self._starting is None:
+            self._starting = asyncio.create_task(self._take_over())
+            self._starting.add_done_callback(self._started)
+        return self._starting
+
+    async def _take_over(self) -> Driver:
+        if self._closed:
+            raise ClusterUnavailable("The hub is shutting down")
+        if time.monotonic() < self._not_before:
+            raise ClusterUnavailable(self._reason)
+        try:
+            driver = await self._start()
+        except ClusterUnavailable as error:
+            self._pause(str(error))
+            raise
+        driver.on_exit = lambda: self._replace(driver, "it left")
+        if self._driver is not None:
+            self._dismiss(self._driver)
+        self._driver, self._wear = driver, 0
+        return driver
+
+    def _started(self, task: asyncio.Task[Driver]) -> None:
+        self._starting = None
+        _seen(task)
+
+    def _log_failure(self, task: asyncio.Task[Driver]) -> None:
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._log.warning("%s", error)
+
+    def _replace(self, driver: Driver, reason: str) -> None:
+        if driver is not self._driver:
+            return
+        self._driver = None
+        self._log.info("YARN driver %d is replaced: %s", driver.pid, reason)
+        self._dismiss(driver)
+        if self._pause(reason) == 0:
+            self.warm()  # or the next user would wait for a JVM
+
+    def _pause(self, reason: str) -> float:
+        """Set how long no driver is started, in seconds: not at all after a first failure, ever longer after more."""
+        self._fruitless += 1
+        pause = min(2.0 ** (self._fruitless - 1), _LONGEST_PAUSE) if self._fruitless > 1 else 0.0
+        self._not_before = time.monotonic() + pause
+        self._reason = reason
+        return pause
+
+    def _dismiss(self, driver: Driver) -> None:
+        self._dismissed = driver  # which closes the one dismissed before
+        task = asyncio.create_task(self._close(driver))
+        self._closing.add(task)
+        task.add_done_callback(self._closing.discard)
+
+    async def _close(self, driver: Driver) -> None:
+        while driver.calls_in_flight and driver.alive and driver is self._dismissed and not self._closed:  # noqa: ASYNC110
+            await asyncio.sleep(0.2)
+        await driver.close()
+
+
+class Lane:
+    """Calls of one kind: at most ``width`` at a time to each of its drivers, while the others wait in order."""
+
+    def __init__(self, seats: Sequence[Seat], width: int, *, wears: bool = False) -> None:
+        """Take the seats of the drivers to call; with ``wears``, each call counts towards their replacement."""
+        self._wears = wears
+        self._held: set[asyncio.Task[None]] = set()
+        self._free: asyncio.Queue[Seat] = asyncio.Queue()
+        # Seat by seat in turn, so that two calls go to two drivers.
+        for seat in list(seats) * width:
+            self._free.put_nowait(seat)
+
+    async def call(self, method: str, request: bytes, timeout: float) -> bytes:
+        """Wait for a turn, at most ``timeout`` seconds; call, for as long again. Raises ClusterUnavailable, CallFailed.
+
+        When the caller is cancelled the call goes on: the driver would not stop working on it.
+        """
+        return await asyncio.shield(await self.start(method, request, timeout, turn=timeout))
+
+    async def start(
+        self, method: str, request: bytes, timeout: float, *, turn: float | None = None, patience: float = 0
+    ) -> asyncio.Task[bytes]:
+        """Wait for a turn, at most ``turn`` seconds, and start the call in a task of its own, which is returned.
+
+        After ``timeout`` seconds the driver counts as stuck and another one takes its place, but the call may go on until
+        ``patience`` seconds have passed. Cancelled before that task exists, nothing was sent. Raises ClusterUnavailable.
+        """
+        try:
+            seat = await asyncio.wait_for(self._free.get(), turn)
+        except asyncio.TimeoutError:
+            raise ClusterUnavailable(
+                f"{method} had no turn within {turn:g} s; earlier calls to YARN still wait"
+            ) from None
+        try:
+            driver = await seat.driver()
+        except BaseException:
+            self._free.put_nowait(seat)
+            raise
+        call = asyncio.create_task(seat.call(driver, method, request, max(timeout, patience)))
+        call.add_done_callback(_seen)
+        holding = asyncio.create_task(self._hold(seat, driver, call, method, timeout))
+        self._held.add(holding)
+        holding.add_done_callback(self._held.discard)
+        return call
+
+    async def _hold(self, seat: Seat, driver: Driver, call: asyncio.Task[bytes], method: str, timeout: float) -> None:
+        """Keep the place until the call has ended or its time is over."""
+        await asyncio.wait({call}, timeout=timeout)
+        if not call.done():
+            seat.overdue(driver, method, timeout)
+        elif self._wears:
+            seat.wear(driver)
+        self._free.put_nowait(seat)
+
+
+def _seen(task: asyncio.Task[Any]) -> None:
+    """Take note of a failure that nobody may be waiting for any more."""
+    if not task.cancelled():
+        task.exception()
+
+
+def _no_answer(method: str, timeout: float) -> str:
+    return f"No answer from YARN to {method} within {timeout:g} s"
