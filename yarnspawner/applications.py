@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import collections
 import logging
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from typing import ClassVar
@@ -76,6 +79,7 @@ class Applications:
         self._log: logging.Logger = log or logging.getLogger(__name__)
         self._watched: dict[str, _Watched] = {}
         self._failures = 0
+        self._close_watchers: collections.Counter[str] = collections.Counter()
         self._unknown_since: float | None = None
         self._reason = ""
         self._turn = asyncio.Lock()
@@ -105,6 +109,31 @@ class Applications:
     def unwatch(self, application_id: str) -> None:
         """Forget an application."""
         self._watched.pop(application_id, None)
+
+    @contextmanager
+    def watching(self, application_id: str) -> Iterator[None]:
+        """Watch closely for as long as the context lasts; afterwards as before. Several may do so at the same time."""
+        before = application_id in self._watched
+        self._close_watchers[application_id] += 1
+        self.watch(application_id, fast=True)
+        try:
+            yield
+        finally:
+            self._close_watchers[application_id] -= 1
+            if not self._close_watchers[application_id]:
+                del self._close_watchers[application_id]
+                if before:
+                    self.watch(application_id, fast=False)
+                else:
+                    self.unwatch(application_id)
+
+    async def ended(self, application_id: str, timeout: float) -> bool:
+        """Return True as soon as an application has ended, and False if it has not after ``timeout`` seconds."""
+        deadline = time.monotonic() + timeout
+        status = await self.status(application_id)
+        while not status.ended and (left := deadline - time.monotonic()) > 0:
+            status = await self.wait_change(application_id, status, left)
+        return status.ended
 
     async def status(self, application_id: str) -> Status:
         """Return what is known now. Asks YARN only if the application is not watched, or not for long enough."""
