@@ -99,9 +99,10 @@ c.YarnSpawner.prologue = f"source {shlex.quote(environment)}/bin/activate"
 # Seconds that a start may take: a queue may be full, and the first start on a node copies the environment there.
 c.YarnSpawner.start_timeout = 300
 
-# Several servers for one user.
+# Several servers for one user; so a login leads to the list of them, and starts none by itself.
 c.JupyterHub.allow_named_servers = True
 c.JupyterHub.named_server_limit_per_user = 3
+c.JupyterHub.redirect_to_server = False
 
 # -- What users may choose ---------------------------------------------------------------------------------------------
 

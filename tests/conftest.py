@@ -11,6 +11,12 @@ import pytest
 CHECKOUT = Path(__file__).resolve().parent.parent
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--pictures", metavar="FOLDER", help="take the documentation's pictures on the way (tests/browser)"
+    )
+
+
 def pytest_sessionstart() -> None:
     # pytest imports the checkout; hubs and containers run the copy that is installed in the environment.
     for package in ("yarnspawner", "localhadoop"):

@@ -1,0 +1,79 @@
+"""A hub on the secure cluster, and people in front of real browsers."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from demo.hub import ADMIN, Hub
+from localhadoop import LocalHadoop
+from tests.support.person import Person
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+# Everything that makes Chromium talk to others than the hub, or needs what a container lacks, is off.
+OPTIONS = (
+    "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking"
+    " --disable-component-update --disable-sync"
+).split()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker("browser")
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    if CHROMIUM is None:
+        pytest.skip("there is no Chromium")
+    if os.getuid() != 0:
+        pytest.skip("the secure cluster needs root")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, headless=True, args=OPTIONS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="session")
+def hub(browser: Browser, kerberos_cluster: LocalHadoop, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
+    hub = Hub(kerberos_cluster, tmp_path_factory.mktemp("hub"))
+    hub.start()
+    yield hub
+    hub.stop()
+
+
+@pytest.fixture
+def person(browser: Browser, hub: Hub) -> Iterator[Callable[[str], Person]]:
+    """Makes a logged-in person of that name, with a browser of their own, whose server is stopped in the end."""
+    with ExitStack() as stack:
+
+        def make(name: str) -> Person:
+            context = browser.new_context(viewport={"width": 1100, "height": 720})
+            stack.callback(context.close)
+            password = hub.admin_password if name == ADMIN else hub.password
+            person = Person(context.new_page(), hub.address, name)
+            person.log_in(password)
+            if name != ADMIN:
+                stack.callback(person.stop_server)
+            return person
+
+        yield make
+
+
+@pytest.fixture
+def picture(request: pytest.FixtureRequest) -> Callable[[Page, str], None]:
+    """Takes a picture for the documentation if pytest was told where to put them."""
+    folder = request.config.getoption("--pictures")
+
+    def take(page: Page, name: str) -> None:
+        if folder:
+            page.screenshot(path=Path(folder) / f"{name}.png")
+
+    return take

@@ -1,0 +1,102 @@
+"""What people see of the hub, in a real Chromium on the secure cluster."""
+
+from __future__ import annotations
+
+import os
+import pwd
+from collections.abc import Callable
+
+from playwright.sync_api import Page, expect
+
+from demo.hub import ADMIN, Hub
+from tests.support.person import START, Person
+
+WHO = "import os, getpass; print(os.getuid(), getpass.getuser(), os.environ['CONTAINER_ID'].split('_')[0])"
+PUT = "!echo hello from {name} | hdfs dfs -put -f - greeting-{name}.txt"
+STAT = "!hdfs dfs -stat '%u %n' greeting-{name}.txt"
+READ = "!hdfs dfs -cat greeting-{name}.txt"
+
+
+def who(name: str) -> str:
+    """What the cell WHO prints for a user."""
+    assert os.getuid() == 0
+    return f"{pwd.getpwnam(name).pw_uid} {name} container"
+
+
+def test_alice_watches_her_server_start_and_works_as_herself(
+    person: Callable[[str], Person], picture: Callable[[Page, str], None]
+) -> None:
+    alice = person("alice")
+    alice.press_start()
+    expect(alice.page.locator("#progress-message")).to_contain_text("queue default", timeout=START)
+    picture(alice.page, "progress")
+    messages = alice.wait_for_lab()
+    assert any("Submitting" in message for message in messages), messages
+    assert any("container" in message for message in messages), messages
+
+    alice.open_notebook()
+    assert alice.run(WHO) == who("alice")
+    picture(alice.page, "notebook")
+
+
+def test_alice_and_bob_use_hdfs_as_themselves_at_the_same_time(person: Callable[[str], Person]) -> None:
+    both = [person("alice"), person("bob")]
+    for someone in both:
+        someone.press_start()
+    for someone in both:
+        someone.wait_for_lab()
+        someone.open_notebook()
+    for someone in both:
+        someone.run(PUT.format(name=someone.name))
+    for someone in both:
+        assert someone.run(WHO) == who(someone.name)
+        assert someone.run(STAT.format(name=someone.name)) == f"{someone.name} greeting-{someone.name}.txt"
+        assert someone.run(READ.format(name=someone.name)) == f"hello from {someone.name}"
+
+
+def test_an_admin_starts_and_stops_her_server(
+    person: Callable[[str], Person], picture: Callable[[Page, str], None]
+) -> None:
+    alice, admin = person("alice"), person(ADMIN)
+    admin.page.goto(f"{admin.address}/hub/admin")
+    row = admin.page.locator("tr.user-row", has_text="alice")
+    row.get_by_role("button", name="Start Server").click()
+    stop = row.get_by_role("button", name="Stop Server")
+    expect(stop).to_be_visible(timeout=START)
+    picture(admin.page, "admin")
+
+    alice.page.goto(f"{alice.address}/user/alice/lab")
+    alice.wait_for_lab()
+
+    stop.click()
+    expect(row.get_by_role("button", name="Start Server")).to_be_visible(timeout=START)
+    alice.page.goto(f"{alice.address}/hub/home")
+    expect(alice.page.locator("#start")).to_have_text("Start My Server")
+
+
+def test_her_kernel_answers_while_the_hub_is_dead_and_when_it_is_back(
+    person: Callable[[str], Person], hub: Hub
+) -> None:
+    alice = person("alice")
+    alice.press_start()
+    alice.wait_for_lab()
+    alice.open_notebook()
+    kernel = alice.run("import os; answer = 42; print(os.getpid())")
+
+    hub.kill()
+    assert alice.run("print(answer)") == "42"
+
+    hub.start()
+    assert alice.run("print(answer, os.getpid())") == f"42 {kernel}"
+    alice.page.goto(f"{alice.address}/hub/home")
+    expect(alice.page.locator("#start")).to_have_text("My Server")
+
+
+def test_carl_is_told_that_the_hub_may_not_impersonate_him(
+    person: Callable[[str], Person], picture: Callable[[Page, str], None]
+) -> None:
+    carl = person("carl")
+    carl.press_start()
+    expect(carl.page.locator("body")).to_contain_text("impersonate", timeout=START)
+    expect(carl.page.locator("body")).to_contain_text("carl")
+    picture(carl.page, "refused")

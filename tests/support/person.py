@@ -1,0 +1,86 @@
+"""A person in front of a browser."""
+
+from __future__ import annotations
+
+import json
+import re
+
+from playwright.sync_api import Page, expect
+
+# Milliseconds. Playwright waits until what it looks for is there.
+SOON = 15_000
+START = 150_000
+
+# Keeps each message that the progress page shows, also when the page is left.
+_WATCH = """
+document.addEventListener("DOMContentLoaded", () => {
+  const message = document.getElementById("progress-message");
+  if (!message) return;
+  new MutationObserver(() => {
+    const seen = JSON.parse(sessionStorage.getItem("seen") || "[]");
+    sessionStorage.setItem("seen", JSON.stringify([...seen, message.textContent]));
+  }).observe(message, {childList: true, characterData: true, subtree: true});
+});
+"""
+
+
+class Person:
+    """Does what a person does with the hub's pages and JupyterLab, and sees what a person sees."""
+
+    def __init__(self, page: Page, address: str, name: str) -> None:
+        self.page = page
+        self.address = address
+        self.name = name
+        page.set_default_timeout(SOON)
+        page.add_init_script(_WATCH)
+
+    # -- The hub's pages
+
+    def log_in(self, password: str) -> None:
+        self.page.goto(f"{self.address}/hub/login")
+        self.page.fill("#username_input", self.name)
+        self.page.fill("#password_input", password)
+        self.page.click("#login_submit")
+        self.page.wait_for_url("**/hub/home")
+
+    def press_start(self) -> None:
+        self.page.goto(f"{self.address}/hub/home")
+        self.page.click("#start")
+        self.page.wait_for_url("**/hub/spawn-pending/**")
+
+    def wait_for_lab(self) -> list[str]:
+        """Wait through the progress page for JupyterLab; returns the messages that were to be seen on the way."""
+        self.page.wait_for_url(f"**/user/{self.name}/lab**", timeout=START)
+        expect(self.page.locator(".jp-Launcher")).to_be_visible(timeout=60_000)
+        return self.messages()
+
+    def messages(self) -> list[str]:
+        seen = self.page.evaluate("sessionStorage.getItem('seen')")
+        return [str(message) for message in json.loads(seen or "[]")]
+
+    def stop_server(self) -> None:
+        """Stop the own server, if it runs, and wait until it is gone."""
+        self.page.goto(f"{self.address}/hub/home")
+        stop = self.page.locator("#stop")
+        if stop.is_visible():
+            stop.click()
+            expect(stop).to_be_hidden(timeout=90_000)
+
+    # -- JupyterLab
+
+    def open_notebook(self) -> None:
+        self.page.locator(".jp-LauncherCard[data-category='Notebook']").first.click()
+        expect(self.page.locator(".jp-NotebookPanel .jp-CodeCell").first).to_be_visible()
+        expect(self.page.locator(".jp-Notebook-ExecutionIndicator[data-status='idle']").first).to_be_visible(
+            timeout=60_000
+        )
+
+    def run(self, code: str) -> str:
+        """Type a cell into the last, empty one, run it, and return what it prints."""
+        cells = self.page.locator(".jp-NotebookPanel .jp-CodeCell")
+        cell = cells.nth(cells.count() - 1)
+        cell.locator(".cm-content").click()
+        self.page.keyboard.insert_text(code)
+        self.page.keyboard.press("Shift+Enter")
+        expect(cell.locator(".jp-InputPrompt")).to_have_text(re.compile(r"\[\d+\]:"), timeout=90_000)
+        return "\n".join(cell.locator(".jp-OutputArea-output").all_inner_texts()).strip()
