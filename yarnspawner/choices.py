@@ -1,0 +1,195 @@
+"""The limits that users may choose themselves, within a range or from a list. Pure: no I/O, no hub, no cluster."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+GIBIBYTE = 2**30
+
+_UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
+_BYTES = re.compile(r"(\d{1,15}(?:\.\d{1,6})?)\s*([KMGT]?)", re.ASCII)
+
+# The settings that users may be let choose, and what people call them.
+LABELS = {
+    "mem_limit": "Memory",
+    "cpu_limit": "Cores",
+    "gpus": "GPUs",
+    "queue": "Queue",
+    "node_label": "Nodes",
+}
+NUMBERS = frozenset({"mem_limit", "cpu_limit", "gpus"})
+
+
+class ChoiceRefused(ValueError):
+    """What a user asked for and may not have. The message is for the user and names it."""
+
+
+class ProfileError(ValueError):
+    """An offer of the admin's that nobody can choose from. The message says where it is wrong."""
+
+
+@dataclass(frozen=True)
+class Limit:
+    """What a user may choose for one setting: a range, or one of a list.
+
+    Attributes:
+        name: of the setting.
+        minimum, maximum: the range, in bytes or as a number; a maximum of None is the cluster's own.
+        values: the list; empty for a range.
+    """
+
+    name: str
+    minimum: int = 0
+    maximum: int | None = None
+    values: tuple[int | str, ...] = ()
+
+    @classmethod
+    def read(cls, name: str, written: Any) -> Limit | None:
+        """What an admin has written as ``<name>_choices``; None for nothing to choose from.
+
+        Args:
+            name: of the setting.
+            written: a list of values, or ``{"minimum": ..., "maximum": ...}`` where the setting is a number.
+
+        Raises:
+            ProfileError: neither of these.
+        """
+        if not written:
+            return None
+        try:
+            if isinstance(written, Mapping):
+                return cls._read_range(name, written)
+            if isinstance(written, (list, tuple)):
+                return cls(name, values=tuple(dict.fromkeys(parse(name, value) for value in written)))
+        except ChoiceRefused as error:
+            raise ProfileError(f"{name}_choices: {error}") from None
+        raise ProfileError(f"{name}_choices: neither a list nor a range: {shown(written)}.")
+
+    @classmethod
+    def _read_range(cls, name: str, written: Mapping[str, Any]) -> Limit:
+        if name not in NUMBERS:
+            raise ProfileError(f"{name}_choices: there is no range of names; write a list.")
+        if unknown := [key for key in written if key not in ("minimum", "maximum")]:
+            raise ProfileError(f"{name}_choices: unknown key {unknown[0]!r}; a range has minimum and maximum.")
+        least = parse_number(name, written.get("minimum", 0 if name == "gpus" else 1))
+        most = written.get("maximum")
+        most = None if most is None else parse_number(name, most)
+        if most is not None and least > most:
+            raise ProfileError(f"{name}_choices: the minimum {text(name, least)} is above the maximum.")
+        return cls(name, least, most)
+
+    def check(self, asked: Any, ceiling: int | None = None) -> int | str:
+        """What a user asked for, as the setting's value.
+
+        Args:
+            asked: of a form or the REST API, so anything.
+            ceiling: the most that the cluster gives to one server, where that is known.
+
+        Raises:
+            ChoiceRefused: not on the list, or out of the range.
+        """
+        value = parse(self.name, asked)
+        if self.values:
+            if value not in self.values:
+                offered = ", ".join(text(self.name, offer) for offer in self.values)
+                raise ChoiceRefused(f"{self._title}: {text(self.name, value)} is not offered; choose from {offered}.")
+        elif isinstance(value, int):
+            if value < self.minimum:
+                raise self._refusal(value, "less", self.minimum, "that you must ask for at least")
+            if self.maximum is not None and value > self.maximum:
+                raise self._refusal(value, "more", self.maximum, "that you may have")
+        check_ceiling(self.name, value, ceiling)
+        return value
+
+    def most(self, ceiling: int | None) -> int | None:
+        """The end of the range where the cluster gives no more than ``ceiling``; None if there is no end."""
+        return min((end for end in (self.maximum, ceiling) if end is not None), default=None)
+
+    def offered(self, ceiling: int | None) -> list[int | str]:
+        """The list, without what the cluster cannot give."""
+        return [
+            value for value in self.values if not (ceiling is not None and isinstance(value, int) and value > ceiling)
+        ]
+
+    @property
+    def _title(self) -> str:
+        return title(self.name)
+
+    def _refusal(self, value: int, comparison: str, bound: int, what: str) -> ChoiceRefused:
+        name = self.name
+        return ChoiceRefused(f"{self._title}: {text(name, value)} is {comparison} than the {text(name, bound)} {what}.")
+
+
+def check_ceiling(name: str, value: int | str, ceiling: int | None) -> None:
+    """See that the cluster can give so much to one server.
+
+    Raises:
+        ChoiceRefused: it cannot; the message says what it can.
+    """
+    if ceiling is not None and isinstance(value, int) and value > ceiling:
+        raise ChoiceRefused(
+            f"{title(name)}: {text(name, value)} is more than the {text(name, ceiling)} that the cluster gives to one"
+            " server."
+        )
+
+
+def parse(name: str, asked: Any) -> int | str:
+    """A setting's value: memory in bytes, numbers whole, names as they are.
+
+    Raises:
+        ChoiceRefused: nothing that the setting can be.
+    """
+    if name in NUMBERS:
+        return parse_number(name, asked)
+    if isinstance(asked, str):
+        return asked
+    raise ChoiceRefused(f"{title(name)}: {shown(asked)} is not a name.")
+
+
+def parse_number(name: str, asked: Any) -> int:
+    """A number that may be written as text, memory with a unit.
+
+    Raises:
+        ChoiceRefused: no such number.
+    """
+    if isinstance(asked, int) and not isinstance(asked, bool) and asked >= 0:
+        return asked
+    if name == "mem_limit":
+        if isinstance(asked, str) and (match := _BYTES.fullmatch(asked.strip())):
+            return int(float(match[1]) * _UNITS[match[2]])
+        raise ChoiceRefused(f'{title(name)}: {shown(asked)} is not a size; write for instance "4 G".')
+    if isinstance(asked, str) and re.fullmatch(r"\d{1,9}", asked.strip(), re.ASCII):
+        return int(asked)
+    raise ChoiceRefused(f"{title(name)}: {shown(asked)} is not a whole number.")
+
+
+def text(name: str, value: int | str) -> str:
+    """A setting's value for people: ``2 GiB``, ``1 core``, ``gpu``."""
+    if name == "mem_limit" and isinstance(value, int):
+        return _size(value)
+    if name == "cpu_limit":
+        return "1 core" if value == 1 else f"{value} cores"
+    if name == "gpus":
+        return "1 GPU" if value == 1 else f"{value} GPUs"
+    return shown(value)
+
+
+def title(name: str) -> str:
+    """What a message calls a setting: for people, and for programs that use the REST API."""
+    return f"{LABELS[name]} ({name})"
+
+
+def shown(value: Any) -> str:
+    """Anything that came from outside, in a message: printable, and not too long."""
+    written = value if isinstance(value, str) and value.isprintable() and value else repr(value)
+    return f"{written[:60]}..." if len(written) > 63 else written
+
+
+def _size(size: int) -> str:
+    for unit in "TGMK":
+        if size >= _UNITS[unit]:
+            return f"{round(size / _UNITS[unit], 2):g} {unit}iB"
+    return f"{size} bytes"

@@ -1,0 +1,160 @@
+"""What an admin offers: profiles, their options and choices, and for whom. Pure: no I/O, no hub, no cluster.
+
+The words are KubeSpawner's, https://jupyterhub-kubespawner.readthedocs.io, but for ``yarnspawner_override``,
+``allowed_users`` and ``allowed_groups``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from yarnspawner.choices import ChoiceRefused, Limit, shown
+from yarnspawner.expansion import expand
+
+# In a form, what a list posts when the user wants something else; and the end of the key under which that is found.
+UNLISTED_CHOICE = "unlisted-choice"
+
+# Of what a user types in.
+_LONGEST = 256
+
+Override = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Audience:
+    """Who is offered something: everybody, or these users and the members of these groups."""
+
+    users: frozenset[str] = frozenset()
+    groups: frozenset[str] = frozenset()
+    everybody: bool = True
+
+    def includes(self, user: str, groups: Collection[str]) -> bool:
+        return self.everybody or user in self.users or not self.groups.isdisjoint(groups)
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One of an option's choices, and the settings that it brings."""
+
+    display_name: str
+    yarnspawner_override: Override = field(default_factory=dict)
+    default: bool = False
+    audience: Audience = Audience()
+
+
+@dataclass(frozen=True)
+class UnlistedChoice:
+    """Something that a user types in.
+
+    Attributes:
+        display_name: label of the field.
+        display_name_in_choices: what stands for it in the list of choices.
+        validation_regex: what the whole text must match.
+        validation_message: what the user is told if it does not.
+        yarnspawner_override: the settings that it brings, with ``{value}`` for the text.
+    """
+
+    display_name: str
+    display_name_in_choices: str = "Other..."
+    validation_regex: str = ""
+    validation_message: str = ""
+    yarnspawner_override: Override = field(default_factory=dict)
+
+    def override(self, typed: Any) -> Override:
+        """The settings that this text brings.
+
+        Raises:
+            ChoiceRefused: it is none, or not one that the admin allows.
+        """
+        value = str(typed) if isinstance(typed, (int, float)) and not isinstance(typed, bool) else typed
+        # Braces are what templates are made of: what a user typed must never be taken for one.
+        plain = isinstance(value, str) and value.isprintable() and not set(value) & set("{}")
+        if not plain or not 0 < len(value) <= _LONGEST:
+            raise ChoiceRefused(f"{self.display_name}: {shown(typed)} is not a line of plain text without braces.")
+        # The whole text, although KubeSpawner is content with its beginning.
+        if self.validation_regex and not re.fullmatch(self.validation_regex, value):
+            expected = self.validation_message or f"it must match {self.validation_regex}"
+            raise ChoiceRefused(f"{self.display_name}: {shown(typed)} is not allowed. {expected}")
+        return {name: filled_in(template, value) for name, template in self.yarnspawner_override.items()}
+
+
+@dataclass(frozen=True)
+class Option:
+    """Something to choose within a profile."""
+
+    display_name: str
+    choices: Mapping[str, Choice] = field(default_factory=dict)
+    unlisted_choice: UnlistedChoice | None = None
+
+    @property
+    def default(self) -> str:
+        """The choice of who does not choose; "" if there are none."""
+        return next((slug for slug, choice in self.choices.items() if choice.default), next(iter(self.choices), ""))
+
+    def override(self, chosen: Any, typed: Any) -> Override:
+        """The settings that a user's answer brings.
+
+        Args:
+            chosen: a choice's slug; None for the default one.
+            typed: what was typed in instead; None for nothing.
+
+        Raises:
+            ChoiceRefused: no such choice, or nothing may be, or must be, typed in.
+        """
+        if typed is not None:
+            if self.unlisted_choice is None:
+                raise ChoiceRefused(f"{self.display_name}: {shown(typed)} is not offered; {self._offered}.")
+            if chosen not in (None, UNLISTED_CHOICE):
+                raise ChoiceRefused(f"{self.display_name}: either {shown(chosen)} or {shown(typed)}, not both.")
+            return self.unlisted_choice.override(typed)
+        slug = self.default if chosen is None else chosen
+        if not isinstance(slug, str) or slug not in self.choices:
+            asked = f"{shown(slug)} is not offered; " if chosen not in (None, UNLISTED_CHOICE) else ""
+            raise ChoiceRefused(f"{self.display_name}: {asked}{self._offered}.")
+        return self.choices[slug].yarnspawner_override
+
+    def offered_to(self, user: str, groups: Collection[str]) -> Option | None:
+        """What of it a user is offered; None for nothing."""
+        choices = {slug: one for slug, one in self.choices.items() if one.audience.includes(user, groups)}
+        return replace(self, choices=choices) if choices or self.unlisted_choice else None
+
+    @property
+    def _offered(self) -> str:
+        listed = f"choose from {', '.join(self.choices)}" if self.choices else ""
+        free = f"fill in {self.unlisted_choice.display_name}" if self.unlisted_choice else ""
+        return " or ".join(filter(None, (listed, free)))
+
+
+@dataclass(frozen=True)
+class Profile:
+    """One of the servers that users may choose from."""
+
+    display_name: str
+    slug: str
+    description: str = ""
+    default: bool = False
+    yarnspawner_override: Override = field(default_factory=dict)
+    profile_options: Mapping[str, Option] = field(default_factory=dict)
+    audience: Audience = Audience()
+    limits: Mapping[str, Limit | None] = field(default_factory=dict)
+
+    def offered_to(self, user: str, groups: Collection[str]) -> Profile | None:
+        """What of it a user is offered; None for nothing."""
+        if not self.audience.includes(user, groups):
+            return None
+        options = {slug: option.offered_to(user, groups) for slug, option in self.profile_options.items()}
+        return replace(self, profile_options={slug: option for slug, option in options.items() if option})
+
+
+def filled_in(template: Any, value: str) -> Any:
+    """An override with the user's text in place of ``{value}``."""
+    if isinstance(template, str):
+        return expand(template, {"value": value})
+    if isinstance(template, Mapping):
+        return {name: filled_in(part, value) for name, part in template.items()}
+    if isinstance(template, (list, tuple)):
+        return [filled_in(part, value) for part in template]
+    return template
