@@ -69,7 +69,6 @@ def write(settings: Settings) -> None:
         (folder / private).mkdir(mode=0o700)
     for public in ("logs", "tmp", "nodes", "lib", "daemons", "lib/web/webapps/hdfs", "lib/web/webapps/datanode"):
         (folder / public).mkdir(parents=True)
-    (folder / "daemons").chmod(0o700)
     (folder / "data" / "zookeeper").mkdir()
     for node in settings.node_managers:
         (folder / "nodes" / node).mkdir()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -95,9 +94,7 @@ def java(settings: Settings, main: str, conf: Path, heap: int, options: Iterable
 def daemon_command(settings: Settings, name: str) -> list[str]:
     """The command line of a daemon."""
     if name == "kdc":
-        # Debian puts it in /usr/sbin, which is not on every user's PATH.
-        program = shutil.which("krb5kdc", path=f"{os.environ.get('PATH', '')}:{SYSTEM_PATH}") or "krb5kdc"
-        return [program, "-n"]
+        return ["krb5kdc", "-n"]
     kind = kind_of(name)
     conf = settings.folder / "daemons" / name / "conf"
     options = ["-Dhadoop.root.logger=INFO,console", f"-Dlocalhadoop.daemon={settings.name}/{name}"]

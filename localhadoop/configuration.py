@@ -215,6 +215,8 @@ def secure_yarn(settings: Settings) -> Properties:
         "yarn.nodemanager.webapp.spnego-principal": f"HTTP/_HOST@{REALM}",
         "yarn.nodemanager.webapp.spnego-keytab-file": services,
         "yarn.resourcemanager.proxy-user-privileges.enabled": "true",
+        # A JVM for each container that needs files; it lives for a second or two.
+        "yarn.nodemanager.container-localizer.java.opts": "-Xmx128m -XX:+UseSerialGC -XX:TieredStopAtLevel=1",
         "yarn.nodemanager.container-executor.class": f"{LEVEL}.nodemanager.LinuxContainerExecutor",
         f"{executor}.path": str(settings.folder / "bin" / "container-executor"),
         f"{executor}.group": "root",

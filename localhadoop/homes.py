@@ -52,7 +52,7 @@ def make_by_copy(settings: Settings, hdfs: Callable[..., str]) -> None:
     for path, (owner, mode) in folders(settings).items():
         target = Path(f"{tree}{path}")
         target.mkdir(parents=True)
-        account = pwd.getpwnam(owner if owner != "hdfs" else "root")
+        account = pwd.getpwnam(owner)
         os.chown(target, account.pw_uid, account.pw_gid)
         target.chmod(mode)
     hdfs("-put", "-p", *[str(entry) for entry in sorted(tree.iterdir())], "/")

@@ -207,6 +207,7 @@ def main() -> None:
     parser.add_argument("--remove", action="store_true", help="remove the folder at the end")
     arguments = parser.parse_args()
     guard = os.getpid()
+    os.umask(0o022)  # containers of other users read what daemons write
     LIBC.prctl(PR_SET_CHILD_SUBREAPER, 1)
     ready_read, ready_write = os.pipe()
     pid = os.fork()
