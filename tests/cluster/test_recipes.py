@@ -1,0 +1,163 @@
+"""The recipes in real containers, submitted with skein itself."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
+from unittest import mock
+
+import psutil
+import pytest
+import skein
+
+from localhadoop import LocalHadoop
+from tests.unit.singleuser.surroundings import hub
+from yarnspawner.rendezvous import ADDRESS_KEY, ERROR_KEY, STOP_KEY, Address, Failure, StopRequest
+
+SERVER = f"{sys.executable} -m yarnspawner.singleuser"
+
+
+class Cluster:
+    """A cluster, and a skein driver that submits to it as alice."""
+
+    def __init__(self, hadoop: LocalHadoop) -> None:
+        self.hadoop = hadoop
+        keytab = hadoop.keytab("jupyterhub")
+        self.client = skein.Client(
+            keytab=str(keytab) if keytab else None,
+            principal=hadoop.principal("jupyterhub"),
+            security=skein.Security.new_credentials(),
+            log=False,
+        )
+        self.as_root = "" if hadoop.kerberos else "--allow-root"
+
+    def submit(self, script: str, *, service: bool = False, **options: Any) -> skein.ApplicationClient:
+        """An application whose master, or whose service, runs the script."""
+        size = skein.Resources(memory=700, vcores=1)
+        role: dict[str, Any] = (
+            {"services": {"server": skein.Service(resources=size, script=script, **options)}}
+            if service
+            else {"master": skein.Master(resources=size, script=script, **options)}
+        )
+        hub_users = {"view_users": ["jupyterhub"], "modify_users": ["jupyterhub"]}
+        acls = skein.ACLs(enable=True, ui_users=["jupyterhub"], **hub_users)
+        return self.client.submit_and_connect(
+            skein.ApplicationSpec(name="recipe", user="alice", acls=acls, max_attempts=1, **role)
+        )
+
+    def end(self, application: skein.ApplicationClient, timeout: float = 40) -> skein.model.ApplicationReport:
+        """Wait for the application's end."""
+        return wait(lambda: self.ended(application), timeout)
+
+    def ended(self, application: skein.ApplicationClient) -> Any:
+        report = self.client.application_report(application.id)
+        return report if str(report.state) in ("FINISHED", "FAILED", "KILLED") else None
+
+
+def wait(check: Callable[[], Any], timeout: float = 40) -> Any:
+    until = time.monotonic() + timeout
+    while not (found := check()):
+        assert time.monotonic() < until, f"still nothing after {timeout} s"
+        time.sleep(0.2)
+    return found
+
+
+def key(application: skein.ApplicationClient, name: str, timeout: float = 40) -> bytes:
+    return wait(lambda: application.kv.get(name), timeout)
+
+
+@pytest.fixture(scope="module", params=["simple_cluster", "kerberos_cluster"])
+def cluster(request: pytest.FixtureRequest) -> Iterator[Cluster]:
+    hadoop = request.getfixturevalue(request.param)
+    with mock.patch.dict(os.environ, hadoop.environment()):
+        cluster = Cluster(hadoop)
+        yield cluster
+        cluster.client.close()
+
+
+@pytest.fixture(scope="module")
+def environment() -> Iterator[str]:
+    """What the hub's script sets, as pieces of shell."""
+    with hub() as api:
+        variables = {
+            "JUPYTERHUB_SERVICE_URL": "http://127.0.0.1:0/user/alice/",
+            "JUPYTERHUB_SERVICE_PREFIX": "/user/alice/",
+            "JUPYTERHUB_API_URL": api,
+            "JUPYTERHUB_API_TOKEN": "a-token-of-alice",
+            "JUPYTERHUB_CLIENT_ID": "jupyterhub-user-alice",
+            "JUPYTERHUB_USER": "alice",
+            "JUPYTERHUB_OAUTH_CALLBACK_URL": "/user/alice/oauth_callback",
+            "JUPYTERHUB_OAUTH_SCOPES": '["access:servers!server=alice/"]',
+            "JUPYTERHUB_OAUTH_ACCESS_SCOPES": '["access:servers!server=alice/"]',
+        }
+        yield "\n".join(f"export {name}={shlex.quote(value)}" for name, value in variables.items()) + "\n"
+
+
+def ask(address: Address, path: str, data: bytes | None = None) -> Any:
+    asked = urllib.request.Request(
+        f"http://127.0.0.1:{address.port}/user/alice/api{path}", data, {"Authorization": "token a-token-of-alice"}
+    )
+    with urllib.request.urlopen(asked, timeout=20) as response:  # noqa: S310
+        return json.load(response)
+
+
+@contextmanager
+def ending(application: skein.ApplicationClient) -> Iterator[skein.ApplicationClient]:
+    with ExitStack() as stack:
+        stack.callback(application.close)
+        stack.callback(application.shutdown, "KILLED")
+        yield application
+        stack.pop_all()
+        application.close()
+
+
+@pytest.mark.parametrize("service", [False, True], ids=["master", "service"])
+def test_a_server_is_found_answers_and_ends_in_order(cluster: Cluster, environment: str, service: bool) -> None:
+    # A prologue may go elsewhere and change HOME, and a site's proxy is for other things than the store.
+    script = f"{environment}cd / ; export HOME=/home/ https_proxy=http://127.0.0.1:9\n{SERVER} {cluster.as_root}"
+    with ending(cluster.submit(script, service=service)) as application:
+        address = Address.from_bytes(key(application, ADDRESS_KEY))
+        assert address.host
+        assert ask(address, "/kernels", b"{}")["execution_state"]
+        application.kv[STOP_KEY] = StopRequest("Asked by a test", 20).to_bytes()
+        report = cluster.end(application)
+    assert (str(report.state), str(report.final_status)) == ("FINISHED", "SUCCEEDED")
+
+
+@pytest.mark.parametrize("service", [False, True], ids=["master", "service"])
+def test_why_a_server_does_not_start_is_told_before_it_leaves(
+    cluster: Cluster, environment: str, service: bool
+) -> None:
+    with ending(cluster.submit(f"{environment}{SERVER} --ServerApp.port=many", service=service)) as application:
+        failure = Failure.from_bytes(key(application, ERROR_KEY))
+        assert "many" in failure.message
+        application.kv[STOP_KEY] = b"seen"
+        report = cluster.end(application)
+    assert str(report.final_status) == "FAILED"
+
+
+def test_a_server_ends_with_its_application_master(cluster: Cluster, environment: str) -> None:
+    with ending(cluster.submit(f"{environment}{SERVER} {cluster.as_root}")) as application:
+        address = Address.from_bytes(key(application, ADDRESS_KEY))
+        assert ask(address, "")["version"]
+        server = listener(address.port)
+        master = next(parent for parent in server.parents() if parent.name() == "java")
+        master.kill()
+        psutil.wait_procs([server], timeout=15)
+        assert not server.is_running()
+        report = cluster.end(application)
+    assert str(report.state) != "SUCCEEDED"
+
+
+def listener(port: int) -> psutil.Process:
+    for connection in psutil.net_connections("tcp"):
+        if connection.status == psutil.CONN_LISTEN and connection.laddr.port == port:
+            return psutil.Process(connection.pid)
+    raise AssertionError(f"nobody listens on port {port}")
