@@ -205,7 +205,7 @@ class Applications:
         if self._failures:
             pause = min(self._fast * 2**self._failures, self._slow)
         # However many are in a hurry at the same time, the ResourceManager is not flooded.
-        least = max(self._fast, took * _PAUSE_PER_LIST)
+        least = min(max(self._fast, took * _PAUSE_PER_LIST), self._slow)
         await asyncio.sleep(least)
         if pause > least:
             await _wait(self._wake, pause - least)

@@ -94,6 +94,15 @@ class Address(_Document):
     """A host name or IP address, as the container knows it. The hub asks YARN instead."""
     port: int
 
+    @property
+    def url(self) -> str:
+        """``scheme://host:port``."""
+        return (
+            f"{self.scheme}://[{self.host}]:{self.port}"
+            if ":" in self.host
+            else f"{self.scheme}://{self.host}:{self.port}"
+        )
+
     def _check(self) -> None:
         self._expect("scheme", self.scheme in ("http", "https"), "http or https")
         self._expect("host", _is_host(self.host), "a host name or an IP address")

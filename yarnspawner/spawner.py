@@ -49,7 +49,7 @@ class YarnSpawner(YarnSpawnerSettings, Spawner):
     - a start that fails or is cancelled leaves no application behind
     """
 
-    _server: ServerState | None = None
+    _yarn_server: ServerState | None = None
     _starting = False
 
     def __init__(self, **kwargs: Any) -> None:
@@ -78,8 +78,8 @@ class YarnSpawner(YarnSpawnerSettings, Spawner):
         finally:
             self._starting = False
             self._progress.end()
-            if self._server is not None and not self._server.url:
-                self._abandon(self._server)
+            if self._yarn_server is not None and not self._yarn_server.url:
+                self._abandon(self._yarn_server)
 
     async def _submit(self) -> ServerState:
         access = self._access
@@ -109,7 +109,7 @@ class YarnSpawner(YarnSpawnerSettings, Spawner):
         """Submit until YARN answers; ``start_timeout`` limits it."""
 
         def late(application_id: str) -> None:
-            if self._server is None or self._server.application_id != application_id:
+            if self._yarn_server is None or self._yarn_server.application_id != application_id:
                 self._access.ending.end(application_id, server.hadoop_user)
 
         while True:
@@ -149,7 +149,7 @@ class YarnSpawner(YarnSpawnerSettings, Spawner):
         Returns:
             None while it runs, starts, or nobody can tell; else 0 if it ended in order or was stopped, and 1 if not.
         """
-        server = self._server
+        server = self._yarn_server
         if self._starting:
             return None
         if server is None:
@@ -177,17 +177,17 @@ class YarnSpawner(YarnSpawnerSettings, Spawner):
 
         Never raises: JupyterHub would give up on all servers. An address where nobody answers ends the server alone.
         """
-        if self._server is not None and not self._server.url:
+        if self._yarn_server is not None and not self._yarn_server.url:
             self.log.info("The start of %s goes on", self._log_name)
             try:
-                await asyncio.wait_for(self._adopt(self._server), self.start_timeout)
+                await asyncio.wait_for(self._adopt(self._yarn_server), self.start_timeout)
             except Exception as error:  # noqa: BLE001 - see above
                 self.log.warning("The start of %s could not go on: %s", self._log_name, error)
-        if self._server is None or not self._server.url:
+        if self._yarn_server is None or not self._yarn_server.url:
             return self.server.url
         # JupyterHub copies host and port from what this returns, but not the scheme.
-        self.server.proto = self._server.url.partition(":")[0]
-        return self._server.url + self.server.base_url
+        self.server.proto = self._yarn_server.url.partition(":")[0]
+        return self._yarn_server.url + self.server.base_url
 
     async def _adopt(self, server: ServerState) -> None:
         while not server.application_id:
@@ -206,7 +206,7 @@ class YarnSpawner(YarnSpawnerSettings, Spawner):
         container. Returns when YARN says that the application has ended, or after a minute without an answer; then it
         is ended in the background.
         """
-        server = self._server
+        server = self._yarn_server
         if server is None:
             return
         application_id = server.application_id or await self._find_application(server)
@@ -239,39 +239,41 @@ class YarnSpawner(YarnSpawnerSettings, Spawner):
     def get_state(self) -> dict[str, Any]:
         """What JupyterHub keeps of this server for a restart; its secrets are sealed."""
         state: dict[str, Any] = super().get_state()
-        if self._server is not None:
-            state.update(self._server.to_dict(self._seal))
+        if self._yarn_server is not None:
+            state.update(self._yarn_server.to_dict(self._seal))
         return state
 
     def load_state(self, state: dict[str, Any]) -> None:
         """Take up what another run of the hub has kept."""
         super().load_state(state)
+        # A user has come, or was there when the hub ended: the first start should not wait for a driver's.
+        self._access.cluster.warm()
         try:
-            self._server = ServerState.from_dict(state, self._seal, hub_user=self.user.name)
+            self._yarn_server = ServerState.from_dict(state, self._seal, hub_user=self.user.name)
         except StateError as error:
             self.log.warning("The stored state of %s cannot be used: %s", self._log_name, error)
             return
-        if self._server is None:
+        if self._yarn_server is None:
             return
-        if self._server.credentials is None:
+        if self._yarn_server.credentials is None:
             self.log.warning(
                 "%s: the secrets in the stored state cannot be unsealed, so the server can be watched and ended, but"
                 " not asked to end in order (was the hub's cookie secret replaced?)",
                 self._log_name,
             )
-        if self._server.application_id:
-            self._applications.watch(self._server.application_id, fast=False)
+        if self._yarn_server.application_id:
+            self._applications.watch(self._yarn_server.application_id, fast=False)
 
     def clear_state(self) -> None:
         """Forget the server."""
         super().clear_state()
-        if self._server is not None and self._server.application_id:
-            self._applications.unwatch(self._server.application_id)
-        self._server = None
+        if self._yarn_server is not None and self._yarn_server.application_id:
+            self._applications.unwatch(self._yarn_server.application_id)
+        self._yarn_server = None
 
     def _keep(self, server: ServerState) -> None:
         """Save the state now: JupyterHub does so only when start() has returned."""
-        self._server = server
+        self._yarn_server = server
         self.orm_spawner.state = self.get_state()
         self.user.db.commit()
 
