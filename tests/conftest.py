@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+pytest_plugins = ["localhadoop.fixtures"]
+
 CHECKOUT = Path(__file__).resolve().parent.parent
 
 
@@ -35,11 +37,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def _cost(item: pytest.Item) -> tuple[bool, ...]:
-    fixtures = set(getattr(item, "fixturenames", ()))
+    # Some tests ask for their cluster by a parameter.
+    words = " ".join([item.nodeid, *getattr(item, "fixturenames", ())])
     return (
         item.get_closest_marker("full") is not None,
         item.get_closest_marker("browser") is not None,
-        "kerberos_cluster" in fixtures,
-        "simple_cluster" in fixtures,
+        "kerberos_cluster" in words or "[kerberos" in words,
+        "simple_cluster" in words or "[simple" in words,
         "cluster" in item.path.relative_to(CHECKOUT).parts,
     )

@@ -42,8 +42,10 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="session")
-def hub(browser: Browser, kerberos_cluster: LocalHadoop, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
-    hub = Hub(kerberos_cluster, tmp_path_factory.mktemp("hub"))
+def hub(
+    browser: Browser, kerberos_cluster_of_session: LocalHadoop, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Hub]:
+    hub = Hub(kerberos_cluster_of_session, tmp_path_factory.mktemp("hub"))
     hub.start()
     yield hub
     hub.stop()
