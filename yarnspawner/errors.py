@@ -1,4 +1,4 @@
-"""The one way in which a start fails: with a sentence for the user, and the details for the log."""
+"""The ways in which a start fails: with a sentence for the user, and the details for the log."""
 
 from __future__ import annotations
 
@@ -21,6 +21,18 @@ except ImportError:  # JupyterHub 5
             self, message: str, *, reason: str, log_message: str = "", status_code: int = 400, **_: str
         ) -> None:
             super().__init__(status_code, "%s", log_message or message, reason=reason)
+
+
+class OptionsRefused(SpawnException):
+    """A user asked for what is not offered.
+
+    Args:
+        message: for the user, on the page and in the REST API.
+    """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, reason="options")
+        self.jupyterhub_message = message
 
 
 class StartFailed(SpawnException):

@@ -12,10 +12,11 @@ from yarnspawner.specification import ENVIRONMENT_FILE, ServerRequest, server_sc
 from yarnspawner.state import Credentials, ServerState
 
 if TYPE_CHECKING:
+    from yarnspawner.options import ChoosingSpawner
     from yarnspawner.spawner import YarnSpawner
 
 
-def template_fields(spawner: YarnSpawner) -> dict[str, str]:
+def template_fields(spawner: ChoosingSpawner) -> dict[str, str]:
     """What templates may name."""
     username, servername = spawner.user.escaped_name, spawner.name
     return {
@@ -23,6 +24,7 @@ def template_fields(spawner: YarnSpawner) -> dict[str, str]:
         "unescaped_username": spawner.user.name,
         "servername": servername,
         "user_server": f"{username}--{servername}" if servername else username,
+        "groups": ",".join(sorted(group.name for group in spawner.user.groups)),
     }
 
 

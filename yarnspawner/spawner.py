@@ -19,11 +19,12 @@ from yarnspawner.diagnosis import Diagnosis, explain_refusal
 from yarnspawner.errors import StartFailed
 from yarnspawner.expansion import TemplateError, expand
 from yarnspawner.identity import IdentityRefused
+from yarnspawner.options import ChoosingSpawner
 from yarnspawner.planning import container_environment, hadoop_user, server_request, start_tag, template_fields
 from yarnspawner.private_files import private_files
 from yarnspawner.progress import Progress
 from yarnspawner.rendezvous import STOP_KEY, StopRequest
-from yarnspawner.settings import YarnSpawnerSettings
+from yarnspawner.resourcemanager import ResourceManager
 from yarnspawner.specification import (
     ENVIRONMENT_FILE,
     SpecificationError,
@@ -40,7 +41,7 @@ _SUBMISSION_PAUSE = 2.0
 _END_TIMEOUT = 60.0
 
 
-class YarnSpawner(YarnSpawnerSettings, Spawner):
+class YarnSpawner(ChoosingSpawner, Spawner):
     """Runs a user's server in a YARN container, as that user.
 
     - a server is one YARN application, submitted by the hub as the user
@@ -70,6 +71,8 @@ class YarnSpawner(YarnSpawnerSettings, Spawner):
         """
         self._progress = Progress()
         self._starting = True
+        if self.choice_notice:
+            self._progress.tell(1, self.choice_notice)
         try:
             server = await self._submit()
             return await self._arrive(server)
@@ -298,6 +301,10 @@ class YarnSpawner(YarnSpawnerSettings, Spawner):
             submission_drivers=self.submission_drivers,
             log=self.log,
         ).shared()
+
+    @property
+    def _resource_manager(self) -> ResourceManager:
+        return self._access.resource_manager
 
     @property
     def _applications(self) -> Applications:

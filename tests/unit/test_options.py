@@ -1,0 +1,402 @@
+"""What users choose, on the spawner's side: the page, what is posted, and what becomes of it at a start.
+
+The users, groups and stored options are JupyterHub's own, in a database in memory; a small web server says what a
+ResourceManager does.
+"""
+
+import json
+
+import pytest
+from jupyterhub import orm
+from jupyterhub.user import User
+from tornado.httpserver import HTTPServer
+from tornado.testing import bind_unused_port
+from tornado.web import Application, RequestHandler
+from traitlets import TraitError
+from traitlets.config import Config
+
+from yarnspawner import YarnSpawner
+from yarnspawner.errors import OptionsRefused
+
+GIB = 2**30
+
+SCHEDULER = {
+    "scheduler": {
+        "schedulerInfo": {
+            "type": "capacityScheduler",
+            "queueName": "root",
+            "queues": {
+                "queue": [
+                    {
+                        "queueName": name,
+                        "queuePath": f"root.{name}",
+                        "state": state,
+                        "absoluteCapacity": 50.0,
+                        "absoluteMaxCapacity": 50.0,
+                        "absoluteUsedCapacity": used,
+                        "numActiveApplications": 1,
+                        "numPendingApplications": pending,
+                        "maximumAllocation": {"memory": memory, "vCores": 4},
+                    }
+                    for name, state, used, pending, memory in [
+                        ("default", "RUNNING", 10.0, 0, 8192),
+                        ("busy", "RUNNING", 40.0, 3, 8192),
+                        ("small", "RUNNING", 0.0, 1, 1024),
+                        ("closed", "STOPPED", 0.0, 0, 8192),
+                    ]
+                ]
+            },
+        }
+    }
+}
+
+PROFILES = [
+    {"display_name": "Small", "description": "To look <at> data", "yarnspawner_override": {"mem_limit": "1 G"}},
+    {
+        "display_name": "Spark",
+        "yarnspawner_override": {"mem_limit": "4 G", "cpu_limit": 2, "queue": "busy", "environment": {"A": "1"}},
+        "profile_options": {
+            "version": {
+                "display_name": "Version",
+                "choices": {"3.4": {"display_name": "3.4"}, "3.5": {"display_name": "3.5", "default": True}},
+                "unlisted_choice": {
+                    "enabled": True,
+                    "display_name": "Other version",
+                    "validation_regex": r"\d\.\d",
+                    "yarnspawner_override": {"environment": {"SPARK": "{value}"}, "cpu_limit": 3},
+                },
+            }
+        },
+    },
+    {"display_name": "Large", "allowed_groups": ["analysts"], "yarnspawner_override": {"mem_limit": "7 G"}},
+]
+
+
+@pytest.fixture
+async def yarn():
+    """The web address of something that knows queues."""
+
+    class Scheduler(RequestHandler):
+        def get(self):
+            self.finish(SCHEDULER)
+
+    server = HTTPServer(Application([("/ws/v1/cluster/scheduler", Scheduler)]))
+    socket, port = bind_unused_port()
+    server.add_socket(socket)
+    yield f"http://127.0.0.1:{port}"
+    server.stop()
+
+
+@pytest.fixture
+def database():
+    session = orm.new_session_factory("sqlite:///:memory:")()
+    yield session
+    session.close()
+
+
+@pytest.fixture
+def spawner_of(yarn, database):
+    def make(name="alice", groups=(), stored=None, **settings):
+        """A user's spawner, as JupyterHub makes it."""
+        for group in groups:
+            database.add(orm.Group(name=group))
+        user = orm.User(name=name)
+        user.groups = database.query(orm.Group).filter(orm.Group.name.in_(groups)).all()
+        database.add(user)
+        orm_spawner = orm.Spawner(name="", user=user, user_options=stored)
+        database.add(orm_spawner)
+        database.commit()
+        config = Config({"YarnSpawner": {"resource_manager_url": yarn, **settings}})
+        application = {"spawner_class": YarnSpawner, "config": config, "base_url": "/", "cookie_secret": b"secret"}
+        return User(user, application, database).spawner
+
+    return make
+
+
+async def start(spawner, options=None):
+    """What JupyterHub does with options before it calls start()."""
+    if options is None:
+        options = spawner.orm_spawner.user_options or {}
+    else:
+        spawner.orm_spawner.user_options = options
+    spawner.user_options = options
+    spawner.clear_state()
+    await spawner.apply_group_overrides()
+    await spawner._run_apply_user_options(options)
+
+
+# -- At a start
+
+
+async def test_a_choice_changes_the_settings_of_one_start(spawner_of):
+    spawner = spawner_of(profile_list=PROFILES, environment={"B": "2"})
+    await start(spawner, {"profile": "spark", "version--unlisted-choice": "9.9"})
+    assert (spawner.mem_limit, spawner.cpu_limit, spawner.queue) == (4 * GIB, 3, "busy")
+    assert spawner.environment == {"A": "1", "B": "2", "SPARK": "9.9"}
+    await start(spawner, {"profile": "small"})
+    assert (spawner.mem_limit, spawner.cpu_limit, spawner.queue) == (GIB, 1, "default")
+    assert spawner.environment == {"B": "2"}
+
+
+async def test_the_profiles_name_is_kept_for_admins(spawner_of):
+    spawner = spawner_of(profile_list=PROFILES)
+    await start(spawner, {"profile": "spark"})
+    assert spawner.get_state()["profile"] == "Spark"
+    spawner.clear_state()
+    assert "profile" not in spawner.get_state()
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        ({"profile": "large"}, "large"),
+        ({"profile": "small", "mem_limit": "100 G"}, "mem_limit"),
+        ({"keytab": "/etc/passwd"}, "keytab"),
+        ({"profile": "spark", "version--unlisted-choice": "x"}, "Other version"),
+    ],
+)
+async def test_what_is_refused_is_not_kept(spawner_of, options, named):
+    spawner = spawner_of(profile_list=PROFILES, stored={"profile": "spark"})
+    for _ in range(2):
+        with pytest.raises(OptionsRefused, match=named) as refused:
+            await start(spawner, options)
+        assert refused.value.status_code == 400
+        assert refused.value.jupyterhub_message
+        assert spawner.orm_spawner.user_options == {"profile": "spark"}
+        assert (spawner.mem_limit, spawner.queue) == (2 * GIB, "default")
+    await start(spawner)
+    assert spawner.queue == "busy"
+
+
+@pytest.mark.parametrize(
+    "stored", [{"profile": "gone"}, {"profile": "small", "mem_limit": "2 G"}, {"profile": "large"}]
+)
+async def test_a_stored_choice_that_is_no_longer_offered_gives_way_and_the_user_is_told(spawner_of, stored):
+    spawner = spawner_of(profile_list=PROFILES, stored=stored)
+    await start(spawner)
+    assert spawner.mem_limit == GIB
+    assert spawner.choice_notice.startswith("Your last choice is no longer offered, so this is Small. ")
+    await start(spawner, {"profile": "spark"})
+    assert spawner.choice_notice == ""
+
+
+async def test_a_text_that_the_setting_cannot_be_is_refused(spawner_of):
+    unlisted = {"enabled": True, "display_name": "Cores", "yarnspawner_override": {"cpu_limit": "{value}"}}
+    profiles = [{"display_name": "P", "profile_options": {"c": {"display_name": "C", "unlisted_choice": unlisted}}}]
+    spawner = spawner_of(profile_list=profiles)
+    await start(spawner, {"c--unlisted-choice": "3"})
+    assert spawner.cpu_limit == 3
+    with pytest.raises(OptionsRefused, match="cpu_limit"):
+        await start(spawner, {"c--unlisted-choice": "three"})
+    assert spawner.cpu_limit == 1
+
+
+async def test_a_text_cannot_ask_for_more_than_the_cluster_has(spawner_of):
+    unlisted = {"enabled": True, "display_name": "Cores", "yarnspawner_override": {"cpu_limit": "{value}"}}
+    profiles = [{"display_name": "P", "profile_options": {"c": {"display_name": "C", "unlisted_choice": unlisted}}}]
+    with pytest.raises(OptionsRefused, match="5 cores is more than the 4 cores that the cluster gives to one server"):
+        await start(spawner_of(profile_list=profiles), {"c--unlisted-choice": "5"})
+
+
+async def test_the_largest_server_leaves_room_for_its_application_master(spawner_of):
+    spawner = spawner_of(mem_limit_choices={"minimum": "1 G"})
+    await start(spawner, {"mem_limit": "7.75 G"})
+    assert spawner.mem_limit == 7 * GIB + 3 * GIB // 4
+    with pytest.raises(OptionsRefused, match=r"8 GiB is more than the 7.75 GiB that the cluster gives to one server"):
+        await start(spawner, {"mem_limit": "8 G"})
+
+
+async def test_a_queue_may_have_a_smaller_maximum(spawner_of):
+    spawner = spawner_of(queue="small")
+    with pytest.raises(OptionsRefused, match="2 GiB is more than the 768 MiB"):
+        await start(spawner)
+
+
+async def test_a_start_does_not_need_the_resource_managers_web_service(spawner_of):
+    spawner = spawner_of(resource_manager_url="http://127.0.0.1:1", mem_limit_choices={"maximum": "64 G"})
+    await start(spawner, {"mem_limit": "64 G"})
+    assert spawner.mem_limit == 64 * GIB
+
+
+async def test_without_anything_to_choose_options_are_the_admins_own_business(spawner_of):
+    spawner = spawner_of()
+    assert spawner.options_form == ""
+    await start(spawner, {"anything": ["x"]})
+    assert await spawner.options_from_form({"anything": ["x"]}) == {"anything": ["x"]}
+
+
+async def test_override_values_may_be_called_and_awaited(spawner_of):
+    async def queue(spawner):
+        return f"root.{spawner.user.name}"
+
+    override = {"queue": queue, "cpu_limit": lambda spawner: spawner.cpu_limit + 1}
+    spawner = spawner_of(profile_list=[{"display_name": "P", "yarnspawner_override": override}])
+    await start(spawner, {})
+    assert (spawner.queue, spawner.cpu_limit) == ("root.alice", 2)
+
+
+# -- Who
+
+
+async def test_the_list_may_be_made_for_each_user(spawner_of):
+    async def profiles(spawner):
+        return [{"display_name": f"For {spawner.user.name}"}]
+
+    assert "For alice" in await spawner_of(profile_list=profiles).get_options_form()
+
+
+async def test_users_of_different_groups_see_different_lists(spawner_of):
+    analyst, intern = (
+        spawner_of(name, [group], profile_list=PROFILES) for name, group in [("a", "analysts"), ("b", "interns")]
+    )
+    assert "Large" in await analyst.get_options_form()
+    assert "Large" not in await intern.get_options_form()
+    await start(analyst, {"profile": "large"})
+    assert analyst.mem_limit == 7 * GIB
+
+
+async def test_a_group_has_its_queue_and_a_profile_may_have_another(spawner_of):
+    queues = {"analysts": "root.default", "interns": "busy"}
+    spawner = spawner_of(groups=["interns"], group_queues=queues, profile_list=PROFILES[:2])
+    await start(spawner, {"profile": "small"})
+    assert spawner.queue == "busy"
+    other = spawner_of("bob", group_queues=queues)
+    await start(other)
+    assert other.queue == "default"
+
+
+async def test_group_overrides_of_jupyterhub_come_before_the_choice(spawner_of):
+    overrides = {"one": {"groups": ["analysts"], "spawner_override": {"mem_limit": "3 G", "cpu_limit": 4}}}
+    spawner = spawner_of(groups=["analysts"], group_overrides=overrides, profile_list=PROFILES)
+    await start(spawner, {"profile": "small"})
+    assert (spawner.mem_limit, spawner.cpu_limit) == (GIB, 4)
+
+
+# -- What an admin may get wrong
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"profile_list": [{"display_name": "P", "yarnspawner_override": {"keytab": "x"}}]},
+        {"profile_list": [{"display_name": "P", "yarnspawner_override": {"mem_limt": "1 G"}}]},
+        {"mem_limit_choices": {"maximum": "lots"}},
+        {"queue_choices": {"minimum": 1}},
+    ],
+)
+def test_a_configuration_with_a_mistake_is_refused_at_once(settings):
+    with pytest.raises(TraitError):
+        YarnSpawner(**settings)
+
+
+async def test_a_callable_with_a_mistake_is_no_users_fault(spawner_of, caplog):
+    spawner = spawner_of(profile_list=lambda _spawner: [{"name": "P"}])
+    with pytest.raises(OptionsRefused, match="Please tell your administrator"):
+        await spawner.get_options_form()
+
+
+# -- The page
+
+
+async def test_the_page_says_what_each_profile_is_and_gets(spawner_of):
+    page = await spawner_of(profile_list=PROFILES).get_options_form()
+    assert "To look &lt;at&gt; data" in page
+    assert "1 GiB, 1 core, queue default. 80 % of the queue is free, nobody waits" in page
+    assert "4 GiB, 2 cores, queue busy. 20 % of the queue is free, 3 applications wait" in page
+
+
+async def test_a_closed_queue_is_said_to_be_closed(spawner_of):
+    page = await spawner_of(queue="closed", cpu_limit_choices=[1, 2]).get_options_form()
+    assert "The queue is stopped and takes no new servers." in page
+
+
+async def test_the_page_does_not_wait_for_yarn(spawner_of):
+    page = await spawner_of(resource_manager_url="http://127.0.0.1:1", profile_list=PROFILES).get_options_form()
+    assert "4 GiB, 2 cores, queue busy" in page
+
+
+def selected(page):
+    """The values that are chosen beforehand."""
+    tags = [tag for tag in page.replace("\n", " ").split("<") if tag.startswith(("input", "option"))]
+    chosen = [tag for tag in tags if " checked" in tag or " selected" in tag]
+    return [tag.split('value="')[1].split('"')[0] for tag in chosen]
+
+
+async def test_the_default_is_chosen_beforehand(spawner_of):
+    page = await spawner_of(profile_list=PROFILES).get_options_form()
+    assert selected(page) == ["small", "3.5"]
+
+
+async def test_the_last_choice_is_chosen_beforehand(spawner_of):
+    spawner = spawner_of(profile_list=PROFILES, stored={"profile": "spark", "version": "3.4"})
+    assert selected(await spawner.get_options_form()) == ["spark", "3.4"]
+
+
+async def test_the_last_text_is_there_beforehand(spawner_of):
+    spawner = spawner_of(profile_list=PROFILES, stored={"profile": "spark", "version--unlisted-choice": "3.1"})
+    page = await spawner.get_options_form()
+    assert selected(page) == ["spark", "unlisted-choice"]
+    assert 'value="3.1"' in page
+
+
+async def test_a_last_choice_that_is_no_longer_offered_is_not_chosen_and_the_page_says_so(spawner_of):
+    page = await spawner_of(profile_list=PROFILES, stored={"profile": "large"}).get_options_form()
+    assert selected(page)[0] == "small"
+    assert "Your last choice is no longer offered. The profile large is not offered to you" in page
+
+
+async def test_a_number_has_its_range_and_what_the_cluster_cannot_give_is_not_on_the_list(spawner_of):
+    spawner = spawner_of(mem_limit_choices={"minimum": "512 M"}, cpu_limit_choices=[1, 2, 64])
+    page = await spawner.get_options_form()
+    assert 'name="mem_limit--gib"' in page
+    assert 'min="0.5" max="7.75"' in " ".join(page.split())
+    assert "2 cores" in page
+    assert "64" not in page
+
+
+async def test_what_users_and_admins_wrote_is_text_on_the_page(spawner_of):
+    evil = '<script>alert(1)</script>"'
+    profiles = [
+        {"display_name": evil, "slug": "p", "profile_options": {"v": PROFILES[1]["profile_options"]["version"]}}
+    ]
+    spawner = spawner_of(profile_list=profiles, stored={"profile": evil})
+    page = await spawner.get_options_form()
+    assert "<script>alert" not in page
+
+
+async def test_a_site_may_have_a_page_of_its_own(spawner_of, tmp_path):
+    (tmp_path / "form.html").write_text(
+        '{% extends "yarnspawner/form.html" %}{% block notice %}{{ profile_list[0].slug }} by us{% endblock %}'
+    )
+    spawner = spawner_of(profile_list=PROFILES, additional_profile_form_template_paths=[str(tmp_path)])
+    page = await spawner.get_options_form()
+    assert "small by us" in page
+    assert 'value="spark"' in page
+
+
+async def test_an_options_form_of_ones_own_is_still_possible(spawner_of):
+    spawner = spawner_of(profile_list=PROFILES, options_form='<input name="profile">')
+    assert await spawner.get_options_form() == '<input name="profile">'
+    assert await spawner.options_from_form({"profile": ["small"]}) == {"profile": "small"}
+
+
+# -- What is posted
+
+
+async def test_a_form_is_checked_when_it_is_posted(spawner_of):
+    spawner = spawner_of(profile_list=PROFILES, cpu_limit_choices={"maximum": 2})
+    form = {"profile": ["spark"], "profile-option-spark--version": ["3.4"], "profile-option-spark--cpu_limit": ["2"]}
+    options = await spawner.options_from_form(form)
+    assert options == {"profile": "spark", "version": "3.4", "cpu_limit": "2"}
+    assert json.dumps(options)
+    form["profile-option-spark--cpu_limit"] = ["64"]
+    with pytest.raises(OptionsRefused, match="64 cores is more than the 2 cores that you may have"):
+        await spawner.options_from_form(form)
+
+
+async def test_a_link_may_choose(spawner_of):
+    spawner = spawner_of(profile_list=PROFILES)
+    assert await spawner.options_from_query({"profile": ["spark"], "version": ["3.4"]}) == {
+        "profile": "spark",
+        "version": "3.4",
+    }

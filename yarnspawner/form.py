@@ -1,0 +1,185 @@
+"""The options page: what it shows of an offer. Renders templates; no hub, no cluster."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import jinja2
+
+from yarnspawner.choices import GIBIBYTE, LABELS, ChoiceRefused, Limit, parse, text
+from yarnspawner.profiles import Option, Override, Profile
+from yarnspawner.selection import Offer, field_name
+
+
+@dataclass(frozen=True)
+class LimitField:
+    """A field for a limit that the user may choose.
+
+    Attributes:
+        name: in the form.
+        label: for people.
+        choices: value and text of each, for a list.
+        value: what stands there beforehand.
+        minimum, maximum: of a number; "" for no end.
+        unit: of a number.
+    """
+
+    name: str
+    label: str
+    value: str
+    choices: Sequence[tuple[str, str]] = ()
+    minimum: str = ""
+    maximum: str = ""
+    unit: str = ""
+
+
+@dataclass(frozen=True)
+class Card:
+    """A profile as the page shows it, or the choice of limits where there are no profiles.
+
+    Attributes:
+        profile: None without profiles.
+        selected: whether it is chosen beforehand.
+        figures: what a server gets: ``["2 GiB", "1 core", "queue default"]``.
+        facts: of its queue; "" if nothing is known.
+        limits: to choose.
+        answers: the user's last ones, by option; empty for other profiles.
+    """
+
+    profile: Profile | None
+    selected: bool
+    figures: Sequence[str]
+    facts: str
+    limits: Sequence[LimitField]
+    answers: Mapping[str, Any]
+
+
+def cards(
+    offer: Offer,
+    settings: Mapping[str, Any],
+    user_options: Mapping[str, Any],
+    *,
+    queue_of: Callable[[str], str],
+    facts: Mapping[str, str],
+) -> list[Card]:
+    """What the page shows.
+
+    Args:
+        offer: what the user may choose from.
+        settings: the spawner's own, for what a profile says nothing of.
+        user_options: the user's last choice, checked.
+        queue_of: fills in a queue's template.
+        facts: what is known of queues, by name.
+    """
+    chosen = offer.profile(user_options.get("profile"))
+    result = []
+    profiles: Sequence[Profile | None] = offer.profiles or [None]
+    for profile in profiles:
+        own = {**settings, **(profile.yarnspawner_override if profile else {})}
+        answers = user_options if profile is chosen else {}
+        queue = own["queue"]
+        result.append(
+            Card(
+                profile,
+                profile is chosen,
+                figures(own, queue_of),
+                facts.get(queue_of(queue), "") if isinstance(queue, str) else "",
+                list(_limit_fields(offer, profile, own, answers, queue_of)),
+                answers,
+            )
+        )
+    return result
+
+
+def figures(settings: Mapping[str, Any], queue_of: Callable[[str], str]) -> list[str]:
+    """What a server with these settings gets, for people. What only a start can tell (a callable) is left out."""
+    told = []
+    for name in LABELS:
+        try:
+            value = parse(name, settings[name])
+        except (KeyError, ChoiceRefused):
+            continue
+        if name == "queue":
+            told.append(f"queue {queue_of(str(value))}")
+        elif name == "node_label":
+            told.extend([f"nodes {value}"] if value else [])
+        elif name != "gpus" or value:
+            told.append(text(name, value))
+    return told
+
+
+def render(
+    paths: Sequence[str], offer: Offer, shown: Sequence[Card], user_options: Mapping[str, Any], notice: str
+) -> str:
+    """The page's HTML, from ``form.html``.
+
+    Args:
+        paths: folders that are searched for it before yarnspawner's own.
+        offer, shown, user_options: see :func:`cards`.
+        notice: something that the user should know.
+    """
+    template = _environment(tuple(paths)).get_template("form.html")
+    # profile_list and user_options are what templates for KubeSpawner know.
+    return template.render(cards=shown, notice=notice, profile_list=offer.profiles, user_options=user_options)
+
+
+@lru_cache(maxsize=8)
+def _environment(paths: tuple[str, ...]) -> jinja2.Environment:
+    own = jinja2.PackageLoader("yarnspawner", "templates")
+    loader = jinja2.ChoiceLoader([jinja2.FileSystemLoader(paths), own, jinja2.PrefixLoader({"yarnspawner": own})])
+    environment = jinja2.Environment(loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True)
+    environment.globals.update(field_name=field_name, choice_text=_choice_text, typed_in=_typed_in)
+    return environment
+
+
+def _choice_text(display_name: str, override: Override) -> str:
+    gets = ", ".join(figures(override, str))
+    return f"{display_name} ({gets})" if gets else display_name
+
+
+def _typed_in(option: Option, typed: Any) -> bool:
+    """Whether an option's text field is what counts."""
+    return option.unlisted_choice is not None and (typed is not None or not option.choices)
+
+
+def _limit_fields(
+    offer: Offer,
+    profile: Profile | None,
+    settings: Mapping[str, Any],
+    answers: Mapping[str, Any],
+    queue_of: Callable[[str], str],
+) -> Iterator[LimitField]:
+    for name, limit in offer.limits_of(profile).items():
+        value = _value(name, answers.get(name, settings.get(name)))
+        ceiling = offer.ceiling.get(name)
+        if limit.values:
+            words = {offered: text(name, offered) for offered in limit.offered(ceiling)}
+            if name == "queue":
+                words = {offered: queue_of(str(offered)) for offered in words}
+            elif name == "node_label":
+                words = {offered: str(offered) or "any" for offered in words}
+            choices = [(str(offered), word) for offered, word in words.items()]
+            yield LimitField(field_name(profile, name), LABELS[name], str(value), choices)
+        else:
+            yield _number_field(field_name(profile, name), limit, value, limit.most(ceiling))
+
+
+def _number_field(field: str, limit: Limit, value: int | str | None, most: int | None) -> LimitField:
+    ends = (limit.minimum, most)
+    number = value if isinstance(value, int) else limit.minimum
+    number = max(limit.minimum, number if most is None else min(number, most))
+    if limit.name == "mem_limit":
+        least, end, now = ("" if size is None else f"{size / GIBIBYTE:.6g}" for size in (*ends, number))
+        return LimitField(f"{field}--gib", LABELS[limit.name], now, minimum=least, maximum=end, unit="GiB")
+    least, end, now = ("" if size is None else str(size) for size in (*ends, number))
+    return LimitField(field, LABELS[limit.name], now, minimum=least, maximum=end)
+
+
+def _value(name: str, written: Any) -> int | str | None:
+    try:
+        return parse(name, written)
+    except ChoiceRefused:
+        return None

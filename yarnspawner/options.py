@@ -1,0 +1,244 @@
+"""What users choose, on the spawner's side: the page, what is posted, and what becomes of it at a start."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import logging
+from collections.abc import Awaitable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from traitlets import TraitError, default
+
+from yarnspawner.choices import LABELS, ChoiceRefused, Limit, ProfileError, check_ceiling
+from yarnspawner.errors import OptionsRefused
+from yarnspawner.expansion import TemplateError, expand
+from yarnspawner.form import cards, render
+from yarnspawner.overrides import Overrides
+from yarnspawner.planning import template_fields
+from yarnspawner.profile_settings import ProfileSettings
+from yarnspawner.profiles import Profile
+from yarnspawner.queues import Queue
+from yarnspawner.resourcemanager import ResourceManagerUnavailable
+from yarnspawner.selection import Offer, Selection, read_form, select
+from yarnspawner.settings import YarnSpawnerSettings
+
+if TYPE_CHECKING:
+    from yarnspawner.resourcemanager import ResourceManager
+
+# Seconds that the page waits for what YARN tells of queues and sizes, and a start for the largest size.
+_PAGE_PATIENCE = 0.5
+_START_PATIENCE = 3.0
+
+T = TypeVar("T")
+
+
+class ChoosingSpawner(ProfileSettings, YarnSpawnerSettings):
+    """The part of a spawner that offers choices, checks them and applies them.
+
+    - a form is checked when it is posted, and everything, also what came through the REST API, again at the start
+    - JupyterHub stores what is posted before it is checked: what is refused is taken out again, so what is stored was
+      allowed once
+    - a stored choice that is no longer offered gives way to the default, and the user is told
+    """
+
+    # JupyterHub's Spawner has these.
+    log: logging.Logger
+    name: str
+    user: Any
+    user_options: Mapping[str, Any]
+    orm_spawner: Any
+    _log_name: str
+
+    # What is shown to the user when the start goes on.
+    choice_notice = ""
+
+    def __init__(self, **kwargs: Any) -> None:
+        self._changes = Overrides(self)
+        self._profile_name = ""
+        super().__init__(**kwargs)
+        self._allowed_options: Mapping[str, Any] = dict(self.user_options)
+
+    @default("options_form")
+    def _default_options_form(self) -> Any:
+        offers = self.profile_list or any(getattr(self, f"{name}_choices") for name in LABELS)
+        return (lambda spawner: spawner.choices_page()) if offers else ""
+
+    @default("options_from_form")
+    def _default_options_from_form(self) -> Any:
+        return self._checked_form
+
+    @default("apply_user_options")
+    def _default_apply_user_options(self) -> Any:
+        return lambda spawner, user_options: spawner.apply_choices(user_options)
+
+    # -- The page
+
+    async def choices_page(self) -> str:
+        """The page's HTML; "" if this user has nothing to choose."""
+        offer, queues = await asyncio.gather(self._offer(_PAGE_PATIENCE), self._queues_now(_PAGE_PATIENCE))
+        if not offer:
+            return ""
+        options: Mapping[str, Any] = self._allowed_options
+        notice = ""
+        try:
+            select(offer, options)
+        except ChoiceRefused as refused:
+            options, notice = {}, f"Your last choice is no longer offered. {refused}"
+        settings = {name: getattr(self, name) for name in LABELS}
+        facts = {name: _queue_facts(queue) for queue in queues for name in (queue.path, queue.name)}
+        shown = cards(offer, settings, options, queue_of=self._queue_of, facts=facts)
+        return render(self.additional_profile_form_template_paths, offer, shown, options, notice)
+
+    async def _checked_form(self, form: Mapping[str, Sequence[Any]]) -> Mapping[str, Any]:
+        """What is posted, or stands in a link, as the user's options.
+
+        Raises:
+            OptionsRefused: it is not offered.
+        """
+        offer = await self._offer(_START_PATIENCE)
+        if not offer:
+            return form
+        try:
+            options = read_form(offer, form)
+            select(offer, options)
+        except ChoiceRefused as refused:
+            raise OptionsRefused(str(refused)) from None
+        return options
+
+    # -- At a start
+
+    async def apply_choices(self, user_options: Mapping[str, Any]) -> None:
+        """Change the settings for this start as the user has chosen.
+
+        Raises:
+            OptionsRefused: the choice is not allowed, or the cluster cannot give so much.
+        """
+        self.choice_notice = ""
+        offer = await self._offer(_START_PATIENCE)
+        selection = self._select(offer, user_options) if offer else Selection(None, ())
+        try:
+            for override in ({"queue": self._group_queue()}, *selection.overrides):
+                await self._changes.apply(override)
+            ceiling = await self._ceiling(_START_PATIENCE, queue=self._queue_of(self.queue))
+            for name, most in ceiling.items():
+                check_ceiling(name, getattr(self, name), most)
+        except (ChoiceRefused, TraitError) as refused:
+            self._refuse(user_options, str(refused))
+        self._allowed_options = dict(user_options)
+        self._profile_name = selection.profile.display_name if selection.profile else ""
+
+    def _select(self, offer: Offer, user_options: Mapping[str, Any]) -> Selection:
+        try:
+            return select(offer, user_options)
+        except ChoiceRefused as refused:
+            if user_options != self._allowed_options:
+                self._refuse(user_options, str(refused))
+            chosen = select(offer, {})
+            name = chosen.profile.display_name if chosen.profile else "the usual server"
+            self.choice_notice = f"Your last choice is no longer offered, so this is {name}. {refused}"
+            self.log.warning("%s: %s", self._log_name, self.choice_notice)
+            return chosen
+
+    def _refuse(self, user_options: Mapping[str, Any], message: str) -> None:
+        self._changes.undo()
+        if user_options != self._allowed_options:
+            self.user_options = self.orm_spawner.user_options = dict(self._allowed_options)
+            self.user.db.commit()
+        raise OptionsRefused(message)
+
+    def clear_state(self) -> None:
+        """Forget the last start's choice. JupyterHub calls this before each start."""
+        super().clear_state()  # type: ignore[misc]
+        self._changes.undo()
+        self._profile_name = ""
+
+    def get_state(self) -> dict[str, Any]:
+        """The profile's name is shown to admins."""
+        state: dict[str, Any] = super().get_state()  # type: ignore[misc]
+        if self._profile_name:
+            state["profile"] = self._profile_name
+        return state
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Take up what another run of the hub has kept."""
+        super().load_state(state)  # type: ignore[misc]
+        self._profile_name = str(state.get("profile", ""))
+
+    # -- What is offered
+
+    async def _offer(self, patience: float) -> Offer:
+        """What this user may choose from, checked anew where the admin's callables decide."""
+        try:
+            written = await self._called(self.profile_list)
+            groups = self._group_names
+            read = self.read_profiles(written or [])
+            profiles = [mine for one in read if (mine := one.offered_to(self.user.name, groups))]
+            limits = await self._limits()
+        except ProfileError as error:
+            self.log.error("%s: nobody can choose from this: %s", self._log_name, error)  # noqa: TRY400 - it says where
+            raise OptionsRefused("What may be chosen here is misconfigured. Please tell your administrator.") from None
+        return Offer(profiles, limits, await self._ceiling(patience) if limits or _have_limits(profiles) else {})
+
+    async def _limits(self) -> dict[str, Limit]:
+        read = {name: Limit.read(name, await self._called(getattr(self, f"{name}_choices"))) for name in LABELS}
+        return {name: limit for name, limit in read.items() if limit}
+
+    async def _called(self, setting: Any) -> Any:
+        value = setting(self) if callable(setting) else setting
+        return await value if inspect.isawaitable(value) else value
+
+    @property
+    def _group_names(self) -> list[str]:
+        return [group.name for group in self.user.groups]
+
+    def _group_queue(self) -> str:
+        groups = self._group_names
+        return next((queue for group, queue in self.group_queues.items() if group in groups), self.queue)
+
+    # -- What the cluster has
+
+    async def _ceiling(self, patience: float, queue: str = "") -> dict[str, int]:
+        """The most that one server can have; empty if YARN does not say so in time."""
+        manager = self._resource_manager
+        largest = await _in_time(manager.maximum_allocation(queue), patience) if queue else None
+        largest = largest or await _in_time(manager.maximum_allocation(), patience)
+        if largest is None:
+            return {}
+        return {
+            "mem_limit": max(0, largest.memory * 2**20 - self.application_master_memory),
+            "cpu_limit": largest.vcores,
+        }
+
+    async def _queues_now(self, patience: float) -> list[Queue]:
+        return list((await _in_time(self._resource_manager.queues(), patience) or {}).values())
+
+    def _queue_of(self, template: str) -> str:
+        try:
+            return expand(template, template_fields(self))
+        except TemplateError:
+            return template
+
+    @property
+    def _resource_manager(self) -> ResourceManager:
+        raise NotImplementedError
+
+
+def _have_limits(profiles: Sequence[Profile]) -> bool:
+    return any(limit for profile in profiles for limit in profile.limits.values())
+
+
+async def _in_time(question: Awaitable[T], patience: float) -> T | None:
+    """YARN's answer; None if it comes too late, or not at all. What comes late is there for who asks next."""
+    try:
+        return await asyncio.wait_for(question, patience)
+    except (asyncio.TimeoutError, ResourceManagerUnavailable):
+        return None
+
+
+def _queue_facts(queue: Queue) -> str:
+    if queue.state != "RUNNING":
+        return f"The queue is {queue.state.lower()} and takes no new servers."
+    used = min(100.0, 100 * queue.used / queue.maximum) if queue.maximum else 100.0
+    waiting = {0: "nobody waits", 1: "1 application waits"}.get(queue.pending, f"{queue.pending} applications wait")
+    return f"{100 - used:.0f} % of the queue is free, {waiting}"
