@@ -303,6 +303,20 @@ class LocalHadoop:
         answer = self.get(f"{self.active_resource_manager_url()}/ws/v1/cluster/nodes")
         return list((answer["nodes"] or {}).get("node", []))
 
+    def restore(self, timeout: float = 120) -> None:
+        """Start every daemon that is down and resume every suspended one, until all are ready.
+
+        Raises as :meth:`wait_ready` does.
+        """
+        pids = self.control.ask(status=True)["pids"]
+        down = [daemon for name, daemon in self.daemons.items() if name not in pids]
+        for daemon in self.daemons.values():
+            if daemon not in down:
+                daemon.resume()
+        for daemon in down:
+            daemon.start()
+        self.wait_ready(timeout)
+
     def wait_ready(self, timeout: float = 120) -> None:
         """Wait until all daemons are ready and all nodes can take containers, at most ``timeout`` seconds.
 

@@ -158,6 +158,7 @@ def yarn(settings: Settings) -> Properties:
         "yarn.nodemanager.resource.memory-mb": str(settings.memory),
         "yarn.nodemanager.resource.cpu-vcores": str(settings.vcores),
         "yarn.nodemanager.vmem-check-enabled": "false",
+        "yarn.nodemanager.admin-env": ",".join(container_environment(settings)),
         # The disk may be nearly full of other things: that is no reason to refuse containers on a small machine.
         "yarn.nodemanager.disk-health-checker.max-disk-utilization-per-disk-percentage": "100",
         "yarn.nodemanager.recovery.enabled": "true",
@@ -169,6 +170,12 @@ def yarn(settings: Settings) -> Properties:
     if settings.kerberos:
         properties |= secure_yarn(settings)
     return properties
+
+
+def container_environment(settings: Settings) -> list[str]:
+    """Variables that every container gets: on a site ``hdfs`` and Kerberos' configuration are where all find them."""
+    variables = ["MALLOC_ARENA_MAX=$MALLOC_ARENA_MAX", f"PATH=$PATH:{settings.folder}/bin"]
+    return [*variables, f"KRB5_CONFIG={settings.folder}/krb5.conf"] if settings.kerberos else variables
 
 
 def resource_manager_addresses(settings: Settings, daemon: str, suffix: str) -> Properties:
@@ -220,7 +227,6 @@ def secure_yarn(settings: Settings) -> Properties:
         "yarn.nodemanager.container-executor.class": f"{LEVEL}.nodemanager.LinuxContainerExecutor",
         f"{executor}.path": str(settings.folder / "bin" / "container-executor"),
         f"{executor}.group": "root",
-        "yarn.nodemanager.admin-env": f"MALLOC_ARENA_MAX=$MALLOC_ARENA_MAX,KRB5_CONFIG={settings.folder}/krb5.conf",
     }
 
 
