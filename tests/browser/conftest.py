@@ -52,8 +52,22 @@ def hub(
 
 
 @pytest.fixture
-def person(browser: Browser, hub: Hub) -> Iterator[Callable[[str], Person]]:
-    """Makes a logged-in person of that name, with a browser of their own, whose server is stopped in the end."""
+def person(
+    request: pytest.FixtureRequest, browser: Browser, hub: Hub, tmp_path: Path
+) -> Iterator[Callable[[str], Person]]:
+    """Makes a logged-in person of that name, with a browser of their own, whose server is stopped in the end.
+
+    If the test fails, what each saw last is a picture in the test's temporary folder, and the hub's log is shown.
+    """
+    failures = request.session.testsfailed
+    people: list[Person] = []
+
+    def show() -> None:
+        if request.session.testsfailed > failures:
+            for someone in people:
+                someone.page.screenshot(path=tmp_path / f"{someone.name}.png")
+            print(f"pictures: {tmp_path}\n{hub.log.read_text()[-8000:]}")
+
     with ExitStack() as stack:
 
         def make(name: str) -> Person:
@@ -61,12 +75,14 @@ def person(browser: Browser, hub: Hub) -> Iterator[Callable[[str], Person]]:
             stack.callback(context.close)
             password = hub.admin_password if name == ADMIN else hub.password
             person = Person(context.new_page(), hub.address, name)
+            people.append(person)
             person.log_in(password)
             if name != ADMIN:
                 stack.callback(person.stop_server)
             return person
 
         yield make
+        show()
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import uuid
 
 from playwright.sync_api import Page, expect
 
@@ -51,7 +52,7 @@ class Person:
     def wait_for_lab(self) -> list[str]:
         """Wait through the progress page for JupyterLab; returns the messages that were to be seen on the way."""
         self.page.wait_for_url(f"**/user/{self.name}/lab**", timeout=START)
-        expect(self.page.locator(".jp-Launcher")).to_be_visible(timeout=60_000)
+        expect(self.page.locator(".jp-LabShell")).to_be_visible(timeout=60_000)
         return self.messages()
 
     def messages(self) -> list[str]:
@@ -69,6 +70,8 @@ class Person:
     # -- JupyterLab
 
     def open_notebook(self) -> None:
+        """Open a new notebook, in a workspace that holds nothing of an earlier visit."""
+        self.page.goto(f"{self.address}/user/{self.name}/lab/workspaces/{uuid.uuid4().hex}")
         self.page.locator(".jp-LauncherCard[data-category='Notebook']").first.click()
         expect(self.page.locator(".jp-NotebookPanel .jp-CodeCell").first).to_be_visible()
         expect(self.page.locator(".jp-Notebook-ExecutionIndicator[data-status='idle']").first).to_be_visible(

@@ -1,0 +1,90 @@
+"""A user of a hub who speaks to its API as the pages' scripts do, for several servers at a time."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from demo.visitor import VisitError, Visitor
+from localhadoop import LocalHadoop
+
+# Seconds; the machine may be busy with the clusters of other tests.
+START = 180.0
+END = 60.0
+
+
+class Member(Visitor):
+    """Logged in from the beginning. Waits raise :class:`VisitError` when their time is over."""
+
+    def __init__(self, address: str, name: str, password: str) -> None:
+        super().__init__(address, name, password)
+        self._opened = False
+        self.log_in()
+
+    def run(self, code: str, timeout: float = START) -> str:
+        """Run a cell in the default server's kernel and return what it prints."""
+        if not self._opened:
+            # The server wants to know from the hub who that is.
+            self.open_lab()
+            self._opened = True
+        return super().run(code, timeout)
+
+    def take_kernel_of(self, other: Member) -> None:
+        """Go on in the kernel of an earlier visit."""
+        self._kernel = other._kernel
+
+    def ask_to_start(self, server: str = "") -> None:
+        """Ask for a start and do not wait for it."""
+        self._call("POST", self._path(server), {})
+
+    def ask_to_stop(self, server: str = "") -> None:
+        """Ask for a stop, also of a server that is starting, and do not wait for it."""
+        self._call("DELETE", self._path(server))
+
+    def servers(self) -> dict[str, dict[str, Any]]:
+        """What the hub says of the user's servers, by their names."""
+        found: dict[str, dict[str, Any]] = self._call("GET", f"/hub/api/users/{self.name}")["servers"]
+        return found
+
+    def wait_ready(self, *servers: str, timeout: float = START) -> None:
+        """Wait until all these servers are ready."""
+        wanted = servers or ("",)
+        until(lambda: all(self.servers().get(name, {}).get("ready") for name in wanted), timeout, "ready")
+
+    def wait_gone(self, *servers: str, timeout: float = END) -> None:
+        """Wait until none of these servers is there."""
+        wanted = servers or ("",)
+        until(lambda: not any(name in self.servers() for name in wanted), timeout, "gone")
+
+    def failure(self, server: str = "", timeout: float = START) -> str:
+        """Start a server that cannot start; what the user is told."""
+        try:
+            self.ask_to_start(server)
+            for _ in self.start(timeout):
+                pass
+        except VisitError as error:
+            return str(error)
+        raise VisitError("the server started")
+
+    def _path(self, server: str) -> str:
+        return f"/hub/api/users/{self.name}/" + (f"servers/{server}" if server else "server")
+
+
+def until(holds: Callable[[], object], timeout: float, what: str) -> None:
+    """Wait until something holds."""
+    end = time.monotonic() + timeout
+    while not holds():
+        if time.monotonic() > end:
+            raise VisitError(f"not {what} after {timeout:.0f} s")
+        time.sleep(0.2)
+
+
+def applications(cluster: LocalHadoop, user: str = "") -> dict[str, str]:
+    """The states of a user's applications, in YARN's words, by their ids."""
+    return {app["id"]: app["state"] for app in cluster.applications() if user in ("", app["user"])}
+
+
+def unfinished(cluster: LocalHadoop, user: str = "") -> list[str]:
+    """A user's applications that have not ended."""
+    return [name for name, state in applications(cluster, user).items() if state not in ("FINISHED", "FAILED", "KILLED")]
