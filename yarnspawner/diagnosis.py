@@ -101,7 +101,9 @@ def plain(text: str, limit: int) -> str:
         text: anything.
         limit: characters; from a longer text its beginning and its end are kept.
     """
-    text = _ESCAPE_SEQUENCE.sub("", text).replace("\r\n", "\n").replace("\r", "\n").replace("\t", "    ")
+    text = (
+        _STACK.sub("", _ESCAPE_SEQUENCE.sub("", text)).replace("\r\n", "\n").replace("\r", "\n").replace("\t", "    ")
+    )
     # Category C: control and format characters (also those that turn the direction of writing), surrogates, unassigned.
     text = "".join(char for char in text if char == "\n" or not unicodedata.category(char).startswith("C"))
     text = _SECRET.sub(r"\1[...]", text).strip()
@@ -109,6 +111,7 @@ def plain(text: str, limit: int) -> str:
 
 
 _ESCAPE_SEQUENCE = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|.)", re.DOTALL)
+_STACK = re.compile(r"^[ \t]+(?:at [\w$./<>]+\(.*\)|\.\.\. \d+ more)[ \t]*(?:\n|\Z)", re.MULTILINE)
 # Nothing of ours writes a secret there; a user's prologue or an extension of the server may.
 _SECRET = re.compile(
     r"(?i)((?:token|password|passwd|secret|cookie|authorization)\"?\s*[=:]\s*(?:bearer\s+|token\s+)?)[^\s\"'&]+"

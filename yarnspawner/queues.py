@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -63,8 +63,17 @@ def as_list(document: dict[str, Any] | None, *names: str) -> list[dict[str, Any]
     return found if isinstance(found, list) else [found] if found else []
 
 
-def _resources(document: dict[str, Any] | None) -> Resources | None:
+def as_resources(document: dict[str, Any] | None) -> Resources | None:
+    """A size in a document."""
     return Resources(int(document["memory"]), int(document["vCores"])) if document else None
+
+
+def largest(sizes: Iterable[Resources | None]) -> Resources | None:
+    """The most memory and the most virtual cores of some sizes, None if there are none."""
+    known = [size for size in sizes if size]
+    if not known:
+        return None
+    return Resources(max(size.memory for size in known), max(size.vcores for size in known))
 
 
 def _capacity_queues(parent: dict[str, Any], path: str) -> Iterator[Queue]:
@@ -73,7 +82,7 @@ def _capacity_queues(parent: dict[str, Any], path: str) -> Iterator[Queue]:
     children = as_list(parent, "queues", "queue")
     for child in children:
         yield from _capacity_queues(child, own)
-    if not children and "numPendingApplications" in parent:
+    if parent.get("type") == "capacitySchedulerLeafQueueInfo":
         yield Queue(
             name,
             own,
@@ -82,8 +91,8 @@ def _capacity_queues(parent: dict[str, Any], path: str) -> Iterator[Queue]:
             float(parent.get("absoluteMaxCapacity", 100)),
             float(parent.get("absoluteUsedCapacity", 0)),
             int(parent.get("numActiveApplications", 0)),
-            int(parent["numPendingApplications"]),
-            _resources(parent.get("maximumAllocation")),
+            int(parent.get("numPendingApplications", 0)),
+            as_resources(parent.get("maximumAllocation")),
         )
 
 
@@ -91,9 +100,9 @@ def _fair_queues(parent: dict[str, Any]) -> Iterator[Queue]:
     children = as_list(parent, "childQueues", "queue")
     for child in children:
         yield from _fair_queues(child)
-    if not children:
+    if parent.get("type") == "fairSchedulerLeafQueueInfo":
         path = str(parent.get("queueName", ""))
-        cluster = _resources(parent.get("clusterResources"))
+        cluster = as_resources(parent.get("clusterResources"))
         yield Queue(
             path.rpartition(".")[2],
             path,
@@ -103,7 +112,7 @@ def _fair_queues(parent: dict[str, Any]) -> Iterator[Queue]:
             _share(parent.get("usedResources"), cluster),
             int(parent.get("numActiveApps", 0)),
             int(parent.get("numPendingApps", 0)),
-            _resources(parent.get("maxContainerAllocation")),
+            as_resources(parent.get("maxContainerAllocation")),
         )
 
 

@@ -10,15 +10,16 @@ import logging
 import os
 import re
 import time
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone
 from typing import Any
 
 from yarnspawner.hadoop_configuration import ConfigurationError, HadoopConfiguration
 from yarnspawner.hadoop_web import Answer, HadoopWeb, WebError, WebRefused
 from yarnspawner.identity import hub_account
 from yarnspawner.kerberos import TicketCache
-from yarnspawner.queues import Queue, Resources, as_list, read_queues
+from yarnspawner.queues import Queue, Resources, as_list, as_resources, largest, read_queues
 
 # Nodes, queues and limits change when an admin changes them, or when a node comes or goes.
 _FRESH_SECONDS = 60
@@ -121,8 +122,39 @@ class ResourceManager:
         """
         document = await self._get(f"/ws/v1/cluster/apps/{_checked(application_id)}/appattempts")
         attempts = as_list(document, "appAttempts", "appAttempt")
-        latest = max(attempts, key=lambda attempt: int(attempt.get("id", 0)), default={})
+        latest = _latest(attempts)
         return _node(latest.get("nodeId"), latest.get("nodeHttpAddress"), latest.get("containerId"))
+
+    async def server_node(self, application_id: str) -> Node | None:
+        """Where the first container beside the application master's runs; None while there is none.
+
+        The scheduler's own record, as with :meth:`master_node`.
+
+        Raises:
+            ResourceManagerUnavailable
+        """
+        attempts = f"/ws/v1/cluster/apps/{_checked(application_id)}/appattempts"
+        latest = _latest(as_list(await self._get(attempts), "appAttempts", "appAttempt"))
+        if "appAttemptId" not in latest:
+            return None
+        document = await self._get(f"{attempts}/{latest['appAttemptId']}/containers")
+        containers = {str(found["containerId"]): found for found in as_list(document, "container")}
+        # YARN numbers an application's containers in the order in which it gives them.
+        first = min((name for name in containers if name != latest.get("containerId")), default=None)
+        if first is None:
+            return None
+        address = str(containers[first].get("nodeHttpAddress") or "").partition("://")[2]
+        return _node(containers[first].get("assignedNodeId"), address, first)
+
+    async def set_lifetime(self, application_id: str, seconds: int) -> None:
+        """Have YARN end an application that many seconds from now.
+
+        Raises:
+            ResourceManagerUnavailable: it may not have been set.
+        """
+        end = datetime.now(timezone.utc) + timedelta(seconds=seconds)
+        timeout = {"type": "LIFETIME", "expiryTime": end.strftime("%Y-%m-%dT%H:%M:%S.000+0000")}
+        await self._put(f"/ws/v1/cluster/apps/{_checked(application_id)}/timeout", {"timeout": timeout})
 
     async def queues(self) -> dict[str, Queue]:
         """The queues that take applications, by their path.
@@ -147,14 +179,18 @@ class ResourceManager:
     async def maximum_allocation(self, queue: str = "") -> Resources | None:
         """The largest container that may be asked for, in a queue or anywhere; None if the ResourceManager does not tell.
 
+        As the scheduler's own rule has it: what is configured, but no more than the largest node has.
+
         Raises:
             ResourceManagerUnavailable
         """
-        if queue:
-            found = await self.queue(queue)
-            return found.maximum_allocation if found else None
-        allocations = [found.maximum_allocation for found in (await self.queues()).values() if found.maximum_allocation]
-        return max(allocations, key=lambda resources: (resources.memory, resources.vcores), default=None)
+        queues = [await self.queue(queue)] if queue else list((await self.queues()).values())
+        nodes = as_list(await self._slowly("/ws/v1/cluster/nodes"), "nodes", "node")
+        allowed = largest(found.maximum_allocation for found in queues if found)
+        present = largest(as_resources(node.get("totalResource")) for node in nodes if node.get("state") == "RUNNING")
+        if allowed is None or present is None:
+            return allowed
+        return Resources(min(allowed.memory, present.memory), min(allowed.vcores, present.vcores))
 
     async def nodes(self, *, fresh: bool = False) -> set[str]:
         """The host names of all nodes that YARN knows, whatever their state.
@@ -205,11 +241,18 @@ class ResourceManager:
 
     async def _get(self, path: str) -> dict[str, Any] | None:
         """The document of the active ResourceManager; None for what it does not know (404)."""
+        return await self._ask(path, self._web.get)
+
+    async def _put(self, path: str, document: dict[str, Any]) -> None:
+        if await self._ask(path, lambda url: self._web.put(url, document)) is None:
+            raise ResourceManagerUnavailable(f"the ResourceManager does not know {path} (404)")
+
+    async def _ask(self, path: str, ask: Callable[[str], Awaitable[Answer]]) -> dict[str, Any] | None:
         reasons = []
         refused = False
         for url in list(self._urls):
             try:
-                answer = await self._web.get(url + path)
+                answer = await ask(url + path)
                 document = self._document(answer)
             except WebError as error:
                 reasons.append(str(error))
@@ -237,6 +280,10 @@ class ResourceManager:
         if answer.status != 200:
             raise WebError(f"{answer.url} answered with status {answer.status}")
         return answer.json()
+
+
+def _latest(attempts: list[dict[str, Any]]) -> dict[str, Any]:
+    return max(attempts, key=lambda attempt: int(attempt.get("id", 0)), default={})
 
 
 def _checked(application_id: str) -> str:

@@ -26,9 +26,7 @@ ENDS = [
         remedy="If that was not you, ask your administrator why.",
     ),
     Cause(
-        "Killed due to (?:exceeding|exceeded)? ?.*lifetime",
-        "exceeded its lifetime",
-        "lifetime of application",
+        "exceeded the lifetime period",
         says="The server reached the longest time that an application may run.",
         remedy="Start it again.",
     ),
@@ -86,8 +84,7 @@ ENDS = [
         "Cannot unpack",
         "unexpected eof",
         "ZipException",
-        "tar: ",
-        "not recoverable: exiting",
+        r"chmod: cannot access '\S+/filecache/\d+_tmp/",
         says="An archive that the server needs, such as its packed environment, is broken or incomplete.",
         remedy=ADMIN + "make it again (with venv-pack or conda-pack) and put it in place of the broken one.",
     ),
@@ -124,11 +121,6 @@ ENDS = [
         "localization",
         says="The node could not fetch the files that the server needs.",
         remedy="Start it again, and tell your administrator if that goes on.",
-    ),
-    Cause(
-        "Could not find or load main class",
-        says="The container did not find Hadoop's classes.",
-        remedy=ADMIN + "yarn.application.classpath is not right on the node.",
     ),
 ]
 
@@ -191,6 +183,11 @@ LOGS = [
         remedy=ADMIN + "check the permissions of that file or folder on the nodes.",
     ),
     Cause(
+        "Could not find or load main class",
+        says="The container did not find Hadoop's classes.",
+        remedy=ADMIN + "yarn.application.classpath is not right on the node.",
+    ),
+    Cause(
         "Address already in use",
         "no free port",
         says="No port was free for the server on its node.",
@@ -217,19 +214,14 @@ EXITS = [
         says="A command of the server's start could not be run on the node.",
         remedy="The log has more.",
     ),
+    # YARN sends SIGTERM to all processes of a container that used too much memory, and 250 ms later SIGKILL. skein's
+    # application master then still has the time to unregister, and its words take the place of YARN's.
     Cause(
-        r"exit ?code:? 137\b",
-        r"exitCode: 137\b",
-        says="The server was killed on its node, most often because it used more memory than it was given.",
-        remedy="Start it again with more memory.",
-    ),
-    Cause(
-        r"exit ?code:? 143\b",
-        r"exitCode: 143\b",
+        r"exit ?code:? (?:137|143)\b",
         "shutdown by external signal",
         "Killed by external signal",
-        says="The server was ended from outside: by a user or an administrator, or because it used too much memory.",
-        remedy="Start it again; if it ends again, give it more memory.",
+        says="The server was killed, most likely because it used more memory than it was given.",
+        remedy="Start it again with more memory, or use less at a time.",
     ),
     Cause(
         r"(?:driver failed with|non-zero) exit code:? (?P<code>\d+)",

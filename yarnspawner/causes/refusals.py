@@ -18,8 +18,7 @@ REFUSALS = [
     ),
     # --- queues
     Cause(
-        "to unknown queue: ",
-        r"queue \S+ does(?: not|n't) exist",
+        "to unknown queue",
         says="The queue {queue} does not exist.",
         remedy="Choose another queue.",
     ),
@@ -41,10 +40,9 @@ REFUSALS = [
         remedy="Choose another queue, or try again when it is open.",
     ),
     Cause(
-        "does not have permission to submit",
-        "cannot submit applications to queue",
+        r"User \S+ does not have permission to submit",
+        r"User \S+ cannot submit applications to queue",
         "denied by ACL for queue",
-        "doesn't have permissions to submit",
         says="The user {user} may not use the queue {queue}.",
         remedy="Choose another queue, or ask your administrator for access to it.",
     ),
@@ -55,10 +53,10 @@ REFUSALS = [
         remedy="Stop what you no longer need, choose another queue, or try again later.",
     ),
     Cause(
-        "placement rules",
+        "rejected by placement rules",
         "rejected by a mapping rule",
         r"is prohibited\. Verify automatic queue mapping",
-        says="YARN's placement rules have no queue for the user {user}.",
+        says="YARN's placement rules do not let the user {user} into the queue {queue}: perhaps it does not exist.",
         remedy="Choose another queue, or ask your administrator.",
     ),
     # --- sizes and labels
@@ -78,9 +76,8 @@ REFUSALS = [
         remedy="Choose another queue or another size.",
     ),
     Cause(
-        "unknown resource",
-        "ResourceNotFoundException",
-        says="The cluster does not have a kind of resource that the server asks for.",
+        r"Resource '(?P<resource>[\w./-]+)' is not defined in your cluster's configuration",
+        says="The cluster does not have a kind of resource that the server asks for: {resource}.",
         remedy="Choose another profile, for example one without GPUs.",
     ),
     Cause(
@@ -114,7 +111,7 @@ REFUSALS = [
     ),
     Cause(
         r"File (?:file:)?(?P<path>\S+) does not exist",
-        r"No such file or directory: (?P<path>\S+)",
+        r"File does not exist: (?P<path>\S+)",
         says="A file that the server needs is missing: {path}",
         remedy=ADMIN + "localize_files of the hub's configuration names a file that is not there.",
     ),

@@ -7,7 +7,7 @@ from yarnspawner.causes import Cause
 WAITING = [
     Cause(
         "cluster resource is empty",
-        says="because no node of the cluster is up",
+        says="because no node of the cluster is up and healthy",
     ),
     Cause(
         r"AM Partition = (?P<label>[^<;]\S*?) ?;.*Partition Resource = <memory:0\b",
