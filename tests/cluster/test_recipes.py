@@ -16,10 +16,11 @@ from unittest import mock
 import psutil
 import pytest
 import skein
+from jupyter_client import BlockingKernelClient
 
 from localhadoop import LocalHadoop
 from tests.unit.singleuser.surroundings import hub
-from yarnspawner.rendezvous import ADDRESS_KEY, ERROR_KEY, STOP_KEY, Address, Failure, StopRequest
+from yarnspawner.rendezvous import ADDRESS_KEY, ERROR_KEY, KERNEL_KEY, STOP_KEY, Address, Failure, StopRequest
 
 SERVER = f"{sys.executable} -m yarnspawner.singleuser"
 
@@ -161,3 +162,46 @@ def listener(port: int) -> psutil.Process:
         if connection.status == psutil.CONN_LISTEN and connection.laddr.port == port:
             return psutil.Process(connection.pid)
     raise AssertionError(f"nobody listens on port {port}")
+
+
+KERNEL = f"{sys.executable} -m yarnspawner.singleuser.kernel"
+
+
+@contextmanager
+def connected(information: dict[str, Any]) -> Iterator[BlockingKernelClient]:
+    client = BlockingKernelClient()
+    client.load_connection_info(information)
+    client.start_channels()
+    client.wait_for_ready(timeout=30)
+    yield client
+    client.stop_channels()
+
+
+@pytest.mark.parametrize("service", [False, True], ids=["master", "service"])
+def test_a_kernel_is_reached_with_what_it_published_and_ends_in_order(cluster: Cluster, service: bool) -> None:
+    with ending(cluster.submit(f"cd /\n{KERNEL}", service=service)) as application:
+        with connected(json.loads(key(application, KERNEL_KEY))) as client:
+            reply = client.execute_interactive("import os; print(os.getuid())", timeout=20)
+            assert reply["content"]["status"] == "ok"
+            client.shutdown()
+        report = cluster.end(application)
+    assert (str(report.state), str(report.final_status)) == ("FINISHED", "SUCCEEDED")
+
+
+@pytest.mark.parametrize("service", [False, True], ids=["master", "service"])
+def test_a_kernel_that_dies_ends_its_application_with_the_reason(cluster: Cluster, service: bool) -> None:
+    with ending(cluster.submit(KERNEL, service=service)) as application:
+        with connected(json.loads(key(application, KERNEL_KEY))) as client:
+            client.execute("import ctypes; ctypes.string_at(0)")
+            report = cluster.end(application)
+    assert str(report.final_status) == "FAILED"
+    assert "The kernel died of signal 11 (Segmentation fault)." in report.diagnostics
+
+
+def test_a_kernel_among_others_fails_alone_and_its_key_goes(cluster: Cluster) -> None:
+    with ending(cluster.submit(KERNEL, service=True, instances=2, allow_failures=True)) as application:
+        with connected(json.loads(key(application, KERNEL_KEY))) as client:
+            client.execute("import os; os._exit(3)")
+            failure = Failure.from_bytes(key(application, KERNEL_KEY + ".error"))
+        assert "exit status 3" in failure.message
+        assert not cluster.ended(application)

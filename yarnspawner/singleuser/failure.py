@@ -9,8 +9,9 @@ from typing import TextIO
 
 from yarnspawner.rendezvous import Failure
 
-# A line of Jupyter's log: "[C 2026-11-23 10:00:00.000 ServerApp] Bad config encountered during initialization: ..."
-_SERIOUS_LINE = re.compile(r"\[[CE] [^]]*\] *(?P<text>\S.*)")
+# "[C 2026-11-23 10:00:00.000 ServerApp] Bad config encountered during initialization: ..." is Jupyter's way to log,
+# "[KernelApp] CRITICAL | Bad config encountered during initialization: ..." is IPython's.
+_SERIOUS_LINE = re.compile(r"(?:\[[CE] [^]]*\]|\[\w+\] (?:CRITICAL|ERROR) \|) *(\S.*)")
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 _SECRET_NAME = re.compile(r"TOKEN|SECRET|PASSWORD|PASSPHRASE")
 
@@ -41,33 +42,34 @@ class Tail:
         return getattr(self._stream, name)
 
 
-def explain(error: BaseException, log: str) -> Failure:
+def explain(error: BaseException, log: str, program: str = "Jupyter") -> Failure:
     """What to tell the user.
 
     Args:
         error: what ended the recipe.
         log: the end of what it wrote.
+        program: what did not start, as the first words of a sentence.
     """
     log = _without_secrets(_COLOUR.sub("", log)).strip()
-    return Failure(message=_without_secrets(_message(error, log)), detail="\n".join(log.splitlines()[-20:]))
+    return Failure(message=_without_secrets(_message(error, log, program)), detail="\n".join(log.splitlines()[-20:]))
 
 
-def _message(error: BaseException, log: str) -> str:
+def _message(error: BaseException, log: str, program: str) -> str:
     missing = _missing_module(error)
     if missing:
-        return f"The Python environment of the server ({sys.prefix}) has no package {missing!r}: it must be installed there."
+        return f"The Python environment ({sys.prefix}) has no package {missing!r}: it must be installed there."
     serious = _SERIOUS_LINE.findall(log)
     match error:
         case RecipeError():
             return str(error)
         case ImportError():
-            return f"The Python environment of the server ({sys.prefix}) is not usable: {error}"
+            return f"The Python environment ({sys.prefix}) is not usable: {error}"
         case SystemExit() if serious:
-            return f"Jupyter did not start: {serious[-1]}"
+            return f"{program} did not start: {serious[-1]}"
         case SystemExit():
-            return f"Jupyter left with exit status {error.code} before it listened."
+            return f"{program} left with exit status {error.code} before it listened."
         case _:
-            return f"Jupyter failed with {type(error).__name__}: {error}"
+            return f"{program} failed with {type(error).__name__}: {error}"
 
 
 def _missing_module(error: BaseException | None) -> str | None:

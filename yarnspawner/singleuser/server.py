@@ -62,7 +62,7 @@ def serve(arguments: list[str], on_listening: Callable[[Any], None]) -> None:
         ImportError: the environment lacks a package.
     """
     ListeningServer.sockets, ListeningServer.address = _listen_as_told()
-    ListeningServer.on_listening = staticmethod(on_listening)  # type: ignore[assignment]
+    ListeningServer.on_listening = staticmethod(on_listening)
     _application().launch_instance(arguments)
 
 

@@ -65,4 +65,5 @@ def start(environment: dict[str, str], tmp_path: Path) -> Iterator[Callable[...,
     for process in processes:
         if process.poll() is None:
             process.kill()
-        process.communicate()
+        process.wait()
+        process.stdout.close()

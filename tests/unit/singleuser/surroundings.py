@@ -74,10 +74,10 @@ class ApplicationMaster(skein_pb2_grpc.AppMasterServicer):
             del self.values[key]
         return proto.DeleteRangeResponse(count=len(found), result_type=request.result_type)
 
-    def GetApplicationSpec(self, request: Any, context: Any) -> Any:  # noqa: N802
+    def getApplicationSpec(self, request: Any, context: Any) -> Any:  # noqa: N802
         return self.specification.to_protobuf()
 
-    def Shutdown(self, request: Any, context: Any) -> Any:  # noqa: N802
+    def shutdown(self, request: Any, context: Any) -> Any:
         self.shutdowns.append((proto.FinalStatus.Type.Name(request.final_status), request.diagnostics))
         return proto.Empty()
 

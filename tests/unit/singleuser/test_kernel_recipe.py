@@ -1,0 +1,219 @@
+"""The kernel recipe, from its start in the container to its end, with the store of conftest.py."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+import skein
+import zmq
+from jupyter_client import BlockingKernelClient
+
+from tests.unit.singleuser.surroundings import ApplicationMaster
+from yarnspawner.rendezvous import KERNEL_KEY, Failure
+
+RECIPE = "yarnspawner.singleuser.kernel"
+Start = Callable[..., "subprocess.Popen[str]"]
+
+
+@pytest.fixture(autouse=True)
+def node(environment: dict[str, str]) -> None:
+    environment["NM_HOST"] = "localhost"
+
+
+def published(master: ApplicationMaster, key: str = KERNEL_KEY) -> dict[str, Any]:
+    return json.loads(master.wait(key))
+
+
+@contextmanager
+def connected(information: dict[str, Any]) -> Iterator[BlockingKernelClient]:
+    client = BlockingKernelClient()
+    client.load_connection_info(information)
+    client.start_channels()
+    client.wait_for_ready(timeout=20)
+    yield client
+    client.stop_channels()
+
+
+def run(client: BlockingKernelClient, code: str) -> str:
+    outputs: list[str] = []
+    client.execute_interactive(code, output_hook=lambda message: outputs.append(text(message)), timeout=20)
+    return "".join(outputs)
+
+
+def text(message: dict[str, Any]) -> str:
+    content = message["content"]
+    return content.get("text") or content.get("data", {}).get("text/plain") or ""
+
+
+def test_the_published_information_is_all_that_a_client_needs(master: ApplicationMaster, start: Start) -> None:
+    kernel = start(RECIPE)
+    information = published(master)
+    assert information["kernel_name"] == "python3"
+    assert information["ip"] == "127.0.0.1"
+    with connected(information) as client:
+        assert run(client, "6 * 7") == "42"
+        client.shutdown()
+        log, _ = kernel.communicate(timeout=15)
+    assert kernel.returncode == 0
+    assert KERNEL_KEY not in master.values
+    assert master.shutdowns == []
+    assert information["key"] not in log
+    assert "access control of this application is off" in log
+
+
+def test_the_log_is_silent_where_access_is_controlled(master: ApplicationMaster, start: Start) -> None:
+    master.specification = skein.ApplicationSpec(master=skein.Master(script="true"), acls=skein.ACLs(enable=True))
+    kernel = start(RECIPE)
+    published(master)
+    kernel.kill()
+    assert "access control" not in kernel.communicate()[0]
+
+
+def test_the_key_can_be_chosen_and_other_options_are_ipykernels(master: ApplicationMaster, start: Start) -> None:
+    start(RECIPE, "--kernel-info-key", "mine", "--IPKernelApp.exec_lines=answer = 42", "--ip=127.0.0.1")
+    with connected(published(master, "mine")) as client:
+        assert run(client, "answer") == "42"
+    assert KERNEL_KEY not in master.values
+
+
+def test_all_ports_are_of_the_range(master: ApplicationMaster, start: Start) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        first = taken.getsockname()[1]
+        start(RECIPE, f"--port-range={first}:{first + 12}")
+        information = published(master)
+    ports = [value for name, value in information.items() if name.endswith("_port")]
+    assert len(set(ports)) == 5
+    assert all(first < port <= first + 12 for port in ports)
+    with connected(information) as client:
+        assert run(client, "6 * 7") == "42"
+
+
+def test_too_few_ports_are_told(master: ApplicationMaster, start: Start) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    kernel = start(RECIPE, YARNSPAWNER_PORT_RANGE=f"{port}:{port + 2}")
+    log, _ = kernel.communicate(timeout=20)
+    assert kernel.returncode == 1
+    assert "needs five ports" in log
+    assert "needs five ports" in Failure.from_bytes(master.values[KERNEL_KEY + ".error"]).message
+    assert KERNEL_KEY not in master.values
+
+
+@pytest.mark.parametrize(
+    ("death", "reason"),
+    [
+        ("import os; os._exit(3)", "exit status 3"),
+        ("import os; os.kill(os.getpid(), 9)", "out of memory"),
+        ("import ctypes; ctypes.string_at(0)", "Segmentation fault"),
+    ],
+)
+def test_a_kernel_that_dies_leaves_the_reason_and_no_key(
+    master: ApplicationMaster, start: Start, death: str, reason: str
+) -> None:
+    kernel = start(RECIPE)
+    with connected(published(master)) as client:
+        client.execute(death)
+        log, _ = kernel.communicate(timeout=15)
+    assert kernel.returncode not in (0, None)
+    assert reason in log
+    assert reason in Failure.from_bytes(master.values[KERNEL_KEY + ".error"]).message
+    assert KERNEL_KEY not in master.values
+    # This one was not started by a script of skein's.
+    assert master.shutdowns == []
+
+
+def test_a_missing_package_is_named(master: ApplicationMaster, start: Start, tmp_path: Path) -> None:
+    (tmp_path / "ipykernel.py").write_text("raise ModuleNotFoundError('gone', name='ipykernel')")
+    kernel = start(RECIPE)
+    log, _ = kernel.communicate(timeout=20)
+    assert kernel.returncode == 1
+    assert "has no package 'ipykernel'" in log
+
+
+def test_a_bad_option_is_told(master: ApplicationMaster, start: Start) -> None:
+    kernel = start(RECIPE, "--IPKernelApp.shell_port=many")
+    kernel.communicate(timeout=20)
+    failure = Failure.from_bytes(master.values[KERNEL_KEY + ".error"])
+    assert kernel.returncode == 1
+    assert failure.message.startswith("The kernel did not start: ")
+    assert "many" in failure.message
+
+
+def keys() -> dict[str, str]:
+    public, secret = zmq.curve_keypair()
+    return {
+        "key": "a-key-of-the-client",
+        "signature_scheme": "hmac-sha256",
+        "curve_publickey": public.decode(),
+        "curve_secretkey": secret.decode(),
+    }
+
+
+def test_with_keys_of_the_client_the_connection_is_encrypted_and_no_key_is_in_the_store(
+    master: ApplicationMaster, start: Start, tmp_path: Path
+) -> None:
+    made = keys()
+    (tmp_path / "keys.json").write_text(json.dumps(made | {"require_encryption": True}))
+    start(RECIPE, "--connection-key-file=keys.json")
+    information = published(master)
+    assert information.pop("encrypted") is True
+    assert not any(value.encode() in b"".join(master.values.values()) for value in made.values() if len(value) > 15)
+    with connected(information | made) as client:
+        assert run(client, "6 * 7") == "42"
+    with zmq.Context() as context, context.socket(zmq.DEALER) as plain:
+        plain.setsockopt(zmq.LINGER, 0)
+        plain.setsockopt(zmq.IMMEDIATE, 1)
+        plain.setsockopt(zmq.SNDTIMEO, 2000)
+        plain.connect(f"tcp://{information['ip']}:{information['shell_port']}")
+        with pytest.raises(zmq.Again):
+            plain.send(b"in the clear")
+
+
+def test_encryption_that_cannot_be_had_is_told(master: ApplicationMaster, start: Start, tmp_path: Path) -> None:
+    (tmp_path / "keys.json").write_text(json.dumps({"key": "a-key", "require_encryption": True}))
+    kernel = start(RECIPE, "--connection-key-file=keys.json")
+    log, _ = kernel.communicate(timeout=20)
+    assert kernel.returncode == 1
+    assert "Encryption is required" in log
+
+
+def test_a_kernel_ends_with_the_script_that_started_it(master: ApplicationMaster, start: Start, tmp_path: Path) -> None:
+    program = f"import subprocess, sys, time; subprocess.Popen([sys.executable, '-m', '{RECIPE}']); time.sleep(600)"
+    (tmp_path / "between.py").write_text(program)
+    between = start("between")
+    published(master)
+    processes = psutil.Process(between.pid).children(recursive=True)
+    assert len(processes) == 2
+    between.kill()
+    _, alive = psutil.wait_procs(processes, timeout=15)
+    assert not alive
+
+
+def test_outside_of_a_container_it_says_so_in_one_line() -> None:
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("SKEIN")}
+    done = subprocess.run(
+        [sys.executable, "-m", RECIPE], env=environment, capture_output=True, text=True, timeout=20, check=False
+    )
+    assert done.returncode == 1
+    assert done.stdout == ""
+    assert done.stderr.count("\n") == 1
+    assert "not outside of one" in done.stderr
+
+
+def test_help_is_ours_and_ipykernels() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", RECIPE, "--help"], capture_output=True, text=True, timeout=30, check=False
+    )
+    assert done.returncode == 0
+    assert "--kernel-info-key" in done.stdout
+    assert "--matplotlib" in done.stdout
