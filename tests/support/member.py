@@ -57,10 +57,13 @@ class Member(Visitor):
         wanted = servers or ("",)
         until(lambda: not any(name in self.servers() for name in wanted), timeout, "gone")
 
-    def failure(self, server: str = "", timeout: float = START) -> str:
+    def failure(self, timeout: float = START) -> str:
         """Start a server that cannot start; what the user is told."""
+        address = self._url(self._path(""))
+        answer = self._session.post(address, json={}, headers={"X-XSRFToken": self._token("/hub/")}, timeout=60)
+        if answer.status_code >= 400:
+            return str(answer.json()["message"])
         try:
-            self.ask_to_start(server)
             for _ in self.start(timeout):
                 pass
         except VisitError as error:
@@ -87,4 +90,6 @@ def applications(cluster: LocalHadoop, user: str = "") -> dict[str, str]:
 
 def unfinished(cluster: LocalHadoop, user: str = "") -> list[str]:
     """A user's applications that have not ended."""
-    return [name for name, state in applications(cluster, user).items() if state not in ("FINISHED", "FAILED", "KILLED")]
+    return [
+        name for name, state in applications(cluster, user).items() if state not in ("FINISHED", "FAILED", "KILLED")
+    ]

@@ -1,0 +1,172 @@
+"""Servers' lives on a real cluster: started, cancelled, stopped, and found again by a hub that was killed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from demo.hub import Hub
+from localhadoop import LocalHadoop
+from tests.support.member import END, START, Member, applications, unfinished, until
+
+
+@pytest.fixture(scope="module")
+def hub(simple_cluster_of_session: LocalHadoop, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
+    hub = Hub(simple_cluster_of_session, tmp_path_factory.mktemp("hub"))
+    hub.start()
+    yield hub
+    hub.stop()
+
+
+@pytest.fixture
+def cluster(simple_cluster: LocalHadoop) -> Iterator[LocalHadoop]:
+    """The hub's cluster; every test must leave it without applications."""
+    yield simple_cluster
+    until(lambda: not unfinished(simple_cluster), END, "without applications")
+
+
+@pytest.fixture
+def alice(hub: Hub, cluster: LocalHadoop) -> Iterator[Member]:
+    alice = Member(hub.address, "alice", hub.password)
+    yield alice
+    for name in alice.servers():
+        alice.ask_to_stop(name)
+    alice.wait_gone(*alice.servers())
+
+
+@pytest.fixture
+def other_hub(
+    simple_cluster_of_session: LocalHadoop, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Callable[..., Hub]]:
+    """Starts a hub with other settings."""
+    with ExitStack() as stack:
+
+        def start(**settings: str) -> Hub:
+            hub = Hub(simple_cluster_of_session, tmp_path_factory.mktemp("hub"), settings=settings)
+            stack.callback(hub.stop)
+            hub.start()
+            return hub
+
+        yield start
+
+
+def test_a_start_that_is_cancelled_leaves_no_application(alice: Member, cluster: LocalHadoop) -> None:
+    before = len(applications(cluster))
+    alice.ask_to_start()
+    until(lambda: len(applications(cluster)) > before, START, "submitted")
+    alice.ask_to_stop()
+    alice.wait_gone()
+    until(lambda: not unfinished(cluster), END, "ended")
+
+
+def test_a_start_that_is_cancelled_at_once_leaves_no_application(alice: Member, cluster: LocalHadoop) -> None:
+    alice.ask_to_start()
+    alice.ask_to_stop()
+    alice.wait_gone()
+    until(lambda: not unfinished(cluster), END, "ended")
+
+
+def test_two_named_servers_start_at_once_and_stop_crosswise(alice: Member, cluster: LocalHadoop) -> None:
+    alice.ask_to_start("one")
+    alice.ask_to_start("two")
+    alice.wait_ready("one", "two")
+    assert len(unfinished(cluster, "alice")) == 2
+    alice.ask_to_stop("one")
+    alice.wait_gone("one")
+    assert alice.servers()["two"]["ready"]
+    assert len(unfinished(cluster, "alice")) == 1
+    alice.ask_to_stop("two")
+    alice.wait_gone("two")
+
+
+def test_a_kernel_survives_the_hubs_death_and_the_hub_finds_it_again(
+    alice: Member, hub: Hub, cluster: LocalHadoop
+) -> None:
+    alice.ask_to_start()
+    alice.wait_ready()
+    alice.run("answer = 42")
+    hub.kill()
+    hub.start()
+    again = Member(hub.address, "alice", hub.password)
+    again.wait_ready(timeout=END)
+    again.take_kernel_of(alice)
+    assert again.run("print(answer)") == "42\n"
+    assert len(unfinished(cluster, "alice")) == 1
+    # And it still talks to the server: asked to, it ends in order.
+    again.ask_to_stop()
+    again.wait_gone()
+    (application,) = [app for app in cluster.applications() if app["id"] == max(applications(cluster, "alice"))]
+    assert (application["state"], application["finalStatus"]) == ("FINISHED", "SUCCEEDED")
+
+
+def test_a_start_that_was_pending_when_the_hub_died_goes_on(alice: Member, hub: Hub, cluster: LocalHadoop) -> None:
+    alice.ask_to_start()
+    until(lambda: unfinished(cluster, "alice"), START, "submitted")
+    hub.kill()
+    hub.start()
+    again = Member(hub.address, "alice", hub.password)
+    again.wait_ready()
+    assert again.run("print(6 * 7)") == "42\n"
+    assert len(unfinished(cluster, "alice")) == 1
+
+
+def test_a_server_that_ended_while_the_hub_was_dead_is_not_there_when_it_is_back(
+    alice: Member, hub: Hub, cluster: LocalHadoop
+) -> None:
+    alice.ask_to_start()
+    alice.wait_ready()
+    (application,) = unfinished(cluster, "alice")
+    hub.kill()
+    cluster.run(["yarn", "application", "-kill", application], user="alice")
+    hub.start()
+    Member(hub.address, "alice", hub.password).wait_gone()
+
+
+def test_a_server_that_is_killed_is_gone_soon(alice: Member, cluster: LocalHadoop) -> None:
+    alice.ask_to_start()
+    alice.wait_ready()
+    cluster.run(["yarn", "application", "-kill", *unfinished(cluster, "alice")], user="alice")
+    alice.wait_gone()
+
+
+def test_nobody_loses_a_server_to_a_resourcemanager_that_does_not_answer(alice: Member, cluster: LocalHadoop) -> None:
+    alice.ask_to_start()
+    alice.wait_ready()
+    alice.run("answer = 42")
+    cluster.daemons["resourcemanager"].kill()
+    assert alice.run("print(answer)") == "42\n"
+    cluster.daemons["resourcemanager"].start()
+    cluster.wait_ready(60)
+    assert alice.servers()[""]["ready"]
+    assert alice.run("print(answer)") == "42\n"
+
+
+def test_whom_the_hub_may_not_impersonate_is_told_so(hub: Hub, cluster: LocalHadoop) -> None:
+    told = Member(hub.address, "carl", hub.password).failure()
+    assert "impersonate" in told or "on behalf of" in told, told
+    assert "carl" in told
+
+
+def test_a_stopped_queue_is_named(other_hub: Callable[..., Hub], cluster: LocalHadoop) -> None:
+    hub = other_hub(YARNSPAWNER_QUEUE="stopped")
+    told = Member(hub.address, "alice", hub.password).failure()
+    assert "stopped" in told, told
+
+
+def test_an_unknown_queue_is_named(other_hub: Callable[..., Hub], cluster: LocalHadoop) -> None:
+    hub = other_hub(YARNSPAWNER_QUEUE="nowhere")
+    told = Member(hub.address, "alice", hub.password).failure()
+    assert "nowhere" in told, told
+
+
+def test_an_environment_without_python_is_told(
+    other_hub: Callable[..., Hub], cluster: LocalHadoop, tmp_path: Path
+) -> None:
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "activate").write_text("export PATH=/usr/bin:/bin")
+    hub = other_hub(YARNSPAWNER_ENVIRONMENT=str(tmp_path))
+    told = Member(hub.address, "alice", hub.password).failure()
+    assert "python" in told.lower(), told
