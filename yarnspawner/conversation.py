@@ -39,15 +39,27 @@ class Conversation:
                 self._node = await self._access.resource_manager.master_node(self._application_id)
             except ResourceManagerUnavailable as error:
                 self._log.warning("The ResourceManager does not say where %s runs: %s", self._application_id, error)
-                self._node = await self._registered_node(report)
+                self._node = await self._known_node(report.host)
         return self._node
 
-    async def _registered_node(self, report: Report) -> Node | None:
+    async def server_node(self, said: str) -> Node | None:
+        """The node of a server that has a container beside the master's; None while nobody can tell.
+
+        Where the ResourceManager's web service cannot be asked, the host that the server says counts as far as it is
+        one of the cluster's nodes.
+        """
+        try:
+            return await self._access.resource_manager.server_node(self._application_id)
+        except ResourceManagerUnavailable as error:
+            self._log.warning("The ResourceManager does not say where %s runs: %s", self._application_id, error)
+            return await self._known_node(said)
+
+    async def _known_node(self, host: str) -> Node | None:
         try:
             nodes = await self._access.cluster.nodes()
         except ClusterError:
             return None
-        return next((Node(node.host) for node in nodes if node.host == report.host), None)
+        return next((Node(node.host) for node in nodes if node.host == host), None)
 
     async def get(self, report: Report, key: str) -> bytes | None:
         """What the server has said under a key, if anything.

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import string
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 
@@ -38,3 +39,16 @@ def expand(template: str, fields: Mapping[str, str]) -> str:
         raise TemplateError(f"in the template {template!r}: {error}") from None
     except (ValueError, IndexError, KeyError) as error:
         raise TemplateError(f"the template {template!r} cannot be read: {error}") from None
+
+
+def fill_in(text: str, fields: Mapping[str, str], *, quoted: Callable[[str], str] = str) -> str:
+    """Fill in the fields of a text that has braces of its own: shell, JSON.
+
+    Args:
+        text: what an admin wrote. All braces but those of a known field stay as they are, and so do those after a
+            dollar, which are the shell's, and doubled ones.
+        fields: what each name stands for.
+        quoted: makes a value a word of the text's language; :func:`shlex.quote` for shell.
+    """
+    names = "|".join(map(re.escape, fields))
+    return re.sub(rf"(?<![${{]){{({names})}}(?!}})", lambda match: quoted(fields[match[1]]), text)

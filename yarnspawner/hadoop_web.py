@@ -59,6 +59,17 @@ class Answer:
         return document
 
 
+@dataclass(frozen=True)
+class _Request:
+    method: str
+    url: str
+    body: str | None = None
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {"Accept": "application/json", **({"Content-Type": "application/json"} if self.body else {})}
+
+
 class HadoopWeb:
     """A client for the web services of one cluster.
 
@@ -86,7 +97,15 @@ class HadoopWeb:
         self._negotiating: dict[str, asyncio.Lock] = {}
 
     async def get(self, url: str) -> Answer:
-        """Get a document.
+        """Get a document. See :meth:`request`."""
+        return await self.request(_Request("GET", url))
+
+    async def put(self, url: str, document: dict[str, Any]) -> Answer:
+        """Put a document. See :meth:`request`."""
+        return await self.request(_Request("PUT", url, json.dumps(document)))
+
+    async def request(self, request: _Request) -> Answer:
+        """Ask for something.
 
         Returns:
             The service's answer, whatever its status, unless it lets nobody in.
@@ -95,17 +114,17 @@ class HadoopWeb:
             WebError: no answer in time, or one that is too long.
             WebRefused: the service does not know the hub.
         """
-        origin = "{0.scheme}://{0.netloc}".format(urlsplit(url))
+        origin = "{0.scheme}://{0.netloc}".format(urlsplit(request.url))
         cookie = self._cookies.get(origin)
-        answer = await self._plain(url, cookie)
+        answer = await self._plain(request, cookie)
         if answer.status == 401 and "negotiate" in ",".join(answer.headers.get_list("WWW-Authenticate")).lower():
             async with self._negotiating.setdefault(origin, asyncio.Lock()):
                 if self._cookies.get(origin) == cookie:
-                    answer = await self._negotiate(url, origin)
+                    answer = await self._negotiate(request, origin)
                 else:
-                    answer = await self._plain(url, self._cookies[origin])
+                    answer = await self._plain(request, self._cookies[origin])
         if answer.status == 401:
-            raise WebRefused(f"{url} wants to know who asks, and did not take the hub's word (status 401)")
+            raise WebRefused(f"{request.url} wants to know who asks, and did not take the hub's word (status 401)")
         return answer
 
     def close(self) -> None:
@@ -114,12 +133,15 @@ class HadoopWeb:
             self._client.close()
             self._client = None
 
-    async def _plain(self, url: str, cookie: str | None) -> Answer:
+    async def _plain(self, asked: _Request, cookie: str | None) -> Answer:
+        url = asked.url
         if self._client is None:
             self._client = SimpleAsyncHTTPClient(force_instance=True, max_body_size=_SIZE_LIMIT)
         request = HTTPRequest(
             url if cookie else f"{url}{'&' if '?' in url else '?'}{urlencode({'user.name': self._user})}",
-            headers={"Accept": "application/json", **({"Cookie": cookie} if cookie else {})},
+            method=asked.method,
+            body=asked.body,
+            headers={**asked.headers, **({"Cookie": cookie} if cookie else {})},
             connect_timeout=self._timeout,
             request_timeout=self._timeout,
             follow_redirects=False,
@@ -133,16 +155,14 @@ class HadoopWeb:
             raise WebError(f"{url} does not answer: {_words(response.error)}")
         return Answer(url, response.code, response.headers, response.body or b"")
 
-    async def _negotiate(self, url: str, origin: str) -> Answer:
+    async def _negotiate(self, asked: _Request, origin: str) -> Answer:
+        url = asked.url
         # The user's .curlrc and proxies are not meant for the cluster's own services: --disable, --noproxy.
         command = ["curl", "--disable", "--silent", "--show-error", "--include", "--negotiate", "--user", ":"]
         command += ["--noproxy", "*", "--proto", "=http,https", "--max-time", f"{self._timeout:g}"]
-        command += [
-            "--header",
-            "Accept: application/json",
-            *(["--cacert", self._ca_file] if self._ca_file else []),
-            url,
-        ]
+        command += ["--request", asked.method, *(["--data", asked.body] if asked.body else [])]
+        command += [word for name, value in asked.headers.items() for word in ("--header", f"{name}: {value}")]
+        command += [*(["--cacert", self._ca_file] if self._ca_file else []), url]
         try:
             ticket = await self._tickets.environment() if self._tickets else {}
             ended = await run(

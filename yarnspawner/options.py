@@ -6,13 +6,14 @@ import asyncio
 import inspect
 import logging
 from collections.abc import Awaitable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 from traitlets import TraitError, default
 
 from yarnspawner.choices import LABELS, ChoiceRefused, Limit, ProfileError, check_ceiling
 from yarnspawner.errors import OptionsRefused
 from yarnspawner.expansion import TemplateError, expand
+from yarnspawner.features import FeatureSpawner
 from yarnspawner.form import cards, render
 from yarnspawner.overrides import Overrides
 from yarnspawner.planning import template_fields
@@ -23,9 +24,6 @@ from yarnspawner.resourcemanager import ResourceManagerUnavailable
 from yarnspawner.selection import Offer, Selection, read_form, select
 from yarnspawner.settings import YarnSpawnerSettings
 
-if TYPE_CHECKING:
-    from yarnspawner.resourcemanager import ResourceManager
-
 # Seconds that the page waits for what YARN tells of queues and sizes, and a start for the largest size.
 _PAGE_PATIENCE = 0.5
 _START_PATIENCE = 3.0
@@ -33,7 +31,7 @@ _START_PATIENCE = 3.0
 T = TypeVar("T")
 
 
-class ChoosingSpawner(ProfileSettings, YarnSpawnerSettings):
+class ChoosingSpawner(ProfileSettings, FeatureSpawner, YarnSpawnerSettings):
     """The part of a spawner that offers choices, checks them and applies them.
 
     - a form is checked when it is posted, and everything, also what came through the REST API, again at the start
@@ -155,14 +153,14 @@ class ChoosingSpawner(ProfileSettings, YarnSpawnerSettings):
 
     def get_state(self) -> dict[str, Any]:
         """The profile's name is shown to admins."""
-        state: dict[str, Any] = super().get_state()  # type: ignore[misc]
+        state: dict[str, Any] = super().get_state()
         if self._profile_name:
             state["profile"] = self._profile_name
         return state
 
     def load_state(self, state: dict[str, Any]) -> None:
         """Take up what another run of the hub has kept."""
-        super().load_state(state)  # type: ignore[misc]
+        super().load_state(state)
         self._profile_name = str(state.get("profile", ""))
 
     # -- What is offered
@@ -200,28 +198,25 @@ class ChoosingSpawner(ProfileSettings, YarnSpawnerSettings):
 
     async def _ceiling(self, patience: float, queue: str = "") -> dict[str, int]:
         """The most that one server can have; empty if YARN does not say so in time."""
-        manager = self._resource_manager
+        manager = self.resource_manager
         largest = await _in_time(manager.maximum_allocation(queue), patience) if queue else None
         largest = largest or await _in_time(manager.maximum_allocation(), patience)
         if largest is None:
             return {}
+        beside = self.application_master_memory if self.server_container == "master" else 0
         return {
-            "mem_limit": max(0, largest.memory * 2**20 - self.application_master_memory),
+            "mem_limit": max(0, largest.memory * 2**20 - beside),
             "cpu_limit": largest.vcores,
         }
 
     async def _queues_now(self, patience: float) -> list[Queue]:
-        return list((await _in_time(self._resource_manager.queues(), patience) or {}).values())
+        return list((await _in_time(self.resource_manager.queues(), patience) or {}).values())
 
     def _queue_of(self, template: str) -> str:
         try:
             return expand(template, template_fields(self))
         except TemplateError:
             return template
-
-    @property
-    def _resource_manager(self) -> ResourceManager:
-        raise NotImplementedError
 
 
 def _have_limits(profiles: Sequence[Profile]) -> bool:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from typing import TYPE_CHECKING
+import shlex
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
-from yarnspawner.expansion import expand
+from yarnspawner.expansion import expand, fill_in
 from yarnspawner.identity import check_account, tag
 from yarnspawner.specification import ENVIRONMENT_FILE, ServerRequest, server_script, shell_command
 from yarnspawner.state import Credentials, ServerState
@@ -45,7 +47,12 @@ async def hadoop_user(spawner: YarnSpawner, *, hub_user: str) -> str:
 
 def container_environment(spawner: YarnSpawner) -> dict[str, str]:
     """The server's environment, secrets included."""
+    fields = template_fields(spawner)
     environment = {name: str(value) for name, value in spawner.get_env().items() if value is not None}
+    for name, written in spawner.environment.items():
+        # JupyterHub's own variables win over the admin's; and they may have anything in them.
+        if isinstance(written, str) and environment.get(name) == written:
+            environment[name] = fill_in(written, fields)
     if spawner.port_range:
         environment["YARNSPAWNER_PORT_RANGE"] = "{}:{}".format(*spawner.port_range)
     return environment
@@ -97,13 +104,26 @@ def server_request(
         script=server_script(
             spawner.script_template,
             user=server.hadoop_user,
-            prologue=spawner.prologue,
+            prologue=fill_in(spawner.prologue, fields, quoted=shlex.quote),
             command=shell_command(spawner.cmd, spawner.get_args()),
-            epilogue=spawner.epilogue,
+            epilogue=fill_in(spawner.epilogue, fields, quoted=shlex.quote),
         ),
         environment_path=paths[ENVIRONMENT_FILE],
         private_files={name: path for name, path in paths.items() if name != ENVIRONMENT_FILE},
-        files=spawner.localize_files,
+        files={name: _localized(source, fields) for name, source in spawner.localize_files.items()},
         credentials=credentials,
         java_options=spawner.application_master_java_options,
+        log_level=spawner.application_master_log_level,
+        server_container=spawner.server_container,
+        container_image=spawner.container_image,
+        file_systems=spawner.file_systems,
     )
+
+
+def _localized(source: Any, fields: Mapping[str, str]) -> Any:
+    """A file's source, with its template's fields filled in."""
+    if isinstance(source, str):
+        return fill_in(source, fields)
+    if isinstance(source, dict) and isinstance(source.get("source"), str):
+        return {**source, "source": fill_in(source["source"], fields)}
+    return source

@@ -18,13 +18,13 @@ from yarnspawner.conversation import Conversation
 from yarnspawner.diagnosis import Diagnosis, explain_refusal
 from yarnspawner.errors import StartFailed
 from yarnspawner.expansion import TemplateError, expand
+from yarnspawner.features import called, is_overdue, limit_lifetime, modified, time_left
 from yarnspawner.identity import IdentityRefused
 from yarnspawner.options import ChoosingSpawner
 from yarnspawner.planning import container_environment, hadoop_user, server_request, start_tag, template_fields
 from yarnspawner.private_files import private_files
 from yarnspawner.progress import Progress
 from yarnspawner.rendezvous import STOP_KEY, StopRequest
-from yarnspawner.resourcemanager import ResourceManager
 from yarnspawner.specification import (
     ENVIRONMENT_FILE,
     SpecificationError,
@@ -87,14 +87,17 @@ class YarnSpawner(ChoosingSpawner, Spawner):
     async def _submit(self) -> ServerState:
         access = self._access
         user = await hadoop_user(self, hub_user=access.hub_user)
+        self.claim(user)
         credentials = await asyncio.to_thread(_new_credentials)
-        server = ServerState.new(user, expand(self.queue, template_fields(self)), credentials)
+        server = ServerState.new(
+            user, expand(self.queue, template_fields(self)), credentials, container=self.server_container
+        )
         files = {ENVIRONMENT_FILE: environment_file(container_environment(self)), **self._certificates}
         with private_files(files) as paths:
             request = server_request(
                 self, server, credentials, paths, hub_id=self._seal.hub_id, hub_user=access.hub_user
             )
-            specification = application_specification(request)
+            specification = await modified(self, application_specification(request))
             # From here on a hub that dies can find the application again.
             self._keep(server)
             self._progress.tell(10, f"Submitting an application to queue {server.queue} as {user}.")
@@ -104,8 +107,12 @@ class YarnSpawner(ChoosingSpawner, Spawner):
                 refusal = explain_refusal(error, hub=access.hub_user, user=user, queue=server.queue)
                 raise StartFailed(refusal, reason="refused") from error
         self.log.info("Submitted %s for %s as %s to queue %s", application_id, self._log_name, user, server.queue)
-        server = server.submitted(application_id)
+        self._keep(server.submitted(application_id))
+        server = await limit_lifetime(self, server.submitted(application_id))
         self._keep(server)
+        if server.ends:
+            self._progress.tell(15, f"The server ends by itself: {time_left(server.ends)}.")
+        await called(self.after_submit_hook, self, application_id)
         return server
 
     async def _submit_patiently(self, server: ServerState, specification: skein.ApplicationSpec) -> str:
@@ -128,7 +135,14 @@ class YarnSpawner(ChoosingSpawner, Spawner):
 
     async def _arrive(self, server: ServerState) -> str:
         """Wait for the server of a submitted application and keep its address."""
-        arrival = Arrival(server.application_id, self._conversation(server), self._access, self._progress, self.log)
+        arrival = Arrival(
+            server.application_id,
+            self._conversation(server),
+            self._access,
+            self._progress,
+            self.log,
+            in_service=server.container == "service",
+        )
         with self._applications.watching(server.application_id):
             address = await arrival.address()
         self._keep(server.arrived(address.url))
@@ -161,6 +175,8 @@ class YarnSpawner(ChoosingSpawner, Spawner):
             return await self._poll_unanswered(server)
         status = await self._applications.status(server.application_id)
         if not status.ended:
+            if is_overdue(server):
+                self._access.ending.end(server.application_id, server.hadoop_user)
             return None
         return 1 if status.report is not None and status.report.final_status == "FAILED" else 0
 
@@ -301,10 +317,6 @@ class YarnSpawner(ChoosingSpawner, Spawner):
             submission_drivers=self.submission_drivers,
             log=self.log,
         ).shared()
-
-    @property
-    def _resource_manager(self) -> ResourceManager:
-        return self._access.resource_manager
 
     @property
     def _applications(self) -> Applications:

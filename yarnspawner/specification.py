@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 import shlex
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,6 +17,12 @@ MEBIBYTE = 2**20
 
 # The name under which the environment's file is found in the container's folder.
 ENVIRONMENT_FILE = "yarnspawner.env"
+
+# The service whose container runs the server, where that is not the application master's own.
+SERVER_SERVICE = "server"
+
+# In bytes, for an application master that has a container of its own: the least that its Java process lives in.
+_MASTER_MEMORY = 256 * MEBIBYTE
 
 SCRIPT_TEMPLATE = "{prologue}\n{singleuser_command}\nstatus=$?\n{epilogue}\nexit $status"
 
@@ -64,6 +70,10 @@ class ServerRequest:
         files: what else is localized: name in the container to path or URL, ``skein.File`` or its dict.
         private_files: name in the container to local path; readable for the user alone.
         java_options: for the application master's JVM.
+        log_level: of the application master.
+        server_container: "master", or "service" for a container beside the application master's.
+        container_image: Docker image of the server's container, "" for none.
+        file_systems: URLs of those that a token is wanted for, beside the default one.
         credentials: of this application's key-value store.
     """
 
@@ -83,31 +93,42 @@ class ServerRequest:
     files: Mapping[str, Any] = field(default_factory=dict)
     private_files: Mapping[str, str] = field(default_factory=dict)
     java_options: str = ""
+    log_level: str = "INFO"
+    server_container: str = "master"
+    container_image: str = ""
+    file_systems: Sequence[str] = ()
 
 
 def application_specification(request: ServerRequest) -> skein.ApplicationSpec:
-    """The application whose master container runs the server.
+    """The application that runs the server.
 
     Raises:
         SpecificationError: a file's name that the hub uses itself, or a file that skein cannot make sense of.
     """
-    master = skein.Master(
-        resources=skein.Resources(
-            memory=math.ceil((request.memory + request.application_master_memory) / MEBIBYTE),
+    in_service = request.server_container == "service"
+    master_memory = _MASTER_MEMORY if in_service else 0
+    server = {
+        "resources": skein.Resources(
+            memory=_mebibytes(request.memory + (0 if in_service else request.application_master_memory)),
             vcores=request.vcores,
             gpus=request.gpus,
         ),
-        files=_files(request),
-        env={"JAVA_TOOL_OPTIONS": request.java_options} if request.java_options else {},
-        script=request.script,
-        security=skein.Security(cert_bytes=request.credentials.certificate, key_bytes=request.credentials.key),
-    )
+        "files": _files(request),
+        "env": _runtime(request.container_image),
+        "script": request.script,
+    }
+    beside = {
+        "resources": skein.Resources(memory=_mebibytes(max(request.application_master_memory, master_memory)), vcores=1)
+    }
+    master = {"env": {}, **(beside if in_service else server)}
+    if request.java_options:
+        master["env"] = {**master["env"], "JAVA_TOOL_OPTIONS": request.java_options}
     return skein.ApplicationSpec(
         name=request.name,
         queue=request.queue,
         user=request.user,
-        node_label=request.node_label,
         tags=set(request.tags),
+        file_systems=list(request.file_systems),
         # Without them skein's web page shows the key-value store to everyone, and YARN hides the application from
         # the hub, which is not its owner.
         acls=skein.ACLs(
@@ -115,7 +136,14 @@ def application_specification(request: ServerRequest) -> skein.ApplicationSpec:
         ),
         # A second attempt would be a new, empty server in place of the user's.
         max_attempts=1,
-        master=master,
+        # The label is the server's: an application master beside it runs wherever the queue lets it.
+        node_label="" if in_service else request.node_label,
+        services={SERVER_SERVICE: skein.Service(**server, node_label=request.node_label)} if in_service else {},
+        master=skein.Master(
+            **master,
+            log_level=request.log_level,
+            security=skein.Security(cert_bytes=request.credentials.certificate, key_bytes=request.credentials.key),
+        ),
     )
 
 
@@ -160,6 +188,20 @@ def environment_file(environment: Mapping[str, Any]) -> str:
         if not _VARIABLE_NAME.fullmatch(name):
             raise SpecificationError(f"environment: {name!r} is not the name of a variable.")
     return "".join(f"export {name}={shlex.quote(str(value))}\n" for name, value in sorted(environment.items()))
+
+
+def _runtime(image: str) -> dict[str, str]:
+    """YARN's variables for a Docker image.
+
+    https://hadoop.apache.org/docs/stable/hadoop-yarn/hadoop-yarn-site/DockerContainers.html
+    """
+    if not image:
+        return {}
+    return {"YARN_CONTAINER_RUNTIME_TYPE": "docker", "YARN_CONTAINER_RUNTIME_DOCKER_IMAGE": image}
+
+
+def _mebibytes(size: int) -> int:
+    return math.ceil(size / MEBIBYTE)
 
 
 def _files(request: ServerRequest) -> dict[str, skein.File]:

@@ -28,6 +28,7 @@ class Arrival:
         conversation: with that application.
         access: the hub's way to the cluster.
         progress: where the user is told.
+        in_service: whether the server has a container beside the application master's.
     """
 
     def __init__(
@@ -37,12 +38,15 @@ class Arrival:
         access: Access,
         progress: Progress,
         log: logging.Logger,
+        *,
+        in_service: bool = False,
     ) -> None:
         self._application_id = application_id
         self._conversation = conversation
         self._access = access
         self._progress = progress
         self._log = log
+        self._in_service = in_service
         self._link = access.resource_manager.application_url(application_id)
 
     async def address(self) -> Address:
@@ -84,12 +88,15 @@ class Arrival:
             node = await self._conversation.node(report)
             if node is None:
                 return None
-            self._progress.tell(60, f"The container runs on {node.host}; the server is starting.", self._link)
+            what = "application master" if self._in_service else "container"
+            self._progress.tell(60, f"The {what} runs on {node.host}; the server is starting.", self._link)
             if (raw := await self._conversation.get(report, ERROR_KEY)) is not None:
                 raise self._failed(explain(report, failure=Failure.from_bytes(raw)))
             if (raw := await self._conversation.get(report, ADDRESS_KEY)) is None:
                 return None
             said = Address.from_bytes(raw)
+            if self._in_service and (node := await self._conversation.server_node(said.host)) is None:
+                return None
         except ClusterError as error:
             self._log.debug("The key-value store of %s does not answer: %s", self._application_id, error)
             return None

@@ -76,6 +76,8 @@ class ServerState:
         application_id: "" until the submission is answered.
         url: the server's address, "" until it is known.
         credentials: of the application's key-value store; None if they could not be unsealed.
+        container: which of its containers the server runs in: "master" or "service".
+        ends: when its time is over, in seconds since 1970; 0 for no end.
     """
 
     start_id: str
@@ -84,15 +86,21 @@ class ServerState:
     credentials: Credentials | None
     application_id: str = ""
     url: str = ""
+    container: str = "master"
+    ends: float = 0
 
     @classmethod
-    def new(cls, hadoop_user: str, queue: str, credentials: Credentials) -> ServerState:
+    def new(cls, hadoop_user: str, queue: str, credentials: Credentials, *, container: str = "master") -> ServerState:
         """A start that is about to be submitted."""
-        return cls(secrets.token_hex(16), hadoop_user, queue, credentials)
+        return cls(secrets.token_hex(16), hadoop_user, queue, credentials, container=container)
 
     def submitted(self, application_id: str) -> ServerState:
         """The same server, once YARN has named its application."""
         return replace(self, application_id=application_id)
+
+    def ending_at(self, ends: float) -> ServerState:
+        """The same server, with an end of its time."""
+        return replace(self, ends=ends)
 
     def arrived(self, url: str) -> ServerState:
         """The same server, once it has said where it listens."""
@@ -107,6 +115,8 @@ class ServerState:
             "queue": self.queue,
             "application_id": self.application_id,
             "url": self.url,
+            "container": self.container,
+            "ends": self.ends,
         }
         if self.credentials is not None:
             document["sealed"] = seal.close(
@@ -130,10 +140,15 @@ class ServerState:
             return None
         if document["version"] != VERSION:
             raise StateError(f"it has version {document['version']!r}, this yarnspawner writes version {VERSION}")
-        texts = {name: document.get(name) for name in ("start_id", "hadoop_user", "queue", "application_id", "url")}
+        names = ("start_id", "hadoop_user", "queue", "application_id", "url")
+        texts = {name: document.get(name) for name in names}
+        texts["container"] = document.get("container", "master")
         if wrong := [name for name, text in texts.items() if not isinstance(text, str)]:
             raise StateError(f"it is broken: {wrong[0]} is {texts[wrong[0]]!r}")
-        return cls(credentials=cls._unseal(document, seal), **texts)
+        ends = document.get("ends", 0)
+        if not isinstance(ends, (int, float)):
+            raise StateError(f"it is broken: ends is {ends!r}")
+        return cls(credentials=cls._unseal(document, seal), ends=ends, **texts)
 
     @staticmethod
     def _unseal(document: dict[str, Any], seal: Seal) -> Credentials | None:

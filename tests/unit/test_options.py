@@ -50,6 +50,8 @@ SCHEDULER = {
     }
 }
 
+NODES = {"nodes": {"node": [{"state": "RUNNING", "totalResource": {"memory": 65536, "vCores": 32}}]}}
+
 PROFILES = [
     {"display_name": "Small", "description": "To look <at> data", "yarnspawner_override": {"mem_limit": "1 G"}},
     {
@@ -76,11 +78,11 @@ PROFILES = [
 async def yarn():
     """The web address of something that knows queues."""
 
-    class Scheduler(RequestHandler):
-        def get(self):
-            self.finish(SCHEDULER)
+    class ResourceManager(RequestHandler):
+        def get(self, what):
+            self.finish({"scheduler": SCHEDULER, "nodes": NODES}[what])
 
-    server = HTTPServer(Application([("/ws/v1/cluster/scheduler", Scheduler)]))
+    server = HTTPServer(Application([("/ws/v1/cluster/(scheduler|nodes)", ResourceManager)]))
     socket, port = bind_unused_port()
     server.add_socket(socket)
     yield f"http://127.0.0.1:{port}"

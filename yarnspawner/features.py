@@ -1,0 +1,114 @@
+"""What goes with a submission: whose account it is for, the admin's hooks, and the end of its time."""
+
+from __future__ import annotations
+
+import inspect
+import logging
+import time
+from collections.abc import Callable
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+import skein
+from jupyterhub import orm
+
+from yarnspawner.access import Access
+from yarnspawner.feature_settings import FeatureSettings
+from yarnspawner.identity import IdentityRefused
+from yarnspawner.resourcemanager import ResourceManager, ResourceManagerUnavailable
+from yarnspawner.state import ServerState
+
+if TYPE_CHECKING:
+    from yarnspawner.spawner import YarnSpawner
+
+# Seconds that YARN has to end a server whose time is over before the hub does it: its own look is every few seconds.
+_GRACE = 60
+
+
+class FeatureSpawner(FeatureSettings):
+    """The part of a spawner that knows whose account is whose."""
+
+    # JupyterHub's Spawner has these.
+    log: logging.Logger
+    user: Any
+    orm_spawner: Any
+
+    _access: Access
+
+    _account = ""
+
+    @property
+    def resource_manager(self) -> ResourceManager:
+        """What YARN tells of queues, nodes and applications; for hooks as well."""
+        return self._access.resource_manager
+
+    def claim(self, hadoop_user: str) -> None:
+        """Take a Hadoop user as this user's own.
+
+        The states of the hub's servers keep whose account is whose, also when they have ended.
+
+        Raises:
+            IdentityRefused: another user of the hub has had servers as this one, which is not one to share.
+        """
+        if hadoop_user not in self.shared_hadoop_users:
+            for user_id, state in self.user.db.query(orm.Spawner.user_id, orm.Spawner.state):
+                if user_id != self.user.id and (state or {}).get("hadoop_user") == hadoop_user:
+                    self.log.warning("%s may not be %s, as the user %s is", self.user.name, hadoop_user, user_id)
+                    raise IdentityRefused(f"The account {hadoop_user!r} belongs to another user of this hub.")
+        self._account = hadoop_user
+
+    def get_state(self) -> dict[str, Any]:
+        """The account is kept for as long as the hub knows the user."""
+        state: dict[str, Any] = super().get_state()  # type: ignore[misc]
+        if self._account:
+            state["hadoop_user"] = self._account
+        return state
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Take up what another run of the hub has kept."""
+        super().load_state(state)  # type: ignore[misc]
+        self._account = str(state.get("hadoop_user", ""))
+
+
+async def called(hook: Callable[..., Any] | None, *arguments: Any) -> Any:
+    """What an admin's hook returns, which may be async; None if there is no hook."""
+    result = hook(*arguments) if hook else None
+    return await result if inspect.isawaitable(result) else result
+
+
+async def modified(spawner: YarnSpawner, specification: skein.ApplicationSpec) -> skein.ApplicationSpec:
+    """The specification as ``modify_spec_hook`` wants it."""
+    returned = await called(spawner.modify_spec_hook, spawner, specification)
+    return specification if returned is None else returned
+
+
+async def limit_lifetime(spawner: YarnSpawner, server: ServerState) -> ServerState:
+    """Set the end of a submitted server's time.
+
+    YARN is told, so that it holds while the hub is down. Where it cannot be told, :func:`is_overdue` is the hub's way.
+    """
+    seconds = spawner.maximum_lifetime
+    if not seconds:
+        return server
+    try:
+        await spawner.resource_manager.set_lifetime(server.application_id, seconds)
+    except ResourceManagerUnavailable as error:
+        spawner.log.warning(
+            "YARN cannot be told when %s is to end, so the hub will end it: %s", server.application_id, error
+        )
+    return server.ending_at(time.time() + seconds)
+
+
+def is_overdue(server: ServerState) -> bool:
+    """Whether a server lives although its time is over."""
+    return bool(server.ends) and time.time() > server.ends + _GRACE
+
+
+def time_left(ends: float) -> str:
+    """How long a server has, for people; "" if there is no end."""
+    if not ends:
+        return ""
+    minutes = max(0, round((ends - time.time()) / 60))
+    hours, minutes = divmod(minutes, 60)
+    left = f"{hours} h {minutes:02} min" if hours else f"{minutes} min"
+    return f"{left} left, until {datetime.fromtimestamp(ends).astimezone():%Y-%m-%d %H:%M %Z}"
