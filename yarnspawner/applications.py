@@ -47,7 +47,7 @@ class _Watched:
     report: Report | None = None
     listed: bool = False  # whether a list that was asked for since then has come
     absences: int = 0
-    absent_since: float | None = None
+    doubt_since: float | None = None
     changed: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property
@@ -239,24 +239,24 @@ class Applications:
             watched.listed = True
             report = listed.get(application_id)
             if report is None:
-                watched.absences += 1
-                watched.absent_since = watched.absent_since or asked
+                watched.absences += 1  # which says nothing before the application was asked for
             else:
-                watched.report, watched.absences, watched.absent_since = report, 0, None
-            watched.changed.set()
+                watched.report, watched.absences, watched.doubt_since = report, 0, None
+                watched.changed.set()
 
     async def _settle(self, application_id: str, watched: _Watched) -> None:
         """Find out what became of an application that the list no longer has."""
+        report: Report | None = None
         try:
             report = await self._cluster.report(application_id)
         except ClusterRefused:
-            if watched.absences < 2:
-                return
-            report = self._forgotten(application_id, watched.report)
+            report = self._forgotten(application_id, watched.report) if watched.absences > 1 else None
         except ClusterUnavailable as error:
             self._log.debug("What became of %s is not known yet: %s", application_id, error)
-            return
-        watched.report, watched.absences, watched.absent_since = report, 0, None
+        if report is None:
+            watched.doubt_since = watched.doubt_since or time.monotonic()
+        else:
+            watched.report, watched.absences, watched.doubt_since = report, 0, None
         watched.changed.set()
 
     def _failed(self, error: ClusterUnavailable) -> None:
@@ -278,8 +278,8 @@ class Applications:
             return Status(watched.report, known=True)
         if self._unknown_since is not None:
             return Status(watched.report, known=False, unknown_since=self._unknown_since, reason=self._reason)
-        known = watched.listed and watched.absent_since is None
-        return Status(watched.report, known=known, unknown_since=watched.absent_since)
+        known = watched.listed and watched.doubt_since is None
+        return Status(watched.report, known=known, unknown_since=watched.doubt_since)
 
     async def _ask_once(self, application_id: str) -> Status:
         try:

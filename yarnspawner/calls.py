@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import re
+from dataclasses import dataclass
 
 # gRPC's core writes a line to the hub's log for every failed handshake; a user's container could fill the disk with them.
 os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
@@ -50,6 +51,15 @@ class CallFailed(Exception):
         self.details = details
 
 
+@dataclass(frozen=True)
+class Request:
+    """A method of skein's Driver service, its serialized message, and the user on whose behalf it is, if any."""
+
+    method: str
+    message: bytes
+    user: str = ""
+
+
 class Channel:
     """Mutual TLS to one of skein's servers (a driver or an application master), as skein's own ``secure_channel``.
 
@@ -80,8 +90,8 @@ class Channel:
         self._channel: grpc.aio.Channel | None = None
         self._closed = False
 
-    async def call(self, method: str, request: bytes, timeout: float) -> bytes:
-        """Send a serialized request to ``/skein.Driver/ping`` or the like; return the serialized response.
+    async def call(self, method: str, message: bytes, timeout: float) -> bytes:
+        """Send a serialized message to ``/skein.Driver/ping`` or the like; return the serialized response.
 
         Ends within ``timeout`` seconds. Cancelling it cancels the call. Raises CallFailed.
         """
@@ -90,7 +100,7 @@ class Channel:
         if self._channel is None:
             self._channel = grpc.aio.secure_channel(self._target, self._credentials, self._options)
         try:
-            response: bytes = await self._channel.unary_unary(method)(request, timeout=timeout)
+            response: bytes = await self._channel.unary_unary(method)(message, timeout=timeout)
         except grpc.aio.AioRpcError as error:
             raise CallFailed(error.code(), printable(error.details() or "")) from None
         except (asyncio.CancelledError, grpc.aio.UsageError):
@@ -122,9 +132,10 @@ _WRAPPINGS = re.compile(
 _NOT_REACHED = re.compile(
     r"failed on (?:connection exception|socket timeout exception|local exception)|No Route to Host from|Invalid host name"
     r"|Connection refused|Connection reset|timed out|UnknownHostException|state standby|Client cannot authenticate"
-    r"|GSS initiate failed|No valid credentials|RetriableException|ServiceUnavailable|interrupted",
+    r"|GSS initiate failed|No valid credentials|RetriableException",
     re.IGNORECASE,
 )
+_WHERE_TO_READ = re.compile(r";? *For more details see:\s+\S+")
 _TICKET_GONE = re.compile(r"Client cannot authenticate|GSS initiate failed|No valid credentials", re.IGNORECASE)
 
 
@@ -150,11 +161,11 @@ def meaning(failure: CallFailed) -> ClusterError:
 
 def yarn_reason(details: str) -> str:
     """Return YARN's own words out of what a driver says: no preamble, no class names, no stack trace."""
-    text = _PREAMBLE.sub("", details)
+    text = _WHERE_TO_READ.sub("", _PREAMBLE.sub("", details))
     lines = []
     for line in text.splitlines():
         if line.lstrip().startswith(("at ", "... ", "Caused by: ")):
             break
         lines.append(_WRAPPINGS.sub("", line))
     reason = "\n".join(lines).strip()
-    return reason if reason and reason != "null" else "no reason was given; the log of the ResourceManager may have it"
+    return "no reason was given; the ResourceManager's log may have it" if reason in {"", "null"} else reason

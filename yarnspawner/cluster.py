@@ -17,7 +17,15 @@ from typing import Any, ClassVar
 import skein
 from skein.proto import skein_pb2 as messages
 
-from yarnspawner.calls import ApplicationUnknown, CallFailed, ClusterError, ClusterRefused, ClusterUnavailable, meaning
+from yarnspawner.calls import (
+    ApplicationUnknown,
+    CallFailed,
+    ClusterError,
+    ClusterRefused,
+    ClusterUnavailable,
+    Request,
+    meaning,
+)
 from yarnspawner.drivers import Driver, in_thread
 from yarnspawner.lanes import DriverLost, Lane, Seat
 from yarnspawner.launch import JAVA_OPTIONS, DriverSettings
@@ -114,9 +122,9 @@ class Cluster:
         """
         if spec.master is None or spec.master.security is None:
             raise ValueError("an application needs credentials of its own (master.security)")
-        request = spec.to_protobuf().SerializeToString()
+        request = Request("submit", spec.to_protobuf().SerializeToString(), spec.user)
         call = await self._submissions.start(
-            "submit", request, self._submission_timeout, patience=max(SUBMISSION_PATIENCE, self._submission_timeout)
+            request, self._submission_timeout, patience=max(SUBMISSION_PATIENCE, self._submission_timeout)
         )
         try:
             await asyncio.wait({call}, timeout=self._submission_timeout)
@@ -135,15 +143,15 @@ class Cluster:
         """Ask for one application. Raises ApplicationUnknown, ClusterRefused, ClusterUnavailable."""
         if not _APPLICATION_ID.fullmatch(application_id):
             raise ApplicationUnknown(f"{application_id!r} is not the id of an application")
-        request = messages.Application(id=application_id).SerializeToString()
+        request = Request("getStatus", messages.Application(id=application_id).SerializeToString())
         try:
-            answer = await self._ask(self._reports, "getStatus", request)
+            answer = await self._ask(self._reports, request)
         except ApplicationUnknown:
             # A driver says the same of an application that YARN does not know and of a ResourceManager that it does not
             # reach. Only between two answers of the ResourceManager it is the former.
             await self._prove_alive()
             try:
-                answer = await self._ask(self._reports, "getStatus", request)
+                answer = await self._ask(self._reports, request)
             except ApplicationUnknown:
                 await self._prove_alive()
                 raise
@@ -162,24 +170,26 @@ class Cluster:
 
         Raises ClusterRefused, ClusterUnavailable.
         """
-        request = messages.KillRequest(id=application_id, user=user).SerializeToString()
+        message = messages.KillRequest(id=application_id, user=user)
+        request = Request("kill", message.SerializeToString(), user)
         try:
-            await self._ask(self._kills, "kill", request)
+            await self._ask(self._kills, request)
         except ApplicationUnknown:
             try:
                 await self.report(application_id)
             except ApplicationUnknown:
                 return
-            await self._ask(self._kills, "kill", request)
+            await self._ask(self._kills, request)
 
     async def nodes(self) -> list[ClusterNode]:
         """Return all nodes, in whatever state. Raises ClusterUnavailable."""
-        answer = await self._ask(self._reports, "getNodes", messages.NodesRequest().SerializeToString())
+        answer = await self._ask(self._reports, Request("getNodes", messages.NodesRequest().SerializeToString()))
         return [ClusterNode.read(node) for node in messages.NodesResponse.FromString(answer).reports]
 
     async def queue(self, name: str) -> Queue:
         """Return a queue. Raises ClusterRefused if there is none of that name, and ClusterUnavailable."""
-        answer = await self._ask(self._reports, "getQueue", messages.QueueRequest(name=name).SerializeToString())
+        request = Request("getQueue", messages.QueueRequest(name=name).SerializeToString())
+        answer = await self._ask(self._reports, request)
         return Queue.read(messages.Queue.FromString(answer))
 
     def store(self, application_id: str, host: str, port: int, certificate: bytes, key: bytes) -> Store:
@@ -206,20 +216,20 @@ class Cluster:
         await driver.start()
         return driver
 
-    async def _ask(self, lane: Lane, method: str, request: bytes) -> bytes:
+    async def _ask(self, lane: Lane, request: Request) -> bytes:
         """Make a call that may be made twice; a driver that dies meanwhile is not the caller's business."""
         try:
             try:
-                return await lane.call(method, request, self.timeout)
+                return await lane.call(request, self.timeout)
             except DriverLost:
-                return await lane.call(method, request, self.timeout)
+                return await lane.call(request, self.timeout)
         except CallFailed as failure:
             raise meaning(failure) from failure
 
     async def _list(self, states: Sequence[str]) -> bytes:
-        request = messages.ApplicationsRequest(states=states).SerializeToString()
+        request = Request("getApplications", messages.ApplicationsRequest(states=states).SerializeToString())
         try:
-            return await self._ask(self._reports, "getApplications", request)
+            return await self._ask(self._reports, request)
         except ClusterRefused as error:  # nobody is refused a list; something is wrong between driver and YARN
             raise ClusterUnavailable(str(error)) from error
 

@@ -12,6 +12,7 @@ import atexit
 import collections
 import logging
 import os
+import re
 import socket
 import struct
 import subprocess
@@ -22,19 +23,16 @@ from typing import TypeVar
 
 import skein
 
-from yarnspawner.calls import MEBIBYTE, Channel, ClusterUnavailable, printable
-from yarnspawner.launch import (
-    SKEIN_JAR,
-    DriverSettings,
-    driver_command,
-    driver_environment,
-    forget_classpath,
-    hadoop_classpath,
-)
+from yarnspawner.calls import MEBIBYTE, CallFailed, Channel, ClusterUnavailable, Request, printable
+from yarnspawner.launch import DriverSettings, driver_classpath, driver_command, driver_environment, forget_classpath
 
 # Room for the reports of some 50,000 applications.
 _LARGEST_RESPONSE = 64 * MEBIBYTE
 _LOG_LINES_KEPT = 50
+_REFUSALS_KEPT = 20
+# What skein says when YARN refuses another user: its exception is wrapped in one that has no message.
+_NO_REASON = "exception:\nnull"
+_REFUSED = re.compile(r"PrivilegedActionException as: ?(?P<user>\S+) \(auth:PROXY\)")
 
 _T = TypeVar("_T")
 
@@ -54,6 +52,8 @@ class Driver:
         self._channel: Channel | None = None
         self._ending = threading.Event()
         self._last_lines: collections.deque[str] = collections.deque(maxlen=_LOG_LINES_KEPT)
+        self._refused: tuple[str, list[str]] | None = None
+        self._refusals: collections.deque[tuple[float, str, str]] = collections.deque(maxlen=_REFUSALS_KEPT)
         self._loop: asyncio.AbstractEventLoop | None = None
         self.on_exit: Callable[[], None] | None = None
         self.calls_in_flight = 0
@@ -85,12 +85,18 @@ class Driver:
         )
         self._log.info("Started YARN driver %d", self.pid)
 
-    async def call(self, method: str, request: bytes, timeout: float) -> bytes:
-        """Call a method of skein's Driver service, within ``timeout`` seconds. Raises CallFailed."""
+    async def call(self, request: Request, timeout: float) -> bytes:
+        """Make a call, within ``timeout`` seconds. Raises CallFailed."""
         assert self._channel is not None, "started"  # noqa: S101
         self.calls_in_flight += 1
+        began = time.monotonic()
         try:
-            return await self._channel.call(f"/skein.Driver/{method}", request, timeout)
+            return await self._channel.call(f"/skein.Driver/{request.method}", request.message, timeout)
+        except CallFailed as failure:
+            if request.user and failure.details.endswith(_NO_REASON):
+                reason = await self._reason(request.user, began)
+                raise CallFailed(failure.code, reason or failure.details) from None
+            raise
         finally:
             self.calls_in_flight -= 1
 
@@ -118,12 +124,21 @@ class Driver:
                     insist()
         _running.discard(self)
 
+    async def _reason(self, user: str, since: float) -> str:
+        """Return why YARN refused ``user``, which is in the JVM's log: skein's answer has it only for the hub's own user."""
+        for _ in range(20):
+            for when, whom, reason in reversed(self._refusals):
+                if whom == user and when >= since:
+                    return reason
+            await asyncio.sleep(0.05)  # the answer overtook the log
+        return ""
+
     def _launch(self, security: skein.Security) -> int:
         deadline = time.monotonic() + self._settings.start_timeout
         command = driver_command(self._settings)
         environment = {
             **driver_environment(os.environ),
-            "CLASSPATH": f"{SKEIN_JAR}:{hadoop_classpath()}",
+            "CLASSPATH": driver_classpath(),
             "SKEIN_CERTIFICATE": security.cert_bytes.decode(),
             "SKEIN_KEY": security.key_bytes.decode(),
         }
@@ -175,12 +190,25 @@ class Driver:
                 if line:
                     self._last_lines.append(line)
                     self._log.debug("driver %d: %s", self.pid, line)
+                    self._note_refusal(line)
         self._process.wait()
         if self._loop is not None:
             try:
                 self._loop.call_soon_threadsafe(self._exited)
             except RuntimeError:  # the event loop is gone, and with it whoever would want to know
                 return
+
+    def _note_refusal(self, line: str) -> None:
+        """Collect what follows Hadoop's line on a failure as another user, up to the stack trace."""
+        if refused := _REFUSED.search(line):
+            self._refused = (refused["user"], [])
+        elif self._refused is not None:
+            user, reason = self._refused
+            if line.startswith("at "):
+                self._refusals.append((time.monotonic(), user, "\n".join(reason)))
+                self._refused = None
+            else:
+                reason.append(line)
 
     def _exited(self) -> None:
         assert self._process is not None  # noqa: S101

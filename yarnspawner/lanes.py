@@ -15,7 +15,7 @@ from typing import Any
 
 import grpc
 
-from yarnspawner.calls import CallFailed, ClusterUnavailable
+from yarnspawner.calls import CallFailed, ClusterUnavailable, Request
 from yarnspawner.drivers import Driver
 
 _LONGEST_PAUSE = 30.0
@@ -63,17 +63,17 @@ class Seat:
         if not self._closed and (self._driver is None or not self._driver.alive):
             self._begin().add_done_callback(self._log_failure)
 
-    async def call(self, driver: Driver, method: str, request: bytes, timeout: float) -> bytes:
+    async def call(self, driver: Driver, request: Request, timeout: float) -> bytes:
         """Call `driver`, and replace it if it does not answer. Raises ClusterUnavailable, CallFailed."""
         try:
-            response = await driver.call(method, request, timeout)
+            response = await driver.call(request, timeout)
         except CallFailed as failure:
             code = failure.code
             if code is grpc.StatusCode.DEADLINE_EXCEEDED:
-                self.overdue(driver, method, timeout)
-                raise ClusterUnavailable(_no_answer(method, timeout)) from failure
+                self.overdue(driver, request, timeout)
+                raise ClusterUnavailable(_no_answer(request, timeout)) from failure
             if code in {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED}:
-                lost = f"The YARN driver was lost during {method}"
+                lost = f"The YARN driver was lost during {request.method}"
                 self._replace(driver, lost)
                 raise DriverLost(lost) from failure
             if code is grpc.StatusCode.UNAUTHENTICATED:
@@ -85,9 +85,9 @@ class Seat:
         self._fruitless = 0
         return response
 
-    def overdue(self, driver: Driver, method: str, timeout: float) -> None:
+    def overdue(self, driver: Driver, request: Request, timeout: float) -> None:
         """Let no more calls go to a driver that did not answer in time."""
-        self._replace(driver, _no_answer(method, timeout))
+        self._replace(driver, _no_answer(request, timeout))
 
     def wear(self, driver: Driver) -> None:
         """Count a call that left something behind in the driver (YARN's clients and file systems for that user)."""
@@ -180,15 +180,15 @@ class Lane:
         for seat in list(seats) * width:
             self._free.put_nowait(seat)
 
-    async def call(self, method: str, request: bytes, timeout: float) -> bytes:
+    async def call(self, request: Request, timeout: float) -> bytes:
         """Wait for a turn, at most ``timeout`` seconds; call, for as long again. Raises ClusterUnavailable, CallFailed.
 
         When the caller is cancelled the call goes on: the driver would not stop working on it.
         """
-        return await asyncio.shield(await self.start(method, request, timeout, turn=timeout))
+        return await asyncio.shield(await self.start(request, timeout, turn=timeout))
 
     async def start(
-        self, method: str, request: bytes, timeout: float, *, turn: float | None = None, patience: float = 0
+        self, request: Request, timeout: float, *, turn: float | None = None, patience: float = 0
     ) -> asyncio.Task[bytes]:
         """Wait for a turn, at most ``turn`` seconds, and start the call in a task of its own, which is returned.
 
@@ -199,25 +199,27 @@ class Lane:
             seat = await asyncio.wait_for(self._free.get(), turn)
         except asyncio.TimeoutError:
             raise ClusterUnavailable(
-                f"{method} had no turn within {turn:g} s; earlier calls to YARN still wait"
+                f"{request.method} had no turn within {turn:g} s; earlier calls to YARN still wait"
             ) from None
         try:
             driver = await seat.driver()
         except BaseException:
             self._free.put_nowait(seat)
             raise
-        call = asyncio.create_task(seat.call(driver, method, request, max(timeout, patience)))
+        call = asyncio.create_task(seat.call(driver, request, max(timeout, patience)))
         call.add_done_callback(_seen)
-        holding = asyncio.create_task(self._hold(seat, driver, call, method, timeout))
+        holding = asyncio.create_task(self._hold(seat, driver, request, call, timeout))
         self._held.add(holding)
         holding.add_done_callback(self._held.discard)
         return call
 
-    async def _hold(self, seat: Seat, driver: Driver, call: asyncio.Task[bytes], method: str, timeout: float) -> None:
+    async def _hold(
+        self, seat: Seat, driver: Driver, request: Request, call: asyncio.Task[bytes], timeout: float
+    ) -> None:
         """Keep the place until the call has ended or its time is over."""
         await asyncio.wait({call}, timeout=timeout)
         if not call.done():
-            seat.overdue(driver, method, timeout)
+            seat.overdue(driver, request, timeout)
         elif self._wears:
             seat.wear(driver)
         self._free.put_nowait(seat)
@@ -229,5 +231,5 @@ def _seen(task: asyncio.Task[Any]) -> None:
         task.exception()
 
 
-def _no_answer(method: str, timeout: float) -> str:
-    return f"No answer from YARN to {method} within {timeout:g} s"
+def _no_answer(request: Request, timeout: float) -> str:
+    return f"No answer from YARN to {request.method} within {timeout:g} s"

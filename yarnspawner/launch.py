@@ -23,6 +23,8 @@ JAVA_OPTIONS = (
     "-XX:-UsePerfData",
 )
 SKEIN_JAR = Path(skein.__file__).parent / "java" / "skein.jar"
+# Comes first on the class path; its files say what they are for.
+OWN_FILES = Path(__file__).parent / "driver"
 
 # A driver gets what Java, Kerberos and Hadoop read, and none of the hub's secrets.
 _VARIABLES = {
@@ -87,6 +89,11 @@ def find_java() -> str:
 
 _classpaths: dict[tuple[str, str], str] = {}
 _classpath_lock = threading.Lock()
+
+
+def driver_classpath() -> str:
+    """Return a driver's class path. Blocks. Raises ClusterUnavailable."""
+    return f"{OWN_FILES}:{SKEIN_JAR}:{hadoop_classpath()}"
 
 
 def hadoop_classpath() -> str:
