@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -24,6 +23,7 @@ class Skein:
         if cluster.kerberos:
             login = {"keytab": str(cluster.keytab("jupyterhub")), "principal": cluster.principal("jupyterhub")}
         self.cluster = cluster
+        self.submitted: list[str] = []
         self.hub = "jupyterhub" if cluster.kerberos else "root"
         self.client = skein.Client(log=str(log), **login)
 
@@ -36,7 +36,15 @@ class Skein:
             acls=skein.ACLs(enable=True, view_users=[self.hub], modify_users=[self.hub]),
             master=skein.Master(resources=skein.Resources(memory=memory, vcores=1), script=script),
         )
-        return self.client.submit(specification)
+        self.submitted.append(self.client.submit(specification))
+        return self.submitted[-1]
+
+    def close(self) -> None:
+        """Leave nothing running on a cluster that others use after this."""
+        for application in self.submitted:
+            if self.state(application) not in ENDED:
+                self.client.kill_application(application)
+        self.client.close()
 
     def state(self, application: str) -> str:
         return str(self.client.application_report(application).state)
@@ -69,18 +77,8 @@ def driver(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable
             for name, value in {**cluster.environment(), "SKEIN_CONFIG": str(tmp_path / "skein")}.items():
                 monkeypatch.setenv(name, value)
             driver = Skein(cluster, tmp_path / "driver.log")
-            stack.callback(driver.client.close)
+            stack.callback(driver.close)
             return driver
 
         yield start
 
-
-@pytest.fixture
-def as_client(monkeypatch: pytest.MonkeyPatch) -> Callable[[LocalHadoop], None]:
-    """Gives this process a cluster's environment."""
-
-    def use(cluster: LocalHadoop) -> None:
-        for name, value in cluster.environment().items():
-            monkeypatch.setitem(os.environ, name, value)
-
-    return use
