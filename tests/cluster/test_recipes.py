@@ -74,13 +74,21 @@ def key(application: skein.ApplicationClient, name: str, timeout: float = 40) ->
     return wait(lambda: application.kv.get(name), timeout)
 
 
-@pytest.fixture(scope="module", params=["simple_cluster", "kerberos_cluster"])
-def cluster(request: pytest.FixtureRequest) -> Iterator[Cluster]:
+@pytest.fixture(scope="module")
+def drivers() -> Iterator[dict[str, Cluster]]:
+    drivers: dict[str, Cluster] = {}
+    yield drivers
+    for driver in drivers.values():
+        driver.client.close()
+
+
+@pytest.fixture(params=["simple_cluster", "kerberos_cluster"])
+def cluster(request: pytest.FixtureRequest, drivers: dict[str, Cluster]) -> Cluster:
     hadoop = request.getfixturevalue(request.param)
-    with mock.patch.dict(os.environ, hadoop.environment()):
-        cluster = Cluster(hadoop)
-        yield cluster
-        cluster.client.close()
+    if request.param not in drivers:
+        with mock.patch.dict(os.environ, hadoop.environment()):
+            drivers[request.param] = Cluster(hadoop)
+    return drivers[request.param]
 
 
 @pytest.fixture(scope="module")
@@ -191,7 +199,8 @@ def test_a_kernel_is_reached_with_what_it_published_and_ends_in_order(cluster: C
 @pytest.mark.parametrize("service", [False, True], ids=["master", "service"])
 def test_a_kernel_that_dies_ends_its_application_with_the_reason(cluster: Cluster, service: bool) -> None:
     with ending(cluster.submit(KERNEL, service=service)) as application:
-        with connected(json.loads(key(application, KERNEL_KEY))) as client:
+        information = json.loads(key(application, KERNEL_KEY))
+        with connected(information) as client:
             client.execute("import ctypes; ctypes.string_at(0)")
             report = cluster.end(application)
     assert str(report.final_status) == "FAILED"
