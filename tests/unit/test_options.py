@@ -28,6 +28,7 @@ SCHEDULER = {
             "queues": {
                 "queue": [
                     {
+                        "type": "capacitySchedulerLeafQueueInfo",
                         "queueName": name,
                         "queuePath": f"root.{name}",
                         "state": state,
