@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import re
+import time
 import uuid
 
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Locator, Page, expect
 
 # Milliseconds. Playwright waits until what it looks for is there.
 SOON = 15_000
@@ -58,6 +59,14 @@ class Person:
     def messages(self) -> list[str]:
         seen = self.page.evaluate("sessionStorage.getItem('seen')")
         return [str(message) for message in json.loads(seen or "[]")]
+
+    def reload_until(self, locator: Locator, timeout: float = START) -> None:
+        """Reload a page that does not do so by itself until something is to be seen."""
+        end = time.monotonic() + timeout / 1000
+        while time.monotonic() < end and not locator.is_visible():
+            time.sleep(2)
+            self.page.reload(wait_until="networkidle")
+        expect(locator).to_be_visible()
 
     def stop_server(self) -> None:
         """Stop the own server, if it runs, and wait until it is gone."""
