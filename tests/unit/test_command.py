@@ -1,0 +1,69 @@
+"""The command line: what it understands, and what it says when it does not."""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+
+import pytest
+
+from yarnspawner import command
+
+
+def parsed(*arguments: str) -> argparse.Namespace:
+    return command._parser().parse_args(arguments)
+
+
+def test_a_kernel_has_sensible_defaults() -> None:
+    options = parsed("kernel")
+    assert (options.queue, options.memory, options.vcores, options.gpus) == ("default", 2048, 1, 0)
+
+
+@pytest.mark.parametrize(("text", "mebibytes"), [("2GiB", 2048), ("512 MiB", 512), ("700", 700), ("1.5 GiB", 1536)])
+def test_memory_has_units(text: str, mebibytes: int) -> None:
+    assert parsed("kernel", "--memory", text).memory == mebibytes
+
+
+def test_a_login_may_stand_before_or_behind_the_action() -> None:
+    before = parsed("kernel", "--principal", "alice", "--keytab", "k", "list")
+    behind = parsed("kernel", "list", "--principal", "alice", "--keytab", "k")
+    assert before.principal == behind.principal == "alice"
+    assert parsed("kernel", "list").principal == ""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["kernel", "--memory", "much"], "--memory"),
+        (["kernel", "connect"], "APPLICATION"),
+        (["kernels"], "invalid choice"),
+        ([], "COMMAND"),
+    ],
+)
+def test_what_it_does_not_understand_it_names(
+    arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        command.main(arguments)
+    assert said in capsys.readouterr().err
+
+
+def test_a_kernel_that_is_not_known_here_is_said_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    assert command.main(["kernel", "connect", "application_1_0001"]) == 1
+    assert capsys.readouterr().err.count("\n") == 1
+    assert command.main(["kernel", "connect", "../../etc/passwd"]) == 1
+    assert "not an application's id" in capsys.readouterr().err
+
+
+def test_an_environment_that_is_not_there_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    assert command.main(["kernel", "--environment", "/nowhere/environment.tar.gz"]) == 1
+    assert "There is no /nowhere/environment.tar.gz" in capsys.readouterr().err
+
+
+def test_help_tells_the_actions() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "yarnspawner.command", "kernel", "--help"], capture_output=True, text=True, check=True
+    )
+    for word in ("--require-encryption", "--no-console", "connect", "logs", "stop"):
+        assert word in done.stdout

@@ -1,0 +1,120 @@
+"""The command ``yarnspawner``."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+
+import skein
+
+from yarnspawner.calls import ClusterError
+from yarnspawner.kernels import KernelError
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command; return its exit status."""
+    options = _parser().parse_args(arguments)
+    module, _, function = options.run.partition(":")
+    try:
+        # Each imports what it needs only when it is asked for: --help is quick.
+        return int(getattr(importlib.import_module(module), function)(options))
+    except (ClusterError, KernelError) as error:
+        print(f"yarnspawner: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("yarnspawner: interrupted", file=sys.stderr)
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="yarnspawner", description="Jupyter on Hadoop YARN.")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    _add_kernel(commands)
+    return parser
+
+
+def _add_kernel(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    kernel = commands.add_parser(
+        "kernel",
+        help="run an IPython kernel on the cluster",
+        description=(
+            "Runs an IPython kernel in a YARN container and opens a console that is connected to it. `exit` in the console"
+            " shuts the kernel down. The connection is encrypted if both ends can do that."
+        ),
+        parents=[_login("")],
+    )
+    kernel.set_defaults(run="yarnspawner.command_kernel:start")
+    kernel.add_argument("--queue", default="default", help="YARN's queue (default: %(default)s)")
+    kernel.add_argument(
+        "--memory", type=_memory, default="2 GiB", metavar="SIZE", help="such as 2GiB or 512MiB (default: %(default)s)"
+    )
+    kernel.add_argument("--vcores", type=int, default=1, metavar="N", help="virtual cores (default: %(default)s)")
+    kernel.add_argument("--gpus", type=int, default=0, metavar="N", help="GPUs (default: %(default)s)")
+    kernel.add_argument(
+        "--environment",
+        default="",
+        metavar="ARCHIVE",
+        help="packed Python environment, made by conda-pack or venv-pack: a local file, or one in HDFS (hdfs:///...); or"
+        " the folder of an environment that every node has (default: the Python that runs this command)",
+    )
+    kernel.add_argument(
+        "--public",
+        action="store_true",
+        help="the archive in HDFS is readable for everyone, so that each node keeps one copy of it for all",
+    )
+    kernel.add_argument("--name", default="kernel", help="the application's name (default: %(default)s)")
+    kernel.add_argument(
+        "--port-range", default="", metavar="FIRST:LAST", help="ports for the kernel, which needs five (default: any)"
+    )
+    kernel.add_argument(
+        "--no-console", action="store_true", help="print the connection file's path in place of opening a console"
+    )
+    kernel.add_argument(
+        "--require-encryption", action="store_true", help="fail where the connection cannot be encrypted"
+    )
+
+    # What was given before the action is not to be overwritten by the defaults behind it.
+    login = _login(argparse.SUPPRESS)
+    actions = kernel.add_subparsers(title="what else there is", metavar="list | connect | logs | stop")
+    _add_action(actions, "list", "list_kernels", "list the kernels that run or are starting", [login], with_id=False)
+    _add_action(actions, "connect", "connect", "open a console on a kernel that runs", [])
+    _add_action(actions, "logs", "logs", "show what a kernel's containers wrote", [])
+    _add_action(actions, "stop", "stop", "shut a kernel down", [login])
+
+
+def _login(default: str) -> argparse.ArgumentParser:
+    login = argparse.ArgumentParser(add_help=False)
+    group = login.add_argument_group(
+        "Kerberos", "Without these, the ticket of kinit is used, or none where the cluster has no Kerberos."
+    )
+    group.add_argument("--principal", default=default, help="log in as this principal; needs --keytab")
+    group.add_argument("--keytab", default=default, metavar="FILE", help="its keytab")
+    return login
+
+
+def _add_action(
+    actions: argparse._SubParsersAction[argparse.ArgumentParser],
+    name: str,
+    function: str,
+    text: str,
+    parents: list[argparse.ArgumentParser],
+    *,
+    with_id: bool = True,
+) -> None:
+    action = actions.add_parser(name, help=text, description=text.capitalize() + ".", parents=parents)
+    if with_id:
+        action.add_argument("id", metavar="APPLICATION", help="the application's id")
+    action.set_defaults(run=f"yarnspawner.command_kernel:{function}")
+
+
+def _memory(text: str) -> int:
+    """MiB, from what skein's specifications allow: a number with a unit, or of MiB."""
+    try:
+        return int(skein.Resources(memory=text, vcores=1).memory)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,158 @@
+"""A kernel on the cluster without a hub: the application that it is, and how to connect to it. Pure: no I/O."""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+import secrets
+import shlex
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import skein
+
+TAG = "yarnspawner-kernel"
+"""Of all applications that are such a kernel."""
+
+KEY_FILE = "connection-keys.json"
+"""The name of the private file with the connection's keys in the container's folder."""
+
+# Of the application master, whose JVM is small and does nothing but hold the key-value store.
+_MASTER_MEMORY = 384
+_MASTER_JAVA_OPTIONS = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -Xshare:auto"
+
+_ARCHIVES = (".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".zip", ".tar", ".jar")
+_PORTS = ("shell_port", "iopub_port", "stdin_port", "control_port", "hb_port")
+_LARGEST_INFORMATION = 4096
+
+
+class KernelError(Exception):
+    """A kernel that cannot be had, with the reason in plain words."""
+
+
+@dataclass(frozen=True)
+class KernelRequest:
+    """What to start.
+
+    Attributes:
+        name: the application's, on YARN's pages.
+        queue: YARN's queue.
+        memory: of the kernel's container, in MiB.
+        vcores: YARN's virtual cores.
+        gpus: ``yarn.io/gpu`` resources.
+        environment: an archive, as a local path or a URL, that YARN unpacks; or the path of an environment that every
+            node has; "" for the Python that runs this, at the same path on every node.
+        public: the archive is readable for everyone, and YARN may keep one copy a node for all.
+        port_range: ``first:last``, or "" for any ports.
+    """
+
+    name: str = "kernel"
+    queue: str = "default"
+    memory: int = 2048
+    vcores: int = 1
+    gpus: int = 0
+    environment: str = ""
+    public: bool = False
+    port_range: str = ""
+
+
+def connection_keys(*, encrypt: bool, require_encryption: bool = False) -> dict[str, Any]:
+    """New keys for a kernel's connection, as the kernel recipe reads them from its private file.
+
+    Args:
+        encrypt: with a CurveZMQ key pair, which takes pyzmq.
+        require_encryption: the kernel must not start where it cannot encrypt.
+    """
+    keys: dict[str, Any] = {"key": secrets.token_hex(32), "signature_scheme": "hmac-sha256"}
+    if encrypt:
+        # Only who connects from this machine needs it, and --no-console works without.
+        import zmq
+
+        public, secret = zmq.curve_keypair()
+        keys |= {"curve_publickey": public.decode(), "curve_secretkey": secret.decode()}
+    return keys | {"require_encryption": require_encryption}
+
+
+def specification(request: KernelRequest, key_file: str, security: skein.Security) -> skein.ApplicationSpec:
+    """The application: a kernel in a container of its own, with exactly its memory and YARN's own exit status.
+
+    Args:
+        request: what to start.
+        key_file: local path of the private file with the keys.
+        security: the application's own credentials.
+
+    Raises:
+        KernelError: there is something that YARN could not make sense of.
+    """
+    try:
+        kernel = skein.Service(
+            resources=skein.Resources(memory=request.memory, vcores=request.vcores, gpus=request.gpus),
+            # Private: skein uploads it with mode 0600 into a folder of mode 0700.
+            files={KEY_FILE: skein.File(key_file, type="file"), **_files(request)},
+            script=_script(request),
+        )
+        return skein.ApplicationSpec(
+            name=request.name,
+            queue=request.queue,
+            tags={TAG},
+            # Without them skein's web page shows the key-value store to everyone.
+            acls=skein.ACLs(enable=True),
+            max_attempts=1,
+            master=skein.Master(
+                resources=skein.Resources(memory=_MASTER_MEMORY, vcores=1),
+                env={"JAVA_TOOL_OPTIONS": _MASTER_JAVA_OPTIONS},
+                security=security,
+            ),
+            services={"kernel": kernel},
+        )
+    except (TypeError, ValueError) as error:
+        raise KernelError(f"This kernel cannot be asked for: {error}") from error
+
+
+def connection_information(published: bytes, keys: Mapping[str, Any]) -> dict[str, Any]:
+    """The content of the connection file: what the kernel published, with the client's own keys.
+
+    Raises:
+        KernelError: this is not what the recipe publishes, or the kernel does not encrypt where it must.
+    """
+    if len(published) > _LARGEST_INFORMATION:
+        raise KernelError(f"The kernel published {len(published)} bytes, which is not how to connect to it.")
+    try:
+        said = json.loads(published)
+        address = str(ipaddress.ip_address(said["ip"]))
+        ports = {name: said[name] for name in _PORTS}
+    except (ValueError, KeyError, TypeError, RecursionError):
+        raise KernelError("What the kernel published is not how to connect to it.") from None
+    if not all(type(port) is int and 0 < port < 65536 for port in ports.values()):
+        raise KernelError("What the kernel published are no ports.")
+    used = {name: value for name, value in keys.items() if name != "require_encryption"}
+    if said.get("encrypted") is not True:
+        if keys.get("require_encryption"):
+            raise KernelError("The kernel does not encrypt its connection, and --require-encryption was given.")
+        used = {name: value for name, value in used.items() if not name.startswith("curve_")}
+    return {"transport": "tcp", "ip": address, **ports, **used, "kernel_name": "python3"}
+
+
+def _is_archive(environment: str) -> bool:
+    return environment.lower().endswith(_ARCHIVES)
+
+
+def _files(request: KernelRequest) -> dict[str, skein.File]:
+    if not _is_archive(request.environment):
+        return {}
+    visibility = "public" if request.public else "application"
+    return {"environment": skein.File(request.environment, type="archive", visibility=visibility)}
+
+
+def _script(request: KernelRequest) -> str:
+    python, lines = shlex.quote(sys.executable), ["unset JAVA_TOOL_OPTIONS"]
+    if request.environment:
+        folder = "environment" if _is_archive(request.environment) else request.environment
+        lines.append(f"source {shlex.quote(folder)}/bin/activate")
+        python = "python"
+    command = f"{python} -m yarnspawner.singleuser.kernel --connection-key-file={KEY_FILE}"
+    if request.port_range:
+        command += f" --port-range={shlex.quote(request.port_range)}"
+    return "\n".join([*lines, command])
