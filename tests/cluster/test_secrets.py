@@ -1,0 +1,151 @@
+"""Where a server's secrets are, and above all where they are not, on the secure cluster."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from demo.hub import Hub
+from localhadoop import LocalHadoop
+from tests.support.member import Member, unfinished
+
+# What the store holds, as a container of the application reads it.
+STORE = """
+import skein
+for key, value in skein.ApplicationClient.from_current().kv.items():
+    print(key, value.decode())
+"""
+SECRETS = "JUPYTERHUB_API_TOKEN", "JPY_API_TOKEN", "CONFIGPROXY_AUTH_TOKEN"
+
+
+@pytest.fixture(scope="module")
+def hub(kerberos_cluster_of_session: LocalHadoop, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
+    hub = Hub(kerberos_cluster_of_session, tmp_path_factory.mktemp("hub"))
+    hub.start()
+    yield hub
+    hub.stop()
+
+
+@pytest.fixture
+def alice(hub: Hub, kerberos_cluster: LocalHadoop) -> Iterator[Member]:
+    alice = Member(hub.address, "alice", hub.password)
+    alice.ask_to_start()
+    alice.wait_ready()
+    yield alice
+    if alice.servers():
+        alice.ask_to_stop()
+        alice.wait_gone()
+
+
+def processes() -> Iterator[Path]:
+    for process in Path("/proc").iterdir():
+        if process.name.isdigit():
+            yield process
+
+
+def environment(process: Path) -> dict[str, str]:
+    try:
+        variables = (process / "environ").read_bytes().split(b"\0")
+    except OSError:
+        return {}
+    return dict(variable.decode(errors="replace").split("=", 1) for variable in variables if b"=" in variable)
+
+
+def command(process: Path) -> str:
+    try:
+        return (process / "cmdline").read_text(errors="replace")
+    except OSError:
+        return ""
+
+
+def containing(folder: Path, secret: bytes) -> list[Path]:
+    """The files below a folder that hold a secret."""
+    found = []
+    for path in folder.rglob("*"):
+        try:
+            if path.is_file() and not path.is_symlink() and secret in path.read_bytes():
+                found.append(path)
+        except OSError:
+            continue  # it is gone
+    return found
+
+
+def test_the_token_is_in_private_files_and_with_alice_and_nowhere_else(
+    alice: Member, hub: Hub, kerberos_cluster: LocalHadoop
+) -> None:
+    cluster = kerberos_cluster
+    (application,) = unfinished(cluster, "alice")
+    ours = [p for p in processes() if environment(p).get("SKEIN_APPLICATION_ID") == application]
+    holders = [p for p in ours if "JUPYTERHUB_API_TOKEN" in environment(p)]
+    (token,) = {environment(p)["JUPYTERHUB_API_TOKEN"] for p in holders}
+
+    # Nobody but alice has a process that holds it, and no process names it.
+    owner = holders[0].stat().st_uid
+    assert owner >= 1000
+    assert [p for p in processes() if p.stat().st_uid != owner and token in str(environment(p))] == []
+    assert [command(p) for p in processes() if token in command(p)] == []
+    # The application master's own environment, which YARN writes into launch_container.sh, has no secret at all.
+    masters = [p for p in ours if "com.anaconda.skein.ApplicationMaster" in command(p)]
+    assert masters
+    assert not [name for p in masters for name in environment(p) if name in SECRETS]
+
+    # On the nodes it is in one localized file, and in those of Jupyter's runtime folder, which only alice can read.
+    on_nodes = [path for path in containing(cluster.directory, token.encode()) if not path.name.startswith("blk_")]
+    assert {path.name for path in on_nodes if ".jupyter-runtime" not in path.parts} == {"yarnspawner.env"}
+    assert [path for path in on_nodes if not is_private(path, owner)] == []
+
+    # In HDFS it is in alice's own folder, which nobody else can enter.
+    listing = cluster.hdfs("-ls", "-R", "/user/alice/.skein", user="alice")
+    (line,) = [line for line in listing.splitlines() if line.endswith("/yarnspawner.env")]
+    assert line.startswith("-rw-------")
+
+    # Not in the store, not in YARN's answers, not in the hub's log, and not in its database.
+    assert token not in alice.run(STORE)
+    assert token not in json.dumps(cluster.applications())
+    assert token not in hub.log.read_text(errors="replace")
+    assert containing(hub.folder, token.encode()) == []
+
+    alice.ask_to_stop()
+    alice.wait_gone()
+    logs = cluster.run(["yarn", "logs", "-applicationId", application], user="alice").stdout
+    assert "launch_container" in logs or "prelaunch" in logs or "application" in logs
+    assert token not in logs
+
+
+def is_private(path: Path, owner: int) -> bool:
+    """Whether it is its owner's, who alone (and YARN's group) can enter one of the folders above it."""
+    return path.stat().st_uid == owner and any(
+        stat.S_IMODE(folder.stat().st_mode) & 0o007 == 0 for folder in path.parents
+    )
+
+
+def test_the_credentials_of_the_store_are_sealed_in_the_hubs_database(alice: Member, hub: Hub) -> None:
+    with sqlite3.connect(hub.folder / "jupyterhub.sqlite") as database:
+        states = [json.loads(state) for (state,) in database.execute("select state from spawners") if state]
+    (state,) = [state for state in states if state.get("application_id")]
+    assert state["sealed"]
+    assert b"PRIVATE KEY" not in (hub.folder / "jupyterhub.sqlite").read_bytes()
+
+
+def test_nothing_of_the_hubs_own_environment_reaches_the_container(alice: Member, hub: Hub) -> None:
+    names = alice.run("import os; print(' '.join(os.environ))").split()
+    assert "CONFIGPROXY_AUTH_TOKEN" not in names
+    assert not [name for name in names if name.startswith("YARNSPAWNER_DEMO")]
+
+
+def test_home_is_alices_own_and_jupyters_runtime_folder_is_private(alice: Member) -> None:
+    printed = alice.run(
+        "import os, stat; from jupyter_core.paths import jupyter_runtime_dir, jupyter_data_dir\n"
+        "print(os.environ['HOME'], os.environ['JUPYTERHUB_ROOT_DIR'])\n"
+        "for folder in (jupyter_runtime_dir(), jupyter_data_dir()):\n"
+        "    os.makedirs(folder, exist_ok=True)\n"
+        "    print(oct(stat.S_IMODE(os.stat(folder).st_mode) & 0o007), os.access(folder, os.W_OK))"
+    ).split()
+    home = str(Path("~alice").expanduser())
+    assert printed[:2] == [home, home]
+    assert printed[2:] == ["0o0", "True", "0o0", "True"]
