@@ -183,7 +183,7 @@ class YarnSpawner(ChoosingSpawner, Spawner):
     async def _poll_unanswered(self, server: ServerState) -> int | None:
         """Poll a server whose submission was never answered, since the hub ended meanwhile."""
         try:
-            report = await self._applications.find(start_tag(server))
+            report = await self._applications.find(start_tag(server), server.hadoop_user)
         except ClusterUnavailable:
             return None
         if report is None:
@@ -328,7 +328,7 @@ class YarnSpawner(ChoosingSpawner, Spawner):
     async def _find_application(self, server: ServerState) -> str:
         """The application of a start whose answer was lost; "" if there is none, or nobody can tell."""
         try:
-            report = await self._applications.find(start_tag(server))
+            report = await self._applications.find(start_tag(server), server.hadoop_user)
         except ClusterError:
             return ""
         return report.id if report is not None else ""

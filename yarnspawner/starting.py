@@ -10,11 +10,15 @@ from yarnspawner.cluster import ClusterError, Report
 from yarnspawner.conversation import Conversation
 from yarnspawner.diagnosis import Diagnosis, explain, explain_waiting
 from yarnspawner.errors import StartFailed
+from yarnspawner.logs import LogsUnavailable, tail
 from yarnspawner.progress import Progress
 from yarnspawner.rendezvous import ADDRESS_KEY, ERROR_KEY, Address, Failure, RendezvousError
 
 # Seconds between two looks into the key-value store while the server starts.
 _STORE_INTERVAL = 0.25
+
+# Seconds for the log of an application that has ended, which YARN needs a moment to collect.
+_LOG_TIMEOUT = 20.0
 
 # Seconds after which the wait looks around even though YARN had nothing new.
 _IDLE_INTERVAL = 5.0
@@ -63,7 +67,7 @@ class Arrival:
         status = await applications.status(self._application_id)
         while True:
             if status.ended:
-                raise self._failed(self._explain_end(status.report))
+                raise self._failed(await self._explain_end(status.report))
             self._tell(status)
             interval = _IDLE_INTERVAL
             if status.report is not None and status.report.state == "RUNNING":
@@ -106,10 +110,21 @@ class Arrival:
         self._progress.tell(90, f"The server listens on {node.host}, port {said.port}.", self._link)
         return Address(said.scheme, node.host, said.port)
 
-    def _explain_end(self, report: Report | None) -> Diagnosis:
-        if report is None:
-            return Diagnosis("The application has ended, and YARN does not say why.", "Please try again.", "")
-        return explain(report)
+    async def _explain_end(self, report: Report) -> Diagnosis:
+        self._progress.tell(95, "The application has ended; its log may say why.", self._link)
+        return explain(report, log_tail=await self._log_tail(report))
+
+    async def _log_tail(self, report: Report) -> str:
+        if not report.user:
+            return ""  # YARN has forgotten the application
+        access = self._access
+        try:
+            return await tail(
+                report.id, report.user, principal=access.principal, keytab=access.keytab, timeout=_LOG_TIMEOUT
+            )
+        except LogsUnavailable as error:
+            self._log.info("The log of %s cannot be read: %s", report.id, error)
+            return ""
 
     def _failed(self, diagnosis: Diagnosis) -> StartFailed:
         return StartFailed(diagnosis, link=self._link)
