@@ -11,8 +11,8 @@ import os
 import re
 from dataclasses import dataclass
 
-# gRPC's core writes a line to the hub's log for every failed handshake; a user's container could fill the disk with them.
-os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
+# gRPC's core writes lines of its own for what a user's container does wrong; what matters comes as an exception.
+os.environ.setdefault("GRPC_VERBOSITY", "NONE")
 
 import grpc
 import grpc.aio

@@ -1,0 +1,326 @@
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from datetime import datetime, timezone
+
+import pytest
+
+from yarnspawner.applications import Applications, Status
+from yarnspawner.cluster import ApplicationUnknown, ClusterUnavailable, Report
+
+ID = "application_1_0001"
+RUNNING = Report(ID, user="alice", state="RUNNING", host="worker", rpc_port=4711)
+KILLED = replace(RUNNING, state="KILLED", final_status="KILLED", diagnostics="killed by an admin")
+
+
+class Lists:
+    """A cluster whose answers a test sets by hand: what is listed, what single reports say, and whether it answers."""
+
+    def __init__(self) -> None:
+        self.listed: list[Report] = []
+        self.reports: dict[str, Report] = {}
+        self.unavailable = ""
+        self.delay = 0.0
+        self.lists = 0
+        self.single = 0
+
+    async def active(self) -> list[Report]:
+        self.lists += 1
+        self._answer()
+        listed = list(self.listed)
+        await asyncio.sleep(self.delay)
+        return listed
+
+    async def report(self, application_id: str) -> Report:
+        self.single += 1
+        self._answer()
+        if application_id not in self.reports:
+            raise ApplicationUnknown(application_id)
+        return self.reports[application_id]
+
+    def _answer(self) -> None:
+        if self.unavailable:
+            raise ClusterUnavailable(self.unavailable)
+
+
+@pytest.fixture
+def yarn() -> Lists:
+    return Lists()
+
+
+@pytest.fixture
+async def view(yarn: Lists) -> AsyncIterator[Applications]:
+    view = Applications(yarn, fast=0.02, slow=0.3, log=logging.getLogger("test.view"))  # type: ignore[arg-type]
+    yield view
+    await view.close()
+
+
+async def until(view: Applications, condition: object, within: float = 3) -> Status:
+    """Wait, as a spawner does, until a status has a report in that state (or is unknown, for None)."""
+    status = await view.status(ID)
+    end = time.monotonic() + within
+    while not (not status.known if condition is None else status.report and status.report.state == condition):
+        assert time.monotonic() < end, status
+        status = await view.wait_change(ID, status, 1)
+    return status
+
+
+async def test_a_start_is_seen_step_by_step(view: Applications, yarn: Lists) -> None:
+    yarn.listed = [replace(RUNNING, state="ACCEPTED")]
+    view.watch(ID, fast=True)
+    assert (await until(view, "ACCEPTED")).known
+    yarn.listed = [RUNNING]
+    status = await until(view, "RUNNING", within=0.2)
+    assert status == Status(RUNNING, known=True)
+
+
+async def test_the_first_answer_is_asked_for_at_once(view: Applications, yarn: Lists) -> None:
+    yarn.listed = [RUNNING]
+    view.watch(ID)
+    assert await view.status(ID) == Status(RUNNING, known=True)
+
+
+async def test_an_end_is_yarns_word_not_an_absence(view: Applications, yarn: Lists) -> None:
+    yarn.listed, yarn.reports = [RUNNING], {ID: KILLED}
+    view.watch(ID)
+    await until(view, "RUNNING")
+    yarn.listed = []
+    status = await until(view, "KILLED")
+    assert status.ended
+    assert status.report is not None
+    assert status.report.diagnostics == "killed by an admin"
+
+
+async def test_what_yarn_lists_no_more_but_says_is_running_is_running(view: Applications, yarn: Lists) -> None:
+    yarn.reports = {ID: RUNNING}
+    view.watch(ID)
+    assert await view.status(ID) == Status(RUNNING, known=True)
+
+
+async def test_what_yarn_has_forgotten_has_ended(view: Applications, yarn: Lists) -> None:
+    yarn.listed = [RUNNING]
+    view.watch(ID, fast=True)
+    await until(view, "RUNNING")
+    yarn.listed = []
+    status = await until(view, "FINISHED")
+    assert status.report is not None
+    assert status.report.final_status == "UNDEFINED"
+    assert "no longer knows" in status.report.diagnostics
+    assert yarn.single >= 2
+
+
+async def test_one_list_without_it_is_not_enough_for_what_yarn_does_not_know(view: Applications, yarn: Lists) -> None:
+    view.watch(ID)
+    status = await view.status(ID)
+    assert not status.ended
+    assert not status.known
+
+
+async def test_a_dead_resource_manager_ends_nothing(
+    view: Applications, yarn: Lists, caplog: pytest.LogCaptureFixture
+) -> None:
+    yarn.listed = [RUNNING]
+    view.watch(ID, fast=True)
+    await until(view, "RUNNING")
+    yarn.unavailable = "Connection refused"
+    status = await until(view, None)
+    assert status.report == RUNNING
+    assert status.reason == "Connection refused"
+    assert status.unknown_since is not None
+    assert abs(status.unknown_since - time.monotonic()) < 1
+    await asyncio.sleep(0.5)
+    assert await view.status(ID) == status
+    yarn.unavailable = ""
+    assert (await until(view, "RUNNING")).report == RUNNING
+    status = await view.wait_change(ID, status, 2)
+    assert status == Status(RUNNING, known=True)
+    messages = [record.getMessage() for record in caplog.records]
+    assert len([message for message in messages if "does not answer" in message]) == 1
+    assert len([message for message in messages if "answers again" in message]) == 1
+
+
+async def test_an_end_stays_known_while_yarn_is_away(view: Applications, yarn: Lists) -> None:
+    yarn.reports = {ID: KILLED}
+    view.watch(ID, fast=True)
+    await until(view, "KILLED")
+    yarn.unavailable = "Connection refused"
+    with pytest.raises(ClusterUnavailable):
+        await view.find("tag")
+    assert await view.status(ID) == Status(KILLED, known=True)
+
+
+async def test_an_end_while_only_single_reports_fail_is_not_known_yet(view: Applications, yarn: Lists) -> None:
+    yarn.listed, yarn.reports = [RUNNING], {ID: KILLED}
+    view.watch(ID, fast=True)
+    await until(view, "RUNNING")
+
+    async def broken(application_id: str) -> Report:
+        raise ClusterUnavailable("no answer")
+
+    working, yarn.report = yarn.report, broken  # type: ignore[method-assign]
+    yarn.listed = []
+    status = await until(view, None)
+    assert not status.ended
+    yarn.report = working  # type: ignore[method-assign]
+    await until(view, "KILLED")
+
+
+async def test_a_list_on_its_way_says_nothing_of_what_was_submitted_meanwhile(view: Applications, yarn: Lists) -> None:
+    yarn.delay = 0.1
+    listing = asyncio.create_task(view.tagged("tag"))
+    await asyncio.sleep(0.02)
+    yarn.listed = [RUNNING]
+    view.watch(ID, fast=True)
+    await listing
+    assert (await view.status(ID)).report == RUNNING
+    assert yarn.single == 0
+
+
+async def test_a_thousand_servers_cost_one_list(view: Applications, yarn: Lists) -> None:
+    yarn.listed = [replace(RUNNING, id=f"application_1_{number:04}") for number in range(1000)]
+    for report in yarn.listed:
+        view.watch(report.id)
+    statuses = await asyncio.gather(*(view.status(report.id) for report in yarn.listed))
+    assert all(status.known for status in statuses)
+    assert yarn.lists <= 2
+    assert yarn.single == 0
+
+
+async def test_a_thousand_adoptions_at_once_share_a_list(view: Applications, yarn: Lists) -> None:
+    yarn.listed = [replace(RUNNING, id=f"application_1_{n:04}", tags=frozenset({f"tag{n}"})) for n in range(1000)]
+    yarn.delay = 0.05
+    found = await asyncio.gather(*(view.find(f"tag{n}") for n in range(1000)))
+    assert [report.id for report in found if report] == [report.id for report in yarn.listed]
+    assert yarn.lists == 1
+
+
+async def test_who_asks_while_a_list_is_on_its_way_gets_the_next_one(view: Applications, yarn: Lists) -> None:
+    yarn.delay = 0.1
+    early = asyncio.create_task(view.find("tag"))
+    await asyncio.sleep(0.02)
+    yarn.listed = [replace(RUNNING, tags=frozenset({"tag"}))]
+    assert await view.find("tag") == yarn.listed[0]
+    assert await early is None
+
+
+async def test_nothing_is_asked_while_nothing_is_watched(view: Applications, yarn: Lists) -> None:
+    yarn.listed = [RUNNING]
+    await asyncio.sleep(0.1)
+    assert yarn.lists == 0
+    view.watch(ID, fast=True)
+    await until(view, "RUNNING")
+    view.unwatch(ID)
+    await asyncio.sleep(0.1)
+    asked = yarn.lists
+    await asyncio.sleep(0.2)
+    assert yarn.lists == asked
+
+
+async def test_nothing_is_asked_once_all_has_ended(view: Applications, yarn: Lists) -> None:
+    yarn.reports = {ID: KILLED}
+    view.watch(ID, fast=True)
+    await until(view, "KILLED")
+    await asyncio.sleep(0.1)
+    asked = yarn.lists
+    await asyncio.sleep(0.2)
+    assert yarn.lists == asked
+
+
+async def test_it_hurries_only_while_something_starts_or_stops(view: Applications, yarn: Lists) -> None:
+    yarn.listed = [RUNNING]
+    view.watch(ID)
+    await asyncio.sleep(0.65)
+    assert yarn.lists <= 4
+    before = yarn.lists
+    view.watch(ID, fast=True)
+    await asyncio.sleep(0.3)
+    assert yarn.lists - before >= 8
+    view.watch(ID)
+    await asyncio.sleep(0.1)
+    before = yarn.lists
+    await asyncio.sleep(0.5)
+    assert yarn.lists - before <= 3
+
+
+async def test_fifty_starts_in_a_moment_do_not_flood_yarn(view: Applications, yarn: Lists) -> None:
+    for number in range(50):
+        view.watch(f"application_1_{number:04}", fast=True)
+        await asyncio.sleep(0.002)
+    assert yarn.lists <= 12
+
+
+async def test_a_slow_resource_manager_is_asked_less_often(view: Applications, yarn: Lists) -> None:
+    yarn.listed, yarn.delay = [RUNNING], 0.1
+    view.watch(ID, fast=True)
+    await asyncio.sleep(1.2)
+    assert yarn.lists <= 4
+
+
+async def test_while_yarn_is_away_it_is_asked_less_often(view: Applications, yarn: Lists) -> None:
+    yarn.unavailable = "Connection refused"
+    view.watch(ID, fast=True)
+    await asyncio.sleep(1)
+    assert yarn.lists <= 8
+
+
+async def test_waiting_ends_after_its_time_with_what_is_known(view: Applications, yarn: Lists) -> None:
+    yarn.listed = [RUNNING]
+    view.watch(ID)
+    status = await view.status(ID)
+    began = time.monotonic()
+    assert await view.wait_change(ID, status, 0.1) == status
+    assert 0.05 < time.monotonic() - began < 1
+
+
+async def test_what_is_not_watched_is_asked_for_once(view: Applications, yarn: Lists) -> None:
+    yarn.reports = {ID: RUNNING}
+    assert await view.status(ID) == Status(RUNNING, known=True)
+    assert (await view.status("application_1_0002")).ended
+    yarn.unavailable = "Connection refused"
+    status = await view.status(ID)
+    assert not status.known
+    assert not status.ended
+    assert yarn.lists == 0
+
+
+async def test_an_application_is_found_by_its_tag_and_user(view: Applications, yarn: Lists) -> None:
+    early, late = (datetime(2026, 11, day, tzinfo=timezone.utc) for day in (1, 2))
+    mine = replace(RUNNING, id="application_1_0001", tags=frozenset({"hub:alice"}), started=early)
+    forged = replace(RUNNING, id="application_1_0002", tags=frozenset({"hub:alice"}), started=late, user="mallory")
+    yarn.listed = [forged, mine]
+    assert await view.find("Hub:Alice", user="alice") == mine
+    assert await view.find("hub:alice") == forged
+    assert await view.find("hub:bob") is None
+    assert await view.tagged("hub:alice") == [forged, mine]
+
+
+async def test_finding_raises_when_yarn_cannot_be_asked(view: Applications, yarn: Lists) -> None:
+    yarn.unavailable = "Connection refused"
+    with pytest.raises(ClusterUnavailable):
+        await view.find("hub:alice")
+
+
+async def test_an_answer_that_nobody_expected_does_not_end_the_view(
+    view: Applications, yarn: Lists, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def broken() -> list[Report]:
+        raise KeyError("no such thing")
+
+    working, yarn.active = yarn.active, broken  # type: ignore[method-assign]
+    view.watch(ID, fast=True)
+    await asyncio.sleep(0.1)
+    yarn.active, yarn.listed = working, [RUNNING]  # type: ignore[method-assign]
+    await until(view, "RUNNING")
+    assert "could not be refreshed" in caplog.text
+
+
+async def test_one_view_for_all_spawners(yarn: Lists) -> None:
+    one = Applications.shared(yarn)  # type: ignore[arg-type]
+    assert Applications.shared(yarn) is one  # type: ignore[arg-type]
+    await one.close()
+    assert Applications.shared(yarn) is not one  # type: ignore[arg-type]
+    await Applications.shared(yarn).close()  # type: ignore[arg-type]
