@@ -56,6 +56,7 @@ class Hub:
         self.admin_password = secrets.token_hex(16)
         self._ports = Ports()
         self.port = self._ports.claim(port)
+        self._api_port = self._ports.claim(18081)
         self.address = f"http://127.0.0.1:{self.port}"
         self._process: subprocess.Popen[bytes] | None = None
         # The copy of this project that is installed in the environment, as in the users' containers; not the checkout.
@@ -67,7 +68,7 @@ class Hub:
             "PATH": path,
             "YARNSPAWNER_BIND_URL": self.address,
             "YARNSPAWNER_HUB_ADDRESS": "127.0.0.1",
-            "YARNSPAWNER_HUB_PORT": str(self._ports.claim(18081)),
+            "YARNSPAWNER_HUB_PORT": str(self._api_port),
             "YARNSPAWNER_PROXY_API_URL": f"http://127.0.0.1:{self._ports.claim(18001)}",
             "YARNSPAWNER_STATE": str(folder),
             "YARNSPAWNER_ADMINS": ADMIN,
@@ -98,7 +99,7 @@ class Hub:
                 preexec_fn=_end_with_parent,  # noqa: PLW1509 - nothing else runs in this process yet
             )
         end = time.monotonic() + timeout
-        while not self._answers():
+        while not (self._answers(self._api_port) and self._answers(self.port)):
             if self._process.poll() is not None:
                 raise HubError(f"the hub ended: {self.last_words()} (see {self.log})")
             if time.monotonic() > end:
@@ -131,8 +132,8 @@ class Hub:
         lines = self.log.read_text(errors="replace").splitlines() or ["it wrote nothing"]
         return next((line for line in reversed(lines) if "Error" in line), lines[-1]).strip()
 
-    def _answers(self) -> bool:
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=5)
+    def _answers(self, port: int) -> bool:
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
         try:
             connection.request("GET", "/hub/api/")
             return connection.getresponse().status == http.HTTPStatus.OK
