@@ -92,6 +92,7 @@ def picture(request: pytest.FixtureRequest) -> Callable[[Page, str], None]:
 
     def take(page: Page, name: str) -> None:
         if folder:
+            page.add_style_tag(content=".Toastify { display: none }")  # Jupyter asks whether one wants its news
             page.screenshot(path=Path(folder) / f"{name}.png")
 
     return take

@@ -90,7 +90,7 @@ class Person:
         cells = self.page.locator(".jp-NotebookPanel .jp-CodeCell")
         cell = cells.nth(cells.count() - 1)
         cell.locator(".cm-content").click()
-        self.page.keyboard.insert_text(code)
+        self.page.keyboard.insert_text(code.strip())
         self.page.keyboard.press("Shift+Enter")
         expect(cell.locator(".jp-InputPrompt")).to_have_text(re.compile(r"\[\d+\]:"), timeout=90_000)
         return "\n".join(cell.locator(".jp-OutputArea-output").all_inner_texts()).strip()
