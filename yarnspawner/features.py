@@ -51,9 +51,9 @@ class FeatureSpawner(FeatureSettings):
             IdentityRefused: another user of the hub has had servers as this one, which is not one to share.
         """
         if hadoop_user not in self.shared_hadoop_users:
-            for user_id, state in self.user.db.query(orm.Spawner.user_id, orm.Spawner.state):
-                if user_id != self.user.id and (state or {}).get("hadoop_user") == hadoop_user:
-                    self.log.warning("%s may not be %s, as the user %s is", self.user.name, hadoop_user, user_id)
+            for other in self.user.db.query(orm.Spawner).filter(orm.Spawner.user_id != self.user.id):
+                if (other.state or {}).get("hadoop_user") == hadoop_user:
+                    self.log.warning("%s may not be %s, as %s is", self.user.name, hadoop_user, other.user.name)
                     raise IdentityRefused(f"The account {hadoop_user!r} belongs to another user of this hub.")
         self._account = hadoop_user
 

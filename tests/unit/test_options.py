@@ -1,57 +1,17 @@
 """What users choose, on the spawner's side: the page, what is posted, and what becomes of it at a start.
 
-The users, groups and stored options are JupyterHub's own, in a database in memory; a small web server says what a
-ResourceManager does.
+The users, groups and stored options are JupyterHub's own; see conftest.py.
 """
 
 import json
 
 import pytest
-from jupyterhub import orm
-from jupyterhub.user import User
-from tornado.httpserver import HTTPServer
-from tornado.testing import bind_unused_port
-from tornado.web import Application, RequestHandler
 from traitlets import TraitError
-from traitlets.config import Config
 
 from yarnspawner import YarnSpawner
 from yarnspawner.errors import OptionsRefused
 
 GIB = 2**30
-
-SCHEDULER = {
-    "scheduler": {
-        "schedulerInfo": {
-            "type": "capacityScheduler",
-            "queueName": "root",
-            "queues": {
-                "queue": [
-                    {
-                        "type": "capacitySchedulerLeafQueueInfo",
-                        "queueName": name,
-                        "queuePath": f"root.{name}",
-                        "state": state,
-                        "absoluteCapacity": 50.0,
-                        "absoluteMaxCapacity": 50.0,
-                        "absoluteUsedCapacity": used,
-                        "numActiveApplications": 1,
-                        "numPendingApplications": pending,
-                        "maximumAllocation": {"memory": memory, "vCores": 4},
-                    }
-                    for name, state, used, pending, memory in [
-                        ("default", "RUNNING", 10.0, 0, 8192),
-                        ("busy", "RUNNING", 40.0, 3, 8192),
-                        ("small", "RUNNING", 0.0, 1, 1024),
-                        ("closed", "STOPPED", 0.0, 0, 8192),
-                    ]
-                ]
-            },
-        }
-    }
-}
-
-NODES = {"nodes": {"node": [{"state": "RUNNING", "totalResource": {"memory": 65536, "vCores": 32}}]}}
 
 PROFILES = [
     {"display_name": "Small", "description": "To look <at> data", "yarnspawner_override": {"mem_limit": "1 G"}},
@@ -73,47 +33,6 @@ PROFILES = [
     },
     {"display_name": "Large", "allowed_groups": ["analysts"], "yarnspawner_override": {"mem_limit": "7 G"}},
 ]
-
-
-@pytest.fixture
-async def yarn():
-    """The web address of something that knows queues."""
-
-    class ResourceManager(RequestHandler):
-        def get(self, what):
-            self.finish({"scheduler": SCHEDULER, "nodes": NODES}[what])
-
-    server = HTTPServer(Application([("/ws/v1/cluster/(scheduler|nodes)", ResourceManager)]))
-    socket, port = bind_unused_port()
-    server.add_socket(socket)
-    yield f"http://127.0.0.1:{port}"
-    server.stop()
-
-
-@pytest.fixture
-def database():
-    session = orm.new_session_factory("sqlite:///:memory:")()
-    yield session
-    session.close()
-
-
-@pytest.fixture
-def spawner_of(yarn, database):
-    def make(name="alice", groups=(), stored=None, **settings):
-        """A user's spawner, as JupyterHub makes it."""
-        for group in groups:
-            database.add(orm.Group(name=group))
-        user = orm.User(name=name)
-        user.groups = database.query(orm.Group).filter(orm.Group.name.in_(groups)).all()
-        database.add(user)
-        orm_spawner = orm.Spawner(name="", user=user, user_options=stored)
-        database.add(orm_spawner)
-        database.commit()
-        config = Config({"YarnSpawner": {"resource_manager_url": yarn, **settings}})
-        application = {"spawner_class": YarnSpawner, "config": config, "base_url": "/", "cookie_secret": b"secret"}
-        return User(user, application, database).spawner
-
-    return make
 
 
 async def start(spawner, options=None):

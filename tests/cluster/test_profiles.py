@@ -1,0 +1,220 @@
+"""Choices on a real cluster: what is chosen is what YARN gives, and nobody gets more."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import demo.hub
+from demo.hub import Hub
+from localhadoop import LocalHadoop
+from tests.support.member import END, Member, unfinished, until
+
+CONFIGURATION = Path(__file__).resolve().parent.parent / "support" / "jupyterhub_config_profiles.py"
+
+
+@pytest.fixture(scope="module")
+def hub(simple_cluster_of_session: LocalHadoop, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
+    with pytest.MonkeyPatch.context() as patch:
+        settings = {"EXAMPLE_CONFIGURATION": str(demo.hub.CONFIGURATION)}
+        patch.setattr(demo.hub, "CONFIGURATION", CONFIGURATION)
+        hub = Hub(simple_cluster_of_session, tmp_path_factory.mktemp("hub"), settings=settings)
+        hub.start()
+        yield hub
+        hub.stop()
+
+
+@pytest.fixture
+def member(hub: Hub, simple_cluster: LocalHadoop) -> Iterator[Callable[[str], Member]]:
+    """Makes a logged-in user, whose server is stopped in the end."""
+    with ExitStack() as stack:
+
+        def make(name: str) -> Member:
+            user = Member(hub.address, name, hub.password)
+            stack.callback(leave, user)
+            return user
+
+        yield make
+    until(lambda: not unfinished(simple_cluster), END, "without applications")
+
+
+def leave(user: Member) -> None:
+    if user.servers():
+        user.ask_to_stop()
+        user.wait_gone()
+
+
+def choose(user: Member, **options: Any) -> None:
+    """Start a server through the REST API."""
+    user._call("POST", f"/hub/api/users/{user.name}/server", options)
+    user.wait_ready()
+
+
+def refusal(user: Member, **options: Any) -> str:
+    """What the REST API answers to a start that it refuses."""
+    answer = user._session.post(
+        user._url(f"/hub/api/users/{user.name}/server"),
+        json=options,
+        headers={"X-XSRFToken": user._token("/hub/"), "Referer": user.address},
+        timeout=60,
+    )
+    assert answer.status_code == 400, answer.text
+    message: str = answer.json()["message"]
+    return message
+
+
+def post_form(user: Member, **fields: str) -> Any:
+    """Send the options page's form, with whatever is in it."""
+    return user._session.post(
+        user._url(f"/hub/spawn/{user.name}"),
+        params={"_xsrf": user._token("/hub/")},
+        data=fields,
+        headers={"Referer": user.address},
+        timeout=60,
+    )
+
+
+def application(cluster: LocalHadoop, user: str) -> dict[str, Any]:
+    """What YARN says of a user's one application."""
+    (its_id,) = unfinished(cluster, user)
+    app: dict[str, Any] = cluster.get(f"{cluster.resource_manager_url}/ws/v1/cluster/apps/{its_id}")["app"]
+    return app
+
+
+def containers(cluster: LocalHadoop, app: dict[str, Any]) -> list[tuple[int, int]]:
+    """The memory in MiB and the virtual cores of an application's containers, the application master's first."""
+    attempts = f"{cluster.resource_manager_url}/ws/v1/cluster/apps/{app['id']}/appattempts"
+    (attempt,) = cluster.get(attempts)["appAttempts"]["appAttempt"]
+    found = cluster.get(f"{attempts}/{attempt['appAttemptId']}/containers")["container"]
+    # YARN writes a list of one as the one.
+    found = sorted(found if isinstance(found, list) else [found], key=lambda container: container["containerId"])
+    return [(int(container["allocatedMB"]), int(container["allocatedVCores"])) for container in found]
+
+
+def rounded(memory: int) -> int:
+    """As YARN gives it: in steps of yarn.scheduler.minimum-allocation-mb."""
+    return -(-memory // 32) * 32
+
+
+def test_yarn_gives_what_was_chosen(member: Callable[[str], Member], simple_cluster: LocalHadoop) -> None:
+    alice = member("alice")
+    choose(alice, profile="custom", mem_limit="600 M", cpu_limit=2, queue="small")
+    app = application(simple_cluster, "alice")
+    assert app["queue"].endswith("small")
+    assert containers(simple_cluster, app) == [(rounded(600 + 256), 2)]
+
+
+def test_who_does_not_choose_gets_the_default(member: Callable[[str], Member], simple_cluster: LocalHadoop) -> None:
+    choose(member("bob"))
+    assert containers(simple_cluster, application(simple_cluster, "bob")) == [(384 + 256, 1)]
+
+
+def test_a_form_starts_what_it_says(member: Callable[[str], Member], simple_cluster: LocalHadoop) -> None:
+    alice = member("alice")
+    form = {
+        "profile": "custom",
+        "profile-option-custom--cpu_limit": "2",
+        "profile-option-custom--mem_limit--gib": "0.5",
+    }
+    assert post_form(alice, **form).status_code == 200
+    alice.wait_ready()
+    assert containers(simple_cluster, application(simple_cluster, "alice")) == [(512 + 256, 3)]
+
+
+@pytest.mark.parametrize(
+    ("fields", "reason"),
+    [
+        ({"profile": "custom", "profile-option-custom--mem_limit--gib": "90"}, "that the cluster gives to one server"),
+        ({"profile": "custom", "profile-option-custom--mem_limit--gib": "900"}, "more than the 100 GiB that you may"),
+        ({"profile": "custom", "profile-option-custom--queue": "root.other"}, "root.other is not offered"),
+        ({"profile": "small", "mem_limit": "4 G"}, "There is no mem_limit to choose with the profile small"),
+        ({"profile": "small", "profile-option-small--keytab": "/etc/passwd"}, "There is no keytab to choose"),
+        ({"profile": "large"}, "The profile large is not offered to you"),
+    ],
+)
+def test_a_forged_form_is_refused_with_the_reason(
+    member: Callable[[str], Member], simple_cluster: LocalHadoop, fields: dict[str, str], reason: str
+) -> None:
+    bob = member("bob")
+    answer = post_form(bob, **fields)
+    assert answer.status_code == 400
+    assert reason in answer.text
+    assert "Choose a server" in answer.text
+    assert not unfinished(simple_cluster)
+
+
+def test_the_rest_api_refuses_as_the_form_does(member: Callable[[str], Member], simple_cluster: LocalHadoop) -> None:
+    bob = member("bob")
+    for _ in range(2):
+        assert refusal(bob, profile="custom", mem_limit="90 G").startswith(
+            "Memory (mem_limit): 90 GiB is more than the"
+        )
+        assert refusal(bob, profile="large").startswith("The profile large is not offered to you; choose from small")
+        assert "principal" in refusal(bob, principal="hdfs")
+    assert not unfinished(simple_cluster)
+
+
+def test_users_of_different_groups_see_different_lists(member: Callable[[str], Member]) -> None:
+    pages = {name: member(name)._get(f"/hub/spawn/{name}").text for name in ("alice", "bob")}
+    assert 'value="large"' in pages["alice"]
+    assert 'value="large"' not in pages["bob"]
+    assert all("of the queue is free" in page for page in pages.values())
+
+
+def test_fields_are_filled_in_and_text_arrives_as_it_is(member: Callable[[str], Member]) -> None:
+    alice = member("alice")
+    choose(alice, profile="custom", **{"greeting--unlisted-choice": "good morning"})
+    printed = alice.run(
+        "import os; print(*(os.environ[n] for n in 'GREETING WHO JSON FROM_PROLOGUE'.split()), sep='|')"
+    )
+    assert printed.strip() == 'good morning|alice of analysts|{"a": {"b": 1}}|alice-alice of'
+
+
+def test_a_server_may_have_a_container_of_its_own_and_an_end(
+    hub: Hub, member: Callable[[str], Member], simple_cluster: LocalHadoop
+) -> None:
+    alice = member("alice")
+    alice._call("POST", "/hub/api/users/alice/server", {"profile": "separate"})
+    messages = list(alice.start())
+    assert any("The server ends by itself: " in message for message in messages), messages
+    app = application(simple_cluster, "alice")
+    assert containers(simple_cluster, app) == [(320, 1), (448, 1)]
+    # It is the service's container where the notebook runs, not the application master's.
+    container = alice.run("import os; print(os.environ['CONTAINER_ID'])").strip()
+    assert container.endswith("_000002")
+    timeouts = simple_cluster.get(f"{simple_cluster.resource_manager_url}/ws/v1/cluster/apps/{app['id']}/timeouts")
+    assert 3300 < timeouts["timeouts"]["timeout"][0]["remainingTimeInSeconds"] <= 3600
+    # The hooks have run.
+    assert "hooked" in app["applicationTags"].split(",")
+    assert (hub.folder / f"submitted-{app['id']}").read_text() == "alice"
+    # It ends in order.
+    leave(alice)
+    ended = simple_cluster.get(f"{simple_cluster.resource_manager_url}/ws/v1/cluster/apps/{app['id']}")["app"]
+    assert (ended["state"], ended["finalStatus"]) == ("FINISHED", "SUCCEEDED")
+
+
+def test_an_account_belongs_to_one_user_of_the_hub(member: Callable[[str], Member]) -> None:
+    bob = member("bob")
+    choose(bob)
+    leave(bob)
+    assert "belongs to another user of this hub" in member("bob@b.example").failure()
+
+
+@pytest.mark.full
+def test_a_servers_time_ends_also_while_the_hub_is_down(
+    hub: Hub, member: Callable[[str], Member], simple_cluster: LocalHadoop
+) -> None:
+    alice = member("alice")
+    choose(alice, profile="short")
+    app = application(simple_cluster, "alice")
+    hub.kill()
+    try:
+        until(lambda: not unfinished(simple_cluster, "alice"), 100, "ended by YARN")
+        assert time.time() * 1000 >= app["startedTime"] + 75_000
+    finally:
+        hub.start()

@@ -1,0 +1,88 @@
+"""The example configuration with more for users to choose, as the tests of profiles need it."""
+
+import os
+from pathlib import Path
+
+c = get_config()  # noqa: F821
+load_subconfig(os.environ["EXAMPLE_CONFIGURATION"])  # noqa: F821
+
+# Also where the package is not installed, and its entry point unknown.
+c.JupyterHub.spawner_class = "yarnspawner.YarnSpawner"
+
+state = Path(os.environ["YARNSPAWNER_STATE"])
+
+c.Authenticator.allowed_users |= {"bob@b.example"}
+c.JupyterHub.load_groups = {"analysts": {"users": ["alice"]}, "interns": {"users": ["bob"]}}
+
+
+async def tell(spawner, application_id):
+    (state / f"submitted-{application_id}").write_text(spawner.user.name)
+
+
+def note(spawner, spec):
+    spec.tags.add("hooked")
+
+
+c.YarnSpawner.hadoop_user = lambda spawner: spawner.user.name.partition("@")[0]
+c.YarnSpawner.modify_spec_hook = note
+c.YarnSpawner.after_submit_hook = tell
+c.YarnSpawner.application_master_memory = "256 M"
+c.YarnSpawner.environment = {"WHO": "{unescaped_username} of {groups}", "JSON": '{"a": {"b": 1}}'}
+prologue = c.YarnSpawner.prologue
+c.YarnSpawner.prologue = f"{prologue}\nexport FROM_PROLOGUE={{username}}-${{WHO% *}}"
+c.YarnSpawner.profile_list = [
+    {
+        "display_name": "Small",
+        "description": "For a look at some data",
+        "yarnspawner_override": {"mem_limit": "384 M"},
+    },
+    {
+        "display_name": "Large",
+        "description": "For those who know what they do",
+        "allowed_groups": ["analysts"],
+        "yarnspawner_override": {"mem_limit": "1536 M", "cpu_limit": 2},
+    },
+    {
+        "display_name": "Custom",
+        "description": "As you like it",
+        "yarnspawner_override": {
+            "mem_limit": "512 M",
+            "mem_limit_choices": {"minimum": "384 M", "maximum": "100 G"},
+            "cpu_limit_choices": [1, 2, 3],
+            "queue_choices": ["default", "small"],
+        },
+        "profile_options": {
+            "greeting": {
+                "display_name": "Greeting",
+                "choices": {
+                    "hello": {
+                        "display_name": "Hello",
+                        "yarnspawner_override": {"environment": {"GREETING": "hello {username}"}},
+                    },
+                },
+                "unlisted_choice": {
+                    "enabled": True,
+                    "display_name": "Your own greeting",
+                    "validation_regex": "[a-z ]+",
+                    "validation_message": "Small letters and spaces, please.",
+                    "yarnspawner_override": {"environment": {"GREETING": "{value}"}},
+                },
+            }
+        },
+    },
+    {
+        "display_name": "Separate",
+        "description": "The server has a container of its own, and an end",
+        "yarnspawner_override": {
+            "server_container": "service",
+            "mem_limit": "448 M",
+            "application_master_memory": "320 M",
+            "maximum_lifetime": 3600,
+        },
+    },
+    {
+        "display_name": "Short",
+        "description": "Ends soon",
+        "yarnspawner_override": {"mem_limit": "384 M", "maximum_lifetime": 75},
+    },
+]

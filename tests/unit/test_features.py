@@ -1,0 +1,238 @@
+"""What goes with a submission: templates, accounts, hooks, and the end of a server's time."""
+
+import time
+from datetime import datetime, timezone
+
+import pytest
+import skein
+from traitlets import TraitError
+
+from yarnspawner import YarnSpawner
+from yarnspawner.features import called, is_overdue, limit_lifetime, modified, time_left
+from yarnspawner.identity import IdentityRefused
+from yarnspawner.planning import hadoop_user, server_request
+from yarnspawner.specification import ENVIRONMENT_FILE, application_specification
+from yarnspawner.state import Credentials, ServerState
+
+CREDENTIALS = Credentials(b"certificate", b"key")
+
+
+def specification(spawner):
+    server = ServerState.new("alice", "default", CREDENTIALS)
+    request = server_request(spawner, server, CREDENTIALS, {ENVIRONMENT_FILE: "/e"}, hub_id="hub", hub_user="hub")
+    return application_specification(request)
+
+
+# -- Templates
+
+
+async def test_a_servers_own_names_are_filled_in(spawner_of):
+    spawner = spawner_of(
+        "alice@example.com",
+        groups=["b", "a"],
+        application_name="{unescaped_username} in {groups}",
+        node_label="{groups}",
+        prologue="cd /data/{username}; export A=${A:-1} B={unescaped_username}",
+        localize_files={
+            "a": "hdfs:///user/{username}/a",
+            "b": {"source": "hdfs:///{groups}/b", "visibility": "public"},
+        },
+        cmd=["echo '{username}'"],
+    )
+    made = specification(spawner)
+    assert (made.name, made.node_label) == ("alice@example.com in a,b", "a,b")
+    assert "cd /data/alice@example.com; export A=${A:-1} B=alice@example.com\n" in made.master.script
+    assert made.master.files["a"].source == "hdfs:///user/alice@example.com/a"
+    assert made.master.files["b"].source == "hdfs:///a,b/b"
+    assert "echo '{username}'" in made.master.script
+
+
+async def test_a_name_that_a_shell_would_take_apart_is_one_word(spawner_of):
+    made = specification(spawner_of("o'brien $(id)", prologue="echo {unescaped_username}"))
+    assert """echo 'o'"'"'brien $(id)'\n""" in made.master.script
+
+
+# -- Containers
+
+
+async def test_the_server_has_a_container_of_its_own(spawner_of):
+    spawner = spawner_of(server_container="service", mem_limit="2 G", cpu_limit=3, gpus=1, node_label="gpu")
+    made = specification(spawner)
+    server = made.services["server"]
+    assert (server.resources.memory, server.resources.vcores, server.resources.gpus) == (2048, 3, 1)
+    assert (made.master.resources.memory, made.master.resources.vcores) == (256, 1)
+    assert (server.node_label, made.node_label) == ("gpu", "")
+    assert "singleuser" in server.script
+    assert ENVIRONMENT_FILE in server.files
+    assert made.master.script == ""
+    assert (server.instances, server.max_restarts, server.allow_failures) == (1, 0, False)
+    assert server.env == {}
+    assert "JAVA_TOOL_OPTIONS" in made.master.env
+
+
+async def test_the_application_master_beside_a_server_has_what_it_needs(spawner_of):
+    made = specification(spawner_of(server_container="service", application_master_memory=0))
+    assert made.master.resources.memory == 256
+
+
+@pytest.mark.parametrize("container", ["master", "service"])
+async def test_an_image_is_asked_for_in_yarns_variables(spawner_of, container):
+    made = specification(spawner_of(server_container=container, container_image="example.com/jupyter:1"))
+    runs = made.services["server"] if container == "service" else made.master
+    assert runs.env["YARN_CONTAINER_RUNTIME_TYPE"] == "docker"
+    assert runs.env["YARN_CONTAINER_RUNTIME_DOCKER_IMAGE"] == "example.com/jupyter:1"
+    assert container == "master" or "YARN_CONTAINER_RUNTIME_TYPE" not in made.master.env
+
+
+async def test_tokens_of_other_file_systems_and_a_log_level_are_asked_for(spawner_of):
+    made = specification(spawner_of(file_systems=["hdfs://other:8020"], application_master_log_level="DEBUG"))
+    assert made.file_systems == ["hdfs://other:8020"]
+    assert str(made.master.log_level) == "DEBUG"
+
+
+# -- Who is who
+
+
+@pytest.mark.parametrize(
+    ("name", "mapping", "account"),
+    [
+        ("alice", "{username}", "alice"),
+        ("alice@example.com", "{username}", "alice@example.com"),
+        ("alice@example.com", lambda spawner: spawner.user.name.partition("@")[0], "alice"),
+        (
+            "auth0|5f7c8ec7c33c6c004bbafe82",
+            lambda spawner: f"u_{spawner.user.name.rpartition('|')[2][:12]}",
+            "u_5f7c8ec7c33c",
+        ),
+        ("248289761001", "oidc_{unescaped_username}", "oidc_248289761001"),
+    ],
+)
+async def test_names_of_other_directories_are_mapped(spawner_of, name, mapping, account):
+    assert await hadoop_user(spawner_of(name, hadoop_user=mapping), hub_user="jupyterhub") == account
+
+
+@pytest.mark.parametrize(
+    ("name", "mapping"),
+    [
+        ("hdfs@example.com", lambda spawner: spawner.user.name.partition("@")[0]),
+        ("jupyterhub@example.com", lambda spawner: spawner.user.name.partition("@")[0]),
+        ("auth0|5f7c8ec7", "{unescaped_username}"),
+        ("auth0|5f7c8ec7", "{username}"),
+        ("@example.com", lambda spawner: spawner.user.name.partition("@")[0]),
+        ("alice", lambda spawner: None),
+    ],
+)
+async def test_what_is_no_persons_account_is_refused(spawner_of, name, mapping):
+    with pytest.raises(IdentityRefused):
+        await hadoop_user(spawner_of(name, hadoop_user=mapping), hub_user="jupyterhub")
+
+
+def end(spawner):
+    """What JupyterHub does when a server has ended."""
+    spawner.clear_state()
+    spawner.orm_spawner.state = spawner.get_state()
+    spawner.user.db.commit()
+
+
+async def test_an_account_belongs_to_the_first_user_who_had_it(spawner_of):
+    first, second = spawner_of("alice@a.example"), spawner_of("alice@b.example")
+    first.claim("alice")
+    end(first)
+    with pytest.raises(IdentityRefused, match="'alice' belongs to another user of this hub"):
+        second.claim("alice")
+    second.claim("alice2")
+    first.claim("alice")
+
+
+async def test_an_account_may_be_shared_if_the_admin_says_so(spawner_of):
+    for name in ("a", "b"):
+        spawner = spawner_of(name, shared_hadoop_users={"teaching"})
+        spawner.claim("teaching")
+        end(spawner)
+
+
+# -- Hooks
+
+
+async def test_hooks_may_be_async_and_change_in_place_or_return(spawner_of):
+    async def add_tag(spawner, spec):
+        spec.tags.add(f"of-{spawner.user.name}")
+
+    def replace(_spawner, spec):
+        return skein.ApplicationSpec.from_dict({**spec.to_dict(), "name": "other"})
+
+    made = specification(spawner_of())
+    assert (await modified(spawner_of("carl", modify_spec_hook=replace), made)).name == "other"
+    changed = await modified(spawner_of("dora", modify_spec_hook=add_tag), made)
+    assert "of-dora" in changed.tags
+    assert await modified(spawner_of("emil"), made) is made
+
+
+async def test_a_hook_that_is_not_there_is_not_called():
+    assert await called(None, 1, 2) is None
+
+
+async def test_auth_state_reaches_the_environment(spawner_of):
+    def hook(spawner, auth_state):
+        spawner.environment = {"TOKEN_OF": auth_state["upstream"]}
+
+    spawner = spawner_of(auth_state_hook=hook)
+    await spawner.run_auth_state_hook({"upstream": "example"})
+    assert spawner.environment == {"TOKEN_OF": "example"}
+
+
+# -- The end of a server's time
+
+SUBMITTED = ServerState.new("alice", "default", CREDENTIALS).submitted("application_1_0001")
+
+
+async def test_yarn_is_told_when_a_server_is_to_end(spawner_of, lifetimes):
+    server = await limit_lifetime(spawner_of(maximum_lifetime=3600), SUBMITTED)
+    ((application_id, timeout),) = lifetimes
+    assert (application_id, timeout["type"]) == ("application_1_0001", "LIFETIME")
+    expiry = datetime.strptime(timeout["expiryTime"], "%Y-%m-%dT%H:%M:%S.000%z")
+    assert abs((expiry - datetime.now(timezone.utc)).total_seconds() - 3600) < 30
+    assert abs(server.ends - time.time() - 3600) < 30
+    assert not is_overdue(server)
+
+
+async def test_where_yarn_cannot_be_told_the_hub_knows(spawner_of, caplog):
+    spawner = spawner_of(maximum_lifetime=3600, resource_manager_url="http://127.0.0.1:1")
+    server = await limit_lifetime(spawner, SUBMITTED)
+    assert server.ends
+    assert is_overdue(server.ending_at(time.time() - 61))
+
+
+async def test_without_a_lifetime_there_is_no_end(spawner_of, lifetimes):
+    server = await limit_lifetime(spawner_of(), SUBMITTED)
+    assert (server, lifetimes) == (SUBMITTED, [])
+    assert not is_overdue(server)
+    assert time_left(server.ends) == ""
+
+
+def test_the_time_left_is_told_as_people_do():
+    assert time_left(time.time() + 3 * 3600 + 300).startswith("3 h 05 min left, until 20")
+    assert time_left(time.time() + 300).startswith("5 min left, until 20")
+
+
+# -- Settings
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{"server_container": "other"}, {"maximum_lifetime": -1}, {"application_master_log_level": "LOUD"}],
+)
+def test_settings_that_make_no_sense_are_refused(settings):
+    with pytest.raises(TraitError):
+        YarnSpawner(**settings)
+
+
+def test_every_setting_of_users_choices_and_features_explains_itself():
+    own = [
+        name
+        for name, trait in YarnSpawner.class_traits(config=True).items()
+        if "yarnspawner" in trait.this_class.__module__
+    ]
+    assert len(own) > 30
+    for name in own:
+        assert len(YarnSpawner.class_traits()[name].help.strip()) > 30, name
