@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import collections
 import logging
 import time
 from collections.abc import Iterator
@@ -43,7 +42,9 @@ class _Watched:
     """An application that a spawner owns."""
 
     since: float
+    owned: bool = False
     fast: bool = False
+    close_watchers: int = 0
     report: Report | None = None
     listed: bool = False  # whether a list that was asked for since then has come
     absences: int = 0
@@ -53,6 +54,10 @@ class _Watched:
     @property
     def open(self) -> bool:
         return self.report is None or not self.report.ended
+
+    @property
+    def hurried(self) -> bool:
+        return self.open and (self.fast or self.close_watchers > 0)
 
 
 class Applications:
@@ -79,7 +84,6 @@ class Applications:
         self._log: logging.Logger = log or logging.getLogger(__name__)
         self._watched: dict[str, _Watched] = {}
         self._failures = 0
-        self._close_watchers: collections.Counter[str] = collections.Counter()
         self._unknown_since: float | None = None
         self._reason = ""
         self._turn = asyncio.Lock()
@@ -98,34 +102,29 @@ class Applications:
 
     def watch(self, application_id: str, fast: bool = False) -> None:
         """Keep an application in view, ``fast`` while it is starting or stopping; call again to change that."""
-        watched = self._watched.setdefault(application_id, _Watched(since=time.monotonic()))
+        watched = self._entry(application_id)
+        watched.owned = True
         hurry = fast and not watched.fast
         watched.fast = fast
-        if self._refreshing is None or self._refreshing.done():
-            self._refreshing = asyncio.create_task(self._refresh())
-        elif hurry:
-            self._wake.set()
+        self._attend(hurry=hurry)
 
     def unwatch(self, application_id: str) -> None:
-        """Forget an application."""
-        self._watched.pop(application_id, None)
+        """Forget an application, unless somebody watches it closely."""
+        if watched := self._watched.get(application_id):
+            watched.owned = watched.fast = False
+            self._drop(application_id, watched)
 
     @contextmanager
     def watching(self, application_id: str) -> Iterator[None]:
         """Watch closely for as long as the context lasts; afterwards as before. Several may do so at the same time."""
-        before = application_id in self._watched
-        self._close_watchers[application_id] += 1
-        self.watch(application_id, fast=True)
+        watched = self._entry(application_id)
+        watched.close_watchers += 1
+        self._attend(hurry=True)
         try:
             yield
         finally:
-            self._close_watchers[application_id] -= 1
-            if not self._close_watchers[application_id]:
-                del self._close_watchers[application_id]
-                if before:
-                    self.watch(application_id, fast=False)
-                else:
-                    self.unwatch(application_id)
+            watched.close_watchers -= 1
+            self._drop(application_id, watched)
 
     async def ended(self, application_id: str, timeout: float) -> bool:
         """Return True as soon as an application has ended, and False if it has not after ``timeout`` seconds."""
@@ -151,14 +150,18 @@ class Applications:
 
     async def wait_change(self, application_id: str, previous: Status | None, timeout: float) -> Status:
         """Return the status as soon as it differs from ``previous``, or as it is after ``timeout`` seconds."""
-        watched = self._watched.get(application_id)
-        if watched is None:
-            return await self._ask_once(application_id)
         deadline = time.monotonic() + timeout
-        while (status := self._status(watched)) == previous and (left := deadline - time.monotonic()) > 0:
-            watched.changed.clear()
-            await _wait(watched.changed, left)
-        return status
+        while True:
+            watched = self._watched.get(application_id)
+            status = self._status(watched) if watched else await self._ask_once(application_id)
+            left = deadline - time.monotonic()
+            if status != previous or left <= 0:
+                return status
+            if watched:
+                watched.changed.clear()
+                await _wait(watched.changed, left)
+            else:
+                await asyncio.sleep(min(left, self._slow))
 
     async def find(self, tag: str, user: str | None = None) -> Report | None:
         """Return the latest unfinished application with that tag, freshly listed, or None. Raises ClusterUnavailable.
@@ -184,6 +187,19 @@ class Applications:
         if tasks:
             await asyncio.wait(tasks)
 
+    def _entry(self, application_id: str) -> _Watched:
+        return self._watched.setdefault(application_id, _Watched(since=time.monotonic()))
+
+    def _drop(self, application_id: str, watched: _Watched) -> None:
+        if not watched.owned and not watched.close_watchers and self._watched.get(application_id) is watched:
+            del self._watched[application_id]
+
+    def _attend(self, *, hurry: bool) -> None:
+        if self._refreshing is None or self._refreshing.done():
+            self._refreshing = asyncio.create_task(self._refresh())
+        elif hurry:
+            self._wake.set()
+
     async def _refresh(self) -> None:
         """Keep the view up to date for as long as something watched has not ended."""
         while any(watched.open for watched in self._watched.values()):
@@ -200,7 +216,7 @@ class Applications:
             await self._pause(time.monotonic() - began)
 
     async def _pause(self, took: float) -> None:
-        hurry = any(watched.fast and watched.open for watched in self._watched.values())
+        hurry = any(watched.hurried for watched in self._watched.values())
         pause = self._fast if hurry else self._slow
         if self._failures:
             pause = min(self._fast * 2**self._failures, self._slow)
@@ -283,11 +299,14 @@ class Applications:
 
     async def _ask_once(self, application_id: str) -> Status:
         try:
-            return Status(await self._cluster.report(application_id), known=True)
+            report = await self._cluster.report(application_id)
         except ClusterRefused:
-            return Status(self._forgotten(application_id, None), known=True)
+            report = self._forgotten(application_id, None)
         except ClusterUnavailable as error:
-            return Status(None, known=False, unknown_since=time.monotonic(), reason=str(error))
+            self._failed(error)
+            return Status(None, known=False, unknown_since=self._unknown_since, reason=str(error))
+        self._answered()
+        return Status(report, known=True)
 
     @staticmethod
     def _forgotten(application_id: str, last: Report | None) -> Report:

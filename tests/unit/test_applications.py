@@ -267,6 +267,58 @@ async def test_while_yarn_is_away_it_is_asked_less_often(view: Applications, yar
     assert yarn.lists <= 8
 
 
+async def test_a_close_watch_ends_with_its_context_and_leaves_nothing(view: Applications, yarn: Lists) -> None:
+    yarn.listed = [RUNNING]
+    first, second = view.watching(ID), view.watching(ID)
+    first.__enter__()
+    second.__enter__()
+    await asyncio.sleep(0.2)
+    assert yarn.lists >= 5
+    first.__exit__(None, None, None)
+    second.__exit__(None, None, None)
+    await asyncio.sleep(0.4)
+    asked = yarn.lists
+    await asyncio.sleep(0.5)
+    assert yarn.lists == asked
+
+
+async def test_after_a_close_watch_what_is_owned_is_watched_slowly(view: Applications, yarn: Lists) -> None:
+    yarn.listed = [RUNNING]
+    view.watch(ID)
+    with view.watching(ID):
+        view.watch(ID)  # whoever owns it may say so again meanwhile
+        await asyncio.sleep(0.2)
+        assert yarn.lists >= 5
+    await asyncio.sleep(0.1)
+    before = yarn.lists
+    await asyncio.sleep(1)
+    assert 2 <= yarn.lists - before <= 5
+
+
+async def test_an_end_is_still_awaited_when_its_spawner_has_forgotten_it(view: Applications, yarn: Lists) -> None:
+    yarn.listed, yarn.reports = [RUNNING], {ID: KILLED}
+    view.watch(ID)
+    with view.watching(ID):
+        await until(view, "RUNNING")
+        view.unwatch(ID)
+        yarn.listed = []
+        assert await view.ended(ID, timeout=1)
+
+
+async def test_waiting_for_an_end_says_when_there_was_none(view: Applications, yarn: Lists) -> None:
+    yarn.listed = [RUNNING]
+    with view.watching(ID):
+        assert not await view.ended(ID, timeout=0.1)
+
+
+async def test_waiting_for_what_is_not_watched_asks_seldom(view: Applications, yarn: Lists) -> None:
+    yarn.reports = {ID: RUNNING}
+    assert not await view.ended(ID, timeout=0.5)
+    yarn.unavailable = "Connection refused"
+    assert not await view.ended(ID, timeout=0.5)
+    assert yarn.single <= 8
+
+
 async def test_waiting_ends_after_its_time_with_what_is_known(view: Applications, yarn: Lists) -> None:
     yarn.listed = [RUNNING]
     view.watch(ID)
