@@ -53,7 +53,7 @@ def explain(report: Report, *, failure: Failure | None = None, log_tail: str = "
     """
     fields = {"user": report.user, "queue": report.queue}
     said = f"{failure.message}\n{failure.detail}" if failure else ""
-    detail = plain("\n".join(filter(None, (said, _without_processes(report.diagnostics), log_tail))), _DETAIL_LIMIT)
+    detail = plain("\n".join(filter(None, (said, _PROCESSES.sub("", report.diagnostics), log_tail))), _DETAIL_LIMIT)
     for text, causes in (
         (said, LOGS),
         (report.diagnostics, ENDS),
@@ -77,9 +77,15 @@ def explain_refusal(error: ClusterRefused, *, hub: str, user: str, queue: str) -
         queue: that was asked for.
     """
     text = str(error)
-    cause, remedy = _find(text, REFUSALS, {"hub": hub, "user": user, "queue": queue}) or (
-        "YARN did not accept the server's application.",
-        "The details have YARN's own words; your administrator may know more.",
+    fields = {"hub": hub, "user": user, "queue": queue}
+    # Hadoop's client waits until an application is accepted; one that fails at once is refused to it.
+    cause, remedy = (
+        _find(text, REFUSALS, fields)
+        or _find(text, ENDS, fields)
+        or (
+            "YARN did not accept the server's application.",
+            "The details have YARN's own words; your administrator may know more.",
+        )
     )
     return Diagnosis(cause, remedy, plain(text, _DETAIL_LIMIT))
 
@@ -101,12 +107,14 @@ def plain(text: str, limit: int) -> str:
         text: anything.
         limit: characters; from a longer text its beginning and its end are kept.
     """
-    text = (
-        _STACK.sub("", _ESCAPE_SEQUENCE.sub("", text)).replace("\r\n", "\n").replace("\r", "\n").replace("\t", "    ")
-    )
+    text = _ESCAPE_SEQUENCE.sub("", _middle_left_out(text, 4 * limit))
+    text = _STACK.sub("", text.replace("\r\n", "\n").replace("\r", "\n")).replace("\t", "    ")
     # Category C: control and format characters (also those that turn the direction of writing), surrogates, unassigned.
     text = "".join(char for char in text if char == "\n" or not unicodedata.category(char).startswith("C"))
-    text = _SECRET.sub(r"\1[...]", text).strip()
+    return _middle_left_out(_SECRET.sub(r"\1[...]", text).strip(), limit)
+
+
+def _middle_left_out(text: str, limit: int) -> str:
     return text if len(text) <= limit else f"{text[: limit // 2].rstrip()}\n[...]\n{text[-limit // 2 :].lstrip()}"
 
 
@@ -114,20 +122,16 @@ _ESCAPE_SEQUENCE = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07
 _STACK = re.compile(r"^[ \t]+(?:at [\w$./<>]+\(.*\)|\.\.\. \d+ more)[ \t]*(?:\n|\Z)", re.MULTILINE)
 # Nothing of ours writes a secret there; a user's prologue or an extension of the server may.
 _SECRET = re.compile(
-    r"(?i)((?:token|password|passwd|secret|cookie|authorization)\"?\s*[=:]\s*(?:bearer\s+|token\s+)?)[^\s\"'&]+"
+    r"""((?:token|password|passwd|secret|cookie|authorization)["']?\s*[=:]\s*["']?(?:bearer\s+|token\s+)?)[^\s"'&]+""",
+    re.IGNORECASE,
 )
 # YARN lists the command lines of all processes of a container that used too much memory.
 _PROCESSES = re.compile(r"Dump of the process-tree for \S+ :\n(?:\s*\|-.*\n?)*")
 
 
-def _without_processes(diagnostics: str) -> str:
-    return _PROCESSES.sub("", diagnostics)
-
-
 def _find(text: str, causes: Sequence[Cause], fields: Mapping[str, str]) -> tuple[str, str] | None:
     """What the first row that fits says, and its remedy, filled in."""
-    if len(text) > _SEARCH_LIMIT:
-        text = text[: _SEARCH_LIMIT // 2] + text[-_SEARCH_LIMIT // 2 :]
+    text = _middle_left_out(text, _SEARCH_LIMIT)
     for cause in causes:
         groups = cause.find(text)
         if groups is not None:

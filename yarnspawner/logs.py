@@ -22,7 +22,10 @@ _log = logging.getLogger(__name__)
 
 # Processes at once; further callers wait, within their time.
 _PLACES = asyncio.Semaphore(2)
+# Seconds: between attempts, and that an attempt takes at least and at most.
 _PAUSE = 1.0
+_LEAST = 3.0
+_MOST = 60.0
 _BYTES = 16 * 1024
 _CHARACTERS = 16 * 1024
 
@@ -73,32 +76,33 @@ async def tail(
     deadline = time.monotonic() + timeout
     while True:
         try:
-            files = await asyncio.wait_for(_read(application_id, user, principal, keytab, deadline), timeout)
+            files = await asyncio.wait_for(_read(application_id, user, principal, keytab), deadline - time.monotonic())
             return _tail(files, lines)
         except LogsUnavailable as error:
-            if time.monotonic() + _PAUSE > deadline:
+            if time.monotonic() + _PAUSE + _LEAST > deadline:
                 raise
-            _log.debug("The logs of %s are not there yet: %s", application_id, error)
+            _log.debug("Not yet: %s", error)
         except asyncio.TimeoutError:
             raise LogsUnavailable(f"the logs of {application_id} could not be read within {timeout:g} s") from None
         await asyncio.sleep(_PAUSE)
 
 
-async def _read(application_id: str, user: str, principal: str, keytab: str, deadline: float) -> list[_LogFile]:
-    command = ("yarn", "logs", "-applicationId", application_id, "-appOwner", user)
-    command += ("-log_files_pattern", _FILES, "-size", str(-_BYTES))
+async def _read(application_id: str, user: str, principal: str, keytab: str) -> list[_LogFile]:
+    command = ["yarn", "logs", "-applicationId", application_id, "-appOwner", user]
+    command += ["-log_files_pattern", _FILES, "-size", str(-_BYTES)]
     try:
         async with _PLACES:
             tickets = TicketCache.shared(principal, keytab)
             ticket = await tickets.environment() if tickets else {}
             environment = {**client_environment(), **ticket, "HADOOP_PROXY_USER": user}
-            ended = await run(*command, env=environment, timeout=max(deadline - time.monotonic(), 0.1))
+            ended = await run(*command, env=environment, timeout=_MOST)
     except (KerberosError, CommandTimeout, OSError) as error:
         raise LogsUnavailable(f"the logs of {application_id} cannot be read: {error}") from None
     files = [_LogFile(**match.groupdict()) for match in _CONTENT.finditer(ended.output.decode(errors="replace"))]
     if not files:
-        reason = plain(ended.errors, 300) or f"exit status {ended.status}"
-        raise LogsUnavailable(f"YARN has no logs of {application_id}: {reason}")
+        said = plain(ended.errors, _CHARACTERS).splitlines()
+        reason = said[-1] if said else f"exit status {ended.status}"
+        raise LogsUnavailable(f"YARN has no logs of {application_id} for {user}: {reason}")
     return files
 
 

@@ -111,19 +111,22 @@ class ResourceManager:
         return document and document.get("app")
 
     async def master_node(self, application_id: str) -> Node | None:
-        """Where the application's master container runs; None if it has none (yet), or the hub may not see it.
+        """Where the application's master container runs; None if it has none (yet).
 
         The scheduler's own record, nothing that the application master said: ``nodeId`` and ``nodeHttpAddress`` are
         fields of the container that it allocated (Hadoop's AppAttemptInfo), whereas ``host`` of an application's report
         is what its master registered.
 
         Raises:
-            ResourceManagerUnavailable
+            ResourceManagerUnavailable: also where it answers everybody but knows nobody, as the web pages of many a
+                secure cluster do, and so hides a running application's node from the hub.
         """
         document = await self._get(f"/ws/v1/cluster/apps/{_checked(application_id)}/appattempts")
-        attempts = as_list(document, "appAttempts", "appAttempt")
-        latest = _latest(attempts)
-        return _node(latest.get("nodeId"), latest.get("nodeHttpAddress"), latest.get("containerId"))
+        latest = _latest(as_list(document, "appAttempts", "appAttempt"))
+        node = _node(latest.get("nodeId"), latest.get("nodeHttpAddress"), latest.get("containerId"))
+        if node is None and ((await self.application(application_id)) or {}).get("state") == "RUNNING":
+            raise ResourceManagerRefused(f"the ResourceManager does not let the hub see where {application_id} runs")
+        return node
 
     async def server_node(self, application_id: str) -> Node | None:
         """Where the first container beside the application master's runs; None while there is none.

@@ -36,19 +36,22 @@ ENDS = [
         says="YARN took the server's place away for an application of a queue that was promised it (preemption).",
         remedy="Start it again, if possible in another queue.",
     ),
+    # LinuxContainerExecutor passes on what the native container-executor prints.
     Cause(
-        r"user (?P<who>[\w.@-]+) not found",
-        r"main : requested yarn user is (?P<other>\S+)\s+User \S+ not found",
-        "Can't find user",
-        "getpwnam",
-        "no such user",
+        r"Requested user (?P<who>\S+) is (?:not whitelisted and has id|banned)",
+        "Running as (?P<who>root) is not allowed",
+        says="The cluster's nodes run nothing for {who}, because it is a system account.",
+        remedy="Log in as another user, or ask your administrator.",
+    ),
+    Cause(
+        r"\bUser \S+ not found",
         says="The user {user} has no account on the node where the server was to run.",
         remedy=ADMIN + "create the account on all nodes of the cluster.",
     ),
     Cause(
-        r"Requested user (?P<who>\S+) is (?:not whitelisted and has id|banned)",
-        says="The node does not run anything for {who}, because it is a system account.",
-        remedy="Log in as another user, or ask your administrator.",
+        r"Application \S+ initialization failed \(exitCode=",
+        says="The node where the server was to run could not prepare folders for the user {user}.",
+        remedy=ADMIN + "check that {user} has an account on all nodes of the cluster; the NodeManager's log has more.",
     ),
     Cause(
         "No space left on device",

@@ -123,6 +123,13 @@ REFUSALS = [
     ),
     # --- Kerberos
     Cause(
+        "Cannot contact any KDC",
+        "Cannot locate KDC",
+        r"LoginException: (?:Connection refused|Receive timed out|ICMP Port Unreachable)",
+        says="Kerberos (its KDC) does not answer the hub.",
+        remedy="Try again in a moment, and tell your administrator if that goes on.",
+    ),
+    Cause(
         "Kerberos ticket not found",
         "Failed to find any Kerberos tgt",
         "Client cannot authenticate via",
@@ -131,23 +138,16 @@ REFUSALS = [
         remedy=ADMIN + "check the hub's keytab and principal, and that the KDC answers.",
     ),
     Cause(
-        "Login failure for user",
-        "Unable to obtain (?:password|Princip)",
-        "Client not found in Kerberos database",
-        "Keytab .* does not exist",
-        "preauthentication failed",
-        "Checksum failed",
+        "failure to login: for principal",
+        "Unable to obtain (?:password|Principal)",
+        "not found in Kerberos database",
+        "Keytab contains no suitable keys",
+        "Key table file .* not found",
+        r"keytab \S+ (?:does not exist|cannot be read)",
+        "Preauthentication failed",
         says="The hub cannot log in to Kerberos with its keytab.",
         remedy=ADMIN
         + "check the hub's principal, and that its keytab is there, readable by the hub and of the current key.",
-    ),
-    Cause(
-        "Cannot contact any KDC",
-        "Receive timed out",
-        "Cannot locate KDC",
-        "ICMP Port Unreachable",
-        says="Kerberos (its KDC) does not answer the hub.",
-        remedy="Try again in a moment, and tell your administrator if that goes on.",
     ),
     Cause(
         "Clock skew too great",
