@@ -40,7 +40,13 @@ class Hub:
     """
 
     def __init__(
-        self, cluster: LocalHadoop, folder: Path, *, port: int = 8000, settings: Mapping[str, str] | None = None
+        self,
+        cluster: LocalHadoop,
+        folder: Path,
+        *,
+        port: int = 8000,
+        configuration: Path = CONFIGURATION,
+        settings: Mapping[str, str] | None = None,
     ) -> None:
         """Takes the ports, and starts nothing.
 
@@ -48,9 +54,11 @@ class Hub:
             cluster: what its users' servers run on.
             folder: an existing one that only this account can enter.
             port: where browsers find it, if that is free; else the next one.
+            configuration: a configuration file that includes or resembles the example.
             settings: more of the environment variables that the example configuration reads.
         """
         self.folder = folder
+        self.configuration = configuration
         self.log = folder / "jupyterhub.log"
         self.password = f"demo-{secrets.token_hex(4)}"
         self.admin_password = secrets.token_hex(16)
@@ -88,7 +96,7 @@ class Hub:
         """
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "jupyterhub", "-f", CONFIGURATION],
+                [sys.executable, "-m", "jupyterhub", "-f", self.configuration],
                 cwd=self.folder,
                 env=self._environment,
                 stdin=subprocess.DEVNULL,
