@@ -47,7 +47,8 @@ class Visitor:
             timeout=60,  # the hub sends a sign of life every few seconds
         ) as stream:
             self._check(stream)
-            for line in stream.iter_lines(chunk_size=1, decode_unicode=True):
+            for raw in stream.iter_lines(chunk_size=1):
+                line = raw.decode()
                 if time.monotonic() > end:
                     break
                 if not line.startswith("data:"):
@@ -143,7 +144,7 @@ class Visitor:
 
     def _cookies(self, path: str) -> str:
         request = requests.Request("GET", self._url(path), cookies=self._session.cookies)
-        return self._session.prepare_request(request).headers["Cookie"]
+        return str(self._session.prepare_request(request).headers["Cookie"])
 
     def _url(self, path: str) -> str:
         return urljoin(self.address, path)
