@@ -45,7 +45,7 @@ async def test_what_takes_too_long_ends_with_all_that_it_started(tmp_path: Path)
 async def test_a_cancelled_one_ends_with_all_that_it_started(tmp_path: Path) -> None:
     pid = tmp_path / "pid"
     task = asyncio.create_task(run("sh", "-c", f"sleep 60 & echo $! > {pid}; wait", env=ENV, timeout=60))
-    while not pid.exists() or not pid.read_text():  # noqa: ASYNC110 - another process writes it
+    while not pid.exists() or not pid.read_text():
         await asyncio.sleep(0.05)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
