@@ -114,8 +114,8 @@ class ChoosingSpawner(ProfileSettings, FeatureSpawner, YarnSpawnerSettings):
         """
         self.choice_notice = ""
         offer = await self._offer(_START_PATIENCE)
-        selection = self._select(offer, user_options) if offer else Selection(None, ())
         try:
+            selection = self._select(offer, user_options) if offer else Selection(None, ())
             for override in ({"queue": self._group_queue()}, *selection.overrides):
                 await self._changes.apply(override)
             ceiling = await self._ceiling(_START_PATIENCE, queue=self._queue_of(self.queue))
@@ -124,7 +124,11 @@ class ChoosingSpawner(ProfileSettings, FeatureSpawner, YarnSpawnerSettings):
         except (ChoiceRefused, TraitError) as refused:
             self._refuse(user_options, str(refused))
         self._allowed_options = dict(user_options)
-        self._profile_name = selection.profile.display_name if selection.profile else ""
+        if selection.profile:
+            self._profile_name = selection.profile.display_name
+            # For JupyterHub's admin page, also of who has not chosen; what is stored stays as it was posted.
+            shown = {} if self.choice_notice else user_options
+            self.user_options = {**shown, "profile": selection.profile.slug}
 
     def _select(self, offer: Offer, user_options: Mapping[str, Any]) -> Selection:
         try:

@@ -118,7 +118,7 @@ def test_a_form_starts_what_it_says(member: Callable[[str], Member], simple_clus
     alice = member("alice")
     form = {
         "profile": "custom",
-        "profile-option-custom--cpu_limit": "2",
+        "profile-option-custom--cpu_limit": "3",
         "profile-option-custom--mem_limit--gib": "0.5",
     }
     assert post_form(alice, **form).status_code == 200

@@ -82,11 +82,22 @@ async def yarn(lifetimes):
     server.stop()
 
 
-@pytest.fixture
-def database():
+@pytest.fixture(scope="session")
+def tables():
     session = orm.new_session_factory("sqlite:///:memory:")()
     yield session
     session.close()
+
+
+@pytest.fixture
+def database(tables):
+    """JupyterHub's database, empty."""
+    yield tables
+    tables.rollback()
+    for table in reversed(orm.Base.metadata.sorted_tables):
+        tables.execute(table.delete())
+    tables.commit()
+    tables.expunge_all()
 
 
 @pytest.fixture

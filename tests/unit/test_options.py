@@ -64,6 +64,10 @@ async def test_the_profiles_name_is_kept_for_admins(spawner_of):
     spawner = spawner_of(profile_list=PROFILES)
     await start(spawner, {"profile": "spark"})
     assert spawner.get_state()["profile"] == "Spark"
+    await start(spawner, {})
+    assert spawner.get_state()["profile"] == "Small"
+    assert spawner.user_options == {"profile": "small"}
+    assert spawner.orm_spawner.user_options == {}
     spawner.clear_state()
     assert "profile" not in spawner.get_state()
 
@@ -100,6 +104,13 @@ async def test_a_stored_choice_that_is_no_longer_offered_gives_way_and_the_user_
     assert spawner.choice_notice.startswith("Your last choice is no longer offered, so this is Small. ")
     await start(spawner, {"profile": "spark"})
     assert spawner.choice_notice == ""
+
+
+async def test_a_default_that_must_be_filled_in_is_asked_for(spawner_of):
+    unlisted = {"enabled": True, "display_name": "Cores", "yarnspawner_override": {"cpu_limit": "{value}"}}
+    profiles = [{"display_name": "P", "profile_options": {"c": {"display_name": "C", "unlisted_choice": unlisted}}}]
+    with pytest.raises(OptionsRefused, match="C: fill in Cores"):
+        await start(spawner_of(profile_list=profiles, stored={"profile": "gone"}))
 
 
 async def test_a_text_that_the_setting_cannot_be_is_refused(spawner_of):
