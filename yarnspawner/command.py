@@ -70,8 +70,14 @@ def _add_kernel(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     kernel.add_argument(
         "--no-console", action="store_true", help="print the connection file's path in place of opening a console"
     )
-    kernel.add_argument(
+    encryption = kernel.add_mutually_exclusive_group()
+    encryption.add_argument(
         "--require-encryption", action="store_true", help="fail where the connection cannot be encrypted"
+    )
+    encryption.add_argument(
+        "--no-encryption",
+        action="store_true",
+        help="do not encrypt, for clients that cannot, such as `jupyter console` itself",
     )
 
     # What was given before the action is not to be overwritten by the defaults behind it.

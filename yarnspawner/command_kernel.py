@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import importlib.util
 import json
 import os
 import re
@@ -39,7 +40,7 @@ _APPLICATION_ID = re.compile(r"application_\d+_\d+")
 
 def start(options: argparse.Namespace) -> int:
     """Start a kernel, then connect a console to it or print its connection file's path."""
-    encrypt = _can_encrypt()
+    encrypt = _can_encrypt() and not options.no_encryption
     if options.require_encryption and not encrypt:
         raise KernelError(
             "This environment cannot encrypt a connection: that takes jupyter_client 8.9 or later and a pyzmq with CurveZMQ."
@@ -215,7 +216,11 @@ def _can_encrypt() -> bool:
 
 
 def _console(application_id: str, file: Path) -> int:
-    status = subprocess.run([sys.executable, "-m", "jupyter_console", "--existing", str(file)], check=False).returncode
+    if importlib.util.find_spec("jupyter_console") is None:
+        raise KernelError(f"There is no jupyter_console in {sys.prefix}. The kernel's connection file is {file}")
+    status = subprocess.run(
+        [sys.executable, "-m", "yarnspawner.console", "--existing", str(file)], check=False
+    ).returncode
     if status:
         _say(
             f"The console ended with exit status {status}. The kernel may run on: yarnspawner kernel stop {application_id}"

@@ -9,7 +9,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 from unittest import mock
 
@@ -119,11 +119,11 @@ def ask(address: Address, path: str, data: bytes | None = None) -> Any:
 
 @contextmanager
 def ending(application: skein.ApplicationClient) -> Iterator[skein.ApplicationClient]:
-    with ExitStack() as stack:
-        stack.callback(application.close)
-        stack.callback(application.shutdown, "KILLED")
+    try:
         yield application
-        stack.pop_all()
+    finally:
+        with suppress(skein.SkeinError):
+            application.shutdown("KILLED")
         application.close()
 
 

@@ -37,6 +37,7 @@ def test_a_login_may_stand_before_or_behind_the_action() -> None:
     [
         (["kernel", "--memory", "much"], "--memory"),
         (["kernel", "connect"], "APPLICATION"),
+        (["kernel", "--require-encryption", "--no-encryption"], "not allowed with"),
         (["kernels"], "invalid choice"),
         ([], "COMMAND"),
     ],

@@ -1,0 +1,91 @@
+"""The tutorial on a kernel without a hub, executed as it stands, on both kinds of cluster."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from localhadoop import LocalHadoop, kdc
+from tests.cluster.walkthrough import File, Step, Terminal, read
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+PAGE = CHECKOUT / "docs" / "tutorials" / "remote-kernel.md"
+
+
+@pytest.fixture(scope="module")
+def wheels() -> Iterator[Path]:
+    """What `pip install yarnspawner` finds."""
+    with tempfile.TemporaryDirectory(dir="/var/tmp") as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        for part in ("yarnspawner", "localhadoop", "pyproject.toml", "setup.py", "README.md", "LICENSE"):
+            source = CHECKOUT / part
+            if source.is_dir():
+                shutil.copytree(source, folder / "source" / part, ignore=shutil.ignore_patterns("__pycache__"))
+            elif source.exists():
+                shutil.copy(source, folder / "source" / part)
+        build = [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "-w", name, str(folder / "source")]
+        subprocess.run(build, check=True, timeout=200)
+        shutil.rmtree(folder / "source")
+        yield folder
+
+
+@pytest.fixture(params=["simple_cluster", "kerberos_cluster"])
+def terminal(request: pytest.FixtureRequest, wheels: Path) -> Iterator[Terminal]:
+    """Alice's, on an edge node, after kinit."""
+    cluster: LocalHadoop = request.getfixturevalue(request.param)
+    home = Path(tempfile.mkdtemp(dir="/var/tmp", prefix="walkthrough-"))
+    python = Path(os.path.realpath(sys.executable)).parent
+    environment = cluster.environment() | {
+        "HOME": str(home),
+        "PATH": f"{cluster.directory / 'bin'}:{python}:/usr/local/bin:/usr/bin:/bin",
+        "LANG": "C.UTF-8",
+        "PIP_FIND_LINKS": str(wheels),
+        "PIP_DISABLE_PIP_VERSION_CHECK": "1",
+    }
+    become: Callable[[], None] | None = None
+    if cluster.kerberos:
+        identity = kdc.identity("alice")
+        environment |= kdc.ticket(cluster.settings, "alice")
+        os.chown(home, identity["user"], identity["group"])
+
+        def become() -> None:
+            os.setgroups(identity["extra_groups"])
+            os.setgid(identity["group"])
+            os.setuid(identity["user"])
+
+    else:
+        environment["HADOOP_USER_NAME"] = "alice"
+    terminal = Terminal(home, environment, become, log=print)
+    yield terminal
+    terminal.close()
+    shutil.rmtree(home, ignore_errors=True)
+
+
+@pytest.mark.timeout(1200)
+def test_kernel_walkthrough(terminal: Terminal) -> None:
+    for step in read(PAGE):
+        began = time.monotonic()
+        match step:
+            case File():
+                terminal.write(step)
+            case Step():
+                terminal.type(step, timeout=240)
+        print(f"    ({time.monotonic() - began:.1f} s)")
+
+
+def test_kernel_walkthrough_has_all_its_parts() -> None:
+    """A page whose blocks are not found would pass the test above with nothing done."""
+    steps = list(read(PAGE))
+    cells = [cell for step in steps if isinstance(step, Step) for cell, _ in step.cells]
+    assert {step.name for step in steps if isinstance(step, File)} == {"ipython-demo.yaml", "ipython-public.yaml"}
+    assert sum(isinstance(step, Step) for step in steps) > 15
+    assert cells.count("exit") == 4
