@@ -65,6 +65,7 @@ def test_nothing_of_a_demo_is_left_behind(number: signal.Signals) -> None:
         alice = Visitor(address, "alice", password)
         alice.log_in()
         list(alice.start())
+        alice.open_lab()
         assert alice.run("print(6 * 7)") == "42\n"
 
         everything = psutil.Process(process.pid).children(recursive=True)
