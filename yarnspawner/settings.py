@@ -59,6 +59,7 @@ class YarnSpawnerSettings(Configurable):
         help="""
         Number of Java processes that submit applications. Each takes about 300 MiB of the hub's machine and submits
         about two applications at a time, 1 to 2 seconds each. Another one asks for reports and ends applications.
+        Example: ``2``, for a class whose students all start at nine.
         """,
     )
 
@@ -71,7 +72,9 @@ class YarnSpawnerSettings(Configurable):
 
         A template with ``{username}`` (escaped) and ``{unescaped_username}``, or a callable that is given the spawner
         and returns the name. System accounts, those with a uid below 1000 where the hub's machine knows them, and the
-        hub's own are refused. Default: the hub's name of the user.
+        hub's own are refused. Default: the hub's name of the user. Example, for e-mail addresses of one domain::
+
+            c.YarnSpawner.hadoop_user = lambda spawner: spawner.user.name.removesuffix("@example.com")
         """,
     )
 
@@ -82,7 +85,8 @@ class YarnSpawnerSettings(Configurable):
         config=True,
         help="""
         Name of the application on YARN's pages. A template with ``{username}``, ``{unescaped_username}``,
-        ``{servername}`` (empty for the default server) and ``{user_server}`` (both, joined with ``--``).
+        ``{servername}`` (empty for the default server), ``{user_server}`` (both, joined with ``--``) and ``{groups}``
+        (the user's, joined with commas). Example: ``"notebook of {unescaped_username}"``.
         """,
     )
 
@@ -131,7 +135,7 @@ class YarnSpawnerSettings(Configurable):
         help="""
         Memory for a user's server and kernels, in bytes or with a suffix: K, M, G and T stand for KiB, MiB, GiB and
         TiB. YARN ends a container that uses more. The application master comes on top of it
-        (:attr:`application_master_memory`).
+        (:attr:`application_master_memory`). Example: ``"8 G"``.
         """,
     )
 
@@ -139,14 +143,19 @@ class YarnSpawnerSettings(Configurable):
         1,
         min=1,
         config=True,
-        help="Number of YARN's virtual cores for a user's server. Unlike with other spawners, a whole number.",
+        help="""
+        Number of YARN's virtual cores for a user's server. Unlike with other spawners, a whole number. Example: ``4``.
+        """,
     )
 
     gpus = Integer(
         0,
         min=0,
         config=True,
-        help="Number of GPUs for a user's server. YARN must offer the resource ``yarn.io/gpu`` (Hadoop 3.1 or later).",
+        help="""
+        Number of GPUs for a user's server. YARN must offer the resource ``yarn.io/gpu`` (Hadoop 3.1 or later).
+        Example: ``1``.
+        """,
     )
 
     application_master_memory = ByteSpecification(
@@ -154,7 +163,8 @@ class YarnSpawnerSettings(Configurable):
         config=True,
         help="""
         Memory that a container gets on top of :attr:`mem_limit` for skein's application master, a Java process beside
-        the server that takes about 200 MiB. 0 sizes the container as 0.4.0 did: the user has that much less.
+        the server that takes about 200 MiB; in bytes or with a suffix. 0 sizes the container as 0.4.0 did: the user has
+        that much less. Example: ``"384 M"``.
         """,
     )
 
@@ -163,7 +173,7 @@ class YarnSpawnerSettings(Configurable):
         config=True,
         help="""
         Options for the application master's Java process. The default makes it start faster and stay smaller. Programs
-        of the user do not see them.
+        of the user do not see them. Example: ``"-Xmx160m"``.
         """,
     )
 
@@ -183,16 +193,36 @@ class YarnSpawnerSettings(Configurable):
         """,
     )
 
-    prologue = Unicode("", config=True, help="Shell commands to run in the container before the server.")
+    prologue = Unicode(
+        "",
+        config=True,
+        help="""
+        Shell commands to run in the container before the server, for instance
+        ``"source /opt/jupyter/bin/activate; cd /data/{username}"``.
 
-    epilogue = Unicode("", config=True, help="Shell commands to run in the container after the server has ended.")
+        The fields of :attr:`application_name` are filled in as words of the shell, quoted where they must be: leave
+        them outside of quotes. All other braces stay as they are, so ``${HOME}`` is the shell's own. The same holds in
+        :attr:`epilogue`, and without quotes in ``environment`` and the sources of :attr:`localize_files`.
+        """,
+    )
+
+    epilogue = Unicode(
+        "",
+        config=True,
+        help="""
+        Shell commands to run in the container after the server has ended, for instance ``"rm -rf scratch"``. Fields as
+        in :attr:`prologue`.
+        """,
+    )
 
     script_template = Unicode(
         SCRIPT_TEMPLATE,
         config=True,
         help="""
         The script that runs in the container, with the fields ``{prologue}``, ``{singleuser_command}`` and
-        ``{epilogue}``; other braces are doubled. Its exit status is the server's.
+        ``{epilogue}``; other braces are doubled. Its exit status is the server's. Example::
+
+            c.YarnSpawner.script_template = "{prologue}\\nexec {singleuser_command}"
         """,
     )
 
@@ -203,6 +233,7 @@ class YarnSpawnerSettings(Configurable):
         help="""
         The command that starts the server in the container. A string is a piece of shell; the words of a list of
         several are quoted one by one. It must run yarnspawner's recipe, which tells the hub where the server listens.
+        Example: ``["/opt/jupyter/bin/python -m yarnspawner.singleuser"]``.
         """,
     )
 
@@ -213,7 +244,7 @@ class YarnSpawnerSettings(Configurable):
         allow_none=True,
         config=True,
         help="""
-        The first and the last port that servers may listen on, for a firewall between hub and nodes:
+        The first and the last port that servers may listen on, for a firewall between hub and nodes, for instance
         ``(40000, 40999)``. A node needs as many as it has servers at a time. Default: any free port.
         """,
     )
@@ -233,7 +264,7 @@ class YarnSpawnerSettings(Configurable):
         config=True,
         help="""
         Seconds that a server has to shut down its kernels and end by itself when it is stopped, before YARN ends the
-        container.
+        container. Example: ``30``, for kernels that have much to write.
         """,
     )
 
@@ -242,7 +273,8 @@ class YarnSpawnerSettings(Configurable):
         config=True,
         help="""
         Secret that seals what is kept of a server in the hub's database, and names the hub among others on the cluster.
-        Default: the hub's cookie secret. Hubs that share a database must share it.
+        Default: the hub's cookie secret. Hubs that share a database must share it. Example:
+        ``os.environ["YARNSPAWNER_STATE_SECRET"]``.
         """,
     )
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-import demo.hub
+from demo.hub import CONFIGURATION as EXAMPLE
 from demo.hub import Hub
 from localhadoop import LocalHadoop
 from tests.support.member import END, Member, unfinished, until
@@ -20,13 +20,11 @@ CONFIGURATION = Path(__file__).resolve().parent.parent / "support" / "jupyterhub
 
 @pytest.fixture(scope="module")
 def hub(simple_cluster_of_session: LocalHadoop, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
-    with pytest.MonkeyPatch.context() as patch:
-        settings = {"EXAMPLE_CONFIGURATION": str(demo.hub.CONFIGURATION)}
-        patch.setattr(demo.hub, "CONFIGURATION", CONFIGURATION)
-        hub = Hub(simple_cluster_of_session, tmp_path_factory.mktemp("hub"), settings=settings)
-        hub.start()
-        yield hub
-        hub.stop()
+    settings = {"EXAMPLE_CONFIGURATION": str(EXAMPLE)}
+    hub = Hub(simple_cluster_of_session, tmp_path_factory.mktemp("hub"), settings=settings, configuration=CONFIGURATION)
+    hub.start()
+    yield hub
+    hub.stop()
 
 
 @pytest.fixture

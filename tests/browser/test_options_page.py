@@ -1,0 +1,133 @@
+"""The options page, in a real Chromium: what people see of it, and what they get."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from demo.hub import ADMIN, Hub
+from demo.hub import CONFIGURATION as EXAMPLE
+from localhadoop import LocalHadoop
+from tests.cluster.test_profiles import CONFIGURATION, application, containers
+from tests.support.member import END, unfinished, until
+from tests.support.person import Person
+
+
+@pytest.fixture(scope="module")
+def hub(simple_cluster_of_session: LocalHadoop, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
+    settings = {"EXAMPLE_CONFIGURATION": str(EXAMPLE)}
+    hub = Hub(simple_cluster_of_session, tmp_path_factory.mktemp("hub"), settings=settings, configuration=CONFIGURATION)
+    hub.start()
+    yield hub
+    hub.stop()
+
+
+@pytest.fixture
+def visitor(browser: Browser, hub: Hub, simple_cluster: LocalHadoop) -> Iterator[Callable[[str], Person]]:
+    """Makes a logged-in person in front of a browser, whose server is stopped in the end."""
+    with ExitStack() as stack:
+
+        def make(name: str) -> Person:
+            context = browser.new_context(viewport={"width": 1100, "height": 900})
+            stack.callback(context.close)
+            person = Person(context.new_page(), hub.address, name)
+            person.log_in(hub.admin_password if name == ADMIN else hub.password)
+            if name != ADMIN:
+                stack.callback(person.stop_server)
+            return person
+
+        yield make
+    until(lambda: not unfinished(simple_cluster), END, "without applications")
+
+
+def open_options(person: Person) -> Page:
+    person.page.goto(f"{person.address}/hub/spawn/{person.name}")
+    expect(person.page.get_by_role("group", name="Choose a server")).to_be_visible()
+    return person.page
+
+
+def test_what_she_picks_is_what_yarn_gives_and_is_there_the_next_time(
+    visitor: Callable[[str], Person], simple_cluster: LocalHadoop, picture: Callable[[Page, str], None]
+) -> None:
+    alice = visitor("alice")
+    page = open_options(alice)
+    expect(page.get_by_role("radio", name="Small")).to_be_checked()
+    expect(page.get_by_role("radio", name="Small")).to_have_accessible_description(
+        "For a look at some data 384 MiB, 1 core, queue default. 100 % of the queue is free, nobody waits"
+    )
+    # Only the chosen profile's options are there.
+    expect(page.get_by_label("Memory in GiB")).to_be_hidden()
+
+    page.get_by_role("radio", name="Custom").check()
+    page.get_by_label("Memory in GiB").fill("0.6")
+    page.get_by_label("Cores").select_option("2 cores")
+    page.get_by_label("Queue").select_option("small")
+    expect(page.get_by_label("Your own greeting")).to_be_hidden()
+    page.get_by_label("Greeting", exact=True).select_option("Other...")
+    page.get_by_label("Your own greeting").fill("good morning")
+    picture(page, "options")
+    page.get_by_role("button", name="Start").click()
+    alice.wait_for_lab()
+    app = application(simple_cluster, "alice")
+    assert app["queue"].endswith("small")
+    # 615 MiB for her and 256 MiB for the application master, in steps of 32.
+    assert containers(simple_cluster, app) == [(896, 2)]
+
+    admin = visitor(ADMIN)
+    admin.page.goto(f"{admin.address}/hub/admin")
+    admin.page.get_by_test_id("collapse-button-alice/").or_(admin.page.locator("tr", has_text="alice")).first.click()
+
+    alice.stop_server()
+    page = open_options(alice)
+    expect(page.get_by_role("radio", name="Custom")).to_be_checked()
+    expect(page.get_by_label("Memory in GiB")).to_have_value("0.6")
+    expect(page.get_by_label("Queue")).to_have_value("small")
+    expect(page.get_by_label("Your own greeting")).to_have_value("good morning")
+
+
+def test_a_keyboard_is_enough(visitor: Callable[[str], Person], simple_cluster: LocalHadoop) -> None:
+    bob = visitor("bob")
+    page = open_options(bob)
+    page.get_by_role("radio", name="Small").focus()
+    page.keyboard.press("ArrowDown")
+    expect(page.get_by_role("radio", name="Custom")).to_be_checked()
+    page.keyboard.press("Tab")
+    expect(page.get_by_label("Greeting", exact=True)).to_be_focused()
+    page.keyboard.press("Tab")
+    expect(page.get_by_label("Memory in GiB")).to_be_focused()
+    page.keyboard.press("Control+A")
+    page.keyboard.type("0.4")
+    page.keyboard.press("Enter")
+    bob.wait_for_lab()
+    assert containers(simple_cluster, application(simple_cluster, "bob")) == [(672, 1)]
+
+
+def test_the_browser_says_what_is_out_of_bounds(visitor: Callable[[str], Person]) -> None:
+    page = open_options(visitor("bob"))
+    page.get_by_role("radio", name="Custom").check()
+    memory = page.get_by_label("Memory in GiB")
+    memory.fill("90")
+    page.get_by_role("button", name="Start").click()
+    assert memory.evaluate("field => field.validationMessage").startswith("Value must be less than or equal to")
+    expect(memory).to_be_focused()
+
+
+def test_a_forged_form_is_refused_with_the_reason_on_the_page(
+    visitor: Callable[[str], Person], simple_cluster: LocalHadoop
+) -> None:
+    page = open_options(visitor("bob"))
+    page.get_by_role("radio", name="Custom").check()
+    page.get_by_label("Memory in GiB").evaluate("field => { field.removeAttribute('max'); field.value = '90'; }")
+    page.get_by_role("button", name="Start").click()
+    expect(page.locator(".spawn-error-msg")).to_contain_text("Memory (mem_limit): 90 GiB is more than the")
+    expect(page.locator(".spawn-error-msg")).to_contain_text("that the cluster gives to one server")
+    expect(page.get_by_role("group", name="Choose a server")).to_be_visible()
+    assert not unfinished(simple_cluster)
+
+
+def test_users_of_different_groups_see_different_lists(visitor: Callable[[str], Person]) -> None:
+    expect(open_options(visitor("alice")).get_by_role("radio", name="Large")).to_be_visible()
+    expect(open_options(visitor("bob")).get_by_role("radio", name="Large")).to_have_count(0)

@@ -1,0 +1,46 @@
+"""The reference page."""
+
+import importlib.util
+import re
+from pathlib import Path
+
+import pytest
+
+SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "reference.py"
+
+
+@pytest.fixture(scope="module")
+def reference():
+    specification = importlib.util.spec_from_file_location("reference", SCRIPT)
+    module = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(module)
+    return module
+
+
+def test_the_page_is_what_the_settings_say(reference):
+    assert reference.PAGE.read_text() == reference.page(), "run scripts/reference"
+
+
+def test_every_setting_has_an_example_and_every_link_leads_somewhere(reference):
+    entries = re.split(r"^### ", reference.page(), flags=re.MULTILINE)[1:]
+    names = {entry.partition("`")[2].partition("`")[0] for entry in entries}
+    assert len(names) > 35
+    for entry in entries:
+        assert re.search(r"[Ee]xample|for instance|```python", entry), entry
+        assert set(re.findall(r"\]\(#(\w+)\)", entry)) <= names, entry
+
+
+def test_help_becomes_markdown(reference):
+    text = """
+        See :attr:`queue` and ``x``. Example::
+
+            c.X = {
+                "a": 1
+            }
+
+        More.
+        """
+    assert (
+        reference.markdown(text)
+        == 'See [`queue`](#queue) and `x`. Example:\n\n```python\nc.X = {\n    "a": 1\n}\n```\n\nMore.'
+    )
