@@ -3,7 +3,7 @@
 Of an application that has ended, through Hadoop's own ``yarn logs``: the logs are in HDFS then, readable for the user alone
 and in formats that differ between versions and sites. It is a JVM each time (some 2.5 s of CPU), so few run at once. Of a
 container that is still running, the node's REST API has them at once; once a container has ended, the node deletes its copy
-as soon as it is in HDFS, so there is no relying on that.
+as soon as it is in HDFS, so there is no relying on that for a server that failed to start.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import logging
 import re
 import time
 from dataclasses import dataclass
+from weakref import WeakKeyDictionary
 
 from yarnspawner.diagnosis import plain
 from yarnspawner.kerberos import KerberosError, TicketCache, client_environment
@@ -20,8 +21,9 @@ from yarnspawner.subprocesses import CommandTimeout, run
 
 _log = logging.getLogger(__name__)
 
-# Processes at once; further callers wait, within their time.
-_PLACES = asyncio.Semaphore(2)
+# Processes at once, for each event loop; further callers wait, within their time.
+_PLACES = 2
+_places: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Semaphore] = WeakKeyDictionary()
 # Seconds: between attempts, and that an attempt takes at least and at most.
 _PAUSE = 1.0
 _LEAST = 3.0
@@ -38,10 +40,15 @@ _CONTENT = re.compile(
     r"^LogType:(?P<name>[^\n]*)\n(?:Log(?!Contents)[^\n]*\n)*LogContents:\n(?P<content>.*?)^End of LogType:(?P=name)",
     re.MULTILINE | re.DOTALL,
 )
+_DENIED = re.compile("Permission denied|is not allowed to impersonate|does not have permission")
 
 
 class LogsUnavailable(Exception):
     """The log cannot be read now; the message says why."""
+
+
+class LogsDenied(LogsUnavailable):
+    """It cannot be read as that user, now or later."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +76,8 @@ async def tail(
         Plain text without control characters; "" if the server wrote none.
 
     Raises:
-        LogsUnavailable: not in time, or not at all.
+        LogsUnavailable: not in time.
+        LogsDenied: not as that user.
     """
     if not re.fullmatch(r"application_\d+_\d+", application_id):
         raise ValueError(f"not an application's id: {application_id!r}")
@@ -78,6 +86,8 @@ async def tail(
         try:
             files = await asyncio.wait_for(_read(application_id, user, principal, keytab), deadline - time.monotonic())
             return _tail(files, lines)
+        except LogsDenied:
+            raise
         except LogsUnavailable as error:
             if time.monotonic() + _PAUSE + _LEAST > deadline:
                 raise
@@ -91,7 +101,7 @@ async def _read(application_id: str, user: str, principal: str, keytab: str) -> 
     command = ["yarn", "logs", "-applicationId", application_id, "-appOwner", user]
     command += ["-log_files_pattern", _FILES, "-size", str(-_BYTES)]
     try:
-        async with _PLACES:
+        async with _places.setdefault(asyncio.get_running_loop(), asyncio.Semaphore(_PLACES)):
             tickets = TicketCache.shared(principal, keytab)
             ticket = await tickets.environment() if tickets else {}
             environment = {**client_environment(), **ticket, "HADOOP_PROXY_USER": user}
@@ -100,9 +110,11 @@ async def _read(application_id: str, user: str, principal: str, keytab: str) -> 
         raise LogsUnavailable(f"the logs of {application_id} cannot be read: {error}") from None
     files = [_LogFile(**match.groupdict()) for match in _CONTENT.finditer(ended.output.decode(errors="replace"))]
     if not files:
-        said = plain(ended.errors, _CHARACTERS).splitlines()
-        reason = said[-1] if said else f"exit status {ended.status}"
-        raise LogsUnavailable(f"YARN has no logs of {application_id} for {user}: {reason}")
+        said = plain(ended.errors, _CHARACTERS).splitlines() or [f"exit status {ended.status}"]
+        for line in said:
+            if _DENIED.search(line):
+                raise LogsDenied(f"{user} may not read the logs of {application_id}: {line}")
+        raise LogsUnavailable(f"YARN has no logs of {application_id} for {user}: {said[-1]}")
     return files
 
 

@@ -63,11 +63,11 @@ async def run(*command: str, env: Mapping[str, str], timeout: float, limit: int 
             ),
             timeout,
         )
-    except asyncio.TimeoutError:
+    except BaseException as error:
         _kill(process)
-        raise CommandTimeout(f"{Path(command[0]).name} did not end within {timeout:g} s") from None
-    except BaseException:
-        _kill(process)
+        await process.wait()
+        if isinstance(error, asyncio.TimeoutError):
+            raise CommandTimeout(f"{Path(command[0]).name} did not end within {timeout:g} s") from None
         raise
     return Finished(status, output, errors.decode(errors="replace"), cut)
 

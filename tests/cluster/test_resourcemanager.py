@@ -1,0 +1,206 @@
+"""What real ResourceManagers tell the hub: with simple authentication, with SPNEGO, and with one of two down."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from localhadoop import LocalHadoop
+from tests.support.applications import LONG, reach, specification, use
+from yarnspawner import kerberos
+from yarnspawner.cluster import Cluster
+from yarnspawner.kerberos import TicketCache
+from yarnspawner.queues import Resources
+from yarnspawner.resourcemanager import ResourceManager, ResourceManagerRefused, ResourceManagerUnavailable
+
+
+@pytest.fixture(params=["simple_cluster", "kerberos_cluster"], ids=["simple", "kerberos"])
+def hadoop(request: pytest.FixtureRequest) -> LocalHadoop:
+    cluster: LocalHadoop = request.getfixturevalue(request.param)
+    return cluster
+
+
+@pytest.fixture
+def login(hadoop: LocalHadoop, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    return use(hadoop, monkeypatch)
+
+
+@pytest.fixture(autouse=True)
+def no_ticket_left() -> Iterator[None]:
+    yield
+    for cache in list(TicketCache._shared.values()):
+        cache.close()
+
+
+@pytest.fixture
+async def rm(login: dict[str, Any]) -> AsyncIterator[ResourceManager]:
+    rm = ResourceManager.from_configuration(timeout=10, **login)
+    yield rm
+    rm.close()
+
+
+@pytest.fixture
+async def cluster(login: dict[str, Any]) -> AsyncIterator[Cluster]:
+    cluster = Cluster(**login)
+    yield cluster
+    for report in await cluster.active():
+        await cluster.kill(report.id, report.user)
+    await cluster.close()
+
+
+async def test_it_says_where_a_container_runs(hadoop: LocalHadoop, rm: ResourceManager, cluster: Cluster) -> None:
+    """The node that it names is the one that has the container."""
+    application_id = await cluster.submit(specification("sleep 600"))
+    await reach(cluster, application_id, lambda report: report.state == "RUNNING")
+    node = await rm.master_node(application_id)
+    assert node is not None
+    assert node.host in await rm.nodes()
+    container = hadoop.get(f"http://{node.http_address}/ws/v1/node/containers/{node.container_id}")["container"]
+    assert container["user"] == "alice"
+    application = await rm.application(application_id)
+    assert application is not None
+    assert application["id"] == application_id
+    assert application["masterNodeId"].startswith(f"{node.host}:")
+    page = hadoop.get(f"{rm.application_url(application_id).replace('/cluster/app/', '/ws/v1/cluster/apps/')}")
+    assert page["app"]["user"] == "alice"
+
+
+async def test_it_knows_queues_nodes_and_the_largest_container(rm: ResourceManager) -> None:
+    queues = await rm.queues()
+    assert set(queues) == {"root.default", "root.small", "root.stopped"}
+    assert queues["root.stopped"].state == "STOPPED"
+    assert await rm.maximum_allocation("small") == Resources(1024, 8)
+    assert await rm.maximum_allocation() == Resources(4096, 8)
+    assert len(await rm.nodes()) == 2
+    assert (await rm.metrics())["activeNodes"] == 2
+
+
+async def test_an_application_that_never_was_is_unknown(rm: ResourceManager) -> None:
+    assert await rm.application("application_1_0001") is None
+    assert await rm.master_node("application_1_0001") is None
+
+
+async def test_it_is_asked_on_after_its_restart(hadoop: LocalHadoop, rm: ResourceManager) -> None:
+    """What was agreed on with the one that died (a cookie) is of no use to the one that comes."""
+    await rm.application("application_1_0001")
+    daemon = hadoop.daemons["resourcemanager"]
+    daemon.kill()
+    with pytest.raises(ResourceManagerUnavailable, match="does not answer"):
+        await rm.application("application_1_0001")
+    daemon.start()
+    await asyncio.to_thread(daemon.wait_ready, LONG)
+    assert await rm.application("application_1_0001") is None
+
+
+async def test_one_that_hangs_is_given_up_in_time(hadoop: LocalHadoop, login: dict[str, Any]) -> None:
+    rm = ResourceManager.from_configuration(timeout=1, **login)
+    daemon = hadoop.daemons["resourcemanager"]
+    daemon.suspend()
+    try:
+        started = time.monotonic()
+        with pytest.raises(ResourceManagerUnavailable, match="does not answer"):
+            await rm.metrics()
+        assert time.monotonic() - started < 5
+    finally:
+        daemon.resume()
+        rm.close()
+
+
+async def test_without_a_ticket_the_hub_is_refused(
+    kerberos_cluster: LocalHadoop, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    use(kerberos_cluster, monkeypatch)
+    monkeypatch.setenv("KRB5CCNAME", str(tmp_path / "none"))
+    rm = ResourceManager.from_configuration()
+    with pytest.raises(ResourceManagerRefused):
+        await rm.metrics()
+    rm.close()
+
+
+async def test_a_keytab_of_another_principal_is_a_clear_error(
+    kerberos_cluster: LocalHadoop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    login = use(kerberos_cluster, monkeypatch)
+    rm = ResourceManager.from_configuration(**{**login, "keytab": str(kerberos_cluster.keytab("alice"))})
+    with pytest.raises(ResourceManagerRefused, match="Keytab contains no suitable keys for jupyterhub"):
+        await rm.metrics()
+    rm.close()
+
+
+async def test_the_ticket_that_kinit_left_behind_serves_as_well(
+    kerberos_cluster: LocalHadoop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    login = use(kerberos_cluster, monkeypatch)
+    tickets = TicketCache(**login)
+    for name, value in (await tickets.environment()).items():
+        monkeypatch.setenv(name, value)
+    rm = ResourceManager.from_configuration()
+    assert (await rm.metrics())["activeNodes"] == 2
+    rm.close()
+    tickets.close()
+
+
+async def test_the_hubs_ticket_is_private_fresh_and_gone_in_the_end(
+    kerberos_cluster: LocalHadoop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    login = use(kerberos_cluster, monkeypatch)
+    tickets = TicketCache(**login, renew_after=0)
+    path = Path((await tickets.environment())["KRB5CCNAME"])
+    first = path.read_bytes()
+    assert (path.stat().st_mode & 0o777, path.parent.stat().st_mode & 0o777) == (0o600, 0o700)
+    await asyncio.sleep(1)
+    await tickets.environment()
+    assert path.read_bytes() != first
+    monkeypatch.setattr(kerberos, "_RETRY_SECONDS", 0)
+    kerberos_cluster.daemons["kdc"].kill()
+    await tickets.environment()
+    kerberos_cluster.daemons["kdc"].start()
+    tickets.close()
+    assert not path.parent.exists()
+
+
+@pytest.mark.full
+async def test_the_other_one_takes_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two ResourceManagers; the active one dies, and questions are answered as soon as the other one is active."""
+    with LocalHadoop(ha=True) as hadoop:
+        use(hadoop, monkeypatch)
+        rm = ResourceManager.from_configuration(timeout=3)
+        assert (await rm.metrics())["activeNodes"] == 1
+        active = hadoop.active_resource_manager_url()
+        name = next(
+            name
+            for name in hadoop.settings.resource_managers
+            if active.endswith(hadoop.settings.address(f"{name}-web"))
+        )
+        hadoop.daemons[name].kill()
+        deadline = time.monotonic() + LONG
+        while True:
+            try:
+                assert await rm.application("application_1_0001") is None
+                break
+            except ResourceManagerUnavailable:
+                assert time.monotonic() < deadline
+                await asyncio.sleep(0.5)
+        assert not rm.application_url("application_1_0001").startswith(active)
+        rm.close()
+
+
+@pytest.mark.full
+async def test_pages_that_know_nobody_do_not_pass_for_a_container_without_a_node(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A secure cluster whose web pages are open to everybody hides who runs where from everybody."""
+    with LocalHadoop(kerberos=True, web="simple") as hadoop:
+        login = use(hadoop, monkeypatch)
+        rm, cluster = ResourceManager.from_configuration(**login), Cluster(**login)
+        application_id = await cluster.submit(specification("sleep 600"))
+        await reach(cluster, application_id, lambda report: report.state == "RUNNING")
+        with pytest.raises(ResourceManagerRefused, match="does not let the hub see where"):
+            await rm.master_node(application_id)
+        await cluster.close()
+        rm.close()
