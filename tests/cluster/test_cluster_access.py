@@ -1,0 +1,367 @@
+"""The hub's access to YARN on real clusters: drivers, lanes, refusals, the view, and what dies meanwhile."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import sys
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+import skein
+
+from localhadoop import LocalHadoop
+from yarnspawner.applications import Applications, Status
+from yarnspawner.cluster import Cluster, ClusterRefused, ClusterUnavailable, Report
+
+SECURITY = skein.Security.new_credentials()
+CHECKOUT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def environment(monkeypatch: pytest.MonkeyPatch) -> Callable[[LocalHadoop], None]:
+    def use(hadoop: LocalHadoop) -> None:
+        for name, value in hadoop.environment().items():
+            monkeypatch.setenv(name, value)
+
+    return use
+
+
+@pytest.fixture
+def hadoop(simple_cluster: LocalHadoop, environment: Callable[[LocalHadoop], None]) -> LocalHadoop:
+    environment(simple_cluster)
+    return simple_cluster
+
+
+@pytest.fixture
+def no_jvm_left() -> Iterator[None]:
+    before = drivers()
+    yield
+    assert drivers() <= before
+
+
+@pytest.fixture
+async def cluster(hadoop: LocalHadoop, no_jvm_left: None) -> AsyncIterator[Cluster]:
+    cluster = Cluster()
+    yield cluster
+    hadoop.restore()
+    with contextlib.suppress(ClusterUnavailable):
+        for report in await cluster.active():
+            if "access-test" in report.tags:
+                await cluster.kill(report.id, report.user)
+    await cluster.close()
+
+
+@pytest.fixture
+async def view(cluster: Cluster) -> AsyncIterator[Applications]:
+    view = Applications(cluster, slow=1)
+    yield view
+    await view.close()
+
+
+def specification(
+    script: str = "sleep 600", user: str = "alice", queue: str = "default", memory: str = "256 MiB"
+) -> skein.ApplicationSpec:
+    resources = skein.Resources(memory=memory, vcores=1)
+    hub = "jupyterhub"
+    return skein.ApplicationSpec(
+        name="access",
+        user=user,
+        queue=queue,
+        tags={"access-test"},
+        max_attempts=1,
+        acls=skein.ACLs(enable=True, view_users=[hub], modify_users=[hub]),
+        master=skein.Master(script=script, resources=resources, security=SECURITY),
+    )
+
+
+def drivers() -> set[int]:
+    """The driver JVMs that this process has started."""
+    return {process.pid for process in psutil.Process().children() if "com.anaconda.skein.Driver" in cmdline(process)}
+
+
+def cmdline(process: psutil.Process) -> list[str]:
+    try:
+        return list(process.cmdline())
+    except psutil.Error:
+        return []
+
+
+async def until(
+    view: Applications, application_id: str, reached: Callable[[Status], bool], timeout: float = 60
+) -> Status:
+    """Wait for a status, as a spawner does."""
+    deadline = time.monotonic() + timeout
+    with view.watching(application_id):
+        status = await view.status(application_id)
+        while not reached(status):
+            assert time.monotonic() < deadline, status
+            status = await view.wait_change(application_id, status, deadline - time.monotonic())
+    return status
+
+
+async def speaks(cluster: Cluster, report: Report) -> None:
+    """Write into an application's store and read it back; its first answer can take a cold master seconds."""
+    store = cluster.store(report.id, report.host, report.rpc_port, SECURITY.cert_bytes, SECURITY.key_bytes)
+    for _ in range(10):
+        with contextlib.suppress(ClusterUnavailable):
+            assert await store.get("key") is None
+            break
+    await store.put("key", b"value")
+    assert await store.get("key") == b"value"
+    await store.close()
+
+
+def running(status: Status) -> bool:
+    return status.known and status.report is not None and status.report.state == "RUNNING"
+
+
+def unknown(status: Status) -> bool:
+    return not status.known and status.unknown_since is not None
+
+
+async def test_an_application_is_seen_running_speaks_through_its_store_and_ends(
+    cluster: Cluster, view: Applications
+) -> None:
+    application_id = await cluster.submit(specification("sleep 20"))
+    status = await until(view, application_id, running)
+    report = status.report
+    assert report is not None
+    assert (report.user, report.queue, report.tags) == ("alice", "root.default", {"access-test"})
+    assert report.host in {node.host for node in await cluster.nodes()}
+    assert [found.id for found in await view.tagged("Access-Test")] == [application_id]
+
+    await speaks(cluster, report)
+
+    status = await until(view, application_id, lambda status: status.ended)
+    assert status.report is not None
+    assert (status.report.state, status.report.final_status) == ("FINISHED", "SUCCEEDED")
+
+
+async def test_a_killed_application_has_ended_and_killing_it_again_is_nothing(
+    cluster: Cluster, view: Applications
+) -> None:
+    application_id = await cluster.submit(specification())
+    await cluster.kill(application_id, "alice")
+    status = await until(view, application_id, lambda status: status.ended, timeout=10)
+    assert status.report is not None
+    assert status.report.state == "KILLED"
+    assert "killed by user alice" in status.report.diagnostics
+    await cluster.kill(application_id, "alice")
+    await cluster.kill("application_1_0001", "alice")
+
+
+@pytest.mark.parametrize(
+    ("asked", "reason"),
+    [
+        ({"user": "carl"}, "is not allowed to impersonate carl"),
+        ({"queue": "nowhere"}, "submitted by user alice to unknown queue: nowhere"),
+        ({"queue": "stopped"}, "Queue root.stopped is STOPPED"),
+        ({"memory": "900 GiB"}, "requested resource is greater than maximum allowed allocation"),
+    ],
+)
+async def test_a_refusal_is_told_in_yarns_own_words(cluster: Cluster, asked: dict[str, str], reason: str) -> None:
+    with pytest.raises(ClusterRefused, match=reason) as refused:
+        await cluster.submit(specification(**asked))
+    assert "Exception" not in str(refused.value)
+    assert len(str(refused.value).splitlines()) == 1
+
+
+async def test_a_queue_that_is_not_there_is_refused(cluster: Cluster) -> None:
+    assert (await cluster.queue("default")).state == "RUNNING"
+    assert (await cluster.queue("stopped")).state == "STOPPED"
+    with pytest.raises(ClusterRefused, match="does not exist"):
+        await cluster.queue("nowhere")
+
+
+async def test_ten_submissions_at_once_delay_no_report(
+    cluster: Cluster, record_property: Callable[[str, object], None]
+) -> None:
+    first = await cluster.submit(specification())
+    await cluster.report(first)
+    began = time.monotonic()
+    burst = [asyncio.create_task(cluster.submit(specification())) for _ in range(10)]
+    waits = []
+    while not all(task.done() for task in burst):
+        asked = time.monotonic()
+        await cluster.report(first)
+        waits.append(time.monotonic() - asked)
+        await asyncio.sleep(0.1)
+    record_property("seconds for ten submissions", round(time.monotonic() - began, 2))
+    record_property("longest report", round(max(waits), 3))
+    assert max(waits) < 2  # 6.4 s with one driver and skein's client
+    submitted = {task.result() for task in burst}
+    assert submitted <= {report.id for report in await cluster.active()}
+    began = time.monotonic()
+    await asyncio.gather(*(cluster.kill(application_id, "alice") for application_id in submitted))
+    record_property("seconds for ten kills", round(time.monotonic() - began, 2))
+    assert not submitted & {report.id for report in await cluster.active()}
+
+
+async def test_a_cancelled_start_leaves_no_application(cluster: Cluster) -> None:
+    await cluster.submit(specification())
+    before = {report.id for report in await cluster.active()}
+    start = asyncio.create_task(cluster.submit(specification()))
+    await asyncio.sleep(0.3)
+    start.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await start
+    deadline = time.monotonic() + 20
+    while True:
+        await asyncio.sleep(1)
+        left = {report.id for report in await cluster.active()} - before
+        if not left and not cluster._submissions._held and not cluster._background:
+            break
+        assert time.monotonic() < deadline
+
+
+async def test_a_resource_manager_that_is_killed_ends_nothing_and_is_back_with_the_same_driver(
+    hadoop: LocalHadoop, cluster: Cluster, view: Applications, caplog: pytest.LogCaptureFixture
+) -> None:
+    application_id = await cluster.submit(specification())
+    view.watch(application_id)
+    status = await until(view, application_id, running)
+    jvms = drivers()
+    hadoop.daemons["resourcemanager"].kill()
+    status = await until(view, application_id, unknown, timeout=15)
+    assert running(Status(status.report, known=True))
+    assert "Connection refused" in status.reason
+    with pytest.raises(ClusterUnavailable):
+        await cluster.report(application_id)
+    with pytest.raises(ClusterUnavailable):
+        await cluster.kill(application_id, "alice")
+    with pytest.raises(ClusterUnavailable):
+        await cluster.submit(specification())
+    assert not (await view.status(application_id)).ended
+    hadoop.daemons["resourcemanager"].start()
+    status = await until(view, application_id, running, timeout=60)
+    assert drivers() == jvms
+    messages = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
+    assert len([message for message in messages if "YARN does not answer" in message]) == 1
+    assert len([message for message in messages if "YARN answers again" in message]) == 1
+
+
+@pytest.mark.full
+async def test_a_resource_manager_that_hangs_is_unknown_within_seconds(
+    hadoop: LocalHadoop, cluster: Cluster, view: Applications
+) -> None:
+    application_id = await cluster.submit(specification())
+    view.watch(application_id)
+    await until(view, application_id, running)
+    hadoop.daemons["resourcemanager"].suspend()
+    await until(view, application_id, unknown, timeout=15)
+    await asyncio.sleep(25)
+    assert len(drivers()) <= 4  # two in use, and at most one each that is on its way out
+    hadoop.daemons["resourcemanager"].resume()
+    assert not (await until(view, application_id, running, timeout=60)).ended
+
+
+async def test_without_hdfs_a_submission_says_that_nothing_answers(hadoop: LocalHadoop, cluster: Cluster) -> None:
+    await cluster.active()
+    hadoop.daemons["namenode"].kill()
+    with pytest.raises(ClusterUnavailable, match="Connection refused"):
+        await cluster.submit(specification())
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGSTOP])
+async def test_a_driver_that_dies_or_hangs_is_replaced(
+    hadoop: LocalHadoop, no_jvm_left: None, how: signal.Signals
+) -> None:
+    cluster = Cluster(timeout=3)
+    await cluster.active()
+    (victim,) = drivers()
+    os.kill(victim, how)
+    if how is signal.SIGSTOP:
+        with pytest.raises(ClusterUnavailable, match="No answer from YARN"):
+            await cluster.active()
+    assert await cluster.active() == []
+    await cluster.close()
+
+
+HUB = """
+import asyncio, os, signal
+from yarnspawner.cluster import Cluster
+
+async def main():
+    cluster = Cluster()
+    cluster.warm()
+    await cluster.active()
+    print("up", flush=True)
+    await asyncio.sleep(600)
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+async def test_no_jvm_outlives_the_hub(hadoop: LocalHadoop, how: signal.Signals) -> None:
+    hub = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", HUB, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL, cwd=CHECKOUT
+    )
+    assert hub.stdout is not None
+    assert await asyncio.wait_for(hub.stdout.readline(), 60) == b"up\n"
+    children = psutil.Process(hub.pid).children()
+    assert len(children) == 2
+    hub.send_signal(how)
+    await asyncio.wait_for(hub.wait(), 20)
+    _, alive = psutil.wait_procs(children, timeout=10)
+    assert alive == []
+
+
+# With Kerberos
+
+
+@pytest.fixture
+async def secure(
+    kerberos_cluster: LocalHadoop, environment: Callable[[LocalHadoop], None], no_jvm_left: None
+) -> AsyncIterator[Cluster]:
+    environment(kerberos_cluster)
+    cluster = Cluster(
+        principal=kerberos_cluster.principal("jupyterhub") or "", keytab=str(kerberos_cluster.keytab("jupyterhub"))
+    )
+    yield cluster
+    await cluster.close()
+
+
+async def test_the_hub_acts_for_alice_with_its_keytab_and_not_for_carl(secure: Cluster) -> None:
+    view = Applications(secure)
+    application_id = await secure.submit(specification())
+    report = (await until(view, application_id, running)).report
+    assert report is not None
+    await speaks(secure, report)
+    with pytest.raises(ClusterRefused, match=r"^User: jupyterhub@\S+ is not allowed to impersonate carl$"):
+        await secure.submit(specification(user="carl"))
+    with pytest.raises(ClusterRefused, match=r"Queue root\.stopped is STOPPED"):
+        await secure.submit(specification(queue="stopped"))
+    with pytest.raises(ClusterRefused, match="not allowed to impersonate carl"):
+        await secure.kill(application_id, "carl")
+    with pytest.raises(ClusterRefused, match=r"(?i)bob"):
+        await secure.kill(application_id, "bob")
+    await secure.kill(application_id, "alice")
+    assert (await until(view, application_id, lambda status: status.ended, timeout=10)).ended
+    await view.close()
+
+
+async def test_a_keytab_of_somebody_else_is_said_to_be_wrong(secure: Cluster, kerberos_cluster: LocalHadoop) -> None:
+    cluster = Cluster(
+        principal=kerberos_cluster.principal("jupyterhub") or "", keytab=str(kerberos_cluster.keytab("alice"))
+    )
+    with pytest.raises(ClusterUnavailable, match=r"The YARN driver did not start: .*(Login|Kerberos)"):
+        await cluster.active()
+    await cluster.close()
+
+
+async def test_without_keytab_and_ticket_the_admin_is_told_what_to_do(
+    secure: Cluster, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("KRB5CCNAME", f"FILE:{tmp_path / 'none'}")
+    cluster = Cluster()
+    with pytest.raises(ClusterUnavailable, match="The hub has no Kerberos ticket: set its principal and keytab"):
+        await cluster.active()
+    await cluster.close()
