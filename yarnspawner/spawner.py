@@ -18,7 +18,7 @@ from yarnspawner.conversation import Conversation
 from yarnspawner.diagnosis import Diagnosis, explain_refusal
 from yarnspawner.errors import StartFailed
 from yarnspawner.expansion import TemplateError, expand
-from yarnspawner.features import called, is_overdue, limit_lifetime, modified, time_left
+from yarnspawner.features import called, is_overdue, limit_lifetime, modified
 from yarnspawner.identity import IdentityRefused
 from yarnspawner.options import ChoosingSpawner
 from yarnspawner.planning import container_environment, hadoop_user, server_request, start_tag, template_fields
@@ -50,7 +50,6 @@ class YarnSpawner(ChoosingSpawner, Spawner):
     - a start that fails or is cancelled leaves no application behind
     """
 
-    _yarn_server: ServerState | None = None
     _starting = False
 
     def __init__(self, **kwargs: Any) -> None:
@@ -110,8 +109,8 @@ class YarnSpawner(ChoosingSpawner, Spawner):
         self._keep(server.submitted(application_id))
         server = await limit_lifetime(self, server.submitted(application_id))
         self._keep(server)
-        if server.ends:
-            self._progress.tell(15, f"The server ends by itself: {time_left(server.ends)}.")
+        if self.time_left:
+            self._progress.tell(15, f"The server ends by itself: {self.time_left}.")
         await called(self.after_submit_hook, self, application_id)
         return server
 
@@ -281,7 +280,7 @@ class YarnSpawner(ChoosingSpawner, Spawner):
                 self._log_name,
             )
         if self._yarn_server.application_id:
-            self._applications.watch(self._yarn_server.application_id, fast=False)
+            self._applications.watch(self._yarn_server.application_id)
 
     def clear_state(self) -> None:
         """Forget the server."""
@@ -293,6 +292,8 @@ class YarnSpawner(ChoosingSpawner, Spawner):
     def _keep(self, server: ServerState) -> None:
         """Save the state now: JupyterHub does so only when start() has returned."""
         self._yarn_server = server
+        if server.application_id:
+            self._applications.watch(server.application_id)
         self.orm_spawner.state = self.get_state()
         self.user.db.commit()
 

@@ -53,7 +53,7 @@ def end(diagnostics: str, **rest: str) -> Diagnosis:
 REFUSALS = [
     (
         "User: jupyterhub@EXAMPLE.COM is not allowed to impersonate carl",
-        "does not allow the hub (jupyterhub@EXAMPLE.COM) to start a server for the user carl",
+        "The hub (jupyterhub@EXAMPLE.COM) may not impersonate carl",
         "hadoop.proxyuser.jupyterhub.users or .groups",
     ),
     (  # source

@@ -8,7 +8,7 @@ REFUSALS = [
     # --- who may act as whom
     Cause(
         r"User: (?P<proxy>\S+) is not allowed to impersonate (?P<whom>\S+)",
-        says="Hadoop does not allow the hub ({proxy}) to start a server for the user {whom}.",
+        says="The hub ({proxy}) may not impersonate {whom}, so Hadoop lets it start no server for that user.",
         remedy=ADMIN + "hadoop.proxyuser.{hub}.users or .groups in Hadoop's core-site.xml must include {whom}.",
     ),
     Cause(
