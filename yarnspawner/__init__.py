@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from yarnspawner.spawner import YarnSpawner
 
-__all__ = ["YarnSpawner"]
+__all__ = ["TEMPLATE_PATHS", "YarnSpawner"]
 __version__ = "1.0.0.dev0"
+
+# For JupyterHub.template_paths: a home page that says how long the user's servers have left.
+TEMPLATE_PATHS = [str(Path(__file__).parent / "templates" / "hub")]
 
 
 def __getattr__(name: str) -> Any:

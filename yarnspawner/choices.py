@@ -177,6 +177,14 @@ def text(name: str, value: int | str) -> str:
     return shown(value)
 
 
+def duration(seconds: float) -> str:
+    """A time for people, to the minute: ``12 h``, ``1 h 05 min``, ``5 min``."""
+    hours, minutes = divmod(max(0, round(seconds / 60)), 60)
+    if not hours:
+        return f"{minutes} min"
+    return f"{hours} h {minutes:02} min" if minutes else f"{hours} h"
+
+
 def title(name: str) -> str:
     """What a message calls a setting: for people, and for programs that use the REST API."""
     return f"{LABELS[name]} ({name})"

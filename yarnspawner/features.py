@@ -13,6 +13,7 @@ import skein
 from jupyterhub import orm
 
 from yarnspawner.access import Access
+from yarnspawner.choices import duration
 from yarnspawner.feature_settings import FeatureSettings
 from yarnspawner.identity import IdentityRefused
 from yarnspawner.resourcemanager import ResourceManager, ResourceManagerUnavailable
@@ -33,9 +34,17 @@ class FeatureSpawner(FeatureSettings):
     user: Any
     orm_spawner: Any
 
-    _access: Access
-
     _account = ""
+    _yarn_server: ServerState | None = None
+
+    @property
+    def time_left(self) -> str:
+        """How long the server has, for people; "" if it has no end, or does not run."""
+        return time_left(self._yarn_server.ends) if self._yarn_server is not None else ""
+
+    @property
+    def _access(self) -> Access:
+        raise NotImplementedError
 
     @property
     def resource_manager(self) -> ResourceManager:
@@ -108,7 +117,4 @@ def time_left(ends: float) -> str:
     """How long a server has, for people; "" if there is no end."""
     if not ends:
         return ""
-    minutes = max(0, round((ends - time.time()) / 60))
-    hours, minutes = divmod(minutes, 60)
-    left = f"{hours} h {minutes:02} min" if hours else f"{minutes} min"
-    return f"{left} left, until {datetime.fromtimestamp(ends).astimezone():%Y-%m-%d %H:%M %Z}"
+    return f"{duration(ends - time.time())} left, until {datetime.fromtimestamp(ends).astimezone():%Y-%m-%d %H:%M %Z}"

@@ -9,7 +9,7 @@ from typing import Any
 
 import jinja2
 
-from yarnspawner.choices import GIBIBYTE, LABELS, ChoiceRefused, Limit, parse, text
+from yarnspawner.choices import GIBIBYTE, LABELS, ChoiceRefused, Limit, duration, parse, text
 from yarnspawner.profiles import Option, Override, Profile
 from yarnspawner.selection import Offer, field_name
 
@@ -43,7 +43,7 @@ class Card:
     Attributes:
         profile: None without profiles.
         selected: whether it is chosen beforehand.
-        figures: what a server gets: ``["2 GiB", "1 core", "queue default"]``.
+        figures: what a server gets, but for what is to choose: ``["2 GiB", "1 core", "queue default"]``.
         facts: of its queue; "" if nothing is known.
         limits: to choose.
         answers: the user's last ones, by option; empty for other profiles.
@@ -80,14 +80,16 @@ def cards(
     for profile in profiles:
         own = {**settings, **(profile.yarnspawner_override if profile else {})}
         answers = user_options if profile is chosen else {}
-        queue = own["queue"]
+        free = offer.limits_of(profile)
+        fixed = {name: value for name, value in own.items() if name not in free}
+        queue = fixed.get("queue")
         result.append(
             Card(
                 profile,
                 profile is chosen,
-                figures(own, queue_of),
+                figures(fixed, queue_of),
                 facts.get(queue_of(queue), "") if isinstance(queue, str) else "",
-                list(_limit_fields(offer, profile, own, answers, queue_of)),
+                list(_limit_fields(offer, profile, own, answers, queue_of, facts)),
                 answers,
             )
         )
@@ -108,6 +110,9 @@ def figures(settings: Mapping[str, Any], queue_of: Callable[[str], str]) -> list
             told.extend([f"nodes {value}"] if value else [])
         elif name != "gpus" or value:
             told.append(text(name, value))
+    lifetime = settings.get("maximum_lifetime")
+    if isinstance(lifetime, int) and lifetime:
+        told.append(f"ends after {duration(lifetime)}")
     return told
 
 
@@ -151,6 +156,7 @@ def _limit_fields(
     settings: Mapping[str, Any],
     answers: Mapping[str, Any],
     queue_of: Callable[[str], str],
+    facts: Mapping[str, str],
 ) -> Iterator[LimitField]:
     for name, limit in offer.limits_of(profile).items():
         value = _value(name, answers.get(name, settings.get(name)))
@@ -158,7 +164,11 @@ def _limit_fields(
         if limit.values:
             words = {offered: text(name, offered) for offered in limit.offered(ceiling)}
             if name == "queue":
-                words = {offered: queue_of(str(offered)) for offered in words}
+                queues = {offered: queue_of(str(offered)) for offered in words}
+                words = {
+                    offered: f"{queue}: {facts[queue]}" if queue in facts else queue
+                    for offered, queue in queues.items()
+                }
             elif name == "node_label":
                 words = {offered: str(offered) or "any" for offered in words}
             choices = [(str(offered), word) for offered, word in words.items()]

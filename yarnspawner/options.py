@@ -83,7 +83,7 @@ class ChoosingSpawner(ProfileSettings, FeatureSpawner, YarnSpawnerSettings):
             select(offer, options)
         except ChoiceRefused as refused:
             options, notice = {}, f"Your last choice is no longer offered. {refused}"
-        settings = {name: getattr(self, name) for name in LABELS}
+        settings = {name: getattr(self, name) for name in (*LABELS, "maximum_lifetime")}
         facts = {name: _queue_facts(queue) for queue in queues for name in (queue.path, queue.name)}
         shown = cards(offer, settings, options, queue_of=self._queue_of, facts=facts)
         return render(self.additional_profile_form_template_paths, offer, shown, options, notice)

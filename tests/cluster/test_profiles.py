@@ -187,6 +187,7 @@ def test_a_server_may_have_a_container_of_its_own_and_an_end(
     assert container.endswith("_000002")
     timeouts = simple_cluster.get(f"{simple_cluster.resource_manager_url}/ws/v1/cluster/apps/{app['id']}/timeouts")
     assert 3300 < timeouts["timeouts"]["timeout"][0]["remainingTimeInSeconds"] <= 3600
+    assert "min left, until" in alice._get("/hub/home").text
     # The hooks have run.
     assert "hooked" in app["applicationTags"].split(",")
     assert (hub.folder / f"submitted-{app['id']}").read_text() == "alice"

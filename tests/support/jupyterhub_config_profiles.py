@@ -3,11 +3,15 @@
 import os
 from pathlib import Path
 
+from yarnspawner import TEMPLATE_PATHS
+
 c = get_config()  # noqa: F821
 load_subconfig(os.environ["EXAMPLE_CONFIGURATION"])  # noqa: F821
 
 # Also where the package is not installed, and its entry point unknown.
 c.JupyterHub.spawner_class = "yarnspawner.YarnSpawner"
+
+c.JupyterHub.template_paths = TEMPLATE_PATHS
 
 state = Path(os.environ["YARNSPAWNER_STATE"])
 

@@ -287,6 +287,14 @@ async def test_a_number_has_its_range_and_what_the_cluster_cannot_give_is_not_on
     assert "64" not in page
 
 
+async def test_each_queue_on_the_list_has_its_facts(spawner_of):
+    page = await spawner_of(queue_choices=["default", "busy", "elsewhere"], maximum_lifetime=5400).get_options_form()
+    assert ">default: 80 % of the queue is free, nobody waits<" in page
+    assert ">busy: 20 % of the queue is free, 3 applications wait<" in page
+    assert ">elsewhere<" in page
+    assert "2 GiB, 1 core, ends after 1 h 30 min" in page
+
+
 async def test_what_users_and_admins_wrote_is_text_on_the_page(spawner_of):
     evil = '<script>alert(1)</script>"'
     profiles = [
