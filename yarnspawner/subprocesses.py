@@ -57,18 +57,19 @@ async def run(*command: str, env: Mapping[str, str], timeout: float, limit: int 
         start_new_session=True,
     )
     try:
-        (output, cut), (errors, _), status = await asyncio.wait_for(
-            asyncio.gather(
-                _read(process, process.stdout, limit), _read(process, process.stderr, limit), process.wait()
-            ),
-            timeout,
-        )
-    except BaseException as error:
-        _kill(process)
-        await process.wait()
-        if isinstance(error, asyncio.TimeoutError):
-            raise CommandTimeout(f"{Path(command[0]).name} did not end within {timeout:g} s") from None
+        return await asyncio.wait_for(_communicate(process, limit), timeout)
+    except asyncio.TimeoutError:
+        await _kill(process)
+        raise CommandTimeout(f"{Path(command[0]).name} did not end within {timeout:g} s") from None
+    except BaseException:
+        await _kill(process)
         raise
+
+
+async def _communicate(process: asyncio.subprocess.Process, limit: int) -> Finished:
+    (output, cut), (errors, _), status = await asyncio.gather(
+        _read(process, process.stdout, limit), _read(process, process.stderr, limit), process.wait()
+    )
     return Finished(status, output, errors.decode(errors="replace"), cut)
 
 
@@ -79,12 +80,17 @@ async def _read(
     while chunk := await cast("asyncio.StreamReader", stream).read(1 << 16):
         chunks += chunk
         if len(chunks) > limit:
-            _kill(process)
+            _signal(process)
             return bytes(chunks[:limit]), True
     return bytes(chunks), False
 
 
-def _kill(process: asyncio.subprocess.Process) -> None:
+async def _kill(process: asyncio.subprocess.Process) -> None:
+    _signal(process)
+    await process.wait()
+
+
+def _signal(process: asyncio.subprocess.Process) -> None:
     # `yarn` is a shell script, whose JVM would live on: the whole group is killed.
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)

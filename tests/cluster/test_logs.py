@@ -52,7 +52,7 @@ async def test_a_log_is_read_as_its_user_alone(cluster: Cluster, login: dict[str
     application_id = await cluster.submit(specification("echo private"))
     await reach(cluster, application_id, lambda report: report.ended)
     assert await tail(application_id, "alice", **login, timeout=60) == "private"
-    with pytest.raises(LogsUnavailable, match="no logs of"):
+    with pytest.raises(LogsUnavailable):
         await tail(application_id, "bob", **login, timeout=10)
     with pytest.raises(LogsDenied, match="is not allowed to impersonate carl"):
         await tail(application_id, "carl", **login, timeout=60)
