@@ -6,7 +6,7 @@ the encryption, so that the kernel does not talk to it.
 
 from __future__ import annotations
 
-from jupyter_console.app import ZMQTerminalIPythonApp  # type: ignore[import-untyped]
+from jupyter_console.app import ZMQTerminalIPythonApp
 
 
 class Console(ZMQTerminalIPythonApp):
