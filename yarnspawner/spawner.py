@@ -70,9 +70,11 @@ class YarnSpawner(ChoosingSpawner, Spawner):
         """
         self._progress = Progress()
         self._starting = True
-        if self.choice_notice:
-            self._progress.tell(1, self.choice_notice)
         try:
+            if not hasattr(self, "_run_apply_user_options"):  # JupyterHub before 5.3
+                await self.apply_choices(self.user_options)
+            if self.choice_notice:
+                self._progress.tell(1, self.choice_notice)
             server = await self._submit()
             return await self._arrive(server)
         except (IdentityRefused, TemplateError, SpecificationError) as error:

@@ -4,9 +4,12 @@ The users, groups and stored options are JupyterHub's own; see conftest.py.
 """
 
 import json
+import re
+from pathlib import Path
 
 import pytest
 from traitlets import TraitError
+from traitlets.config import Config
 
 from yarnspawner import YarnSpawner
 from yarnspawner.errors import OptionsRefused
@@ -341,3 +344,19 @@ async def test_a_link_may_choose(spawner_of):
         "profile": "spark",
         "version": "3.4",
     }
+
+
+# -- The documentation
+
+
+def test_the_examples_of_the_documentation_are_settings():
+    text = (Path(__file__).resolve().parents[2] / "docs" / "profiles.md").read_text()
+    blocks = re.findall(r"^```python\n(.*?)^```", text, flags=re.DOTALL | re.MULTILINE)
+    assert len(blocks) > 3
+    names = {"c": Config()}
+    for block in blocks:
+        exec(block, names)  # noqa: S102 - our own text
+    names["c"].YarnSpawner.profile_list = [*names["c"].YarnSpawner.profile_list, names["profile"]]
+    spawner = YarnSpawner(config=names["c"])
+    assert [profile["display_name"] for profile in spawner.profile_list] == ["Small", "Spark", "Custom"]
+    assert spawner.has_trait("auth_state_hook")
