@@ -136,14 +136,7 @@ class YarnSpawner(ChoosingSpawner, Spawner):
 
     async def _arrive(self, server: ServerState) -> str:
         """Wait for the server of a submitted application and keep its address."""
-        arrival = Arrival(
-            server.application_id,
-            self._conversation(server),
-            self._access,
-            self._progress,
-            self.log,
-            in_service=server.container == "service",
-        )
+        arrival = Arrival(server, self._conversation(server), self._access, self._progress, self.log)
         with self._applications.watching(server.application_id):
             address = await arrival.address()
         self._keep(server.arrived(address.url))

@@ -13,6 +13,7 @@ from yarnspawner.errors import StartFailed
 from yarnspawner.logs import LogsUnavailable, tail
 from yarnspawner.progress import Progress
 from yarnspawner.rendezvous import ADDRESS_KEY, ERROR_KEY, Address, Failure, RendezvousError
+from yarnspawner.state import ServerState
 
 # Seconds between two looks into the key-value store while the server starts.
 _STORE_INTERVAL = 0.25
@@ -28,30 +29,28 @@ class Arrival:
     """A server on its way: it is watched until it says where it listens, or has failed.
 
     Args:
-        application_id: what was submitted.
+        server: whose application was submitted.
         conversation: with that application.
         access: the hub's way to the cluster.
         progress: where the user is told.
-        in_service: whether the server has a container beside the application master's.
     """
 
     def __init__(
         self,
-        application_id: str,
+        server: ServerState,
         conversation: Conversation,
         access: Access,
         progress: Progress,
         log: logging.Logger,
-        *,
-        in_service: bool = False,
     ) -> None:
-        self._application_id = application_id
+        self._application_id = server.application_id
         self._conversation = conversation
         self._access = access
         self._progress = progress
         self._log = log
-        self._in_service = in_service
-        self._link = access.resource_manager.application_url(application_id)
+        # A container beside the application master's.
+        self._in_service = server.container == "service"
+        self._link = access.resource_manager.application_url(server.application_id)
 
     async def address(self) -> Address:
         """Wait for the server, without limit: the caller has one.
