@@ -80,9 +80,7 @@ def parser() -> argparse.ArgumentParser:
         metavar="MIB",
         help="memory for containers on each NodeManager, in MiB (default: 4096)",
     )
-    up.add_argument(
-        "--vcores", type=int, default=8, metavar="N", help="virtual cores of each NodeManager (default: 8)"
-    )
+    up.add_argument("--vcores", type=int, default=8, metavar="N", help="virtual cores of each NodeManager (default: 8)")
     up.add_argument(
         "--web",
         choices=["kerberos", "simple"],
@@ -90,7 +88,10 @@ def parser() -> argparse.ArgumentParser:
         help="with --kerberos: web pages and REST want a ticket (SPNEGO), or are open (default: kerberos)",
     )
     up.add_argument(
-        "--port", type=int, metavar="FIRST", help="first of the 64 ports in a row that it may use (default: a free block)"
+        "--port",
+        type=int,
+        metavar="FIRST",
+        help="first of the 64 ports in a row that it may use (default: a free block)",
     )
     up.add_argument(
         "--property",
@@ -219,7 +220,9 @@ def run_status(arguments: argparse.Namespace) -> int:
         return 1
     for node in nodes:
         used, free = node["usedMemoryMB"], node["availMemoryMB"]
-        print(f"  node {node['id']:20} {node['state']}, {node['numContainers']} containers, {used} of {used + free} MiB")
+        print(
+            f"  node {node['id']:20} {node['state']}, {node['numContainers']} containers, {used} of {used + free} MiB"
+        )
     print(f"  {len(running)} applications wait or run; {cluster.resource_manager_url}")
     return 0
 

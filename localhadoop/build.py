@@ -8,9 +8,9 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-from localhadoop import commands, configuration, kdc, ports, scripts, system
+from localhadoop import commands, configuration, kdc, native, ports, scripts, system
 from localhadoop.errors import LocalHadoopError
-from localhadoop.jars import JarCache, Lock, native_library
+from localhadoop.jars import JarCache, Lock
 from localhadoop.java import closed_to_others, find_java
 from localhadoop.paths import cache_directory
 from localhadoop.progress import Progress
@@ -53,8 +53,8 @@ def prepare(
     try:
         write(settings)
         if kerberos:
-            native = next(path for path, artifact in zip(paths, wanted, strict=True) if artifact.is_native)
-            native_library(native, settings.native)
+            natives = [path for path, artifact in zip(paths, wanted, strict=True) if artifact.is_native]
+            native.install(natives, settings.native, settings.native_classes)
             kdc.create(settings)
     except BaseException:
         claim.close()
@@ -84,15 +84,13 @@ def write(settings: Settings) -> None:
 
 def format_hdfs(settings: Settings) -> None:
     """Make an empty HDFS."""
-    command = commands.java(
-        settings, commands.MAIN_CLASSES["namenode"], settings.folder / "daemons" / "namenode" / "conf", 192
-    )
     answer = subprocess.run(
-        [*command, "-format", "-nonInteractive"],
+        [*commands.daemon_command(settings, "namenode"), "-format", "-nonInteractive"],
         env=commands.environment(settings),
         capture_output=True,
         text=True,
         timeout=120,
+        check=False,
         cwd=settings.folder / "daemons" / "namenode",
     )
     (settings.folder / "logs" / "format.log").write_text(answer.stdout + answer.stderr)

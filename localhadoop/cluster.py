@@ -10,7 +10,7 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from localhadoop import build, commands, homes, kdc, rest
 from localhadoop.control import Control
@@ -19,7 +19,10 @@ from localhadoop.errors import LocalHadoopError
 from localhadoop.jars import DEFAULT_VERSION
 from localhadoop.paths import cluster_directory
 from localhadoop.progress import Progress
-from localhadoop.settings import HUB, USERS, Settings, check_choices
+from localhadoop.settings import USERS, Settings, check_choices
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 
 class LocalHadoop:
@@ -86,7 +89,7 @@ class LocalHadoop:
         cluster.control.ask(status=True)
         return cluster
 
-    def __enter__(self) -> LocalHadoop:
+    def __enter__(self) -> Self:
         if not self._attached:
             self.start()
         return self
@@ -261,11 +264,11 @@ class LocalHadoop:
         if user and self.kerberos:
             variables |= kdc.ticket(self.settings, user)
             options |= kdc.identity(user)
-            variables["HOME"] = os.path.expanduser(f"~{user}")
+            variables["HOME"] = str(Path(f"~{user}").expanduser())
         elif user:
             variables["HADOOP_USER_NAME"] = user
-        options = {"capture_output": True, "text": True, "timeout": 120, **options}
-        return subprocess.run(list(command), env=variables, **options)
+        options = {"capture_output": True, "text": True, "timeout": 120, "check": False, **options}
+        return subprocess.run(list(command), env=variables, **options)  # noqa: PLW1510 - it stands among the options
 
     def hdfs(self, *arguments: str, user: str | None = None) -> str:
         """The output of ``hdfs dfs ARGUMENTS``, as a user or as HDFS's superuser.

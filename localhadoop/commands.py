@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable
-from pathlib import Path
 
 from localhadoop import configuration
 from localhadoop.settings import Settings
@@ -22,7 +21,16 @@ MAIN_CLASSES = {
 HEAPS = {"namenode": 256, "datanode": 192, "resourcemanager": 320, "nodemanager": 256, "zookeeper": 96}
 
 #: Hadoop reaches into these packages of Java 17.
-OPENED = ("java.lang", "java.util", "java.util.concurrent", "java.io", "java.nio", "java.net", "java.text", "sun.nio.ch")
+OPENED = (
+    "java.lang",
+    "java.util",
+    "java.util.concurrent",
+    "java.io",
+    "java.nio",
+    "java.net",
+    "java.text",
+    "sun.nio.ch",
+)
 ADD_OPENS = [
     *(f"--add-opens=java.base/{package}=ALL-UNNAMED" for package in OPENED),
     "--add-opens=java.security.jgss/sun.security.krb5=ALL-UNNAMED",
@@ -71,24 +79,16 @@ def client_environment(settings: Settings) -> dict[str, str]:
     return variables
 
 
-def java(settings: Settings, main: str, conf: Path, heap: int, options: Iterable[str] = ()) -> list[str]:
-    """The command of a JVM on Hadoop's jars with the configuration in ``conf`` and ``heap`` MiB."""
-    classpath = [str(conf), *settings.jars, str(settings.folder / "lib" / "web")]
+def java_options(settings: Settings, heap: int) -> list[str]:
+    """The options of a JVM of ``heap`` MiB."""
     native = [f"-Djava.library.path={settings.native}"] if settings.kerberos else []
     krb5 = [f"-Djava.security.krb5.conf={settings.folder}/krb5.conf"] if settings.kerberos else []
-    return [
-        f"{settings.java}/bin/java",
-        f"-Xmx{heap}m",
-        *SMALL_JVM,
-        *ADD_OPENS,
-        "-Djava.net.preferIPv4Stack=true",
-        *native,
-        *krb5,
-        *options,
-        "-cp",
-        ":".join(classpath),
-        main,
-    ]
+    return [f"-Xmx{heap}m", *SMALL_JVM, *ADD_OPENS, "-Djava.net.preferIPv4Stack=true", *native, *krb5]
+
+
+def argument_file(arguments: Iterable[str]) -> str:
+    """The text of a file of arguments (``java @FILE``): ``ps`` stays readable beside class paths of 20,000 characters."""
+    return "".join('"' + argument.replace("\\", r"\\").replace('"', r"\"") + '"\n' for argument in arguments)
 
 
 def daemon_command(settings: Settings, name: str) -> list[str]:
@@ -96,12 +96,24 @@ def daemon_command(settings: Settings, name: str) -> list[str]:
     if name == "kdc":
         return ["krb5kdc", "-n"]
     kind = kind_of(name)
-    conf = settings.folder / "daemons" / name / "conf"
-    options = ["-Dhadoop.root.logger=INFO,console", f"-Dlocalhadoop.daemon={settings.name}/{name}"]
-    if kind == "zookeeper":
-        options.append("-Dzookeeper.admin.enableServer=false")
-    command = java(settings, MAIN_CLASSES[kind], conf, HEAPS[kind], options)
-    return [*command, str(conf / "zoo.cfg")] if kind == "zookeeper" else command
+    folder = settings.folder / "daemons" / name
+    command = [f"{settings.java}/bin/java", f"-Dlocalhadoop.daemon={settings.name}/{name}", f"@{folder / 'java'}"]
+    return [*command, MAIN_CLASSES[kind], *([str(folder / "conf" / "zoo.cfg")] if kind == "zookeeper" else [])]
+
+
+def daemon_arguments(settings: Settings, name: str) -> list[str]:
+    """The arguments of a daemon's JVM that would be too long for its command line."""
+    first = [settings.folder / "daemons" / name / "conf", *([settings.native_classes] if settings.kerberos else [])]
+    classpath = [*map(str, first), *settings.jars, str(settings.folder / "lib" / "web")]
+    return [
+        *java_options(settings, HEAPS[kind_of(name)]),
+        "-Dhadoop.root.logger=INFO,console",
+        # Jetty unpacks its pages there, and a daemon that is killed does not clean up.
+        f"-Djava.io.tmpdir={settings.folder / 'tmp'}",
+        "-Dzookeeper.admin.enableServer=false",
+        "-cp",
+        ":".join(classpath),
+    ]
 
 
 def write(settings: Settings, name: str) -> None:
@@ -113,6 +125,7 @@ def write(settings: Settings, name: str) -> None:
         variables["KRB5_KDC_PROFILE"] = str(settings.folder / "kerberos" / "kdc" / "kdc.conf")
     else:
         configuration.write(settings, folder / "conf", name)
+        (folder / "java").write_text(argument_file(daemon_arguments(settings, name)))
     if name == "zookeeper":
         (folder / "conf" / "zoo.cfg").write_text(
             f"dataDir={settings.folder}/data/zookeeper\nclientPort={settings.ports['zookeeper']}\n"

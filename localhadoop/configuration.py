@@ -150,10 +150,11 @@ def yarn(settings: Settings) -> Properties:
         "yarn.scheduler.maximum-allocation-vcores": str(settings.vcores),
         "yarn.node-labels.enabled": "false",
         "yarn.node-labels.fs-store.root-dir": f"file://{folder}/data/node-labels",
+        "yarn.node-attribute.fs-store.root-dir": f"file://{folder}/data/node-attributes",
         "yarn.webapp.ui2.enable": "false",
         "yarn.log-aggregation-enable": "true",
         "yarn.log-aggregation.retain-seconds": "86400",
-        "yarn.nodemanager.remote-app-log-dir": "/tmp/logs",
+        "yarn.nodemanager.remote-app-log-dir": "/tmp/logs",  # noqa: S108 - in HDFS
         "yarn.application.classpath": f"{settings.conf},{settings.library}/*",
         "yarn.nodemanager.resource.memory-mb": str(settings.memory),
         "yarn.nodemanager.resource.cpu-vcores": str(settings.vcores),

@@ -27,7 +27,7 @@ READY = {
 PORTS = {
     "namenode": ("", "-web"),
     "datanode": ("",),
-    "resourcemanager": ("", "-web"),
+    "resourcemanager": ("-web",),  # a standby one has no other
     "nodemanager": ("", "-web"),
     "kdc": ("",),
     "zookeeper": ("",),

@@ -37,7 +37,7 @@ def make_over_web(settings: Settings) -> None:
         ):
             query = urllib.parse.urlencode(parameters | {"user.name": operator()})
             url = f"http://{settings.address('namenode-web')}/webhdfs/v1{path}?{query}"
-            request = urllib.request.Request(url, method="PUT")  # noqa: S310 - http
+            request = urllib.request.Request(url, method="PUT")
             opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
             try:
                 opener.open(request, timeout=30).close()

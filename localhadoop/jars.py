@@ -13,13 +13,11 @@ import threading
 import time
 import urllib.error
 import urllib.request
-import zipfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from platform import machine
 
 from localhadoop.errors import LocalHadoopError
 from localhadoop.progress import Advance, Progress
@@ -30,9 +28,6 @@ DEFAULT_VERSION = "3.4"
 #: Base URL of a Maven repository; ``LOCALHADOOP_MAVEN`` names another (a mirror).
 MAVEN_CENTRAL = "https://repo1.maven.org/maven2"
 
-#: Artifacts under this path are no part of the classpath: they carry ``libhadoop.so``, which no other registry has.
-NATIVE_PREFIX = "io/trino/hadoop/"
-
 ATTEMPTS = 4
 TIMEOUT = 30  # seconds without a byte
 CHUNK = 256 * 1024
@@ -40,15 +35,15 @@ CHUNK = 256 * 1024
 
 @dataclass(frozen=True)
 class Artifact:
-    """One pinned file: SHA-256 in hexadecimal, size in bytes, path in a Maven repository."""
+    """One pinned file: SHA-256 in hexadecimal, size in bytes, path in a Maven repository.
+
+    A native one is no part of the class path: Hadoop's native code, or what belongs to it, is taken out of it.
+    """
 
     sha256: str
     size: int
     path: str
-
-    @property
-    def is_native(self) -> bool:
-        return self.path.startswith(NATIVE_PREFIX)
+    is_native: bool = False
 
 
 @dataclass(frozen=True)
@@ -66,10 +61,10 @@ class Lock:
             if found := re.fullmatch(r"# hadoop (\S+)", line):
                 version = found[1]
             elif line.strip() and not line.startswith("#"):
-                found = re.fullmatch(r"([0-9a-f]{64}) +(\d+) +([\w.+/-]+\.jar)", line.strip())
+                found = re.fullmatch(r"([0-9a-f]{64}) +(\d+) +([\w.+/-]+\.jar)( native)?", line.strip())
                 if not found or ".." in found[3] or found[3].startswith("/"):
                     raise LocalHadoopError(f"the lock file of the jars is broken in line {number}: {line!r}")
-                artifacts.append(Artifact(found[1], int(found[2]), found[3]))
+                artifacts.append(Artifact(found[1], int(found[2]), found[3], bool(found[4])))
         if not version or not artifacts:
             raise LocalHadoopError("the lock file of the jars is broken: it names no version or no jars")
         return cls(version, tuple(artifacts))
@@ -179,8 +174,10 @@ class JarCache:
                 return
             part.unlink()
             have = 0
-        request = urllib.request.Request(url, headers={"Range": f"bytes={have}-"} if have else {})
-        with urllib.request.urlopen(request, timeout=TIMEOUT) as response:
+        request = urllib.request.Request(  # noqa: S310 - the base URL is the administrator's choice
+            url, headers={"Range": f"bytes={have}-"} if have else {}
+        )
+        with urllib.request.urlopen(request, timeout=TIMEOUT) as response:  # noqa: S310
             if have and response.status != 206:
                 have = 0  # the server does not resume: it sends the whole again
             with part.open("ab" if have else "wb") as file:
@@ -197,7 +194,7 @@ class JarCache:
             raise http.client.IncompleteRead(b"", size - got)
 
     @contextmanager
-    def _only_one_process(self):
+    def _only_one_process(self) -> Iterator[None]:
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             lock = (self.folder / "lock").open("w")
@@ -206,24 +203,6 @@ class JarCache:
         with lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
-
-
-def native_library(jar: Path, folder: Path) -> Path:
-    """Take ``libhadoop.so`` for this machine out of ``jar``; the folder that it is in.
-
-    Raises :class:`LocalHadoopError` on a machine that it was not built for.
-    """
-    architecture = {"x86_64": "amd64", "aarch64": "aarch64", "ppc64le": "ppc64le"}.get(machine(), machine())
-    target = folder / "libhadoop.so"
-    with zipfile.ZipFile(jar) as archive:
-        try:
-            content = archive.read(f"nativelib/Linux-{architecture}/libhadoop.so")
-        except KeyError:
-            raise LocalHadoopError(f"there is no native Hadoop library for {machine()}") from None
-    folder.mkdir(parents=True, exist_ok=True)
-    target.write_bytes(content)
-    target.chmod(0o755)
-    return folder
 
 
 def sha256(path: Path) -> str:

@@ -83,7 +83,9 @@ def feature_release(home: Path) -> int | None:
     found = re.search(r'JAVA_VERSION="(?:1\.)?(\d+)', text)
     if not found:
         try:
-            answer = subprocess.run([home / "bin" / "java", "-version"], capture_output=True, text=True, timeout=30)
+            answer = subprocess.run(
+                [home / "bin" / "java", "-version"], capture_output=True, text=True, timeout=30, check=False
+            )
         except (OSError, subprocess.TimeoutExpired):
             return None
         found = re.search(r'version "(?:1\.)?(\d+)', answer.stderr)

@@ -1,4 +1,4 @@
-"""Write a lock file again: ``python -m localhadoop.lock 3.4.3 [--native 3.4.3-1]``.
+"""Write a lock file again: ``python -m localhadoop.lock 3.4.3 [OPTIONS]``.
 
 For developers, with Maven at hand; users of a lock file need none. Maven resolves the dependencies into a repository of
 its own, with strict checksums, and what it downloaded is pinned by path, size and SHA-256.
@@ -13,7 +13,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from localhadoop.jars import LOCKS, NATIVE_PREFIX
+from localhadoop.jars import LOCKS
 
 #: What the daemons, the clients and skein's driver need. The ResourceManager does not start without the timeline
 #: service's classes; skein needs ``TokenCache`` of the MapReduce client where Kerberos is on.
@@ -32,7 +32,7 @@ HADOOP_MODULES = (
 EXTRA_MODULES = ("org.xerial.snappy:snappy-java:1.1.10.4",)
 
 #: Resolved by Maven, of no use to a cluster on Linux.
-UNWANTED = re.compile(r"osx-|riscv|windows|/mssql-jdbc/|-macos/|-kqueue/|/listenablefuture/")
+UNWANTED = re.compile(r"osx-|riscv|windows|/slf4j-log4j12/|^log4j/|/mssql-jdbc/|-macos/|-kqueue/|/listenablefuture/")
 
 DEPENDENCY = """<dependency><groupId>{0}</groupId><artifactId>{1}</artifactId><version>{2}</version>{3}</dependency>"""
 EXCLUDE_ALL = "<exclusions><exclusion><groupId>*</groupId><artifactId>*</artifactId></exclusion></exclusions>"
@@ -40,6 +40,10 @@ POM = """<project xmlns="http://maven.apache.org/POM/4.0.0"><modelVersion>4.0.0<
 <groupId>localhadoop</groupId><artifactId>lock</artifactId><version>1</version>
 <dependencies>{0}</dependencies></project>
 """
+
+
+#: Of this only the native code is used.
+NATIVE = "io/trino/hadoop/hadoop-apache/"
 
 
 def pom(version: str, native: str) -> str:
@@ -50,39 +54,48 @@ def pom(version: str, native: str) -> str:
     return POM.format("".join(wanted))
 
 
-def resolve(version: str, native: str) -> list[tuple[str, int, str]]:
-    """Resolve with Maven; SHA-256, size in bytes and path in the repository of each jar."""
+def resolve(version: str, native: str, classes: str | None) -> list[str]:
+    """Resolve with Maven; the lock file's line for each jar."""
     with tempfile.TemporaryDirectory(prefix="localhadoop-lock-") as temporary:
         folder = Path(temporary)
         repository, listing = folder / "repository", folder / "list"
         (folder / "pom.xml").write_text(pom(version, native))
+        maven = ["mvn", "--batch-mode", "--quiet", "--strict-checksums", f"-Dmaven.repo.local={repository}"]
         subprocess.run(
-            ["mvn", "--batch-mode", "--quiet", "--strict-checksums", f"-Dmaven.repo.local={repository}"]
-            + ["dependency:list", "-DincludeScope=runtime", "-DoutputAbsoluteArtifactFilename=true"]
-            + [f"-DoutputFile={listing}"],
+            [
+                *maven,
+                *("dependency:list", "-DincludeScope=runtime", "-DoutputAbsoluteArtifactFilename=true"),
+                f"-DoutputFile={listing}",
+            ],
             cwd=folder,
             check=True,
         )
         found = sorted(set(re.findall(rf"{re.escape(str(repository))}/(\S+\.jar)", listing.read_text())))
-        pinned = []
-        for path in found:
-            if not UNWANTED.search(path):
-                content = (repository / path).read_bytes()
-                pinned.append((hashlib.sha256(content).hexdigest(), len(content), path))
-    return pinned
+        natives = [path for path in found if path.startswith(NATIVE)]
+        if classes:
+            artifact = f"org.apache.hadoop:hadoop-common:{classes}"
+            subprocess.run(
+                [*maven, "dependency:get", f"-Dartifact={artifact}", "-Dtransitive=false"], cwd=folder, check=True
+            )
+            natives.append(f"org/apache/hadoop/hadoop-common/{classes}/hadoop-common-{classes}.jar")
+        lines = []
+        for path in [*(path for path in found if path not in natives and not UNWANTED.search(path)), *natives]:
+            content = (repository / path).read_bytes()
+            suffix = " native" if path in natives else ""
+            lines.append(f"{hashlib.sha256(content).hexdigest()} {len(content):9d} {path}{suffix}")
+    return lines
 
 
-def write(version: str, native: str) -> Path:
+def write(version: str, native: str, classes: str | None = None) -> Path:
     """Write the lock file of the series of ``version`` and return its path."""
-    pinned = resolve(version, native)
     series = ".".join(version.split(".")[:2])
     target = LOCKS / f"hadoop-{series}.lock"
     lines = [
         f"# hadoop {version}",
-        f"# Made by: python -m localhadoop.lock {version} --native {native}",
-        f"# SHA-256, size in bytes, path in a Maven repository. Those in {NATIVE_PREFIX} only carry native code.",
+        f"# Made by: python -m localhadoop.lock {version} --native {native}{f' --classes {classes}' if classes else ''}",
+        "# SHA-256, size in bytes, path in a Maven repository; 'native' ones only for native code (native.py).",
+        *resolve(version, native, classes),
     ]
-    lines += [f"{digest} {size:9d} {path}" for digest, size, path in pinned]
     target.write_text("\n".join(lines) + "\n")
     return target
 
@@ -91,8 +104,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m localhadoop.lock", description="Write a lock file again.")
     parser.add_argument("version", help="version of Hadoop, for example 3.4.3")
     parser.add_argument("--native", default="3.4.3-1", help="version of io.trino.hadoop:hadoop-apache (libhadoop.so)")
+    parser.add_argument("--classes", help="version of hadoop-common whose classes fit that library, if not this one")
     arguments = parser.parse_args()
-    print(write(arguments.version, arguments.native))
+    print(write(arguments.version, arguments.native, arguments.classes))
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ import shutil
 import sys
 from pathlib import Path
 
-from localhadoop.commands import ADD_OPENS, SMALL_JVM, client_environment
+from localhadoop.commands import argument_file, client_environment, java_options
 from localhadoop.settings import Settings
 
 CLI = "org.apache.hadoop.yarn.client.cli"
@@ -56,16 +56,18 @@ SCRIPT = """\
 #!/bin/sh
 # {command} of the cluster {name}.
 {variables}
-classpath={classpath}
+[ -n "${{HADOOP_CONF_DIR:-}}" ] || HADOOP_CONF_DIR={conf}
+CLASSPATH=$HADOOP_CONF_DIR:{jars}
+export HADOOP_CONF_DIR CLASSPATH
 subcommand=${{1:-}}
 [ $# -gt 0 ] && shift
 case $subcommand in
-    classpath) echo "$classpath"; exit ;;
+    classpath) echo "$CLASSPATH"; exit ;;
 {cases}
     [a-z]*.*) main=$subcommand ;;
     *) echo "usage: {command} {subcommands}|CLASS ..." >&2; exit 2 ;;
 esac
-exec {java} ${{HADOOP_CLIENT_OPTS:-}} ${{HADOOP_OPTS:-}} -cp "$classpath" "$main" "$@"
+exec {java} ${{HADOOP_CLIENT_OPTS:-}} ${{HADOOP_OPTS:-}} "$main" "$@"
 """
 
 JAVA_SHELL = """\
@@ -81,6 +83,7 @@ def write(settings: Settings) -> None:
     folder.mkdir(exist_ok=True)
     for command in SUBCOMMANDS:
         executable(folder / command, script(settings, command))
+    (settings.folder / "lib" / "client").write_text(argument_file(java_options(settings, 256)))
     if settings.kerberos:
         write_java_shell(settings)
         source = Path(__file__).with_name("container_executor.py")
@@ -97,18 +100,17 @@ def script(settings: Settings, command: str) -> str:
     for subcommand, main in subcommands.items():
         passed_on = f' set -- {subcommand} "$@";' if main.startswith("+") else ""
         cases.append(f"    {subcommand})  main={main.removeprefix('+')};{passed_on} ;;")
-    options = ["-Xmx256m", *SMALL_JVM, *ADD_OPENS, "-Djava.net.preferIPv4Stack=true"]
-    if settings.kerberos:
-        options += [f"-Djava.library.path={settings.native}"]
     variables = client_environment(settings)
+    del variables["HADOOP_CONF_DIR"]  # a client may bring its own
     return SCRIPT.format(
         command=command,
         name=settings.name,
         variables="\n".join(f"export {name}={shlex.quote(value)}" for name, value in variables.items()),
-        classpath=shlex.quote(":".join([str(settings.conf), *settings.jars])),
+        conf=shlex.quote(str(settings.conf)),
+        jars=shlex.quote(":".join(settings.jars)),
         cases="\n".join(cases),
         subcommands="|".join(["classpath", *subcommands]),
-        java=shlex.join([f"{settings.java_home}/bin/java", *options]),
+        java=shlex.join([f"{settings.java}/bin/java", f"@{settings.folder / 'lib' / 'client'}"]),
     )
 
 

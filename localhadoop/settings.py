@@ -73,6 +73,11 @@ class Settings:
         return self.folder / "lib" / "native"
 
     @property
+    def native_classes(self) -> Path:
+        """Classes that fit libhadoop.so where this version's own do not; they come first on daemons' class paths."""
+        return self.folder / "lib" / "native-classes"
+
+    @property
     def resource_managers(self) -> list[str]:
         return ["resourcemanager", "resourcemanager2"] if self.ha else ["resourcemanager"]
 

@@ -38,16 +38,15 @@ LIBC = ctypes.CDLL(None, use_errno=True)
 def descendants(root: int) -> list[int]:
     """The living processes below ``root``, from /proc."""
     parents = {}
-    for entry in os.listdir("/proc"):
-        if entry.isdigit():
+    for process in Path("/proc").iterdir():
+        if process.name.isdigit():
             try:
-                with open(f"/proc/{entry}/stat", "rb") as file:
-                    # The command stands in parentheses and may contain anything; the state and the parent follow it.
-                    state, parent = file.read().rpartition(b")")[2].split()[:2]
+                # The command stands in parentheses and may contain anything; the state and the parent follow it.
+                state, parent = (process / "stat").read_bytes().rpartition(b")")[2].split()[:2]
             except OSError:
                 continue
             if state != b"Z":
-                parents[int(entry)] = int(parent)
+                parents[int(process.name)] = int(parent)
     below = {root}
     while more := {pid for pid, parent in parents.items() if parent in below and pid not in below}:
         below |= more
@@ -72,7 +71,7 @@ def kill_descendants(root: int, spare: tuple[int, ...] = (), seconds: float = 20
 
 def reap() -> dict[int, int]:
     """Exit statuses by pid of the children that ended."""
-    ended = {}
+    ended: dict[int, int] = {}
     while True:
         try:
             pid, status = os.waitpid(-1, os.WNOHANG)
@@ -100,10 +99,9 @@ class Supervisor:
         listener = socket.socket(socket.AF_UNIX)
         run = os.open(self.folder / "run", os.O_RDONLY)
         # The path of a Unix socket has at most 107 characters; temporary folders of tests are longer.
-        path = f"/proc/self/fd/{run}/supervisor.sock"
-        if os.path.lexists(path):
-            os.unlink(path)
-        listener.bind(path)
+        path = Path(f"/proc/self/fd/{run}/supervisor.sock")
+        path.unlink(missing_ok=True)
+        listener.bind(str(path))
         os.close(run)
         listener.listen(16)
         return listener
@@ -168,7 +166,7 @@ class Supervisor:
         if name in self.pids:
             return {"error": f"{name} is running already (pid {self.pids[name]})"}
         description = json.loads((self.folder / "daemons" / name / "daemon.json").read_text())
-        with open(description["log"], "ab") as log:
+        with Path(description["log"]).open("ab") as log:
             self.offsets[name] = log.tell()
             try:
                 process = subprocess.Popen(

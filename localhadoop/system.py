@@ -61,6 +61,7 @@ def install_packages(progress: Progress) -> None:
                 capture_output=True,
                 text=True,
                 timeout=600,
+                check=False,
             )
             # A failed update does not matter where the lists of yesterday still serve.
             if answer.returncode and command[0] == "install":
@@ -98,7 +99,7 @@ def make_users(progress: Progress) -> None:
     if missing:
         progress.step(f"Making the users {', '.join(missing)}")
     for name, options in missing.items():
-        answer = subprocess.run(["useradd", *options, name], capture_output=True, text=True, timeout=60)
+        answer = subprocess.run(["useradd", *options, name], capture_output=True, text=True, timeout=60, check=False)
         if answer.returncode:
             raise LocalHadoopError(f"cannot make the user {name}: {answer.stderr.strip()}")
         if name in USERS:

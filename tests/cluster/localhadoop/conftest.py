@@ -81,4 +81,3 @@ def driver(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable
             return driver
 
         yield start
-

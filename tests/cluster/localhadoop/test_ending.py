@@ -101,7 +101,9 @@ def test_neither_the_supervisors_death_nor_the_guards_leaves_a_process():
         with LocalHadoop() as cluster:
             folder = str(cluster.directory)
             guard = cluster.control.guard()
-            [supervisor] = [pid for pid in descendants(guard) if b"supervisor.py" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+            [supervisor] = [
+                pid for pid in descendants(guard) if b"supervisor.py" in Path(f"/proc/{pid}/cmdline").read_bytes()
+            ]
             os.kill(guard if which == "guard" else supervisor, signal.SIGKILL)
             end = time.monotonic() + 20
             while of_cluster(folder):

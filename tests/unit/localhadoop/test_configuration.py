@@ -1,0 +1,181 @@
+"""The configuration that follows from a cluster's settings."""
+
+from __future__ import annotations
+
+import subprocess
+from dataclasses import replace
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+import pytest
+
+from localhadoop import commands, configuration, ports, scripts
+from localhadoop.errors import LocalHadoopError
+from localhadoop.settings import Settings, check_choices
+
+PORTS = {name: 20000 + offset for offset, name in enumerate(ports.names(2))}
+SIMPLE = Settings(
+    name="test", directory="/c", hadoop="3.4.3", java="/java", ports=PORTS, jars=["/jars/a.jar", "/jars/b.jar"], nodes=2
+)
+KERBEROS = replace(SIMPLE, kerberos=True)
+
+
+def all_properties(settings: Settings, daemon: str | None = None) -> dict[str, str]:
+    merged: dict[str, str] = {}
+    for properties in configuration.site_files(settings, daemon).values():
+        assert not set(merged) & set(properties), "a property stands in one file only"
+        merged |= properties
+    return merged
+
+
+def test_no_port_is_left_to_hadoops_defaults_and_none_used_twice():
+    for settings in (SIMPLE, KERBEROS, replace(SIMPLE, ha=True)):
+        for daemon in commands.names(settings):
+            used = [value for value in all_properties(settings, daemon).values() if value.rpartition(":")[2].isdigit()]
+            own = {value for value in used if 20000 <= int(value.rpartition(":")[2]) < 20064}
+            assert {value.partition(":")[0] for value in own} <= {"localhost", "127.0.0.2", "hdfs"}
+
+
+def test_only_alice_and_bob_are_impersonated(monkeypatch):
+    monkeypatch.setattr(configuration, "operator", lambda: "me")
+    for settings, proxies in ((SIMPLE, {"jupyterhub", "me"}), (KERBEROS, {"jupyterhub", "yarn"})):
+        properties = all_properties(settings)
+        found = {name.split(".")[2] for name in properties if name.startswith("hadoop.proxyuser.")}
+        assert found == proxies
+        for proxy in found - {"yarn"}:
+            assert properties[f"hadoop.proxyuser.{proxy}.users"] == "alice,bob"
+
+
+def test_the_kerberos_kind_is_private_and_asks_who_one_is():
+    properties = all_properties(KERBEROS)
+    assert properties["hadoop.security.authentication"] == "kerberos"
+    assert properties["hadoop.rpc.protection"] == properties["dfs.data.transfer.protection"] == "privacy"
+    assert properties["yarn.acl.enable"] == properties["dfs.block.access.token.enable"] == "true"
+    assert properties["hadoop.http.authentication.type"] == "kerberos"
+    assert "LinuxContainerExecutor" in properties["yarn.nodemanager.container-executor.class"]
+    assert "hadoop.http.authentication.type" not in all_properties(replace(KERBEROS, web="simple"))
+
+
+def test_each_node_manager_has_its_own_address_and_folders():
+    one, two = (all_properties(SIMPLE, name) for name in SIMPLE.node_managers)
+    assert one["yarn.nodemanager.address"].startswith("localhost:")
+    assert two["yarn.nodemanager.address"].startswith("127.0.0.2:")
+    for name in ("address", "webapp.address", "localizer.address", "local-dirs", "log-dirs", "recovery.dir"):
+        assert one[f"yarn.nodemanager.{name}"] != two[f"yarn.nodemanager.{name}"]
+
+
+def test_high_availability_gives_each_resource_manager_its_id():
+    settings = replace(SIMPLE, ha=True)
+    ids = [all_properties(settings, name)["yarn.resourcemanager.ha.id"] for name in settings.resource_managers]
+    assert ids == ["rm1", "rm2"]
+    assert "yarn.resourcemanager.ha.id" not in all_properties(settings), "a client is neither"
+    assert "ZKRMStateStore" in all_properties(settings)["yarn.resourcemanager.store.class"]
+
+
+@pytest.mark.parametrize(("memory", "nodes"), [(4096, 1), (4096, 2), (2048, 1), (1024, 1), (8192, 3)])
+def test_queues_share_all_of_the_cluster_and_small_has_a_gibibyte_at_most(memory, nodes):
+    properties = configuration.queues(replace(SIMPLE, memory=memory, nodes=nodes))
+    root = "yarn.scheduler.capacity.root"
+    shares = [float(properties[f"{root}.{queue}.capacity"]) for queue in ("default", "small", "stopped")]
+    assert sum(shares) == pytest.approx(100)
+    assert shares[1] / 100 * memory * nodes <= 1024.1
+    assert properties[f"{root}.stopped.state"] == "STOPPED"
+
+
+def test_properties_of_ones_own_override_where_they_belong():
+    own = {"yarn.acl.enable": "x", "dfs.replication": "y", "hadoop.new": "z", "yarn.scheduler.capacity.new": "q"}
+    files = configuration.site_files(replace(SIMPLE, properties=own))
+    assert files["yarn-site.xml"]["yarn.acl.enable"] == "x"
+    assert files["hdfs-site.xml"]["dfs.replication"] == "y"
+    assert files["core-site.xml"]["hadoop.new"] == "z"
+    assert files["capacity-scheduler.xml"]["yarn.scheduler.capacity.new"] == "q"
+
+
+def test_files_are_xml_whatever_is_in_them():
+    [found] = ET.fromstring(configuration.xml({"a": "<&>\"'"}))  # noqa: S314 - it is ours
+    assert [element.text for element in found] == ["a", "<&>\"'"]
+
+
+def test_settings_are_read_back_as_they_were(tmp_path):
+    settings = replace(KERBEROS, directory=str(tmp_path))
+    settings.save()
+    assert Settings.load(tmp_path) == settings
+
+
+def test_a_folder_without_a_cluster_or_with_a_broken_one(tmp_path):
+    with pytest.raises(LocalHadoopError, match="there is no cluster in"):
+        Settings.load(tmp_path)
+    (tmp_path / "cluster.json").write_text("{")
+    with pytest.raises(LocalHadoopError, match="cannot read the cluster"):
+        Settings.load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("choices", "message"),
+    [
+        ((0, 4096, 8, "simple"), "1 to 11 NodeManagers"),
+        ((12, 4096, 8, "simple"), "1 to 11 NodeManagers"),
+        ((1, 512, 8, "simple"), "512 is too little"),
+        ((1, 4096, 0, "simple"), "at least one virtual core"),
+        ((1, 4096, 8, "none"), "'kerberos' or 'simple'"),
+    ],
+)
+def test_what_no_cluster_can_be(choices, message):
+    with pytest.raises(LocalHadoopError, match=message):
+        check_choices(*choices)
+
+
+def test_java_reads_its_arguments_from_a_file_whatever_is_in_them():
+    assert commands.argument_file(["-cp", 'a "b" \\c']) == '"-cp"\n"a \\"b\\" \\\\c"\n'
+
+
+def test_daemons_inherit_nothing_of_their_starters_environment(monkeypatch):
+    monkeypatch.setenv("CONFIGPROXY_AUTH_TOKEN", "secret")
+    monkeypatch.setenv("JAVA_TOOL_OPTIONS", "-Dx=y")
+    assert set(commands.environment(SIMPLE)) <= {
+        "PATH",
+        "HOME",
+        "LANG",
+        "TZ",
+        "JAVA_HOME",
+        "HADOOP_HOME",
+        "HADOOP_CONF_DIR",
+    }
+
+
+@pytest.fixture
+def bin_folder(tmp_path):
+    settings = replace(SIMPLE, directory=str(tmp_path / "it's a folder"), java=str(tmp_path / "java"))
+    (settings.folder / "lib").mkdir(parents=True)
+    scripts.write(settings)
+    fake = Path(settings.java) / "bin" / "java"
+    fake.parent.mkdir(parents=True)
+    fake.write_text('#!/bin/sh\necho "$CLASSPATH"; printf "<%s>" "$@"\n')
+    fake.chmod(0o755)
+    return settings.folder / "bin"
+
+
+def run(*command: object, **variables: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([str(part) for part in command], capture_output=True, text=True, env=variables, check=False)
+
+
+def test_yarn_says_its_class_path(bin_folder):
+    expected = f"{bin_folder.parent}/conf:/jars/a.jar:/jars/b.jar\n"
+    assert run(bin_folder / "yarn", "classpath", "--glob").stdout == expected
+    assert run(bin_folder / "yarn", "classpath", HADOOP_CONF_DIR="/mine").stdout == "/mine:/jars/a.jar:/jars/b.jar\n"
+
+
+def test_subcommands_start_their_class_with_the_users_words(bin_folder):
+    out = run(bin_folder / "yarn", "logs", "-applicationId", "a b").stdout
+    assert out.endswith("<org.apache.hadoop.yarn.client.cli.LogsCLI><-applicationId><a b>")
+    out = run(bin_folder / "yarn", "application", "-list").stdout
+    assert out.endswith("<org.apache.hadoop.yarn.client.cli.ApplicationCLI><application><-list>")
+    out = run(bin_folder / "hdfs", "dfs", "-ls", HADOOP_CLIENT_OPTS="-Da=b").stdout
+    assert out.endswith("<-Da=b><org.apache.hadoop.fs.FsShell><-ls>")
+
+
+def test_an_unknown_subcommand_is_wrong_usage(bin_folder):
+    for command in (["nonsense"], []):
+        answer = run(bin_folder / "yarn", *command)
+        assert answer.returncode == 2
+        assert answer.stderr.startswith("usage: yarn classpath|application|")

@@ -1,0 +1,196 @@
+"""Jars are those that the lock pins, whatever the network does."""
+
+from __future__ import annotations
+
+import hashlib
+import http.server
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from localhadoop import jars
+from localhadoop.errors import LocalHadoopError
+from localhadoop.jars import Artifact, JarCache, Lock
+from localhadoop.progress import Progress
+
+CONTENT = bytes(range(256)) * 4000
+ARTIFACT = Artifact(hashlib.sha256(CONTENT).hexdigest(), len(CONTENT), "org/example/a/1/a-1.jar")
+LINE = f"{ARTIFACT.sha256}   {ARTIFACT.size} {ARTIFACT.path}"
+
+
+class Repository(http.server.ThreadingHTTPServer):
+    """A Maven repository that notes what it was asked for, and can break off."""
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.files = {f"/{ARTIFACT.path}": CONTENT}
+        self.ranges: list[str | None] = []
+        self.breaks_off: list[int] = []  # after how many bytes, for the next answers
+        self.resumes = True
+        self.url = f"http://127.0.0.1:{self.server_port}"
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    server: Repository
+
+    def do_GET(self) -> None:
+        wanted = self.headers["Range"]
+        self.server.ranges.append(wanted)
+        content = self.server.files.get(self.path)
+        if content is None:
+            self.send_error(404, "Not Found")
+            return
+        start = int(wanted.removeprefix("bytes=").removesuffix("-")) if wanted and self.server.resumes else 0
+        self.send_response(206 if start else 200)
+        self.send_header("Content-Length", str(len(content) - start))
+        self.end_headers()
+        end = self.server.breaks_off.pop(0) if self.server.breaks_off else len(content)
+        self.wfile.write(content[start:end])
+
+    def log_message(self, *arguments: object) -> None: ...
+
+
+class Counted(Progress):
+    """Counts the bytes of all downloads."""
+
+    def __init__(self) -> None:
+        self.total = self.arrived = 0
+
+    @contextmanager
+    def downloading(self, label, total):
+        self.total = total
+
+        def advance(count: int) -> None:
+            self.arrived += count
+
+        yield advance
+
+
+@pytest.fixture
+def repository(monkeypatch) -> Iterator[Repository]:
+    monkeypatch.setattr(jars.time, "sleep", lambda seconds: None)
+    with Repository() as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()
+
+
+def test_what_is_missing_is_downloaded_once(repository, tmp_path):
+    cache, progress = JarCache(tmp_path, repository.url), Counted()
+    [path] = cache.ensure([ARTIFACT], progress)
+    assert path.read_bytes() == CONTENT
+    assert progress.arrived == progress.total == ARTIFACT.size
+    cache.ensure([ARTIFACT], Progress())
+    assert repository.ranges == [None]
+
+
+def test_a_download_that_breaks_off_goes_on_where_it_stopped(repository, tmp_path):
+    repository.breaks_off = [300_000, 700_000]
+    progress = Counted()
+    [path] = JarCache(tmp_path, repository.url).ensure([ARTIFACT], progress)
+    assert path.read_bytes() == CONTENT
+    assert repository.ranges == [None, "bytes=300000-", "bytes=700000-"]
+    assert progress.arrived == ARTIFACT.size
+
+
+def test_a_later_process_goes_on_too(repository, tmp_path):
+    part = tmp_path / "maven2" / f"{ARTIFACT.path}.part"
+    part.parent.mkdir(parents=True)
+    part.write_bytes(CONTENT[:1000])
+    [path] = JarCache(tmp_path, repository.url).ensure([ARTIFACT], Progress())
+    assert path.read_bytes() == CONTENT
+    assert repository.ranges == ["bytes=1000-"]
+    assert not part.exists()
+
+
+def test_a_server_that_cannot_resume_sends_the_whole_again(repository, tmp_path):
+    repository.breaks_off = [300_000]
+    repository.resumes = False
+    [path] = JarCache(tmp_path, repository.url).ensure([ARTIFACT], Progress())
+    assert path.read_bytes() == CONTENT
+
+
+def test_a_jar_that_was_damaged_in_the_cache_is_downloaded_again(repository, tmp_path):
+    cache = JarCache(tmp_path, repository.url)
+    [path] = cache.ensure([ARTIFACT], Progress())
+    path.write_bytes(b"x" + CONTENT[1:])
+    cache.ensure([ARTIFACT], Progress())
+    assert path.read_bytes() == CONTENT
+
+
+def test_other_bytes_than_the_lock_pins_are_refused_and_not_kept(repository, tmp_path):
+    repository.files[f"/{ARTIFACT.path}"] = b"x" + CONTENT[1:]
+    with pytest.raises(LocalHadoopError, match="is not the file that the lock pins"):
+        JarCache(tmp_path, repository.url).ensure([ARTIFACT], Progress())
+    assert list((tmp_path / "maven2" / "org").rglob("*.jar*")) == []
+
+
+def test_a_file_that_is_not_there_is_named(repository, tmp_path):
+    repository.files.clear()
+    with pytest.raises(LocalHadoopError, match=r"a-1\.jar answers 404 Not Found"):
+        JarCache(tmp_path, repository.url).ensure([ARTIFACT], Progress())
+    assert len(repository.ranges) == 1, "nobody asks again for what is not there"
+
+
+def test_no_network_is_said_in_one_line(tmp_path, monkeypatch):
+    monkeypatch.setattr(jars.time, "sleep", lambda seconds: None)
+    with pytest.raises(LocalHadoopError, match=r"cannot download http://127.0.0.1:1/.*: .*refused") as refused:
+        JarCache(tmp_path, "http://127.0.0.1:1").ensure([ARTIFACT], Progress())
+    assert "\n" not in str(refused.value)
+
+
+def test_no_room_is_said_before_the_download(repository, tmp_path):
+    huge = Artifact(ARTIFACT.sha256, 10**18, ARTIFACT.path)
+    with pytest.raises(LocalHadoopError, match=r"no room in .*: 1000000000000 MB are needed"):
+        JarCache(tmp_path, repository.url).ensure([huge], Progress())
+    assert repository.ranges == []
+
+
+def test_a_cache_that_cannot_be_written(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(LocalHadoopError, match="cannot write the cache"):
+        JarCache(tmp_path / "file" / "cache", "http://127.0.0.1:1").ensure([ARTIFACT], Progress())
+
+
+def test_a_lock_file_names_version_and_artifacts():
+    lock = Lock.parse(f"# hadoop 1.2.3\n# a comment\n\n{LINE}\n{LINE} native\n")
+    assert lock.version == "1.2.3"
+    assert lock.artifacts[0] == ARTIFACT
+    assert [artifact.is_native for artifact in lock.artifacts] == [False, True]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [LINE.replace("org/", "../"), LINE.replace("org/", "/org/"), LINE[1:], LINE.upper(), LINE + " other", "a b c"],
+)
+def test_a_broken_line_of_a_lock_file_is_refused(line):
+    with pytest.raises(LocalHadoopError, match="broken in line 2"):
+        Lock.parse(f"# hadoop 1.2.3\n{line}\n")
+
+
+@pytest.mark.parametrize("text", ["", LINE, "# hadoop 1.2.3\n"])
+def test_a_lock_file_without_version_or_jars_is_refused(text):
+    with pytest.raises(LocalHadoopError, match="names no version or no jars"):
+        Lock.parse(text)
+
+
+@pytest.mark.parametrize(
+    ("version", "exact"), [("3.4", "3.4.3"), ("3.4.3", "3.4.3"), ("3.3.6", "3.3.6"), ("3.5.0", "3.5.0")]
+)
+def test_versions_on_offer(version, exact):
+    lock = Lock.of(version)
+    assert lock.version == exact
+    paths = [artifact.path for artifact in lock.artifacts]
+    assert len(paths) == len(set(paths)) > 150
+    assert f"org/apache/hadoop/hadoop-common/{exact}/hadoop-common-{exact}.jar" in paths
+    assert any(artifact.is_native for artifact in lock.artifacts)
+
+
+@pytest.mark.parametrize("version", ["3.9", "3", "", "../x", "3.4.1"])
+def test_a_version_that_is_not_on_offer_is_refused_with_those_that_are(version):
+    with pytest.raises(LocalHadoopError, match=r"choose one of 3\.3 \(3\.3\.6\), 3\.4 \(3\.4\.3\), 3\.5 \(3\.5\.0\)"):
+        Lock.of(version)
