@@ -12,6 +12,8 @@ import shlex
 import socket
 import sys
 
+from yarnspawner import TEMPLATE_PATHS
+
 c = get_config()
 
 # -- The hub, as browsers see it ---------------------------------------------------------------------------------------
@@ -106,19 +108,35 @@ c.JupyterHub.redirect_to_server = False
 
 # -- What users may choose ---------------------------------------------------------------------------------------------
 
-# c.YarnSpawner.profile_list = [
-#     {
-#         "display_name": "Small",
-#         "description": "2 GiB, 1 core",
-#         "default": True,
-#         "yarnspawner_override": {"mem_limit": "2 G", "cpu_limit": 1},
-#     },
-#     {
-#         "display_name": "Large",
-#         "description": "16 GiB, 4 cores; may have to wait",
-#         "yarnspawner_override": {"mem_limit": "16 G", "cpu_limit": 4, "queue": "large"},
-#     },
-# ]
+# The page that comes before a server starts. Everything that a profile overrides is one of the settings above; what
+# users choose is checked, whether it comes from the page or the REST API. See docs/profiles.md.
+c.YarnSpawner.profile_list = [
+    {
+        "display_name": "Small",
+        "description": "To look at data, and for whatever Spark or Hive do elsewhere on the cluster.",
+        "default": True,
+        "yarnspawner_override": {"mem_limit": "1 G", "cpu_limit": 1},
+    },
+    {
+        "display_name": "Medium",
+        "description": "To work with data that fits into memory.",
+        "yarnspawner_override": {"mem_limit": "2 G", "cpu_limit": 2},
+        # "allowed_groups": ["analysts"],
+    },
+    {
+        "display_name": "Custom",
+        "description": "As much as you need and the cluster can give. Large servers may have to wait.",
+        "yarnspawner_override": {
+            "mem_limit_choices": {"minimum": "512 M"},  # the end of the range is the cluster's own
+            "cpu_limit_choices": {"maximum": 4},
+            "queue_choices": os.environ.get("YARNSPAWNER_QUEUES", c.YarnSpawner.queue).split(),
+        },
+    },
+]
+
+# A server's end, in seconds after its start. YARN sees to it; users are told, also on the hub's home page.
+# c.YarnSpawner.maximum_lifetime = 24 * 3600
+c.JupyterHub.template_paths = TEMPLATE_PATHS
 
 # -- Who looks after it ------------------------------------------------------------------------------------------------
 

@@ -78,6 +78,7 @@ class Hub:
             "YARNSPAWNER_HUB_ADDRESS": "127.0.0.1",
             "YARNSPAWNER_HUB_PORT": str(self._api_port),
             "YARNSPAWNER_PROXY_API_URL": f"http://127.0.0.1:{self._ports.claim(18001)}",
+            "YARNSPAWNER_QUEUES": "default small",
             "YARNSPAWNER_STATE": str(folder),
             "YARNSPAWNER_ADMINS": ADMIN,
             "YARNSPAWNER_DEMO_PASSWORD": self.password,

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import html
 import json
+import re
 import time
 import uuid
 from collections.abc import Iterator
@@ -37,8 +39,9 @@ class Visitor:
             raise VisitError(f"{self.name} cannot log in: {answer.status_code} {answer.reason}")
 
     def start(self, timeout: float = 300) -> Iterator[str]:
-        """Press "Start My Server" and yield what the page says until the server is ready."""
-        self._get(f"/hub/spawn/{self.name}")
+        """Press "Start My Server", take what is offered first, and yield what the page says until the server is ready."""
+        if 'id="spawn_form"' in self._get(f"/hub/spawn/{self.name}").text:
+            self._choose_nothing()
         end = time.monotonic() + timeout
         with self._session.get(
             self._url(f"/hub/api/users/{self.name}/server/progress"),
@@ -95,6 +98,18 @@ class Visitor:
             time.sleep(0.2)
 
     # -- Requests
+
+    def _choose_nothing(self) -> None:
+        """Send the options page's form as it is."""
+        answer = self._session.post(
+            self._url(f"/hub/spawn/{self.name}"),
+            params={"_xsrf": self._token("/hub/")},
+            headers={"Referer": self.address},
+            timeout=60,
+        )
+        if refusal := re.search(r'class="spawn-error-msg[^>]*>(.*?)</p>', answer.text, re.DOTALL):
+            raise VisitError(html.unescape(refusal[1]).strip())
+        self._check(answer)
 
     def _execute(self, connection: websocket.WebSocket, code: str, timeout: float) -> str:
         request = uuid.uuid4().hex

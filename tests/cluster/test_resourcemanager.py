@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import skein
 
 from localhadoop import LocalHadoop
 from tests.support.applications import LONG, reach, specification, use
@@ -204,3 +205,35 @@ async def test_pages_that_know_nobody_do_not_pass_for_a_container_without_a_node
             await rm.master_node(application_id)
         await cluster.close()
         rm.close()
+
+
+async def test_an_application_ends_when_its_time_is_over(rm: ResourceManager, cluster: Cluster) -> None:
+    """YARN's doing alone: nobody kills it."""
+    application_id = await cluster.submit(specification("sleep 600"))
+    await rm.set_lifetime(application_id, 15)
+    report = await reach(cluster, application_id, lambda report: report.ended)
+    assert report.state == "KILLED"
+    assert "lifetime" in report.diagnostics.lower()
+
+
+async def test_nobody_sets_the_end_of_an_application_that_never_was(rm: ResourceManager) -> None:
+    with pytest.raises(ResourceManagerUnavailable):
+        await rm.set_lifetime("application_1_0001", 15)
+
+
+async def test_it_says_where_a_container_beside_the_masters_runs(rm: ResourceManager, cluster: Cluster) -> None:
+    wanted = specification("true")
+    wanted.master.script = ""
+    wanted.services = {"server": skein.Service(skein.Resources(memory=128, vcores=1), script="sleep 600")}
+    application_id = await cluster.submit(wanted)
+    assert await rm.server_node(application_id) is None
+    await reach(cluster, application_id, lambda report: report.state == "RUNNING")
+    node = None
+    while node is None:
+        await asyncio.sleep(0.5)
+        node = await rm.server_node(application_id)
+    assert node.host in await rm.nodes()
+    assert node.container_id.endswith("_000002")
+    master = await rm.master_node(application_id)
+    assert master is not None
+    assert master.container_id.endswith("_000001")

@@ -48,6 +48,11 @@ class Person:
     def press_start(self) -> None:
         self.page.goto(f"{self.address}/hub/home")
         self.page.click("#start")
+        # The options page comes first where there is something to choose; what is chosen beforehand will do.
+        self.page.wait_for_url(lambda url: "/hub/home" not in url)
+        form = self.page.locator("#spawn_form")
+        if form.count():
+            form.get_by_role("button", name="Start").click()
 
     def wait_for_lab(self) -> list[str]:
         """Wait through the progress page for JupyterLab; returns the messages that were to be seen on the way."""
