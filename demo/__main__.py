@@ -69,7 +69,7 @@ def tell(hub: Hub, cluster: LocalHadoop, port: int) -> None:
         f"""
 Open    {hub.address}
 as      alice or bob, password {hub.password}
-        carl, with the same password, whom {"the hub may not impersonate" if cluster.kerberos else "YARN treats likewise"}
+        carl, with the same password, whom the hub may not impersonate
         {ADMIN}, password {hub.admin_password}
 
 YARN    {cluster.resource_manager_url}
