@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import subprocess
@@ -10,7 +11,7 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 from localhadoop import build, commands, homes, kdc, rest
 from localhadoop.control import Control
@@ -71,6 +72,7 @@ class LocalHadoop:
         self._port = port
         self._progress = progress or Progress()
         self._attached = False
+        self._claimed: TextIO | None = None
         self._settings: Settings | None = None
         self._control: Control | None = None
         self.daemons: dict[str, Daemon] = {}
@@ -112,6 +114,8 @@ class LocalHadoop:
             with claim:
                 control.launch(claim, remove=self._is_temporary)
             self._start_daemons()
+            if self._claimed:
+                self._claimed.close()
         except BaseException as error:
             kept = self._keep_logs(folder) if isinstance(error, (LocalHadoopError, TimeoutError)) else None
             Control(folder).shutdown()
@@ -142,6 +146,7 @@ class LocalHadoop:
             folder = Path(tempfile.mkdtemp(prefix="localhadoop-"))
         else:
             folder = self._directory or cluster_directory(self._name or "default")
+            self._claim(folder)
             if Control(folder).guard():
                 raise LocalHadoopError(f"there is a running cluster in {folder} already: end it first")
             if folder.exists() and any(folder.iterdir()) and not (folder / "cluster.json").exists():
@@ -153,6 +158,17 @@ class LocalHadoop:
                 raise LocalHadoopError(f"cannot make {folder}: {error.strerror}") from error
         folder.chmod(0o755)
         return folder
+
+    def _claim(self, folder: Path) -> None:
+        """Keep other processes from making the same folder until this one has started its cluster, or ends."""
+        try:
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            self._claimed = folder.with_name(f".{folder.name}.lock").open("w")
+            fcntl.flock(self._claimed, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise LocalHadoopError(f"another process is starting a cluster in {folder}") from None
+        except OSError as error:
+            raise LocalHadoopError(f"cannot make {folder}: {error.strerror}") from error
 
     def _remove(self, folder: Path) -> None:
         shutil.rmtree(folder, ignore_errors=True)
@@ -328,6 +344,11 @@ class LocalHadoop:
         end = time.monotonic() + timeout
         for daemon in self.daemons.values():
             daemon.wait_ready(max(end - time.monotonic(), 1))
+        self.wait_for_nodes(max(end - time.monotonic(), 1))
+
+    def wait_for_nodes(self, timeout: float = 60) -> None:
+        """Wait until the active ResourceManager has all nodes; raises :class:`TimeoutError` after ``timeout`` seconds."""
+        end = time.monotonic() + timeout
         while True:
             try:
                 active = [node["id"] for node in self.nodes() if node["state"] == "RUNNING"]

@@ -106,13 +106,17 @@ class JarCache:
         Raises :class:`LocalHadoopError`: no network, no such file, no room, or not the bytes that the lock pins.
         """
         wanted = list(artifacts)
-        with self._only_one_process():
-            with ThreadPoolExecutor(4) as pool:
-                whole = list(pool.map(self._is_whole, wanted))
-            missing = [artifact for artifact, good in zip(wanted, whole, strict=True) if not good]
-            if missing:
-                self._download_all(missing, progress)
+        # A whole cache is only read: it may be another user's.
+        if self._missing(wanted):
+            with self._only_one_process():
+                if missing := self._missing(wanted):
+                    self._download_all(missing, progress)
         return [self.repository / artifact.path for artifact in wanted]
+
+    def _missing(self, wanted: list[Artifact]) -> list[Artifact]:
+        with ThreadPoolExecutor(4) as pool:
+            whole = pool.map(self._is_whole, wanted)
+            return [artifact for artifact, good in zip(wanted, whole, strict=True) if not good]
 
     def _is_whole(self, artifact: Artifact) -> bool:
         path = self.repository / artifact.path
