@@ -29,7 +29,7 @@ from yarnspawner.calls import (
 from yarnspawner.drivers import Driver, in_thread
 from yarnspawner.lanes import DriverLost, Lane, Seat
 from yarnspawner.launch import JAVA_OPTIONS, DriverSettings
-from yarnspawner.reports import ClusterNode, Queue, Report
+from yarnspawner.reports import ClusterNode, Queue, Report, ReportLists
 from yarnspawner.store import Store
 
 __all__ = [
@@ -53,8 +53,8 @@ _UNFINISHED = ("NEW", "NEW_SAVING", "SUBMITTED", "ACCEPTED", "RUNNING")
 SUBMISSION_TIMEOUT = 120.0
 # How long after that an application may still come of it, and is then ended.
 SUBMISSION_PATIENCE = 600.0
-# Each submission and kill as another user leaves about a megabyte in a driver.
-WORN_OUT_AFTER = 100
+# Each submission and kill as another user leaves YARN's clients in a driver: 0.1 MB of its heap and some threads.
+WORN_OUT_AFTER = 200
 
 
 class Cluster:
@@ -93,6 +93,7 @@ class Cluster:
         self._reports = Lane([control], 1)
         self._kills = Lane([control], 1, wears=True)
         self._submissions = Lane(submitters, 2, wears=True)
+        self._lists = ReportLists()
         self._background: set[asyncio.Task[None]] = set()
 
     @classmethod

@@ -30,6 +30,12 @@ from yarnspawner.launch import DriverSettings, driver_classpath, driver_command,
 _LARGEST_RESPONSE = 64 * MEBIBYTE
 _LOG_LINES_KEPT = 50
 _REFUSALS_KEPT = 20
+_SAY_NOTHING = (
+    "at ",
+    "... ",
+    "Error: Could not create the Java Virtual Machine",
+    "Error: A fatal exception has occurred",
+)
 # What skein says when YARN refuses another user: its exception is wrapped in one that has no message.
 _NO_REASON = "exception:\nnull"
 _REFUSED = re.compile(r"PrivilegedActionException as: ?(?P<user>\S+) \(auth:PROXY\)")
@@ -213,7 +219,7 @@ class Driver:
     def _exited(self) -> None:
         assert self._process is not None  # noqa: S101
         _running.discard(self)
-        if not self._ending.is_set():
+        if self._channel is not None and not self._ending.is_set():
             self._log.warning(
                 "YARN driver %d left with status %d: %s", self.pid, self._process.returncode, self._last_words()
             )
@@ -222,7 +228,7 @@ class Driver:
 
     def _last_words(self) -> str:
         """Return the line of the JVM's log that says most: the last cause in a stack trace, else the last line."""
-        lines = [line for line in self._last_lines if not line.startswith(("at ", "... "))]
+        lines = [line for line in self._last_lines if not line.startswith(_SAY_NOTHING)]
         causes = [line for line in lines if "Exception: " in line or "Error: " in line]
         words = (causes or lines or ["it said nothing"])[-1]
         return words.removeprefix("Caused by: ")

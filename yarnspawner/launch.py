@@ -16,6 +16,7 @@ from yarnspawner.calls import ClusterUnavailable, printable
 
 # Small and quick to start rather than fast in the long run; a driver that runs out of memory leaves and is replaced.
 JAVA_OPTIONS = (
+    "-Xms32m",
     "-Xmx256m",
     "-XX:+UseSerialGC",
     "-XX:TieredStopAtLevel=1",

@@ -74,7 +74,7 @@ async def test_a_start_is_seen_step_by_step(view: Applications, yarn: Lists) -> 
     view.watch(ID, fast=True)
     assert (await until(view, "ACCEPTED")).known
     yarn.listed = [RUNNING]
-    status = await until(view, "RUNNING", within=0.2)
+    status = await until(view, "RUNNING", within=2)
     assert status == Status(RUNNING, known=True)
 
 
@@ -237,8 +237,8 @@ async def test_it_hurries_only_while_something_starts_or_stops(view: Application
     assert yarn.lists <= 4
     before = yarn.lists
     view.watch(ID, fast=True)
-    await asyncio.sleep(0.3)
-    assert yarn.lists - before >= 8
+    await asyncio.sleep(0.5)
+    assert yarn.lists - before >= 5
     view.watch(ID)
     await asyncio.sleep(0.1)
     before = yarn.lists
@@ -272,8 +272,8 @@ async def test_a_close_watch_ends_with_its_context_and_leaves_nothing(view: Appl
     first, second = view.watching(ID), view.watching(ID)
     first.__enter__()
     second.__enter__()
-    await asyncio.sleep(0.2)
-    assert yarn.lists >= 5
+    await asyncio.sleep(0.4)
+    assert yarn.lists >= 4
     first.__exit__(None, None, None)
     second.__exit__(None, None, None)
     await asyncio.sleep(0.4)
@@ -287,8 +287,8 @@ async def test_after_a_close_watch_what_is_owned_is_watched_slowly(view: Applica
     view.watch(ID)
     with view.watching(ID):
         view.watch(ID)  # whoever owns it may say so again meanwhile
-        await asyncio.sleep(0.2)
-        assert yarn.lists >= 5
+        await asyncio.sleep(0.4)
+        assert yarn.lists >= 4
     await asyncio.sleep(0.1)
     before = yarn.lists
     await asyncio.sleep(1)

@@ -9,6 +9,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from yarnspawner import cluster as cluster_module
 from yarnspawner import launch
 from yarnspawner.calls import CallFailed, meaning
 from yarnspawner.cluster import ApplicationUnknown, Cluster, ClusterRefused, ClusterUnavailable
-from yarnspawner.reports import Report
+from yarnspawner.reports import Report, ReportLists
 from yarnspawner.store import LARGEST_VALUE, Store
 
 SECURITY = skein.Security.new_credentials()
@@ -61,14 +62,14 @@ async def eventually(condition: Callable[[], Any], within: float = 15) -> None:
 
 
 async def test_a_report_does_not_wait_behind_ten_submissions(hadoop: FakeHadoop, cluster: Cluster) -> None:
-    hadoop.behave(delay={"submit": 0.5}, applications=[RUNNING])
+    hadoop.behave(delay={"submit": 1}, applications=[RUNNING])
     await cluster.report(RUNNING["id"])
     submissions = [asyncio.create_task(cluster.submit(specification())) for _ in range(10)]
     await eventually(lambda: hadoop.calls("submit"))
     while not all(task.done() for task in submissions):
         began = time.monotonic()
         await cluster.report(RUNNING["id"])
-        assert time.monotonic() - began < 0.5
+        assert time.monotonic() - began < 2  # and the submissions take five seconds
         await asyncio.sleep(0.1)
     assert len({task.result() for task in submissions}) == 10
 
@@ -96,7 +97,7 @@ async def test_no_more_calls_reach_a_driver_than_it_has_threads(hadoop: FakeHado
 async def test_warming_returns_at_once_and_the_first_user_finds_a_driver(hadoop: FakeHadoop, cluster: Cluster) -> None:
     began = time.monotonic()
     cluster.warm()
-    assert time.monotonic() - began < 0.1
+    assert time.monotonic() - began < 0.5
     await eventually(lambda: len(hadoop.running()) == 2)
     await cluster.submit(specification())
     assert len(hadoop.started()) == 2
@@ -123,7 +124,7 @@ async def test_a_hung_driver_is_replaced_and_nobody_else_waits(hadoop: FakeHadoo
         await cluster.report(RUNNING["id"])
     began = time.monotonic()
     await cluster.submit(specification())
-    assert time.monotonic() - began < 1
+    assert time.monotonic() - began < 1.9
     assert (await cluster.report(RUNNING["id"])).state == "RUNNING"
     await eventually(lambda: hung not in hadoop.running())
 
@@ -179,10 +180,10 @@ async def test_a_worn_out_driver_is_followed_by_another_without_a_pause(
     cluster = Cluster()
     for _ in range(3):
         await cluster.submit(specification())
-    hadoop.behave(start={"delay": 1})
+    hadoop.behave(start={"delay": 3})
     began = time.monotonic()
     await cluster.submit(specification())
-    assert time.monotonic() - began < 0.7
+    assert time.monotonic() - began < 2.5
     await eventually(lambda: len(hadoop.started()) == 2 and len(hadoop.running()) == 1)
     await cluster.submit(specification())
     await cluster.close()
@@ -308,6 +309,23 @@ def test_a_report_has_no_texts_that_say_nothing() -> None:
         id="application_1_1", host="N/A", port=-1, tracking_url="N/A", diagnostics="N/A"
     )
     assert Report.read(message) == Report("application_1_1")
+
+
+def test_a_list_shows_what_changed_since_the_last() -> None:
+    def answer(**changed: Any) -> bytes:
+        reports = [
+            messages.ApplicationReport(**{**RUNNING, **changed, "usage": {"memory_seconds": time.time_ns()}}),
+            messages.ApplicationReport(id="application_1_0008", progress=time.time()),
+        ]
+        return bytes(messages.ApplicationsResponse(reports=reports).SerializeToString())
+
+    lists = ReportLists()
+    first = lists.read(answer())
+    assert [report.id for report in first] == [RUNNING["id"], "application_1_0008"]
+    second = lists.read(answer())
+    assert all(before is after for before, after in zip(first, second, strict=True))
+    third = lists.read(answer(diagnostics="preempted"))
+    assert third == [replace(first[0], diagnostics="preempted"), first[1]]
 
 
 @pytest.mark.parametrize(
@@ -470,14 +488,23 @@ async def test_two_hundred_silent_masters_delay_nobody() -> None:
         gets = []
         for _ in range(200):
             store = await stack.enter_async_context(store_at(silent.getsockname()[1]))
-            gets.append(asyncio.create_task(store.get("address", timeout=3)))
+            gets.append(asyncio.create_task(store.get("address", timeout=60)))
         await asyncio.sleep(0.5)
         live = await stack.enter_async_context(store_at(port))
-        began = time.monotonic()
-        assert await live.get("address") == b"here"
-        assert time.monotonic() - began < 1
-        results = await asyncio.gather(*gets, return_exceptions=True)
-        assert all(isinstance(result, ClusterUnavailable) for result in results)
+        assert await live.get("address", timeout=10) == b"here"
+        assert not any(get.done() for get in gets)
+        for get in gets:
+            get.cancel()
+        await asyncio.wait(gets)
+
+
+async def test_a_silent_master_is_given_up_after_its_time() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        async with store_at(silent.getsockname()[1]) as store:
+            began = time.monotonic()
+            with pytest.raises(ClusterUnavailable, match="application_1_1 does not answer"):
+                await store.get("address", timeout=1)
+            assert 0.9 < time.monotonic() - began < 5
 
 
 @pytest.mark.parametrize(
