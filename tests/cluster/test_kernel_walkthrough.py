@@ -70,7 +70,7 @@ def terminal(request: pytest.FixtureRequest, wheels: Path) -> Iterator[Terminal]
     shutil.rmtree(home, ignore_errors=True)
 
 
-@pytest.mark.timeout(1200)
+@pytest.mark.timeout(2400)
 def test_kernel_walkthrough(terminal: Terminal) -> None:
     for step in read(PAGE):
         began = time.monotonic()
@@ -78,7 +78,7 @@ def test_kernel_walkthrough(terminal: Terminal) -> None:
             case File():
                 terminal.write(step)
             case Step():
-                terminal.type(step, timeout=240)
+                terminal.type(step, timeout=400)
         print(f"    ({time.monotonic() - began:.1f} s)")
 
 
