@@ -14,6 +14,7 @@ from tornado.web import Application, RequestHandler
 from traitlets.config import Config
 
 from yarnspawner import YarnSpawner
+from yarnspawner.access import Access
 
 SCHEDULER = {
     "scheduler": {
@@ -101,7 +102,9 @@ def database(tables):
 
 
 @pytest.fixture
-def spawner_of(yarn, database):
+async def spawner_of(yarn, database):
+    made = []
+
     def make(name="alice", groups=(), stored=None, **settings):
         """A user's spawner, as JupyterHub makes it."""
         for group in groups:
@@ -114,6 +117,12 @@ def spawner_of(yarn, database):
         database.commit()
         config = Config({"YarnSpawner": {"resource_manager_url": yarn, **settings}})
         application = {"spawner_class": YarnSpawner, "config": config, "base_url": "/", "cookie_secret": b"secret"}
-        return User(user, application, database).spawner
+        spawner = User(user, application, database).spawner
+        made.append(spawner)
+        return spawner
 
-    return make
+    yield make
+    for access in {spawner._access for spawner in made}:
+        access.resource_manager.close()
+        await access.cluster.close()
+        Access._shared.pop(access)
