@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from yarnspawner.applications import Applications
 from yarnspawner.cluster import Cluster
@@ -60,7 +60,7 @@ class Access:
     @cached_property
     def resource_manager(self) -> ResourceManager:
         """What skein's driver cannot tell."""
-        options = {"principal": self.principal, "keytab": self.keytab, "log": self.log}
+        options: dict[str, Any] = {"principal": self.principal, "keytab": self.keytab, "log": self.log}
         if urls := [url.strip() for url in self.resource_manager_url.split(",") if url.strip()]:
             return ResourceManager(urls, **options)
         return ResourceManager.from_configuration(**options)

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import logging
+from typing import TYPE_CHECKING
 
 from yarnspawner.access import Access
 from yarnspawner.cluster import ClusterError, Report, Store
 from yarnspawner.resourcemanager import Node, ResourceManagerUnavailable
 from yarnspawner.state import Credentials
 
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
 
 class Conversation:
     """The hub's side of an application's key-value store.
+
+    An asynchronous context manager, which keeps its one connection for as long as the context lasts.
 
     Args:
         application_id: the application.
@@ -27,6 +33,14 @@ class Conversation:
         self._access = access
         self._log = log
         self._node: Node | None = None
+        self._open: Store | None = None
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._open is not None:
+            await self._open.close()
 
     async def node(self, report: Report) -> Node | None:
         """The node that the master container runs on, as the ResourceManager knows it; None while nobody can tell.
@@ -67,11 +81,7 @@ class Conversation:
         Raises:
             ClusterError: the store could not be asked.
         """
-        store = await self._store(report)
-        try:
-            return await store.get(key)
-        finally:
-            await store.close()
+        return await (await self._store(report)).get(key)
 
     async def put(self, report: Report, key: str, value: bytes) -> None:
         """Tell the server.
@@ -79,22 +89,21 @@ class Conversation:
         Raises:
             ClusterError: the store could not be reached.
         """
-        store = await self._store(report)
-        try:
-            await store.put(key, value)
-        finally:
-            await store.close()
+        await (await self._store(report)).put(key, value)
 
     async def _store(self, report: Report) -> Store:
+        if self._open is not None:
+            return self._open
         if self._credentials is None:
             raise ClusterError(f"the credentials of {self._application_id} are lost")
         node = await self.node(report)
         if node is None:
             raise ClusterError(f"it is not known on which node {self._application_id} runs")
-        return self._access.cluster.store(
+        self._open = self._access.cluster.store(
             self._application_id,
             node.host,
             report.rpc_port,
             self._credentials.certificate,
             self._credentials.key,
         )
+        return self._open

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from jupyterhub.traitlets import ByteSpecification, Callable, Command
 from traitlets import Dict, Integer, List, TraitError, Tuple, Unicode, Union, default, validate
 from traitlets.config import Configurable
@@ -118,7 +120,7 @@ class YarnSpawnerSettings(Configurable):
     )
 
     @validate("tags")
-    def _validate_tags(self, proposal: dict) -> list[str]:
+    def _validate_tags(self, proposal: dict[str, Any]) -> Any:
         # ApplicationSubmissionContext: YARN refuses more than 10 tags, longer ones, and what is not ASCII.
         for tag in proposal["value"]:
             if not tag.isascii() or not 0 < len(tag) <= 100 or "," in tag:
@@ -250,7 +252,7 @@ class YarnSpawnerSettings(Configurable):
     )
 
     @validate("port_range")
-    def _validate_port_range(self, proposal: dict) -> tuple[int, int] | None:
+    def _validate_port_range(self, proposal: dict[str, Any]) -> Any:
         ports = proposal["value"]
         if ports and ports[0] > ports[1]:
             raise TraitError(f"port_range: {ports[0]} is above {ports[1]}.")

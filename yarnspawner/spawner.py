@@ -93,7 +93,10 @@ class YarnSpawner(ChoosingSpawner, Spawner):
         server = ServerState.new(
             user, expand(self.queue, template_fields(self)), credentials, container=self.server_container
         )
-        files = {ENVIRONMENT_FILE: environment_file(container_environment(self)), **self._certificates}
+        files: dict[str, str | bytes] = {
+            ENVIRONMENT_FILE: environment_file(container_environment(self)),
+            **self._certificates,
+        }
         with private_files(files) as paths:
             request = server_request(
                 self, server, credentials, paths, hub_id=self._seal.hub_id, hub_user=access.hub_user
@@ -136,9 +139,10 @@ class YarnSpawner(ChoosingSpawner, Spawner):
 
     async def _arrive(self, server: ServerState) -> str:
         """Wait for the server of a submitted application and keep its address."""
-        arrival = Arrival(server, self._conversation(server), self._access, self._progress, self.log)
         with self._applications.watching(server.application_id):
-            address = await arrival.address()
+            async with self._conversation(server) as conversation:
+                arrival = Arrival(server, conversation, self._access, self._progress, self.log)
+                address = await arrival.address()
         self._keep(server.arrived(address.url))
         return address.url
 
@@ -197,10 +201,10 @@ class YarnSpawner(ChoosingSpawner, Spawner):
             except Exception as error:  # noqa: BLE001 - see above
                 self.log.warning("The start of %s could not go on: %s", self._log_name, error)
         if self._yarn_server is None or not self._yarn_server.url:
-            return self.server.url
+            return str(self.server.url)
         # JupyterHub copies host and port from what this returns, but not the scheme.
         self.server.proto = self._yarn_server.url.partition(":")[0]
-        return self._yarn_server.url + self.server.base_url
+        return f"{self._yarn_server.url}{self.server.base_url}"
 
     async def _adopt(self, server: ServerState) -> None:
         while not server.application_id:
@@ -241,7 +245,8 @@ class YarnSpawner(ChoosingSpawner, Spawner):
             return False
         request = StopRequest(reason="The hub stops the server.", grace=float(self.stop_timeout))
         try:
-            await self._conversation(server).put(status.report, STOP_KEY, request.to_bytes())
+            async with self._conversation(server) as conversation:
+                await conversation.put(status.report, STOP_KEY, request.to_bytes())
         except ClusterError as error:
             self.log.info("%s cannot be asked to end in order: %s", server.application_id, error)
             return False

@@ -65,7 +65,7 @@ class Arrival:
         applications = self._access.applications
         status = await applications.status(self._application_id)
         while True:
-            if status.ended:
+            if status.report is not None and status.report.ended:
                 raise self._failed(await self._explain_end(status.report))
             self._tell(status)
             interval = _IDLE_INTERVAL

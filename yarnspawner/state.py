@@ -141,7 +141,7 @@ class ServerState:
         if document["version"] != VERSION:
             raise StateError(f"it has version {document['version']!r}, this yarnspawner writes version {VERSION}")
         names = ("start_id", "hadoop_user", "queue", "application_id", "url")
-        texts = {name: document.get(name) for name in names}
+        texts: dict[str, Any] = {name: document.get(name) for name in names}
         texts["container"] = document.get("container", "master")
         if wrong := [name for name, text in texts.items() if not isinstance(text, str)]:
             raise StateError(f"it is broken: {wrong[0]} is {texts[wrong[0]]!r}")
