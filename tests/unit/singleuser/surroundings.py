@@ -53,7 +53,7 @@ class ApplicationMaster(skein_pb2_grpc.AppMasterServicer):
     def close(self) -> None:
         self._server.stop(None)
 
-    def wait(self, key: str, timeout: float = 30) -> bytes:
+    def wait(self, key: str, timeout: float = 90) -> bytes:
         until = time.monotonic() + timeout
         while key not in self.values:
             assert time.monotonic() < until, f"no {key} after {timeout} s"
