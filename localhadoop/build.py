@@ -11,7 +11,7 @@ from typing import Any
 from localhadoop import commands, configuration, kdc, native, ports, scripts, system
 from localhadoop.errors import LocalHadoopError
 from localhadoop.jars import JarCache, Lock
-from localhadoop.java import closed_to_others, find_java
+from localhadoop.java import Java, closed_to_others, find_java
 from localhadoop.paths import cache_directory
 from localhadoop.progress import Progress
 from localhadoop.settings import Settings
@@ -35,13 +35,13 @@ def prepare(
                 f"{closed} is closed to other users, but their containers must enter {folder}: open it (chmod o+x) or"
                 " choose another folder"
             )
-    java = find_java(for_every_user=kerberos)
     free = shutil.disk_usage(folder).free
     if free < ROOM:
         raise LocalHadoopError(f"no room in {folder}: {ROOM / 1e6:.0f} MB are needed, {free / 1e6:.0f} MB are free")
     if kerberos:
-        system.install_packages(progress)
+        system.install_kerberos(progress)
         system.make_users(progress)
+    java = java_for(kerberos, progress)
     progress.step(f"Hadoop {lock.version} on Java {java.release} ({java.home})")
     wanted = [artifact for artifact in lock.artifacts if kerberos or not artifact.is_native]
     paths = JarCache(cache_directory()).ensure(wanted, progress)
@@ -60,6 +60,17 @@ def prepare(
         claim.close()
         raise
     return settings, claim
+
+
+def java_for(kerberos: bool, progress: Progress) -> Java:
+    """A Java that fits; in the kerberos kind, which needs the system's packages anyway, it is installed if missing."""
+    try:
+        return find_java(kerberos)
+    except LocalHadoopError:
+        if not kerberos or not system.can_install():
+            raise
+    system.install_java(progress)
+    return find_java(kerberos)
 
 
 def write(settings: Settings) -> None:

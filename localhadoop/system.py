@@ -6,7 +6,7 @@ import os
 import pwd
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from localhadoop.settings import HUB, USERS
 
 #: Programs of MIT Kerberos, and curl, which fetches web pages that want a ticket.
 PROGRAMS = ("krb5kdc", "kdb5_util", "kadmin.local", "kinit", "curl")
+JAVA_PACKAGES = ("openjdk-17-jre-headless", "openjdk-21-jre-headless")
 PACKAGES = ("krb5-kdc", "krb5-admin-server", "krb5-user", "curl")
 
 #: YARN's executor refuses users below this one.
@@ -41,7 +42,11 @@ def missing_programs() -> list[str]:
     return [program for program in PROGRAMS if not find(program)]
 
 
-def install_packages(progress: Progress) -> None:
+def can_install() -> bool:
+    return is_root() and shutil.which("apt-get") is not None
+
+
+def install_kerberos(progress: Progress) -> None:
     """Install the KDC's Debian packages where one of the programs is missing, without starting the system's KDC.
 
     Raises :class:`LocalHadoopError` where that cannot be done.
@@ -49,11 +54,28 @@ def install_packages(progress: Progress) -> None:
     missing = missing_programs()
     if not missing:
         return
-    if not shutil.which("apt-get"):
+    if not can_install():
         raise LocalHadoopError(f"{', '.join(missing)} are missing: install MIT Kerberos (server and client) and curl")
-    progress.step(f"Installing {' '.join(PACKAGES)} (apt-get)")
+    install(PACKAGES, progress)
+    if missing := missing_programs():
+        raise LocalHadoopError(f"{', '.join(missing)} are missing, although {' '.join(PACKAGES)} are installed")
+
+
+def install_java(progress: Progress) -> None:
+    """Install the first Java that this Debian or Ubuntu has; raises :class:`LocalHadoopError` if it has none."""
+    for package in JAVA_PACKAGES[:-1]:
+        try:
+            return install((package,), progress)
+        except LocalHadoopError:
+            continue
+    return install(JAVA_PACKAGES[-1:], progress)
+
+
+def install(packages: Sequence[str], progress: Progress) -> None:
+    """Install Debian packages; raises :class:`LocalHadoopError` with apt's last line."""
+    progress.step(f"Installing {' '.join(packages)} (apt-get)")
     with services_stay_down():
-        for command in (["update", "-q"], ["install", "-q", "-y", "--no-install-recommends", *PACKAGES]):
+        for command in (["update", "-q"], ["install", "-q", "-y", "--no-install-recommends", *packages]):
             answer = subprocess.run(
                 ["apt-get", *command],
                 env={**os.environ, "DEBIAN_FRONTEND": "noninteractive"},
@@ -66,9 +88,7 @@ def install_packages(progress: Progress) -> None:
             # A failed update does not matter where the lists of yesterday still serve.
             if answer.returncode and command[0] == "install":
                 said = (answer.stderr.strip() or answer.stdout.strip() or "no message").splitlines()[-1]
-                raise LocalHadoopError(f"cannot install {' '.join(PACKAGES)}: {said}")
-    if missing := missing_programs():
-        raise LocalHadoopError(f"{', '.join(missing)} are missing, although {' '.join(PACKAGES)} are installed")
+                raise LocalHadoopError(f"cannot install {' '.join(packages)}: {said}")
 
 
 @contextmanager

@@ -31,6 +31,8 @@ def test_daemons_killed_at_once_come_back_with_their_state(kind, request, driver
     assert all(daemon.pid != old[name] for name, daemon in cluster.daemons.items())
     assert "/tmp/kept" in cluster.hdfs("-ls", "/tmp")
     assert running(cluster, "sleep 300") == container, "the container went on meanwhile"
+    # A ResourceManager that comes back calls it ACCEPTED until its master has registered again.
+    assert skein.wait(application, "RUNNING") == "RUNNING"
     [after] = [found for found in cluster.applications() if found["id"] == application]
     assert (after["state"], after["startedTime"]) == ("RUNNING", before["startedTime"])
     skein.client.kill_application(application)

@@ -30,7 +30,7 @@ def test_other_versions_run_applications_and_keep_their_state(version, kind, dri
         for daemon in cluster.daemons.values():
             daemon.kill()
         cluster.restore()
-        assert skein.state(application) == "RUNNING"
+        assert skein.wait(application, "RUNNING") == "RUNNING"
         assert {node["version"] for node in cluster.nodes()} == {version}
 
 

