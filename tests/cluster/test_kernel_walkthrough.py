@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -67,6 +70,10 @@ def terminal(request: pytest.FixtureRequest, wheels: Path) -> Iterator[Terminal]
     terminal = Terminal(home, environment, become, log=print)
     yield terminal
     terminal.close()
+    # The page stops skein's driver at its end, which a failure does not reach.
+    if (driver := home / ".skein" / "driver").exists():
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(json.loads(driver.read_text())["pid"], signal.SIGTERM)
     shutil.rmtree(home, ignore_errors=True)
 
 
