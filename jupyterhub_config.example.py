@@ -101,6 +101,9 @@ c.YarnSpawner.prologue = f"source {shlex.quote(environment)}/bin/activate"
 # Seconds that a start may take: a queue may be full, and the first start on a node copies the environment there.
 c.YarnSpawner.start_timeout = 300
 
+# Seconds that a server has to end its kernels and itself in order when it is stopped, before YARN ends the container.
+c.YarnSpawner.stop_timeout = 30
+
 # Several servers for one user; so a login leads to the list of them, and starts none by itself.
 c.JupyterHub.allow_named_servers = True
 c.JupyterHub.named_server_limit_per_user = 3
