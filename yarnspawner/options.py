@@ -237,7 +237,7 @@ async def _in_time(question: Awaitable[T], patience: float) -> T | None:
 
 def _queue_facts(queue: Queue) -> str:
     if queue.state != "RUNNING":
-        return f"The queue is {queue.state.lower()} and takes no new servers."
+        return f"{queue.state.lower()}, takes no new servers"
     used = min(100.0, 100 * queue.used / queue.maximum) if queue.maximum else 100.0
     waiting = {0: "nobody waits", 1: "1 application waits"}.get(queue.pending, f"{queue.pending} applications wait")
-    return f"{100 - used:.0f} % of the queue is free, {waiting}"
+    return f"{100 - used:.0f} % free, {waiting}"

@@ -237,13 +237,13 @@ async def test_a_callable_with_a_mistake_is_no_users_fault(spawner_of, caplog):
 async def test_the_page_says_what_each_profile_is_and_gets(spawner_of):
     page = await spawner_of(profile_list=PROFILES).get_options_form()
     assert "To look &lt;at&gt; data" in page
-    assert "1 GiB, 1 core, queue default. 80 % of the queue is free, nobody waits" in page
-    assert "4 GiB, 2 cores, queue busy. 20 % of the queue is free, 3 applications wait" in page
+    assert "1 GiB, 1 core, queue default. The queue: 80 % free, nobody waits" in page
+    assert "4 GiB, 2 cores, queue busy. The queue: 20 % free, 3 applications wait" in page
 
 
 async def test_a_closed_queue_is_said_to_be_closed(spawner_of):
     page = await spawner_of(queue="closed", cpu_limit_choices=[1, 2]).get_options_form()
-    assert "The queue is stopped and takes no new servers." in page
+    assert "The queue: stopped, takes no new servers" in page
 
 
 async def test_the_page_does_not_wait_for_yarn(spawner_of):
@@ -292,8 +292,8 @@ async def test_a_number_has_its_range_and_what_the_cluster_cannot_give_is_not_on
 
 async def test_each_queue_on_the_list_has_its_facts(spawner_of):
     page = await spawner_of(queue_choices=["default", "busy", "elsewhere"], maximum_lifetime=5400).get_options_form()
-    assert ">default: 80 % of the queue is free, nobody waits<" in page
-    assert ">busy: 20 % of the queue is free, 3 applications wait<" in page
+    assert ">default: 80 % free, nobody waits<" in page
+    assert ">busy: 20 % free, 3 applications wait<" in page
     assert ">elsewhere<" in page
     assert "2 GiB, 1 core, ends after 1 h 30 min" in page
 
