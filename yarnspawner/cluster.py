@@ -161,10 +161,7 @@ class Cluster:
     async def active(self) -> list[Report]:
         """Return all unfinished applications that were submitted through skein, whoever's. Raises ClusterUnavailable."""
         answer = await self._list(_UNFINISHED)
-        # Thousands of them take tens of milliseconds.
-        return await in_thread(
-            lambda: [Report.read(r) for r in messages.ApplicationsResponse.FromString(answer).reports]
-        )
+        return await in_thread(lambda: self._lists.read(answer))
 
     async def kill(self, application_id: str, user: str) -> None:
         """End an application as ``user``. Returns once YARN has ended it, also when it had ended or is not known.

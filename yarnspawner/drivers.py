@@ -30,6 +30,7 @@ from yarnspawner.launch import DriverSettings, driver_classpath, driver_command,
 _LARGEST_RESPONSE = 64 * MEBIBYTE
 _LOG_LINES_KEPT = 50
 _REFUSALS_KEPT = 20
+_REASON_LINES = 10
 _SAY_NOTHING = (
     "at ",
     "... ",
@@ -210,7 +211,7 @@ class Driver:
             self._refused = (refused["user"], [])
         elif self._refused is not None:
             user, reason = self._refused
-            if line.startswith("at "):
+            if line.startswith("at ") or len(reason) == _REASON_LINES:
                 self._refusals.append((time.monotonic(), user, "\n".join(reason)))
                 self._refused = None
             else:

@@ -59,9 +59,9 @@ class Seat:
         return await asyncio.shield(self._begin())
 
     def warm(self) -> None:
-        """Start a driver if there is none, without waiting for it. What fails is logged."""
-        if not self._closed and (self._driver is None or not self._driver.alive):
-            self._begin().add_done_callback(self._log_failure)
+        """Start a driver if there is none, without waiting for it. What fails is logged, as it always is."""
+        if not self._closed and time.monotonic() >= self._not_before and not (self._driver and self._driver.alive):
+            self._begin()
 
     async def call(self, driver: Driver, request: Request, timeout: float) -> bytes:
         """Call `driver`, and replace it if it does not answer. Raises ClusterUnavailable, CallFailed."""
@@ -96,7 +96,7 @@ class Seat:
         self._wear += 1
         if self._wear >= self._worn_out_after and self._starting is None and time.monotonic() >= self._not_before:
             self._log.debug("YARN driver %d is worn out; another one follows", driver.pid)
-            self._begin().add_done_callback(self._log_failure)
+            self._begin()
 
     async def close(self) -> None:
         """End this seat's drivers, and the one that is being started."""
@@ -123,21 +123,19 @@ class Seat:
         try:
             driver = await self._start()
         except ClusterUnavailable as error:
+            if str(error) != self._reason:
+                self._log.error("%s", error)
             self._pause(str(error))
             raise
         driver.on_exit = lambda: self._replace(driver, "it left")
         if self._driver is not None:
             self._dismiss(self._driver)
-        self._driver, self._wear = driver, 0
+        self._driver, self._wear, self._reason = driver, 0, ""
         return driver
 
     def _started(self, task: asyncio.Task[Driver]) -> None:
         self._starting = None
         _seen(task)
-
-    def _log_failure(self, task: asyncio.Task[Driver]) -> None:
-        if not task.cancelled() and (error := task.exception()) is not None:
-            self._log.warning("%s", error)
 
     def _replace(self, driver: Driver, reason: str) -> None:
         if driver is not self._driver:

@@ -164,6 +164,19 @@ async def test_drivers_that_cannot_help_are_started_ever_more_rarely(hadoop: Fak
     assert len(hadoop.started()) <= 4
 
 
+async def test_why_no_driver_starts_is_logged_once_however_many_users_wait(
+    hadoop: FakeHadoop, cluster: Cluster, caplog: pytest.LogCaptureFixture
+) -> None:
+    hadoop.behave(start={"exit": 1, "say": "java.io.IOException: disk full"})
+    for _ in range(3):
+        for _ in range(100):
+            cluster.warm()
+        with pytest.raises(ClusterUnavailable, match="disk full"):
+            await cluster.active()
+        await eventually(lambda: hadoop.running() == [])
+    assert len([record for record in caplog.records if "disk full" in record.getMessage()]) <= 2  # one for each driver
+
+
 async def test_without_a_ticket_the_admin_is_told_what_to_do(hadoop: FakeHadoop, cluster: Cluster) -> None:
     hadoop.behave(fail={"getApplications": ["UNAUTHENTICATED", "Kerberos ticket not found, please kinit and restart"]})
     with pytest.raises(ClusterUnavailable, match="set its principal and keytab, or run kinit"):
