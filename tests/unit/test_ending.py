@@ -1,0 +1,82 @@
+"""What must end, ends. YARN is a stand-in here, which refuses as often as a test wants."""
+
+import asyncio
+import contextlib
+import logging
+from types import SimpleNamespace
+
+import pytest
+
+from yarnspawner import ending
+from yarnspawner.cluster import ClusterUnavailable
+from yarnspawner.ending import Ending
+
+
+class Yarn:
+    """Ends an application at the first kill after so many failures."""
+
+    def __init__(self, failures=0):
+        self.failures = failures
+        self.kills = []
+        self.is_ended = False
+
+    async def kill(self, application_id, user):
+        self.kills.append((application_id, user))
+        if len(self.kills) <= self.failures:
+            raise ClusterUnavailable("no answer")
+        self.is_ended = True
+
+    async def status(self, application_id):
+        return SimpleNamespace(ended=self.is_ended)
+
+    async def ended(self, application_id, timeout):
+        await asyncio.sleep(0)
+        return self.is_ended
+
+    def watching(self, application_id):
+        return contextlib.nullcontext()
+
+
+@pytest.fixture
+def log():
+    return logging.getLogger("test")
+
+
+async def test_an_application_is_killed_as_its_user(log):
+    yarn = Yarn()
+    await Ending(yarn, yarn, log=log).end("application_1_1", "alice")
+    assert yarn.kills == [("application_1_1", "alice")]
+
+
+async def test_it_is_killed_again_until_it_has_ended(log):
+    yarn = Yarn(failures=3)
+    await Ending(yarn, yarn, log=log).end("application_1_1", "alice")
+    assert len(yarn.kills) == 4
+
+
+async def test_asking_twice_is_asking_once(log):
+    yarn = Yarn()
+    one = Ending(yarn, yarn, log=log)
+    await asyncio.gather(one.end("application_1_1", "alice"), one.end("application_1_1", "alice"))
+    assert len(yarn.kills) == 1
+
+
+async def test_one_that_has_ended_is_left_alone(log):
+    yarn = Yarn()
+    yarn.is_ended = True
+    await Ending(yarn, yarn, log=log).end("application_1_1", "alice")
+    assert yarn.kills == []
+
+
+async def test_who_gives_up_waiting_does_not_end_the_ending(log):
+    yarn = Yarn(failures=5)
+    waiting = Ending(yarn, yarn, log=log).end("application_1_1", "alice")
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    while not yarn.is_ended:
+        await asyncio.sleep(0)
+
+
+def test_the_pauses_grow():
+    assert list(ending._PAUSES) == sorted(ending._PAUSES)

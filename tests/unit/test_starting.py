@@ -1,0 +1,133 @@
+"""The wait for a server. YARN's reports and the container's words are handed in; no cluster is asked."""
+
+import logging
+from types import SimpleNamespace
+
+import pytest
+
+from yarnspawner.applications import Status
+from yarnspawner.cluster import ClusterUnavailable, Report
+from yarnspawner.errors import StartFailed
+from yarnspawner.progress import Progress
+from yarnspawner.rendezvous import ADDRESS_KEY, ERROR_KEY, Address, Failure
+from yarnspawner.resourcemanager import Node
+from yarnspawner.starting import Arrival
+from yarnspawner.state import Credentials, ServerState
+
+ID = "application_1_0001"
+SERVER = ServerState.new("alice", "default", Credentials(b"", b"")).submitted(ID)
+
+
+def status(state, **facts):
+    return Status(Report(ID, queue="root.default", state=state, **facts), known=True)
+
+
+class Applications:
+    """Shows one status after the other, and stays with the last."""
+
+    def __init__(self, statuses):
+        self._statuses = list(statuses)
+
+    async def status(self, application_id):
+        return self._statuses.pop(0) if len(self._statuses) > 1 else self._statuses[0]
+
+    async def wait_change(self, application_id, previous, timeout):
+        return await self.status(application_id)
+
+
+class Conversation:
+    """What the container says; the first questions may go unanswered."""
+
+    def __init__(self, said=(), silent=0):
+        self._said = dict(said)
+        self._silent = silent
+
+    async def node(self, report):
+        return Node("worker1")
+
+    async def server_node(self, said):
+        return Node("worker2")
+
+    async def get(self, report, key):
+        self._silent -= 1
+        if self._silent >= 0:
+            raise ClusterUnavailable("no answer")
+        return self._said.get(key)
+
+
+def arrival(statuses, conversation, server=SERVER):
+    manager = SimpleNamespace(application_url=lambda application_id: f"http://rm/{application_id}")
+    access = SimpleNamespace(applications=Applications(statuses), resource_manager=manager)
+    progress = Progress()
+    return Arrival(server, conversation, access, progress, logging.getLogger("test")), progress
+
+
+async def messages(progress):
+    progress.end()
+    return [event["message"] async for event in progress.follow()]
+
+
+def listening(host):
+    return {ADDRESS_KEY: Address("http", host, 4711).to_bytes()}
+
+
+async def test_the_user_is_told_each_step_until_the_server_listens():
+    wait, progress = arrival(
+        [Status(None, known=True), status("ACCEPTED"), status("RUNNING")], Conversation(listening("worker1"))
+    )
+    assert await wait.address() == Address("http", "worker1", 4711)
+    submitted, waiting, starting, listens = await messages(progress)
+    assert ID in submitted
+    assert "queue root.default" in waiting
+    assert "worker1" in starting
+    assert "4711" in listens
+
+
+async def test_a_server_that_names_another_host_is_looked_for_where_it_runs():
+    wait, _ = arrival([status("RUNNING")], Conversation(listening("169.254.169.254")))
+    assert (await wait.address()).host == "worker1"
+
+
+async def test_a_server_in_a_container_of_its_own_is_where_that_runs():
+    wait, _ = arrival(
+        [status("RUNNING")],
+        Conversation(listening("worker2")),
+        ServerState.new("alice", "q", Credentials(b"", b""), container="service").submitted(ID),
+    )
+    assert (await wait.address()).host == "worker2"
+
+
+async def test_an_application_master_that_does_not_answer_yet_is_asked_again():
+    wait, _ = arrival([status("RUNNING")], Conversation(listening("worker1"), silent=3))
+    assert (await wait.address()).port == 4711
+
+
+async def test_what_the_recipe_says_is_the_reason():
+    failure = Failure("JupyterLab is not installed in this environment.", "Traceback")
+    wait, _ = arrival([status("RUNNING")], Conversation({ERROR_KEY: failure.to_bytes()}))
+    with pytest.raises(StartFailed, match=r"(?i)jupyter"):
+        await wait.address()
+
+
+@pytest.mark.parametrize(
+    "said", [b"", b"{}", b"[" * 10_000, b'{"version": 1, "scheme": "file", "host": "x", "port": 1}']
+)
+async def test_an_address_that_is_none_ends_the_start(said):
+    wait, _ = arrival([status("RUNNING")], Conversation({ADDRESS_KEY: said}))
+    with pytest.raises(StartFailed, match="does not accept"):
+        await wait.address()
+
+
+async def test_an_application_that_ends_first_ends_the_start_with_yarns_reason():
+    ended = status("FAILED", final_status="FAILED", diagnostics="Application was killed by user admin at 10.0.0.1")
+    wait, _ = arrival([status("ACCEPTED"), ended], Conversation())
+    with pytest.raises(StartFailed) as failed:
+        await wait.address()
+    assert "http://rm/" in failed.value.jupyterhub_html_message
+
+
+async def test_a_yarn_that_does_not_answer_is_no_end():
+    silent = Status(None, known=False, unknown_since=1.0)
+    wait, progress = arrival([silent, silent, status("RUNNING")], Conversation(listening("worker1")))
+    await wait.address()
+    assert "YARN does not answer; the start goes on when it does." in await messages(progress)
