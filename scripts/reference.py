@@ -11,7 +11,7 @@ from jupyterhub.traitlets import ByteSpecification, Callable, Command
 from traitlets import Dict, Enum, Integer, List, Set, TraitType, Tuple, Unicode, Union
 
 from yarnspawner.feature_settings import FeatureSettings
-from yarnspawner.profile_settings import ProfileSettings
+from yarnspawner.options.settings import ProfileSettings
 from yarnspawner.settings import YarnSpawnerSettings
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "reference.md"

@@ -10,8 +10,8 @@ from typing import Any, ClassVar
 from yarnspawner.applications import Applications
 from yarnspawner.cluster import Cluster
 from yarnspawner.ending import Ending
+from yarnspawner.hadoop.resourcemanager import ResourceManager
 from yarnspawner.identity import hub_account
-from yarnspawner.resourcemanager import ResourceManager
 
 
 @dataclass(frozen=True)

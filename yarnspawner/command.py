@@ -8,7 +8,7 @@ import sys
 
 import skein
 
-from yarnspawner.calls import ClusterError
+from yarnspawner.cluster.calls import ClusterError
 from yarnspawner.kernels import KernelError
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from yarnspawner.access import Access
 from yarnspawner.cluster import ClusterError, Report, Store
-from yarnspawner.resourcemanager import Node, ResourceManagerUnavailable
+from yarnspawner.hadoop.resourcemanager import Node, ResourceManagerUnavailable
 from yarnspawner.state import Credentials
 
 if TYPE_CHECKING:

@@ -13,10 +13,10 @@ import skein
 from jupyterhub import orm
 
 from yarnspawner.access import Access
-from yarnspawner.choices import duration
 from yarnspawner.feature_settings import FeatureSettings
+from yarnspawner.hadoop.resourcemanager import ResourceManager, ResourceManagerUnavailable
 from yarnspawner.identity import IdentityRefused
-from yarnspawner.resourcemanager import ResourceManager, ResourceManagerUnavailable
+from yarnspawner.options.choices import duration
 from yarnspawner.state import ServerState
 
 if TYPE_CHECKING:

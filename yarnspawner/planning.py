@@ -14,7 +14,7 @@ from yarnspawner.specification import ENVIRONMENT_FILE, ServerRequest, server_sc
 from yarnspawner.state import Credentials, ServerState
 
 if TYPE_CHECKING:
-    from yarnspawner.options import ChoosingSpawner
+    from yarnspawner.options.spawner import ChoosingSpawner
     from yarnspawner.spawner import YarnSpawner
 
 

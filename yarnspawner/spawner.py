@@ -20,7 +20,7 @@ from yarnspawner.errors import StartFailed
 from yarnspawner.expansion import TemplateError, expand
 from yarnspawner.features import called, is_overdue, limit_lifetime, modified
 from yarnspawner.identity import IdentityRefused
-from yarnspawner.options import ChoosingSpawner
+from yarnspawner.options.spawner import ChoosingSpawner
 from yarnspawner.planning import container_environment, hadoop_user, server_request, start_tag, template_fields
 from yarnspawner.private_files import private_files
 from yarnspawner.progress import Progress

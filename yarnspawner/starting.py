@@ -10,7 +10,7 @@ from yarnspawner.cluster import ClusterError, Report
 from yarnspawner.conversation import Conversation
 from yarnspawner.diagnosis import Diagnosis, explain, explain_waiting
 from yarnspawner.errors import StartFailed
-from yarnspawner.logs import LogsUnavailable, tail
+from yarnspawner.hadoop.logs import LogsUnavailable, tail
 from yarnspawner.progress import Progress
 from yarnspawner.rendezvous import ADDRESS_KEY, ERROR_KEY, Address, Failure, RendezvousError
 from yarnspawner.state import ServerState

@@ -11,8 +11,8 @@ from localhadoop import LocalHadoop
 from tests.support.applications import reach, specification, use
 from yarnspawner.cluster import Cluster
 from yarnspawner.diagnosis import explain
-from yarnspawner.kerberos import TicketCache
-from yarnspawner.logs import LogsDenied, LogsUnavailable, tail
+from yarnspawner.hadoop.kerberos import TicketCache
+from yarnspawner.hadoop.logs import LogsDenied, LogsUnavailable, tail
 
 
 @pytest.fixture(params=["simple_cluster", "kerberos_cluster"], ids=["simple", "kerberos"])

@@ -13,11 +13,11 @@ import skein
 
 from localhadoop import LocalHadoop
 from tests.support.applications import LONG, reach, specification, use
-from yarnspawner import kerberos
 from yarnspawner.cluster import Cluster
-from yarnspawner.kerberos import TicketCache
-from yarnspawner.queues import Resources
-from yarnspawner.resourcemanager import ResourceManager, ResourceManagerRefused, ResourceManagerUnavailable
+from yarnspawner.hadoop import kerberos
+from yarnspawner.hadoop.kerberos import TicketCache
+from yarnspawner.hadoop.queues import Resources
+from yarnspawner.hadoop.resourcemanager import ResourceManager, ResourceManagerRefused, ResourceManagerUnavailable
 
 
 @pytest.fixture(params=["simple_cluster", "kerberos_cluster"], ids=["simple", "kerberos"])

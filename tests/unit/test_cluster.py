@@ -19,12 +19,11 @@ import skein
 from skein.proto import skein_pb2 as messages
 
 from tests.support.fake_driver import FakeHadoop
-from yarnspawner import cluster as cluster_module
-from yarnspawner import launch
-from yarnspawner.calls import CallFailed, meaning
-from yarnspawner.cluster import ApplicationUnknown, Cluster, ClusterRefused, ClusterUnavailable
-from yarnspawner.reports import Report, ReportLists
-from yarnspawner.store import LARGEST_VALUE, Store
+from yarnspawner.cluster import ApplicationUnknown, Cluster, ClusterRefused, ClusterUnavailable, launch
+from yarnspawner.cluster import client as cluster_module
+from yarnspawner.cluster.calls import CallFailed, meaning
+from yarnspawner.cluster.reports import Report, ReportLists
+from yarnspawner.cluster.store import LARGEST_VALUE, Store
 
 SECURITY = skein.Security.new_credentials()
 RUNNING = {"id": "application_1_0007", "user": "alice", "state": messages.ApplicationState.RUNNING}

@@ -7,7 +7,7 @@ import pytest
 
 from yarnspawner.cluster import ClusterError, ClusterUnavailable, Report
 from yarnspawner.conversation import Conversation
-from yarnspawner.resourcemanager import Node, ResourceManagerUnavailable
+from yarnspawner.hadoop.resourcemanager import Node, ResourceManagerUnavailable
 from yarnspawner.state import Credentials
 
 ID = "application_1_0001"

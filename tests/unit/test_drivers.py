@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 
 from tests.support.fake_driver import CHECKOUT, FakeHadoop
-from yarnspawner import launch
-from yarnspawner.calls import CallFailed, ClusterUnavailable, Request
-from yarnspawner.drivers import Driver
-from yarnspawner.launch import DriverSettings
+from yarnspawner.cluster import launch
+from yarnspawner.cluster.calls import CallFailed, ClusterUnavailable, Request
+from yarnspawner.cluster.drivers import Driver
+from yarnspawner.cluster.launch import DriverSettings
 
 PING = Request("ping", b"")
 LOG = logging.getLogger("test.drivers")
@@ -266,8 +266,8 @@ async def test_the_reason_for_a_refusal_is_found_in_the_jvms_log(hadoop: FakeHad
 
 HUB = """
 import asyncio, logging, os, signal, sys
-from yarnspawner.drivers import Driver
-from yarnspawner.launch import DriverSettings
+from yarnspawner.cluster.drivers import Driver
+from yarnspawner.cluster.launch import DriverSettings
 
 async def main():
     driver = Driver(DriverSettings(), logging.getLogger())

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from yarnspawner.hadoop_configuration import ConfigurationError, HadoopConfiguration
+from yarnspawner.hadoop.configuration import ConfigurationError, HadoopConfiguration
 
 
 def write(folder: Path, name: str, **properties: str) -> None:

@@ -14,8 +14,8 @@ from tornado.httputil import HTTPServerRequest
 from tornado.testing import bind_unused_port
 from tornado.web import Application, RequestHandler
 
-from yarnspawner import hadoop_web
-from yarnspawner.hadoop_web import HadoopWeb, WebError, WebRefused
+from yarnspawner.hadoop import web as hadoop_web
+from yarnspawner.hadoop.web import HadoopWeb, WebError, WebRefused
 
 Serve = Callable[[Callable[[RequestHandler], object]], str]
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from yarnspawner.kerberos import KerberosError, TicketCache, client_environment
+from yarnspawner.hadoop.kerberos import KerberosError, TicketCache, client_environment
 
 
 @pytest.fixture

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from yarnspawner import logs
-from yarnspawner.logs import LogsDenied, LogsUnavailable, tail
+from yarnspawner.hadoop import logs
+from yarnspawner.hadoop.logs import LogsDenied, LogsUnavailable, tail
 
 APPLICATION = "application_1795410751886_0001"
 STARS = "***************************************************************************************"

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from yarnspawner.choices import ChoiceRefused, Limit, ProfileError, parse, text
-from yarnspawner.profile_list import read_profiles, slug_of
-from yarnspawner.selection import Offer, field_name, read_form, select
+from yarnspawner.options.choices import ChoiceRefused, Limit, ProfileError, parse, text
+from yarnspawner.options.profile_list import read_profiles, slug_of
+from yarnspawner.options.selection import Offer, field_name, read_form, select
 
 GIB = 2**30
 SETTINGS = {"mem_limit", "cpu_limit", "queue", "environment", "prologue", "script_template", "container_image"}

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from yarnspawner.queues import Queue, Resources, as_list, largest, read_queues
+from yarnspawner.hadoop.queues import Queue, Resources, as_list, largest, read_queues
 
 SAMPLES = Path(__file__).with_name("samples")
 

@@ -14,8 +14,8 @@ from tornado.httpserver import HTTPServer
 from tornado.testing import bind_unused_port
 from tornado.web import Application, RequestHandler
 
-from yarnspawner.queues import Resources
-from yarnspawner.resourcemanager import (
+from yarnspawner.hadoop.queues import Resources
+from yarnspawner.hadoop.resourcemanager import (
     Node,
     ResourceManager,
     ResourceManagerRefused,

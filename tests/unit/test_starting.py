@@ -8,9 +8,9 @@ import pytest
 from yarnspawner.applications import Status
 from yarnspawner.cluster import ClusterUnavailable, Report
 from yarnspawner.errors import StartFailed
+from yarnspawner.hadoop.resourcemanager import Node
 from yarnspawner.progress import Progress
 from yarnspawner.rendezvous import ADDRESS_KEY, ERROR_KEY, Address, Failure
-from yarnspawner.resourcemanager import Node
 from yarnspawner.starting import Arrival
 from yarnspawner.state import Credentials, ServerState
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from yarnspawner.subprocesses import CommandTimeout, run
+from yarnspawner.hadoop.subprocesses import CommandTimeout, run
 
 ENV = {"PATH": os.environ["PATH"]}
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import skein
 
-from yarnspawner.calls import ClusterUnavailable, printable
+from yarnspawner.cluster.calls import ClusterUnavailable, printable
 
 # Small and quick to start rather than fast in the long run; a driver that runs out of memory leaves and is replaced.
 JAVA_OPTIONS = (

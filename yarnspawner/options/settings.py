@@ -8,9 +8,9 @@ from jupyterhub.traitlets import Callable
 from traitlets import Dict, List, TraitError, Unicode, Union, validate
 from traitlets.config import Configurable
 
-from yarnspawner.choices import LABELS, Limit, ProfileError
-from yarnspawner.profile_list import read_profiles
-from yarnspawner.profiles import Profile
+from yarnspawner.options.choices import LABELS, Limit, ProfileError
+from yarnspawner.options.profile_list import read_profiles
+from yarnspawner.options.profiles import Profile
 
 # What no choice changes: who the hub is and what it offers. A hub that restarts must find the first as it left it.
 _FIXED = frozenset(

@@ -9,8 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from yarnspawner.choices import ChoiceRefused, Limit, shown
-from yarnspawner.profiles import UNLISTED_CHOICE, Override, Profile
+from yarnspawner.options.choices import ChoiceRefused, Limit, shown
+from yarnspawner.options.profiles import UNLISTED_CHOICE, Override, Profile
 
 _PREFIX = "profile-option-"
 

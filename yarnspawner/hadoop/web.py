@@ -13,8 +13,8 @@ from tornado.httpclient import HTTPRequest, HTTPResponse
 from tornado.httputil import HTTPHeaders
 from tornado.simple_httpclient import SimpleAsyncHTTPClient
 
-from yarnspawner.kerberos import KerberosError, TicketCache, client_environment
-from yarnspawner.subprocesses import CommandTimeout, run
+from yarnspawner.hadoop.kerberos import KerberosError, TicketCache, client_environment
+from yarnspawner.hadoop.subprocesses import CommandTimeout, run
 
 # A scheduler with hundreds of queues answers with some MB.
 _SIZE_LIMIT = 32 << 20

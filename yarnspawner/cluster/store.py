@@ -9,7 +9,7 @@ from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 from skein import kv
 from skein.proto import skein_pb2 as messages
 
-from yarnspawner.calls import CallFailed, Channel, ClusterRefused, ClusterUnavailable
+from yarnspawner.cluster.calls import CallFailed, Channel, ClusterRefused, ClusterUnavailable
 
 # A document of the rendezvous has at most 16 KiB; the rest is the protocol's and room for other keys.
 LARGEST_VALUE = 64 * 1024

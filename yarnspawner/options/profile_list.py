@@ -8,9 +8,9 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from yarnspawner.choices import LABELS, Limit, ProfileError, shown
 from yarnspawner.expansion import TemplateError
-from yarnspawner.profiles import (
+from yarnspawner.options.choices import LABELS, Limit, ProfileError, shown
+from yarnspawner.options.profiles import (
     UNLISTED_CHOICE,
     Audience,
     Choice,

@@ -10,18 +10,18 @@ from typing import Any, TypeVar
 
 from traitlets import TraitError, default
 
-from yarnspawner.choices import LABELS, ChoiceRefused, Limit, ProfileError, check_ceiling
 from yarnspawner.errors import OptionsRefused
 from yarnspawner.expansion import TemplateError, expand
 from yarnspawner.features import FeatureSpawner
-from yarnspawner.form import cards, render
-from yarnspawner.overrides import Overrides
+from yarnspawner.hadoop.queues import Queue
+from yarnspawner.hadoop.resourcemanager import ResourceManagerUnavailable
+from yarnspawner.options.choices import LABELS, ChoiceRefused, Limit, ProfileError, check_ceiling
+from yarnspawner.options.form import cards, render
+from yarnspawner.options.overrides import Overrides
+from yarnspawner.options.profiles import Profile
+from yarnspawner.options.selection import Offer, Selection, read_form, select
+from yarnspawner.options.settings import ProfileSettings
 from yarnspawner.planning import template_fields
-from yarnspawner.profile_settings import ProfileSettings
-from yarnspawner.profiles import Profile
-from yarnspawner.queues import Queue
-from yarnspawner.resourcemanager import ResourceManagerUnavailable
-from yarnspawner.selection import Offer, Selection, read_form, select
 from yarnspawner.settings import YarnSpawnerSettings
 
 # Seconds that the page waits for what YARN tells of queues and sizes, and a start for the largest size.

@@ -23,8 +23,14 @@ from typing import TypeVar
 
 import skein
 
-from yarnspawner.calls import MEBIBYTE, CallFailed, Channel, ClusterUnavailable, Request, printable
-from yarnspawner.launch import DriverSettings, driver_classpath, driver_command, driver_environment, forget_classpath
+from yarnspawner.cluster.calls import MEBIBYTE, CallFailed, Channel, ClusterUnavailable, Request, printable
+from yarnspawner.cluster.launch import (
+    DriverSettings,
+    driver_classpath,
+    driver_command,
+    driver_environment,
+    forget_classpath,
+)
 
 # Room for the reports of some 50,000 applications.
 _LARGEST_RESPONSE = 64 * MEBIBYTE

@@ -9,9 +9,9 @@ from typing import Any
 
 import jinja2
 
-from yarnspawner.choices import GIBIBYTE, LABELS, ChoiceRefused, Limit, duration, parse, text
-from yarnspawner.profiles import Option, Override, Profile
-from yarnspawner.selection import Offer, field_name
+from yarnspawner.options.choices import GIBIBYTE, LABELS, ChoiceRefused, Limit, duration, parse, text
+from yarnspawner.options.profiles import Option, Override, Profile
+from yarnspawner.options.selection import Offer, field_name
 
 
 @dataclass(frozen=True)

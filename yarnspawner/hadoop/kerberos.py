@@ -12,7 +12,7 @@ import weakref
 from collections.abc import Mapping
 from pathlib import Path
 
-from yarnspawner.subprocesses import CommandTimeout, run
+from yarnspawner.hadoop.subprocesses import CommandTimeout, run
 
 # What a program needs of the hub's environment to find its libraries, its realm and its Java. The rest, which holds the
 # hub's secrets (CONFIGPROXY_AUTH_TOKEN, JUPYTERHUB_CRYPT_KEY), stays here.

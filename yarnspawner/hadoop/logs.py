@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from weakref import WeakKeyDictionary
 
 from yarnspawner.diagnosis import plain
-from yarnspawner.kerberos import KerberosError, TicketCache, client_environment
-from yarnspawner.subprocesses import CommandTimeout, run
+from yarnspawner.hadoop.kerberos import KerberosError, TicketCache, client_environment
+from yarnspawner.hadoop.subprocesses import CommandTimeout, run
 
 _log = logging.getLogger(__name__)
 

@@ -17,7 +17,7 @@ from typing import Any, ClassVar
 import skein
 from skein.proto import skein_pb2 as messages
 
-from yarnspawner.calls import (
+from yarnspawner.cluster.calls import (
     ApplicationUnknown,
     CallFailed,
     ClusterError,
@@ -26,11 +26,11 @@ from yarnspawner.calls import (
     Request,
     meaning,
 )
-from yarnspawner.drivers import Driver, in_thread
-from yarnspawner.lanes import DriverLost, Lane, Seat
-from yarnspawner.launch import JAVA_OPTIONS, DriverSettings
-from yarnspawner.reports import ClusterNode, Queue, Report, ReportLists
-from yarnspawner.store import Store
+from yarnspawner.cluster.drivers import Driver, in_thread
+from yarnspawner.cluster.lanes import DriverLost, Lane, Seat
+from yarnspawner.cluster.launch import JAVA_OPTIONS, DriverSettings
+from yarnspawner.cluster.reports import ClusterNode, Queue, Report, ReportLists
+from yarnspawner.cluster.store import Store
 
 __all__ = [
     "ApplicationUnknown",

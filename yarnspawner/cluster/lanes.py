@@ -15,8 +15,8 @@ from typing import Any
 
 import grpc
 
-from yarnspawner.calls import CallFailed, ClusterUnavailable, Request
-from yarnspawner.drivers import Driver
+from yarnspawner.cluster.calls import CallFailed, ClusterUnavailable, Request
+from yarnspawner.cluster.drivers import Driver
 
 _LONGEST_PAUSE = 30.0
 _NO_TICKET = (

@@ -1,0 +1,1 @@
+"""What users may choose: profiles and limits, the page that offers them, and the check of what comes back."""
