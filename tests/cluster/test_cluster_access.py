@@ -157,20 +157,20 @@ async def test_a_killed_application_has_ended_and_killing_it_again_is_nothing(
     await cluster.kill("application_1_0001", "alice")
 
 
-@pytest.mark.parametrize(
-    ("asked", "reason"),
-    [
-        ({"user": "carl"}, "is not allowed to impersonate carl"),
-        ({"queue": "nowhere"}, "submitted by user alice to unknown queue: nowhere"),
-        ({"queue": "stopped"}, "Queue root.stopped is STOPPED"),
-        ({"memory": "900 GiB"}, "requested resource is greater than maximum allowed allocation"),
-    ],
-)
-async def test_a_refusal_is_told_in_yarns_own_words(cluster: Cluster, asked: dict[str, str], reason: str) -> None:
-    with pytest.raises(ClusterRefused, match=reason) as refused:
-        await cluster.submit(specification(**asked))
-    assert "Exception" not in str(refused.value)
-    assert len(str(refused.value).splitlines()) == 1
+REFUSALS = [
+    ({"user": "carl"}, "is not allowed to impersonate carl"),
+    ({"queue": "nowhere"}, "submitted by user alice to unknown queue: nowhere"),
+    ({"queue": "stopped"}, "Queue root.stopped is STOPPED"),
+    ({"memory": "900 GiB"}, "requested resource is greater than maximum allowed allocation"),
+]
+
+
+async def test_a_refusal_is_told_in_yarns_own_words(cluster: Cluster) -> None:
+    for asked, reason in REFUSALS:
+        with pytest.raises(ClusterRefused, match=reason) as refused:
+            await cluster.submit(specification(**asked))
+        assert "Exception" not in str(refused.value)
+        assert len(str(refused.value).splitlines()) == 1
 
 
 async def test_a_queue_that_is_not_there_is_refused(cluster: Cluster) -> None:
@@ -180,12 +180,9 @@ async def test_a_queue_that_is_not_there_is_refused(cluster: Cluster) -> None:
         await cluster.queue("nowhere")
 
 
-async def test_ten_submissions_at_once_delay_no_report(
-    cluster: Cluster, record_property: Callable[[str, object], None]
-) -> None:
+async def test_ten_submissions_at_once_delay_no_report(cluster: Cluster) -> None:
     first = await cluster.submit(specification())
     await cluster.report(first)
-    began = time.monotonic()
     burst = [asyncio.create_task(cluster.submit(specification())) for _ in range(10)]
     waits = []
     while not all(task.done() for task in burst):
@@ -193,14 +190,10 @@ async def test_ten_submissions_at_once_delay_no_report(
         await cluster.report(first)
         waits.append(time.monotonic() - asked)
         await asyncio.sleep(0.1)
-    record_property("seconds for ten submissions", round(time.monotonic() - began, 2))
-    record_property("longest report", round(max(waits), 3))
-    assert max(waits) < 2  # 6.4 s with one driver and skein's client
+    assert max(waits) < 2  # it is as long as the burst, eight seconds and more, with skein's own client
     submitted = {task.result() for task in burst}
     assert submitted <= {report.id for report in await cluster.active()}
-    began = time.monotonic()
     await asyncio.gather(*(cluster.kill(application_id, "alice") for application_id in submitted))
-    record_property("seconds for ten kills", round(time.monotonic() - began, 2))
     assert not submitted & {report.id for report in await cluster.active()}
 
 
@@ -299,7 +292,14 @@ asyncio.run(main())
 """
 
 
-@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize(
+    "how",
+    [
+        signal.SIGKILL,
+        pytest.param(signal.SIGTERM, marks=pytest.mark.full),
+        pytest.param(signal.SIGINT, marks=pytest.mark.full),
+    ],
+)
 async def test_no_jvm_outlives_the_hub(hadoop: LocalHadoop, how: signal.Signals) -> None:
     hub = await asyncio.create_subprocess_exec(
         sys.executable, "-c", HUB, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL, cwd=CHECKOUT
