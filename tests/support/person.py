@@ -35,6 +35,9 @@ class Person:
         self.name = name
         page.set_default_timeout(SOON)
         page.add_init_script(_WATCH)
+        # JupyterLab asks so while the hub starts its proxy anew; the server is there all the time.
+        unreachable = page.locator(".jp-Dialog", has_text="Server unavailable or unreachable")
+        page.add_locator_handler(unreachable, lambda: unreachable.get_by_role("button", name="Dismiss").click())
 
     # -- The hub's pages
 
@@ -77,6 +80,8 @@ class Person:
         self.page.goto(f"{self.address}/hub/home")
         stop = self.page.locator("#stop")
         if stop.is_visible():
+            # The button does nothing before the page's script has come.
+            self.page.wait_for_load_state("networkidle")
             stop.click()
             expect(stop).to_be_hidden(timeout=90_000)
 
