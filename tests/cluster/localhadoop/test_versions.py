@@ -11,7 +11,7 @@ import pytest
 from localhadoop import LocalHadoop, LocalHadoopError
 from localhadoop.fixtures import why_no_kerberos
 
-pytestmark = [pytest.mark.full, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.full, pytest.mark.timeout(480)]
 
 
 @pytest.mark.parametrize("kind", ["simple", "kerberos"])
