@@ -77,12 +77,16 @@ async def _read(
     process: asyncio.subprocess.Process, stream: asyncio.StreamReader | None, limit: int
 ) -> tuple[bytes, bool]:
     chunks = bytearray()
+    cut = False
+    # To the end also of what is cut: asyncio sees a process end only when its pipes were read empty.
     while chunk := await cast("asyncio.StreamReader", stream).read(1 << 16):
+        if cut:
+            continue
         chunks += chunk
         if len(chunks) > limit:
+            cut = True
             _signal(process)
-            return bytes(chunks[:limit]), True
-    return bytes(chunks), False
+    return bytes(chunks[:limit]), cut
 
 
 async def _kill(process: asyncio.subprocess.Process) -> None:
