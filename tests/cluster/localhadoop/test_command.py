@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pwd
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -132,6 +133,7 @@ def test_a_daemon_that_does_not_start_is_named_and_nothing_is_left_running(perso
     assert re.fullmatch(r"localhadoop: resourcemanager ended with status \d+: .*no\.such\.Scheduler.*\n", up.stderr)
     log = Path(re.search(r"\(see (.*)\)", up.stderr)[1])
     assert "no.such.Scheduler" in log.read_text(), "the log is kept where the message says"
+    shutil.rmtree(log.parent)
     assert person.processes() == []
 
 
