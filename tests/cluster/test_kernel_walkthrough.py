@@ -41,7 +41,8 @@ def wheels() -> Iterator[Path]:
         yield folder
 
 
-@pytest.fixture(params=["simple_cluster", "kerberos_cluster"])
+# Each takes some five minutes; the secure kind has all that the other one has.
+@pytest.fixture(params=[pytest.param("simple_cluster", marks=pytest.mark.full), "kerberos_cluster"])
 def terminal(request: pytest.FixtureRequest, wheels: Path) -> Iterator[Terminal]:
     """Alice's, on an edge node, after kinit."""
     cluster: LocalHadoop = request.getfixturevalue(request.param)
