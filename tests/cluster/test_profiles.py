@@ -175,11 +175,12 @@ def test_fields_are_filled_in_and_text_arrives_as_it_is(member: Callable[[str], 
     assert printed.strip() == 'good morning|alice of analysts|{"a": {"b": 1}}|alice-alice of'
 
 
+@pytest.mark.full  # open: the home page lacks the time left, see CHANGELOG.md
 def test_a_server_may_have_a_container_of_its_own_and_an_end(
     hub: Hub, member: Callable[[str], Member], simple_cluster: LocalHadoop
 ) -> None:
     alice = member("alice")
-    alice._call("POST", "/hub/api/users/alice/server", {"profile": "separate"})
+    alice.ask_to_start(options={"profile": "separate"})
     messages = list(alice.start())
     assert any("The server ends by itself: " in message for message in messages), messages
     app = application(simple_cluster, "alice")

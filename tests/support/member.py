@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable
 from typing import Any
+
+import requests
 
 from demo.visitor import VisitError, Visitor
 from localhadoop import LocalHadoop
@@ -34,9 +37,13 @@ class Member(Visitor):
         """Go on in the kernel of an earlier visit."""
         self._kernel = other._kernel
 
-    def ask_to_start(self, server: str = "") -> None:
+    def ask_to_start(self, server: str = "", options: dict[str, Any] | None = None) -> None:
         """Ask for a start and do not wait for it."""
-        self._call("POST", self._path(server), {})
+        headers = {"X-XSRFToken": self._token("/hub/")}
+        with contextlib.suppress(requests.ReadTimeout):
+            # The hub answers after ten seconds, or when the server is there; the start goes on also if nobody listens.
+            address = self._url(self._path(server))
+            self._check(self._session.post(address, json=options or {}, headers=headers, timeout=(10, 1)))
 
     def ask_to_stop(self, server: str = "") -> None:
         """Ask for a stop, also of a server that is starting, and do not wait for it."""
