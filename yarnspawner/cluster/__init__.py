@@ -1,16 +1,9 @@
 """The hub's access to YARN through skein: nothing else of the hub speaks to a driver or a key-value store."""
 
-from yarnspawner.cluster.client import (
-    ApplicationUnknown,
-    Cluster,
-    ClusterError,
-    ClusterNode,
-    ClusterRefused,
-    ClusterUnavailable,
-    Queue,
-    Report,
-    Store,
-)
+from yarnspawner.cluster.calls import ApplicationUnknown, ClusterError, ClusterRefused, ClusterUnavailable
+from yarnspawner.cluster.client import Cluster
+from yarnspawner.cluster.reports import ClusterNode, Queue, Report
+from yarnspawner.cluster.store import Store
 
 __all__ = [
     "ApplicationUnknown",

@@ -20,7 +20,6 @@ from skein.proto import skein_pb2 as messages
 from yarnspawner.cluster.calls import (
     ApplicationUnknown,
     CallFailed,
-    ClusterError,
     ClusterRefused,
     ClusterUnavailable,
     Request,
@@ -31,18 +30,6 @@ from yarnspawner.cluster.lanes import DriverLost, Lane, Seat
 from yarnspawner.cluster.launch import JAVA_OPTIONS, DriverSettings
 from yarnspawner.cluster.reports import ClusterNode, Queue, Report, ReportLists
 from yarnspawner.cluster.store import Store
-
-__all__ = [
-    "ApplicationUnknown",
-    "Cluster",
-    "ClusterError",
-    "ClusterNode",
-    "ClusterRefused",
-    "ClusterUnavailable",
-    "Queue",
-    "Report",
-    "Store",
-]
 
 LateSubmission = Callable[[str], Awaitable[None] | None]
 
