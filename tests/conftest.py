@@ -18,6 +18,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--pictures", metavar="FOLDER", help="take the documentation's pictures on the way (tests/browser)"
     )
+    parser.addoption(
+        "--record", action="store_true", help="write what faults did into docs/reliability.md (tests/cluster/faults)"
+    )
 
 
 def pytest_configure() -> None:

@@ -1,0 +1,124 @@
+"""Tests of faults: each has a docstring that names the fault, asserts what a user sees, and fills in an outcome.
+
+The outcomes make the table of docs/reliability.md. A test fails that ends otherwise than the table says; with --record the
+table is written anew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from typing import Any
+
+import pytest
+
+from demo.hub import Hub
+from localhadoop import LocalHadoop
+from tests.support import outcomes
+from tests.support.hubs import running
+from tests.support.member import END, Member, unfinished, until
+from tests.support.outcomes import Outcome
+
+_OUTCOMES = pytest.StashKey[list[Outcome]]()
+_ORDER = pytest.StashKey[list[str]]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[_OUTCOMES] = []
+    config.stash[_ORDER] = []
+
+
+def fault_of(item: pytest.Item) -> str:
+    """The first sentence of the test's docstring, or for a parametrized test the parameter's own words."""
+    words = item.obj.__doc__ or ""  # type: ignore[attr-defined]
+    sentence = " ".join(words.split()).removesuffix(".")
+    return sentence.format(**getattr(item, "callspec", None).params) if hasattr(item, "callspec") else sentence
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    mine = [item for item in items if "fault" in getattr(item, "fixturenames", ())]
+    config.stash[_ORDER].extend(sorted({fault_of(item) for item in mine}, key=[fault_of(i) for i in mine].index))
+    for item in mine:
+        # Faults take their time: all but a few are for the full tier.
+        if item.get_closest_marker("quick") is None:
+            item.add_marker(pytest.mark.full)
+        item.add_marker(pytest.mark.timeout(600))
+
+
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    found = config.stash.get(_OUTCOMES, [])
+    if not found:
+        return
+    terminalreporter.section("faults")
+    rows = [outcomes.HEAD, *(outcome.row() for outcome in found)]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        terminalreporter.line("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+    if config.getoption("--record"):
+        outcomes.record(found, config.stash[_ORDER])
+
+
+@pytest.fixture
+def fault(request: pytest.FixtureRequest) -> Iterator[Outcome]:
+    """The outcome of this test's fault, to be filled in."""
+    outcome = Outcome(fault_of(request.node))
+    yield outcome
+    if not outcome.saw:
+        return  # the test has failed before it could say
+    request.config.stash[_OUTCOMES].append(outcome)
+    if not request.config.getoption("--record"):
+        row = next((row for row in outcomes.documented() if row[0] == outcome.fault), None)
+        assert row and outcome.agrees(row), f"docs/reliability.md says otherwise: {row}, and this was {outcome.row()}"
+
+
+@pytest.fixture
+def cluster(kerberos_cluster: LocalHadoop, fault: Outcome) -> Iterator[LocalHadoop]:
+    """The secure cluster, all its daemons running. What is left on it afterwards goes into the outcome."""
+    yield kerberos_cluster
+    kerberos_cluster.restore()
+    left = unfinished(kerberos_cluster)
+    if left:
+        fault.left = f"{len(left)} applications"
+        kerberos_cluster.run(["yarn", "application", "-kill", *left], user="yarn")
+    assert left == [], "left over"
+
+
+@pytest.fixture
+def hub_with(cluster: LocalHadoop, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Hub]]:
+    """Starts a hub of the test's own: ``hub_with(configuration=..., settings=...)``; it ends with the test."""
+    with ExitStack() as stack:
+
+        def start(**options: Any) -> Hub:
+            return stack.enter_context(running(cluster, tmp_path_factory.mktemp("hub"), **options))
+
+        yield start
+
+
+@pytest.fixture(scope="session")
+def hub_of_session(kerberos_cluster_of_session: LocalHadoop, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
+    with running(kerberos_cluster_of_session, tmp_path_factory.mktemp("hub")) as hub:
+        yield hub
+
+
+@pytest.fixture
+def hub(hub_of_session: Hub, cluster: LocalHadoop) -> Hub:
+    """A hub that the tests share; it runs, whatever the last one did to it."""
+    if not hub_of_session.running:
+        hub_of_session.start()
+    return hub_of_session
+
+
+@pytest.fixture
+def alice(hub: Hub, cluster: LocalHadoop) -> Iterator[Member]:
+    """alice, logged in to the shared hub. Afterwards she has no servers."""
+    alice = Member(hub.address, "alice", hub.password)
+    yield alice
+    cluster.restore()
+    if not hub.running:
+        hub.start()
+    alice = Member(hub.address, "alice", hub.password)
+    for name in alice.servers():
+        alice.ask_to_stop(name)
+    alice.wait_gone(*alice.servers())
+    until(lambda: not unfinished(cluster), END, "without applications")

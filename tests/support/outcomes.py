@@ -1,0 +1,69 @@
+"""What faults do to users: one row for each test of a fault, and the table of them in the documentation."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "reliability.md"
+BEGIN = "<!-- The table is written by `pytest tests/cluster/faults --record`. -->"
+END = "<!-- End of the table. -->"
+HEAD = ("Fault", "What the user saw", "Recovered in", "Lost", "Left over")
+
+
+@dataclass
+class Outcome:
+    """What one fault did.
+
+    Attributes:
+        fault: in words, the test's docstring.
+        saw: what the user saw; the test has asserted it.
+        lost: what the user lost.
+        left: what was left over, as found after the test.
+        seconds: from the fault to the recovery; None where nothing had to recover.
+    """
+
+    fault: str
+    saw: str = ""
+    lost: str = "nothing"
+    left: str = "nothing"
+    seconds: float | None = None
+    _began: float = 0
+
+    def begins(self) -> None:
+        """The fault happens now."""
+        self._began = time.monotonic()
+
+    def recovered(self) -> None:
+        """All is as it was before, or as good as it can be."""
+        self.seconds = time.monotonic() - self._began
+
+    def row(self) -> tuple[str, ...]:
+        took = "at once" if self.seconds is None or self.seconds < 1 else f"{self.seconds:.0f} s"
+        return self.fault, self.saw, took, self.lost, self.left
+
+    def agrees(self, row: tuple[str, ...]) -> bool:
+        """Whether the documentation says the same; how long it took differs from machine to machine."""
+        mine = self.row()
+        return (*mine[:2], *mine[3:]) == (*row[:2], *row[3:])
+
+
+def documented() -> list[tuple[str, ...]]:
+    """The rows of the documentation's table."""
+    table = PAGE.read_text().partition(BEGIN)[2].partition(END)[0].strip().splitlines()
+    return [tuple(cell.strip() for cell in line.strip("|").split("|")) for line in table[2:]]
+
+
+def record(outcomes: list[Outcome], order: list[str]) -> None:
+    """Write rows into the documentation's table, in the order of the tests.
+
+    Args:
+        outcomes: of the tests that ran; the rows of others stay.
+        order: all faults that there is a test of; the rows of others go.
+    """
+    rows = {row[0]: row for row in documented()} | {outcome.fault: outcome.row() for outcome in outcomes}
+    lines = [HEAD, tuple("---" for _ in HEAD), *(rows[fault] for fault in order if fault in rows)]
+    table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    before, _, rest = PAGE.read_text().partition(BEGIN)
+    PAGE.write_text(f"{before}{BEGIN}\n\n{table}\n\n{END}{rest.partition(END)[2]}")
