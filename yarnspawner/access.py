@@ -27,7 +27,7 @@ class Access:
     principal: str = ""
     keytab: str = ""
     resource_manager_url: str = ""
-    submission_drivers: int = 1
+    submission_drivers: int = 2
     log: logging.Logger = field(default_factory=lambda: logging.getLogger("yarnspawner"), compare=False)
 
     # A hub has one of them, or a few where groups override the queue's principal; they live as long as the hub.

@@ -40,6 +40,8 @@ _UNFINISHED = ("NEW", "NEW_SAVING", "SUBMITTED", "ACCEPTED", "RUNNING")
 SUBMISSION_TIMEOUT = 120.0
 # How long after that an application may still come of it, and is then ended.
 SUBMISSION_PATIENCE = 600.0
+# A class that ends leaves hundreds of kills behind at once, each of which takes a tenth of a second or two.
+KILL_TURN = 60.0
 # Each submission and kill as another user leaves YARN's clients in a driver: 0.1 MB of its heap and some threads.
 WORN_OUT_AFTER = 200
 
@@ -50,7 +52,7 @@ class Cluster:
     - No method blocks the event loop, and each ends within its deadline.
     - ClusterUnavailable means that nothing is known, ClusterRefused that YARN said no.
     - Reports, kills and submissions do not wait for each other. Reports and kills share one driver, whose two threads are
-      theirs; each submission driver takes two submissions at a time.
+      theirs; each submission driver takes two submissions at a time, or kills where no submission waits.
     - Drivers start with the first call that needs them, or with `warm`.
     - To be used on one event loop, and closed there.
     """
@@ -78,8 +80,8 @@ class Cluster:
         submitters = [self._seat() for _ in range(submission_drivers)]
         self._seats = [control, *submitters]
         self._reports = Lane([control], 1)
-        self._kills = Lane([control], 1, wears=True)
         self._submissions = Lane(submitters, 2, wears=True)
+        self._kills = Lane([control], 1, wears=True, borrows_from=self._submissions)
         self._lists = ReportLists()
         self._background: set[asyncio.Task[None]] = set()
 
@@ -158,13 +160,13 @@ class Cluster:
         message = messages.KillRequest(id=application_id, user=user)
         request = Request("kill", message.SerializeToString(), user)
         try:
-            await self._ask(self._kills, request)
+            await self._ask(self._kills, request, turn=KILL_TURN)
         except ApplicationUnknown:
             try:
                 await self.report(application_id)
             except ApplicationUnknown:
                 return
-            await self._ask(self._kills, request)
+            await self._ask(self._kills, request, turn=KILL_TURN)
 
     async def nodes(self) -> list[ClusterNode]:
         """Return all nodes, in whatever state. Raises ClusterUnavailable."""
@@ -201,13 +203,13 @@ class Cluster:
         await driver.start()
         return driver
 
-    async def _ask(self, lane: Lane, request: Request) -> bytes:
+    async def _ask(self, lane: Lane, request: Request, *, turn: float | None = None) -> bytes:
         """Make a call that may be made twice; a driver that dies meanwhile is not the caller's business."""
         try:
             try:
-                return await lane.call(request, self.timeout)
+                return await lane.call(request, self.timeout, turn=turn)
             except DriverLost:
-                return await lane.call(request, self.timeout)
+                return await lane.call(request, self.timeout, turn=turn)
         except CallFailed as failure:
             raise meaning(failure) from failure
 

@@ -8,9 +8,11 @@ driver with a call past its deadline is replaced.
 from __future__ import annotations
 
 import asyncio
+import collections
 import logging
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import grpc
@@ -57,6 +59,11 @@ class Seat:
         if self._driver is not None and self._driver.alive:
             return self._driver
         return await asyncio.shield(self._begin())
+
+    @property
+    def ready(self) -> bool:
+        """Whether a driver runs."""
+        return self._driver is not None and self._driver.alive
 
     def warm(self) -> None:
         """Start a driver if there is none, without waiting for it. What fails is logged, as it always is."""
@@ -167,23 +174,33 @@ class Seat:
 
 
 class Lane:
-    """Calls of one kind: at most ``width`` at a time to each of its drivers, while the others wait in order."""
+    """Calls of one kind: at most ``width`` at a time to each of its drivers, while the others wait in order.
 
-    def __init__(self, seats: Sequence[Seat], width: int, *, wears: bool = False) -> None:
+    A lane may borrow from another one: where all of its own places are taken, a call has one of the other's that nobody
+    there waits for.
+    """
+
+    def __init__(
+        self, seats: Sequence[Seat], width: int, *, wears: bool = False, borrows_from: Lane | None = None
+    ) -> None:
         """Take the seats of the drivers to call; with ``wears``, each call counts towards their replacement."""
         self._wears = wears
         self._held: set[asyncio.Task[None]] = set()
-        self._free: asyncio.Queue[Seat] = asyncio.Queue()
         # Seat by seat in turn, so that two calls go to two drivers.
-        for seat in list(seats) * width:
-            self._free.put_nowait(seat)
+        self._free = collections.deque(list(seats) * width)
+        self._waiting: collections.deque[asyncio.Future[_Place]] = collections.deque()
+        self._lender = borrows_from
+        self._borrower: Lane | None = None
+        if borrows_from is not None:
+            borrows_from._borrower = self  # noqa: SLF001
 
-    async def call(self, request: Request, timeout: float) -> bytes:
-        """Wait for a turn, at most ``timeout`` seconds; call, for as long again. Raises ClusterUnavailable, CallFailed.
+    async def call(self, request: Request, timeout: float, *, turn: float | None = None) -> bytes:
+        """Wait for a turn, at most ``turn`` or else ``timeout`` seconds; call, for at most ``timeout`` seconds.
 
-        When the caller is cancelled the call goes on: the driver would not stop working on it.
+        When the caller is cancelled the call goes on: the driver would not stop working on it. Raises ClusterUnavailable,
+        CallFailed.
         """
-        return await asyncio.shield(await self.start(request, timeout, turn=timeout))
+        return await asyncio.shield(await self.start(request, timeout, turn=turn or timeout))
 
     async def start(
         self, request: Request, timeout: float, *, turn: float | None = None, patience: float = 0
@@ -193,34 +210,86 @@ class Lane:
         After ``timeout`` seconds the driver counts as stuck and another one takes its place, but the call may go on until
         ``patience`` seconds have passed. Cancelled before that task exists, nothing was sent. Raises ClusterUnavailable.
         """
-        try:
-            seat = await asyncio.wait_for(self._free.get(), turn)
-        except asyncio.TimeoutError:
+        place = await self._turn(turn)
+        if place is None:
             raise ClusterUnavailable(
                 f"{request.method} had no turn within {turn:g} s; earlier calls to YARN still wait"
-            ) from None
+            )
         try:
-            driver = await seat.driver()
+            driver = await place.seat.driver()
         except BaseException:
-            self._free.put_nowait(seat)
+            place.give_back()
             raise
-        call = asyncio.create_task(seat.call(driver, request, max(timeout, patience)))
+        call = asyncio.create_task(place.seat.call(driver, request, max(timeout, patience)))
         call.add_done_callback(_seen)
-        holding = asyncio.create_task(self._hold(seat, driver, request, call, timeout))
+        holding = asyncio.create_task(self._hold(place, driver, request, call, timeout))
         self._held.add(holding)
         holding.add_done_callback(self._held.discard)
         return call
 
     async def _hold(
-        self, seat: Seat, driver: Driver, request: Request, call: asyncio.Task[bytes], timeout: float
+        self, place: _Place, driver: Driver, request: Request, call: asyncio.Task[bytes], timeout: float
     ) -> None:
         """Keep the place until the call has ended or its time is over."""
         await asyncio.wait({call}, timeout=timeout)
         if not call.done():
-            seat.overdue(driver, request, timeout)
+            place.seat.overdue(driver, request, timeout)
         elif self._wears:
-            seat.wear(driver)
-        self._free.put_nowait(seat)
+            place.seat.wear(driver)
+        place.give_back()
+
+    async def _turn(self, seconds: float | None) -> _Place | None:
+        """A place for a call, None if none was free for so long."""
+        if self._free:
+            return _Place(self._free.popleft(), self)
+        if self._lender is not None and (place := self._lender.lend()):
+            return place
+        turn: asyncio.Future[_Place] = asyncio.get_running_loop().create_future()
+        self._waiting.append(turn)
+        try:
+            await asyncio.wait({turn}, timeout=seconds)
+        except asyncio.CancelledError:
+            if turn.done():
+                turn.result().give_back()
+            raise
+        finally:
+            if not turn.done():
+                turn.cancel()
+        return None if turn.cancelled() else turn.result()
+
+    def lend(self) -> _Place | None:
+        """A place that is free now and has a driver that runs."""
+        for seat in self._free:
+            if seat.ready:
+                self._free.remove(seat)
+                return _Place(seat, self)
+        return None
+
+    def take(self, place: _Place) -> bool:
+        """Give a place to who waits longest; whether anybody waits."""
+        while self._waiting:
+            turn = self._waiting.popleft()
+            if not turn.done():
+                turn.set_result(place)
+                return True
+        return False
+
+    def take_back(self, seat: Seat) -> None:
+        """Let a place go to the next call of this lane, then to one of the lane that borrows."""
+        place = _Place(seat, self)
+        if not self.take(place) and not (self._borrower and seat.ready and self._borrower.take(place)):
+            self._free.append(seat)
+
+
+@dataclass(frozen=True)
+class _Place:
+    """One of a driver's threads, for one call."""
+
+    seat: Seat
+    lane: Lane
+
+    def give_back(self) -> None:
+        self.lane.take_back(self.seat)
 
 
 def _seen(task: asyncio.Task[Any]) -> None:
