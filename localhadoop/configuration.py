@@ -162,6 +162,8 @@ def yarn(settings: Settings) -> Properties:
         "yarn.nodemanager.admin-env": ",".join(container_environment(settings)),
         # The disk may be nearly full of other things: that is no reason to refuse containers on a small machine.
         "yarn.nodemanager.disk-health-checker.max-disk-utilization-per-disk-percentage": "100",
+        # One that is full all the same is noticed after 5 s, not after two minutes.
+        "yarn.nodemanager.disk-health-checker.interval-ms": "5000",
         "yarn.nodemanager.recovery.enabled": "true",
         # Containers survive a NodeManager that is stopped, not only one that is killed.
         "yarn.nodemanager.recovery.supervised": "true",

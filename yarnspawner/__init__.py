@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 __all__ = ["TEMPLATE_PATHS", "YarnSpawner"]
 __version__ = "1.0.0.dev0"
 
-# For JupyterHub.template_paths: a home page that says how long the user's servers have left.
+# For JupyterHub.template_paths: pages that say how long the user's servers have left, and why one has ended.
 TEMPLATE_PATHS = [str(Path(__file__).parent / "templates" / "hub")]
 
 

@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING
 
 from yarnspawner.causes import Cause
 from yarnspawner.causes.ends import ENDS, EXITS, LOGS
+from yarnspawner.causes.outages import LASTING, PASSING
 from yarnspawner.causes.refusals import REFUSALS
 from yarnspawner.causes.waiting import WAITING
 
 if TYPE_CHECKING:
-    from yarnspawner.cluster import ClusterRefused, Report
+    from yarnspawner.cluster import ClusterRefused, ClusterUnavailable, Report
     from yarnspawner.rendezvous import Failure
 
 _NAME_LIMIT = 200
@@ -88,6 +89,20 @@ def explain_refusal(error: ClusterRefused, *, hub: str, user: str, queue: str) -
         )
     )
     return Diagnosis(cause, remedy, plain(text, _DETAIL_LIMIT))
+
+
+def explain_outage(error: ClusterUnavailable) -> tuple[Diagnosis, bool]:
+    """Why a submission got no answer.
+
+    Returns:
+        what to tell the user, and whether it makes sense to wait: not while somebody must mend the hub's own means.
+    """
+    text = str(error)
+    detail = plain(text, _DETAIL_LIMIT)
+    if found := _find(text, LASTING, {}):
+        return Diagnosis(*found, detail), False
+    cause, _ = _find(text, PASSING, {}) or ("YARN does not answer.", "")
+    return Diagnosis(cause, "The start goes on when it does.", detail), True
 
 
 def explain_waiting(report: Report) -> str:

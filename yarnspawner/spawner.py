@@ -12,10 +12,11 @@ import skein
 from jupyterhub.spawner import Spawner
 
 from yarnspawner.access import Access
+from yarnspawner.aftermath import RememberingSpawner
 from yarnspawner.applications import Applications
 from yarnspawner.cluster import ClusterError, ClusterRefused, ClusterUnavailable
 from yarnspawner.conversation import Conversation
-from yarnspawner.diagnosis import Diagnosis, explain_refusal
+from yarnspawner.diagnosis import Diagnosis, explain_outage, explain_refusal
 from yarnspawner.errors import StartFailed
 from yarnspawner.expansion import TemplateError, expand
 from yarnspawner.features import called, is_overdue, limit_lifetime, modified
@@ -37,11 +38,14 @@ from yarnspawner.state import Credentials, Seal, ServerState, StateError
 # Seconds between two attempts to submit while YARN does not answer.
 _SUBMISSION_PAUSE = 2.0
 
+# Seconds of a submission after which the user is told that it is still waited for.
+_SUBMISSION_IS_SLOW = 10.0
+
 # Seconds that a stop waits for YARN; what has not ended by then is ended in the background.
 _END_TIMEOUT = 60.0
 
 
-class YarnSpawner(ChoosingSpawner, Spawner):
+class YarnSpawner(RememberingSpawner, ChoosingSpawner, Spawner):
     """Runs a user's server in a YARN container, as that user.
 
     - a server is one YARN application, submitted by the hub as the user
@@ -70,6 +74,7 @@ class YarnSpawner(ChoosingSpawner, Spawner):
         """
         self._progress = Progress()
         self._starting = True
+        self.forget_end()
         try:
             if not hasattr(self, "_run_apply_user_options"):  # JupyterHub before 5.3
                 await self.apply_choices(self.user_options)
@@ -127,11 +132,22 @@ class YarnSpawner(ChoosingSpawner, Spawner):
                 self._access.ending.end(application_id, server.hadoop_user)
 
         while True:
+            slow = asyncio.get_running_loop().call_later(
+                _SUBMISSION_IS_SLOW,
+                self._progress.tell,
+                10,
+                "YARN has not answered yet. The start goes on when it does.",
+            )
             try:
                 return await self._access.cluster.submit(specification, on_late=late)
             except ClusterUnavailable as error:
+                outage, passes = explain_outage(error)
+                if not passes:
+                    raise StartFailed(outage, reason="unavailable") from error
                 self.log.warning("Cannot submit for %s yet: %s", self._log_name, error)
-                self._progress.tell(5, "YARN does not answer; the start goes on when it does.")
+                self._progress.tell(5, f"{outage.cause} {outage.remedy}")
+            finally:
+                slow.cancel()
             await asyncio.sleep(_SUBMISSION_PAUSE)
             # What was not answered may have been done.
             if found := await self._find_application(server):
@@ -176,6 +192,8 @@ class YarnSpawner(ChoosingSpawner, Spawner):
             if is_overdue(server):
                 self._access.ending.end(server.application_id, server.hadoop_user)
             return None
+        if status.report is not None and server.url:
+            self.note_end(status.report)
         return 1 if status.report is not None and status.report.final_status == "FAILED" else 0
 
     async def _poll_unanswered(self, server: ServerState) -> int | None:

@@ -78,7 +78,7 @@ class Arrival:
     def _tell(self, status: Status) -> None:
         report = status.report
         if not status.known:
-            self._progress.tell(20, "YARN does not answer; the start goes on when it does.")
+            self._progress.tell(20, "YARN does not answer. The start goes on when it does.")
         elif report is None or report.state in ("NEW", "NEW_SAVING", "SUBMITTED"):
             self._progress.tell(20, f"Application {self._application_id} is submitted.", self._link)
         elif report.state == "ACCEPTED":

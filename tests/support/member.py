@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import html
+import json
+import re
 import time
 from collections.abc import Callable
 from typing import Any
@@ -63,6 +66,28 @@ class Member(Visitor):
         """Wait until none of these servers is there."""
         wanted = servers or ("",)
         until(lambda: not any(name in self.servers() for name in wanted), timeout, "gone")
+
+    def wait_told(self, words: str, server: str = "", timeout: float = START) -> str:
+        """Follow the page of a start until it says these words; the whole sentence."""
+        address = self._url(f"{self._path(server)}/progress")
+        headers = {"X-XSRFToken": self._token("/hub/"), "Accept": "text/event-stream"}
+        end = time.monotonic() + timeout
+        with self._session.get(address, headers=headers, stream=True, timeout=60) as stream:
+            self._check(stream)
+            told = []
+            for line in stream.iter_lines(chunk_size=1):
+                if line.startswith(b"data:"):
+                    told.append(str(json.loads(line[5:])["message"]))
+                    if words in told[-1]:
+                        return told[-1]
+                if time.monotonic() > end:
+                    break
+        raise VisitError(f"told was {told}, and not {words!r}")
+
+    def page(self, path: str) -> str:
+        """The text that a page shows, whatever its status."""
+        shown = self._session.get(self._url(path), timeout=60).text
+        return html.unescape(" ".join(re.sub("<[^>]*>", " ", shown).split()))
 
     def failure(self, timeout: float = START) -> str:
         """Start a server that cannot start; what the user is told."""

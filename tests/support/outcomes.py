@@ -56,14 +56,20 @@ def documented() -> list[tuple[str, ...]]:
 
 
 def record(outcomes: list[Outcome], order: list[str]) -> None:
-    """Write rows into the documentation's table, in the order of the tests.
+    """Write rows into the documentation's table.
 
     Args:
-        outcomes: of the tests that ran; the rows of others stay.
-        order: all faults that there is a test of; the rows of others go.
+        outcomes: of the tests that ran; the rows of others stay where they are.
+        order: the faults of the tests that were collected, in which new rows find their place.
     """
-    rows = {row[0]: row for row in documented()} | {outcome.fault: outcome.row() for outcome in outcomes}
-    lines = [HEAD, tuple("---" for _ in HEAD), *(rows[fault] for fault in order if fault in rows)]
+    rows = {row[0]: row for row in documented()}
+    places = list(rows)
+    for outcome in outcomes:
+        if outcome.fault not in rows:
+            before = [fault for fault in order[: order.index(outcome.fault)] if fault in places]
+            places.insert(places.index(before[-1]) + 1 if before else len(places), outcome.fault)
+        rows[outcome.fault] = outcome.row()
+    lines = [HEAD, tuple("---" for _ in HEAD), *(rows[fault] for fault in places)]
     table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
-    before, _, rest = PAGE.read_text().partition(BEGIN)
-    PAGE.write_text(f"{before}{BEGIN}\n\n{table}\n\n{END}{rest.partition(END)[2]}")
+    before_table, _, rest = PAGE.read_text().partition(BEGIN)
+    PAGE.write_text(f"{before_table}{BEGIN}\n\n{table}\n\n{END}{rest.partition(END)[2]}")

@@ -370,7 +370,7 @@ def test_a_list_shows_what_changed_since_the_last() -> None:
         (
             "INTERNAL",
             "Failed to submit application, exception:\nCannot create file. Name node is in safe mode.",
-            ClusterRefused,
+            ClusterUnavailable,
             "Cannot create file. Name node is in safe mode.",
         ),
         ("INTERNAL", "Failed to submit application, exception:\nnull", ClusterRefused, "no reason was given"),

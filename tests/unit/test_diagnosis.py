@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from yarnspawner.diagnosis import Diagnosis, explain, explain_refusal, explain_waiting, plain
+from yarnspawner.diagnosis import Diagnosis, explain, explain_outage, explain_refusal, explain_waiting, plain
 from yarnspawner.rendezvous import Failure
 
 FAILED = (
@@ -142,14 +142,6 @@ REFUSALS = [
         "Invalid resource request, node label not enabled but request contains label expression",
         "cannot use the kind of node",
         "another kind of node",
-    ),
-    (
-        (
-            "Cannot create directory /user/alice/.skein/application_1_0006. Name node is in safe mode.\nIt was turned on"
-            " manually."
-        ),
-        "(HDFS) is in safe mode",
-        "try again in a few minutes",
     ),
     (
         'Permission denied: user=dave, access=WRITE, inode="/user":root:supergroup:drwxr-xr-x',
@@ -428,7 +420,7 @@ ENDS = [
     ),
     (
         FAILED.format(code=-100, said="Container released on a *lost* node"),
-        "The node on which the server ran is gone.",
+        "The node on which the server ran is gone, or does not work as it should.",
     ),
     (
         (
@@ -496,7 +488,7 @@ def test_what_yarn_knows_counts_more_than_the_log() -> None:
     diagnosis = end(
         FAILED.format(code=-100, said="Container released on a *lost* node"), log_tail="foo: command not found"
     )
-    assert diagnosis.cause == "The node on which the server ran is gone."
+    assert diagnosis.cause == "The node on which the server ran is gone, or does not work as it should."
 
 
 def test_the_recipes_own_message_counts_most() -> None:
@@ -546,3 +538,45 @@ def test_a_long_text_keeps_its_beginning_and_its_end() -> None:
 def test_megabytes_of_diagnostics_are_no_burden() -> None:
     diagnosis = end("Error launching " * 200_000)
     assert len(diagnosis.detail) < 5000
+
+
+OUTAGES = [
+    (
+        (
+            "Cannot create directory /user/alice/.skein/application_1_0006. Name node is in safe mode.\nIt was turned on"
+            " manually."
+        ),
+        "(HDFS) is in safe mode",
+        True,
+    ),
+    (
+        (
+            "Call From vm/127.0.0.1 to localhost:24225 failed on connection exception: java.net.ConnectException: Connection"
+            " refused"
+        ),
+        "Hadoop does not answer at localhost:24225.",
+        True,
+    ),
+    (
+        "The YARN driver did not start: javax.security.auth.login.LoginException: Connection refused",
+        "Kerberos (its KDC) does not answer",
+        True,
+    ),
+    ("No answer from YARN to submit within 120 s", "YARN does not answer.", True),
+    ("The keytab /etc/hub.keytab does not exist", "its keytab does not exist", False),
+    ("The keytab /etc/hub.keytab cannot be read by the hub's account", "its keytab cannot be read", False),
+    (
+        "The YARN driver did not start: javax.security.auth.login.LoginException: Unable to obtain password from user",
+        "cannot log in to Kerberos with its keytab",
+        False,
+    ),
+    ("No Java: JAVA_HOME is not set; set it in the hub's environment", "cannot talk to YARN", False),
+]
+
+
+@pytest.mark.parametrize(("text", "cause", "passes"), OUTAGES)
+def test_an_outage_is_explained_and_waited_for_where_it_passes(text: str, cause: str, passes: bool) -> None:
+    diagnosis, waits = explain_outage(Refused(text))  # type: ignore[arg-type]
+    assert cause in diagnosis.cause
+    assert waits is passes
+    assert ("The start goes on" if passes else "administrator") in diagnosis.remedy

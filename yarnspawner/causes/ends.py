@@ -96,7 +96,7 @@ ENDS = [
         r"lost\* node",
         "released on a lost node",
         "Node .* lost",
-        says="The node on which the server ran is gone.",
+        says="The node on which the server ran is gone, or does not work as it should.",
         remedy="Start it again.",
     ),
     Cause(

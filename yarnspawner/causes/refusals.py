@@ -90,11 +90,6 @@ REFUSALS = [
     ),
     # --- HDFS
     Cause(
-        "safe mode",
-        says="Hadoop's file system (HDFS) is in safe mode and takes no files.",
-        remedy="That is usual for some time after a start; try again in a few minutes.",
-    ),
-    Cause(
         r'Permission denied: user=(?P<who>[^,]+), access=\w+, inode="/user"',
         says="The user {who} has no home folder in HDFS (/user/{who}).",
         remedy=ADMIN + "create /user/{who} in HDFS and give it to {who}.",

@@ -128,11 +128,12 @@ _PREAMBLE = re.compile(r"^Failed to [^\n]*, exception:\n")
 _WRAPPINGS = re.compile(
     r"^(?:(?:[a-z]\w*\.)+[A-Z][\w$]*(?:Exception|Error): |Failed to submit application_\d+_\d+ to YARN ?: )+"
 )
-# Hadoop's words for a network or a peer that fails, from NetUtils.wrapException and the standby's StandbyException.
+# Hadoop's words for a network or a peer that fails, from NetUtils.wrapException and the standby's StandbyException, and for
+# a NameNode that does not take files yet.
 _NOT_REACHED = re.compile(
     r"failed on (?:connection exception|socket timeout exception|local exception)|No Route to Host from|Invalid host name"
     r"|Connection refused|Connection reset|timed out|UnknownHostException|state standby|Client cannot authenticate"
-    r"|GSS initiate failed|No valid credentials|RetriableException",
+    r"|GSS initiate failed|No valid credentials|RetriableException|safe ?mode",
     re.IGNORECASE,
 )
 _WHERE_TO_READ = re.compile(r";? *For more details see:\s+\S+")

@@ -1,0 +1,56 @@
+"""How a server ended that nobody had asked to end: logged once, and kept for its user until the next start."""
+
+from __future__ import annotations
+
+import logging
+from datetime import datetime, timezone
+from typing import Any
+
+from yarnspawner.cluster import Report
+from yarnspawner.diagnosis import explain
+
+KEY = "last_end"
+
+
+class RememberingSpawner:
+    """The part of a spawner that remembers why its last server ended.
+
+    - it is in the state, under ``last_end``, also when the server's own state is gone: the pages of ``TEMPLATE_PATHS`` show
+      it from there, and the REST API shows it to admins
+    - a server that has ended as it wanted (SUCCEEDED) needs no explanation
+    """
+
+    # JupyterHub's Spawner has these.
+    log: logging.Logger
+    _log_name: str
+
+    _last_end: dict[str, str] | None = None
+
+    def note_end(self, report: Report) -> None:
+        """Keep why an application ended that had a server; saying it twice is saying it once."""
+        if report.final_status == "SUCCEEDED" or (self._last_end or {}).get("application_id") == report.id:
+            return
+        diagnosis = explain(report)
+        said = " ".join(filter(None, (diagnosis.cause, diagnosis.remedy)))
+        when = report.finished or datetime.now(timezone.utc)
+        self._last_end = {
+            "application_id": report.id,
+            "when": f"{when.astimezone():%Y-%m-%d %H:%M %Z}",
+            "said": said,
+        }
+        self.log.warning("%s of %s has ended: %s\n%s", report.id, self._log_name, said, diagnosis.detail)
+
+    def forget_end(self) -> None:
+        """Another server starts."""
+        self._last_end = None
+
+    def get_state(self) -> dict[str, Any]:
+        """With the last end, if there is one to tell."""
+        state: dict[str, Any] = super().get_state()  # type: ignore[misc]
+        return {**state, KEY: self._last_end} if self._last_end else state
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Take up what another run of the hub has kept."""
+        super().load_state(state)  # type: ignore[misc]
+        kept = state.get(KEY)
+        self._last_end = kept if isinstance(kept, dict) else None

@@ -1,0 +1,53 @@
+"""Why a submission got no answer: what passes by itself, and what somebody must mend first."""
+
+from __future__ import annotations
+
+from yarnspawner.causes import ADMIN, Cause
+
+# To wait would be in vain. Each names the hub's own means, which its log has with all details.
+LASTING = [
+    Cause(
+        r"The keytab (?P<path>\S+) (?P<what>does not exist|cannot be read)",
+        says="The hub cannot log in to Kerberos: its keytab {what}.",
+        remedy=ADMIN + "the hub expects it as {path}.",
+    ),
+    Cause(
+        "failure to login: for principal",
+        "Unable to obtain (?:password|Principal)",
+        "not found in Kerberos database",
+        "Keytab contains no suitable keys",
+        "Preauthentication failed",
+        r"Pre-authentication information was invalid",
+        r"LoginException: Checksum failed",
+        r"Integrity check on decrypted field failed",
+        says="The hub cannot log in to Kerberos with its keytab.",
+        remedy=ADMIN
+        + "check the hub's principal, and that its keytab is there, readable by the hub and of the current key.",
+    ),
+    Cause(
+        "Set both the principal and the keytab",
+        "^No Java:",
+        "^No `yarn` command",
+        says="The hub cannot talk to YARN.",
+        remedy=ADMIN + "the hub's log says what it lacks.",
+    ),
+]
+
+# Each is followed by "The start goes on when it does."
+PASSING = [
+    Cause(
+        "safe ?mode",
+        says="Hadoop's file system (HDFS) is in safe mode and does not take files yet.",
+    ),
+    Cause(
+        "Cannot contact any KDC",
+        "Cannot locate KDC",
+        r"LoginException: (?:Connection refused|Receive timed out|ICMP Port Unreachable)",
+        r"Mechanism level: (?:Connection refused|Receive timed out|ICMP Port Unreachable)",
+        says="Kerberos (its KDC) does not answer the hub.",
+    ),
+    Cause(
+        r"Call From \S+ to (?P<address>\S+) failed on",
+        says="Hadoop does not answer at {address}.",
+    ),
+]
