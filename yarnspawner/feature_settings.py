@@ -51,6 +51,20 @@ class FeatureSettings(Configurable):
         """,
     )
 
+    log_limit = Integer(
+        100,
+        min=0,
+        config=True,
+        help="""
+        MiB of log that a server, its kernels and their programs may leave on a node's disk, for instance ``20``; 0 for
+        no limit.
+
+        YARN itself neither rotates nor limits it. Of a longer log the first quarter and at least as much of its end are
+        kept, with a line between them that says how much was left out; ``yarn logs`` shows it as ever. It may be longer
+        for half a second. What :attr:`prologue` and :attr:`epilogue` write is not limited while they run.
+        """,
+    )
+
     file_systems = List(
         Unicode(),
         config=True,

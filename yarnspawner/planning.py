@@ -53,6 +53,7 @@ def container_environment(spawner: YarnSpawner) -> dict[str, str]:
         # JupyterHub's own variables win over the admin's; and they may have anything in them.
         if isinstance(written, str) and environment.get(name) == written:
             environment[name] = fill_in(written, fields)
+    environment["YARNSPAWNER_LOG_LIMIT"] = str(spawner.log_limit)
     if spawner.port_range:
         environment["YARNSPAWNER_PORT_RANGE"] = "{}:{}".format(*spawner.port_range)
     return environment
@@ -60,9 +61,14 @@ def container_environment(spawner: YarnSpawner) -> dict[str, str]:
 
 def server_tags(spawner: YarnSpawner, server: ServerState, *, hub_id: str) -> frozenset[str]:
     """By which the hub finds the application again: its own tags and those of the admin."""
-    user, servername = spawner.user.name, spawner.name
-    own = [tag("hub", hub_id), tag("user", hub_id, user), tag("server", hub_id, user, servername), start_tag(server)]
+    user = spawner.user.name
+    own = [tag("hub", hub_id), tag("user", hub_id, user), server_tag(spawner, hub_id=hub_id), start_tag(server)]
     return frozenset([*own, *spawner.tags])
+
+
+def server_tag(spawner: YarnSpawner, *, hub_id: str) -> str:
+    """The tag that all starts of this server have."""
+    return tag("server", hub_id, spawner.user.name, spawner.name)
 
 
 def start_tag(server: ServerState) -> str:

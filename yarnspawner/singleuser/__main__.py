@@ -18,6 +18,7 @@ from typing import Any
 from yarnspawner.rendezvous import ERROR_KEY, STOP_KEY, Address, Failure
 from yarnspawner.singleuser.environment import mend_folders, node_name
 from yarnspawner.singleuser.failure import RecipeError, Tail, explain, say
+from yarnspawner.singleuser.log import LogLimit
 from yarnspawner.singleuser.store import NotInContainer, Store, StoreError
 from yarnspawner.singleuser.watching import Watcher
 
@@ -46,6 +47,7 @@ def main(arguments: list[str] | None = None) -> int:
     except (NotInContainer, ImportError) as error:
         say(_NAME, str(error))
         return 1
+    LogLimit().watch()
     with contextlib.redirect_stderr(Tail(sys.stderr)) as tail:  # type: ignore[type-var]
         recipe = Recipe(store)
         try:

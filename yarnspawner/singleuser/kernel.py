@@ -17,6 +17,7 @@ from yarnspawner.rendezvous import KERNEL_KEY, Failure
 from yarnspawner.singleuser.environment import mend_folders
 from yarnspawner.singleuser.failure import RecipeError, Tail, explain, say
 from yarnspawner.singleuser.listening import PORT_RANGE_VARIABLE
+from yarnspawner.singleuser.log import LogLimit
 from yarnspawner.singleuser.supervision import Supervision
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ def main(arguments: list[str] | None = None) -> int:
     else:
         supervision = Supervision()
         if not supervision.fork():
-            ending = supervision.wait()
+            ending = supervision.wait(LogLimit().keep)
             _tell(options.kernel_info_key, ending.failure)
             return ending.status
         return _run(options, others, supervision)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from yarnspawner.rendezvous import Failure, RendezvousError
@@ -54,9 +55,10 @@ class Supervision:
         # It is smaller than a pipe's buffer, so this does not block.
         os.write(self._reporting, failure.to_bytes())
 
-    def wait(self) -> Ending:
-        """In the parent: wait for the child's end."""
+    def wait(self, meanwhile: Callable[[], None]) -> Ending:
+        """In the parent: wait for the child's end, and do something every quarter of a second until then."""
         while True:
+            meanwhile()
             pid, status = os.waitpid(self._child, os.WNOHANG)
             if pid:
                 break

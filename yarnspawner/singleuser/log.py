@@ -1,0 +1,133 @@
+"""The container's log within its limit.
+
+YARN neither rotates nor limits what a container writes to its output, and a cell that prints for a night fills the node's
+disk. What the recipe, its kernels and all that they start write goes to one file in the container's log folder, and that
+file is shortened in place.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import stat
+import threading
+from contextlib import suppress
+
+LIMIT_VARIABLE = "YARNSPAWNER_LOG_LIMIT"
+
+# MiB.
+_DEFAULT_LIMIT = 100
+_MEBIBYTE = 1 << 20
+_CHUNK = 1 << 20
+# Seconds between two looks: a disk takes some hundred MiB in that time.
+_INTERVAL = 0.5
+
+
+class Log:
+    """A file that does not outgrow its limit by much, however much is written to it.
+
+    - nothing stands between it and who writes, so writing costs what it did, and no last word is lost with a container
+      that is killed
+    - a quarter of the limit is kept from the beginning, at least another from the end; a line between them says how much
+      was left out
+    - what is written in the microsecond in which it is shortened may be lost as well
+    """
+
+    def __init__(self, output: int, limit: int) -> None:
+        """Take an open file and its limit in bytes.
+
+        Raises:
+            OSError: it cannot be read or changed.
+        """
+        self._limit = limit
+        # Whoever has it open shares the flag, the shell that runs the recipe included: without it each would go on
+        # writing where it was before.
+        fcntl.fcntl(output, fcntl.F_SETFL, fcntl.fcntl(output, fcntl.F_GETFL) | os.O_APPEND)
+        # Another opening of the same file, which writes where it is told to.
+        self._file = os.open(f"/proc/self/fd/{output}", os.O_RDWR | os.O_CLOEXEC)
+        self._head = 0
+        self._left_out = 0
+
+    def shorten(self) -> None:
+        """Leave out the middle if the file is beyond its limit."""
+        size = os.fstat(self._file).st_size
+        if size <= self._limit:
+            return
+        self._head = self._head or self._after_line(self._limit // 4)
+        source = self._after_line(size - self._limit // 4)
+        self._left_out += source - self._head
+        target = self._head + self._write(self._notice(), self._head)
+        # What is being written meanwhile comes along, as far as it fits.
+        while target < self._limit and (chunk := os.pread(self._file, _CHUNK, source)):
+            source += len(chunk)
+            target += self._write(chunk, target)
+        os.ftruncate(self._file, target)
+
+    def close(self) -> None:
+        os.close(self._file)
+
+    def _notice(self) -> bytes:
+        left_out, limit = self._left_out // _MEBIBYTE, self._limit // _MEBIBYTE
+        return (
+            f"\n[yarnspawner: {left_out} MiB of the log were left out here; it is limited to about {limit} MiB]\n\n"
+        ).encode()
+
+    def _after_line(self, position: int) -> int:
+        """Where the line ends that this position is in; the position itself, if that is far."""
+        end = os.pread(self._file, 4096, position).find(b"\n")
+        return position + end + 1
+
+    def _write(self, content: bytes, position: int) -> int:
+        written = 0
+        while written < len(content):
+            written += os.pwrite(self._file, content[written:], position + written)
+        return written
+
+
+class LogLimit:
+    """Keeps the log of this process's container within $YARNSPAWNER_LOG_LIMIT (MiB; 0 for no limit).
+
+    Outputs that are no files, such as terminals and pipes, are let alone.
+    """
+
+    def __init__(self) -> None:
+        limit = _limit()
+        self._logs: list[Log] = []
+        for output in _files() if limit else []:
+            with suppress(OSError):
+                self._logs.append(Log(output, limit * _MEBIBYTE))
+
+    def keep(self) -> None:
+        """Look once; to be called again and again."""
+        for log in self._logs:
+            # The disk may be full of other things, and the next look comes soon.
+            with suppress(OSError):
+                log.shorten()
+
+    def watch(self) -> None:
+        """Look again and again, in a thread that ends with the process."""
+        if self._logs:
+            threading.Thread(target=self._watch, name="yarnspawner-log", daemon=True).start()
+
+    def _watch(self) -> None:
+        pause = threading.Event()
+        while not pause.wait(_INTERVAL):
+            self.keep()
+
+
+def _limit() -> int:
+    try:
+        return max(int(os.environ.get(LIMIT_VARIABLE, _DEFAULT_LIMIT)), 0)
+    except ValueError:
+        return _DEFAULT_LIMIT
+
+
+def _files() -> list[int]:
+    """Stdout and stderr, as far as they are files, and each file once."""
+    found: dict[tuple[int, int], int] = {}
+    for output in (1, 2):
+        with suppress(OSError):
+            facts = os.fstat(output)
+            if stat.S_ISREG(facts.st_mode):
+                found.setdefault((facts.st_dev, facts.st_ino), output)
+    return list(found.values())
