@@ -128,6 +128,20 @@ async def test_a_hung_driver_is_replaced_and_nobody_else_waits(hadoop: FakeHadoo
     await eventually(lambda: hung not in hadoop.running())
 
 
+async def test_a_submission_does_not_wait_its_own_time_for_a_driver_that_hung_while_idle(
+    hadoop: FakeHadoop, cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("yarnspawner.cluster.lanes._SIGN_OF_LIFE", 0.5)
+    await cluster.submit(specification())
+    (hung,) = hadoop.running()
+    os.kill(hung, signal.SIGSTOP)
+    try:
+        assert await cluster.submit(specification()) == "application_1_0002"
+    finally:
+        os.kill(hung, signal.SIGCONT)
+    assert len(hadoop.calls("submit")) == 2
+
+
 async def test_a_driver_that_dies_while_idle_is_replaced_before_anybody_needs_it(
     hadoop: FakeHadoop, cluster: Cluster
 ) -> None:

@@ -113,6 +113,14 @@ class Driver:
         finally:
             self.calls_in_flight -= 1
 
+    async def answers(self, timeout: float) -> bool:
+        """Whether it answers a ping within ``timeout`` seconds."""
+        try:
+            await self.call(Request("ping", b""), timeout)
+        except CallFailed:
+            return False
+        return True
+
     async def close(self) -> None:
         """End the JVM, within ten seconds whatever state it is in. Idempotent."""
         self._ending.set()

@@ -21,6 +21,8 @@ from yarnspawner.cluster.calls import CallFailed, ClusterUnavailable, Request
 from yarnspawner.cluster.drivers import Driver
 
 _LONGEST_PAUSE = 30.0
+# Seconds for the ping of a driver that has a thread to spare.
+_SIGN_OF_LIFE = 10.0
 _NO_TICKET = (
     "The hub has no Kerberos ticket: set its principal and keytab, or run kinit as the hub's account and keep renewing"
 )
@@ -64,6 +66,17 @@ class Seat:
     def ready(self) -> bool:
         """Whether a driver runs."""
         return self._driver is not None and self._driver.alive
+
+    async def sound_driver(self) -> Driver:
+        """Return a driver that answers: one that hangs is replaced. Raises ClusterUnavailable.
+
+        For calls that may take minutes, which would find that out only then. The driver must have a thread to spare.
+        """
+        driver = await self.driver()
+        if not await driver.answers(_SIGN_OF_LIFE):
+            self._replace(driver, f"it does not answer within {_SIGN_OF_LIFE:g} s")
+            driver = await self.driver()
+        return driver
 
     def warm(self) -> None:
         """Start a driver if there is none, without waiting for it. What fails is logged, as it always is."""
@@ -216,7 +229,8 @@ class Lane:
                 f"{request.method} had no turn within {turn:g} s; earlier calls to YARN still wait"
             )
         try:
-            driver = await place.seat.driver()
+            # That of the others is soon known from the call itself.
+            driver = await (place.seat.sound_driver() if patience else place.seat.driver())
         except BaseException:
             place.give_back()
             raise
