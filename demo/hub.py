@@ -119,6 +119,11 @@ class Hub:
     def running(self) -> bool:
         return self._process is not None and self._process.poll() is None
 
+    @property
+    def pid(self) -> int:
+        """Its process id; 0 if it was never started."""
+        return self._process.pid if self._process is not None else 0
+
     def kill(self) -> None:
         """End it at once, as a crash would; its proxy lives on, as it does then."""
         if self._process is not None:

@@ -52,5 +52,5 @@ class RememberingSpawner:
     def load_state(self, state: dict[str, Any]) -> None:
         """Take up what another run of the hub has kept."""
         super().load_state(state)  # type: ignore[misc]
-        kept = state.get(KEY)
+        kept = state.get(KEY) if isinstance(state, dict) else None  # a broken database must not keep the hub down
         self._last_end = kept if isinstance(kept, dict) else None

@@ -115,6 +115,17 @@ def explain_waiting(report: Report) -> str:
     return found[0] if found else ""
 
 
+def too_late(limit: float, last: str) -> Diagnosis:
+    """Why a start was given up when its time was over.
+
+    Args:
+        limit: seconds that it may take.
+        last: what the user was told last.
+    """
+    doing = f" The last that was known of it: {plain(last, _SENTENCE_LIMIT)}" if last else ""
+    return Diagnosis(f"The server did not start within {limit:g} seconds.{doing}", "Try again later, or with less.")
+
+
 def plain(text: str, limit: int) -> str:
     """Text of others, fit to be shown or logged: no control characters but newlines, no tokens, limited in length.
 

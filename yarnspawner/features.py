@@ -61,7 +61,7 @@ class FeatureSpawner(FeatureSettings):
         """
         if hadoop_user not in self.shared_hadoop_users:
             for other in self.user.db.query(orm.Spawner).filter(orm.Spawner.user_id != self.user.id):
-                if (other.state or {}).get("hadoop_user") == hadoop_user:
+                if _account(other.state) == hadoop_user:
                     self.log.warning("%s may not be %s, as %s is", self.user.name, hadoop_user, other.user.name)
                     raise IdentityRefused(f"The account {hadoop_user!r} belongs to another user of this hub.")
         self._account = hadoop_user
@@ -76,7 +76,13 @@ class FeatureSpawner(FeatureSettings):
     def load_state(self, state: dict[str, Any]) -> None:
         """Take up what another run of the hub has kept."""
         super().load_state(state)  # type: ignore[misc]
-        self._account = str(state.get("hadoop_user", ""))
+        self._account = _account(state)
+
+
+def _account(state: Any) -> str:
+    """The Hadoop user that a stored state names; "" for none, also if it is broken."""
+    name = state.get("hadoop_user") if isinstance(state, dict) else ""
+    return name if isinstance(name, str) else ""
 
 
 async def called(hook: Callable[..., Any] | None, *arguments: Any) -> Any:

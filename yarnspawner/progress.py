@@ -21,6 +21,11 @@ class Progress:
         self._ended = False
         self._changed = asyncio.Event()
 
+    @property
+    def last(self) -> str:
+        """The last message; "" before the first."""
+        return str(self._events[-1]["message"]) if self._events else ""
+
     def tell(self, percent: int, message: str, link: str = "") -> None:
         """Add an event.
 

@@ -16,13 +16,20 @@ from yarnspawner.aftermath import RememberingSpawner
 from yarnspawner.applications import Applications
 from yarnspawner.cluster import ClusterError, ClusterRefused, ClusterUnavailable
 from yarnspawner.conversation import Conversation
-from yarnspawner.diagnosis import Diagnosis, explain_outage, explain_refusal
+from yarnspawner.diagnosis import Diagnosis, explain_outage, explain_refusal, too_late
 from yarnspawner.errors import StartFailed
 from yarnspawner.expansion import TemplateError, expand
 from yarnspawner.features import called, is_overdue, limit_lifetime, modified
 from yarnspawner.identity import IdentityRefused
 from yarnspawner.options.spawner import ChoosingSpawner
-from yarnspawner.planning import container_environment, hadoop_user, server_request, start_tag, template_fields
+from yarnspawner.planning import (
+    container_environment,
+    hadoop_user,
+    server_request,
+    server_tag,
+    start_tag,
+    template_fields,
+)
 from yarnspawner.private_files import private_files
 from yarnspawner.progress import Progress
 from yarnspawner.rendezvous import STOP_KEY, StopRequest
@@ -41,6 +48,12 @@ _SUBMISSION_PAUSE = 2.0
 # Seconds of a submission after which the user is told that it is still waited for.
 _SUBMISSION_IS_SLOW = 10.0
 
+# Seconds after which a start that was cancelled is ended even if no stop has come.
+_STOP_EXPECTED = 5.0
+
+# Seconds that a start ends before JupyterHub's own limit, whose words would say nothing of the cause.
+_AHEAD_OF_JUPYTERHUB = 2.0
+
 # Seconds that a stop waits for YARN; what has not ended by then is ended in the background.
 _END_TIMEOUT = 60.0
 
@@ -55,6 +68,9 @@ class YarnSpawner(RememberingSpawner, ChoosingSpawner, Spawner):
     """
 
     _starting = False
+    _stopping = False
+    # There was a stored state, and it could not be used.
+    _lost = False
 
     def __init__(self, **kwargs: Any) -> None:
         self._progress = Progress()
@@ -80,15 +96,32 @@ class YarnSpawner(RememberingSpawner, ChoosingSpawner, Spawner):
                 await self.apply_choices(self.user_options)
             if self.choice_notice:
                 self._progress.tell(1, self.choice_notice)
-            server = await self._submit()
-            return await self._arrive(server)
+            return await asyncio.wait_for(self._submit_and_arrive(), self._start_limit)
+        except asyncio.CancelledError:
+            # By the user, and JupyterHub's stop() follows; or since the hub ends, after whose restart the start goes on.
+            asyncio.get_running_loop().call_later(_STOP_EXPECTED, self._abandon, self._yarn_server)
+            raise
+        except asyncio.TimeoutError:
+            self._abandon(self._yarn_server)
+            raise StartFailed(too_late(self.start_timeout, self._progress.last), reason="timeout") from None
         except (IdentityRefused, TemplateError, SpecificationError) as error:
             raise StartFailed(Diagnosis(str(error), "Please tell your administrator.", ""), reason="settings") from None
         finally:
             self._starting = False
             self._progress.end()
-            if self._yarn_server is not None and not self._yarn_server.url:
-                self._abandon(self._yarn_server)
+
+    async def _submit_and_arrive(self) -> str:
+        try:
+            return await self._arrive(await self._submit())
+        except Exception:
+            # JupyterHub calls stop() after a failed start, but not always.
+            self._abandon(self._yarn_server)
+            raise
+
+    @property
+    def _start_limit(self) -> float:
+        limit = float(self.start_timeout)
+        return max(limit - _AHEAD_OF_JUPYTERHUB, 0.9 * limit)
 
     async def _submit(self) -> ServerState:
         access = self._access
@@ -162,9 +195,8 @@ class YarnSpawner(RememberingSpawner, ChoosingSpawner, Spawner):
         self._keep(server.arrived(address.url))
         return address.url
 
-    def _abandon(self, server: ServerState) -> None:
-        # JupyterHub calls stop() after a failed start, but not always, and not if the hub is ending.
-        if server.application_id:
+    def _abandon(self, server: ServerState | None) -> None:
+        if server is not None and server.application_id:
             self._access.ending.end(server.application_id, server.hadoop_user)
 
     async def progress(self) -> AsyncIterator[dict[str, Any]]:
@@ -184,15 +216,18 @@ class YarnSpawner(RememberingSpawner, ChoosingSpawner, Spawner):
         if self._starting:
             return None
         if server is None:
-            return 0
+            return await self._poll_lost() if self._lost else 0
         if not server.application_id:
             return await self._poll_unanswered(server)
+        if server.stopping and not self._stopping:
+            self.log.info("The stop of %s goes on", self._log_name)
+            await self.stop()
         status = await self._applications.status(server.application_id)
         if not status.ended:
             if is_overdue(server):
                 self._access.ending.end(server.application_id, server.hadoop_user)
             return None
-        if status.report is not None and server.url:
+        if status.report is not None and server.url and not server.stopping:
             self.note_end(status.report)
         return 1 if status.report is not None and status.report.final_status == "FAILED" else 0
 
@@ -207,12 +242,29 @@ class YarnSpawner(RememberingSpawner, ChoosingSpawner, Spawner):
         self._keep(server.submitted(report.id))
         return None
 
+    async def _poll_lost(self) -> int | None:
+        """Poll a server whose stored state cannot be used: its tags lead to it, and JupyterHub has its address."""
+        try:
+            user = await hadoop_user(self, hub_user=self._access.hub_user)
+            report = await self._applications.find(server_tag(self, hub_id=self._seal.hub_id), user)
+        except ClusterUnavailable:
+            return None
+        except (IdentityRefused, TemplateError) as error:
+            self.log.warning("The application of %s cannot be found again: %s", self._log_name, error)
+            return 0
+        self._lost = False
+        if report is None:
+            return 0
+        self.log.info("%s of %s was found again by its tags", report.id, self._log_name)
+        self._keep(ServerState.found(report.id, user, report.queue))
+        return None
+
     async def get_url(self) -> str:
         """The address of a server that was there before this hub was; a start that was pending goes on.
 
         Never raises: JupyterHub would give up on all servers. An address where nobody answers ends the server alone.
         """
-        if self._yarn_server is not None and not self._yarn_server.url:
+        if self._yarn_server is not None and not self._yarn_server.url and self._yarn_server.credentials is not None:
             self.log.info("The start of %s goes on", self._log_name)
             try:
                 await asyncio.wait_for(self._adopt(self._yarn_server), self.start_timeout)
@@ -247,14 +299,24 @@ class YarnSpawner(RememberingSpawner, ChoosingSpawner, Spawner):
         application_id = server.application_id or await self._find_application(server)
         if not application_id:
             return
-        server = server.submitted(application_id)
-        with self._applications.watching(application_id):
-            if not now and self.stop_timeout and await self._ask_to_end(server):
-                await self._applications.ended(application_id, timeout=self.stop_timeout)
+        # A hub that dies from here on goes on with it in its next run.
+        self._keep(server.submitted(application_id).stopped())
+        self._stopping = True
+        try:
+            await self._end(server.submitted(application_id), self.stop_timeout if not now else 0)
+        finally:
+            self._stopping = False
+
+    async def _end(self, server: ServerState, grace: float) -> None:
+        with self._applications.watching(server.application_id):
+            if grace and await self._ask_to_end(server):
+                await self._applications.ended(server.application_id, timeout=grace)
             try:
-                await asyncio.wait_for(self._access.ending.end(application_id, server.hadoop_user), _END_TIMEOUT)
+                await asyncio.wait_for(self._access.ending.end(server.application_id, server.hadoop_user), _END_TIMEOUT)
             except asyncio.TimeoutError:
-                self.log.warning("YARN does not say that %s has ended; it is ended in the background", application_id)
+                self.log.warning(
+                    "YARN does not say that %s has ended; it is ended in the background", server.application_id
+                )
 
     async def _ask_to_end(self, server: ServerState) -> bool:
         """Ask the server's recipe to end in order; whether it could be asked."""
@@ -288,6 +350,7 @@ class YarnSpawner(RememberingSpawner, ChoosingSpawner, Spawner):
             self._yarn_server = ServerState.from_dict(state, self._seal, hub_user=self.user.name)
         except StateError as error:
             self.log.warning("The stored state of %s cannot be used: %s", self._log_name, error)
+            self._lost = True
             return
         if self._yarn_server is None:
             return
@@ -306,6 +369,7 @@ class YarnSpawner(RememberingSpawner, ChoosingSpawner, Spawner):
         if self._yarn_server is not None and self._yarn_server.application_id:
             self._applications.unwatch(self._yarn_server.application_id)
         self._yarn_server = None
+        self._lost = False
 
     def _keep(self, server: ServerState) -> None:
         """Save the state now: JupyterHub does so only when start() has returned."""

@@ -78,6 +78,7 @@ class ServerState:
         credentials: of the application's key-value store; None if they could not be unsealed.
         container: which of its containers the server runs in: "master" or "service".
         ends: when its time is over, in seconds since 1970; 0 for no end.
+        stopping: a stop has begun, which a hub that restarts goes on with.
     """
 
     start_id: str
@@ -88,6 +89,7 @@ class ServerState:
     url: str = ""
     container: str = "master"
     ends: float = 0
+    stopping: bool = False
 
     @classmethod
     def new(cls, hadoop_user: str, queue: str, credentials: Credentials, *, container: str = "master") -> ServerState:
@@ -98,6 +100,11 @@ class ServerState:
         """The same server, once YARN has named its application."""
         return replace(self, application_id=application_id)
 
+    @classmethod
+    def found(cls, application_id: str, hadoop_user: str, queue: str) -> ServerState:
+        """A server whose stored state was lost: it can be watched and ended, but not asked anything."""
+        return cls("", hadoop_user, queue, None, application_id)
+
     def ending_at(self, ends: float) -> ServerState:
         """The same server, with an end of its time."""
         return replace(self, ends=ends)
@@ -105,6 +112,10 @@ class ServerState:
     def arrived(self, url: str) -> ServerState:
         """The same server, once it has said where it listens."""
         return replace(self, url=url)
+
+    def stopped(self) -> ServerState:
+        """The same server, from when its stop begins."""
+        return replace(self, stopping=True)
 
     def to_dict(self, seal: Seal) -> dict[str, Any]:
         """What JupyterHub keeps in its database."""
@@ -117,6 +128,7 @@ class ServerState:
             "url": self.url,
             "container": self.container,
             "ends": self.ends,
+            "stopping": self.stopping,
         }
         if self.credentials is not None:
             document["sealed"] = seal.close(
@@ -134,6 +146,8 @@ class ServerState:
         Raises:
             StateError: written by a later version, or broken.
         """
+        if not isinstance(document, dict):
+            raise StateError(f"it is broken: {type(document).__name__} instead of a mapping")
         if "app_id" in document:
             document = _from_0_4_0(document, hub_user)
         if not document.get("version"):
@@ -148,7 +162,8 @@ class ServerState:
         ends = document.get("ends", 0)
         if not isinstance(ends, (int, float)):
             raise StateError(f"it is broken: ends is {ends!r}")
-        return cls(credentials=cls._unseal(document, seal), ends=ends, **texts)
+        stopping = document.get("stopping") is True
+        return cls(credentials=cls._unseal(document, seal), ends=ends, stopping=stopping, **texts)
 
     @staticmethod
     def _unseal(document: dict[str, Any], seal: Seal) -> Credentials | None:

@@ -14,7 +14,7 @@ import pytest
 
 from demo.hub import Hub
 from localhadoop import LocalHadoop
-from tests.support import outcomes
+from tests.support import mishaps, outcomes
 from tests.support.hubs import running
 from tests.support.member import END, Member, unfinished, until
 from tests.support.outcomes import Outcome
@@ -97,7 +97,8 @@ def hub_with(cluster: LocalHadoop, tmp_path_factory: pytest.TempPathFactory) -> 
 
 @pytest.fixture(scope="session")
 def hub_of_session(kerberos_cluster_of_session: LocalHadoop, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
-    with running(kerberos_cluster_of_session, tmp_path_factory.mktemp("hub")) as hub:
+    folder = tmp_path_factory.mktemp("hub")
+    with running(kerberos_cluster_of_session, folder, configuration=mishaps.CONFIGURATION) as hub:
         yield hub
 
 
