@@ -89,6 +89,11 @@ class Hub:
             self._environment["YARNSPAWNER_PRINCIPAL"] = str(cluster.principal("jupyterhub"))
             self._environment["YARNSPAWNER_KEYTAB"] = str(cluster.keytab("jupyterhub"))
 
+    @property
+    def environment(self) -> dict[str, str]:
+        """What it runs in; for commands of an admin on the hub's machine."""
+        return dict(self._environment)
+
     def start(self, timeout: float = 60) -> None:
         """Start it and wait until it answers.
 

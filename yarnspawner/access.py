@@ -11,6 +11,7 @@ from yarnspawner.applications import Applications
 from yarnspawner.cluster import Cluster
 from yarnspawner.ending import Ending
 from yarnspawner.hadoop.resourcemanager import ResourceManager
+from yarnspawner.hadoop.staging import StagingFolders
 from yarnspawner.identity import hub_account
 
 
@@ -64,6 +65,11 @@ class Access:
         if urls := [url.strip() for url in self.resource_manager_url.split(",") if url.strip()]:
             return ResourceManager(urls, **options)
         return ResourceManager.from_configuration(**options)
+
+    @cached_property
+    def staging(self) -> StagingFolders:
+        """What applications leave in HDFS. Raises StagingUnavailable where there is no HDFS."""
+        return StagingFolders.from_configuration(principal=self.principal, keytab=self.keytab)
 
     @cached_property
     def ending(self) -> Ending:

@@ -31,7 +31,58 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="yarnspawner", description="Jupyter on Hadoop YARN.")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     _add_kernel(commands)
+    _add_applications(commands)
+    _add_sweep(commands)
     return parser
+
+
+def _add_applications(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    applications = commands.add_parser(
+        "applications",
+        help="list the applications of a hub, and whether a server owns them",
+        description=(
+            "Lists the unfinished applications that carry the tags of a hub: whose they are, and whether a server of the"
+            " hub owns them. Run it in the hub's folder, as the hub's account; it changes nothing."
+        ),
+        parents=[_hub(), _login("", "Without these, those of the hub's configuration.")],
+    )
+    applications.set_defaults(run="yarnspawner.command_hub:applications")
+
+
+def _add_sweep(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    sweep = commands.add_parser(
+        "sweep",
+        help="end the applications of a hub that no server owns",
+        description=(
+            "Ends the applications that carry the tags of a hub and that none of its servers owns, and removes what ended"
+            " ones left in HDFS, as the hub itself does from time to time (sweep_interval). It may run while the hub"
+            " does, and while it does not. Run it in the hub's folder, as the hub's account. What was ended is written to"
+            " standard error as lines of the audit."
+        ),
+        parents=[_hub(), _login("", "Without these, those of the hub's configuration.")],
+    )
+    sweep.add_argument("--dry-run", action="store_true", help="say what would be done, and do nothing")
+    sweep.set_defaults(run="yarnspawner.command_hub:sweep")
+
+
+def _hub() -> argparse.ArgumentParser:
+    hub = argparse.ArgumentParser(add_help=False)
+    hub.add_argument(
+        "-f",
+        "--config",
+        default="jupyterhub_config.py",
+        metavar="FILE",
+        help="the hub's configuration file, which says where its database and cookie secret are, and with which"
+        " principal and keytab it logs in (default: %(default)s)",
+    )
+    hub.add_argument(
+        "--grace",
+        type=int,
+        default=None,
+        metavar="SECONDS",
+        help="how old an application must be to count as an orphan (default: the hub's sweep_grace)",
+    )
+    return hub
 
 
 def _add_kernel(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -89,11 +140,12 @@ def _add_kernel(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     _add_action(actions, "stop", "stop", "shut a kernel down", [login])
 
 
-def _login(default: str) -> argparse.ArgumentParser:
+def _login(
+    default: str,
+    without: str = "Without these, the ticket of kinit is used, or none where the cluster has no Kerberos.",
+) -> argparse.ArgumentParser:
     login = argparse.ArgumentParser(add_help=False)
-    group = login.add_argument_group(
-        "Kerberos", "Without these, the ticket of kinit is used, or none where the cluster has no Kerberos."
-    )
+    group = login.add_argument_group("Kerberos", without)
     group.add_argument("--principal", default=default, help="log in as this principal; needs --keytab")
     group.add_argument("--keytab", default=default, metavar="FILE", help="its keytab")
     return login

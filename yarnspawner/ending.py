@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Mapping
 
 from yarnspawner.applications import Applications
+from yarnspawner.audit import audit_end
 from yarnspawner.cluster import Cluster, ClusterError
 
 # Seconds between two attempts: at first soon, since most failures are a hiccup, then seldom.
@@ -26,23 +28,37 @@ class Ending:
         self._log = log
         self._tasks: dict[str, asyncio.Task[None]] = {}
 
-    def end(self, application_id: str, user: str) -> asyncio.Future[None]:
+    @property
+    def pending(self) -> frozenset[str]:
+        """The applications that are being ended."""
+        return frozenset(self._tasks)
+
+    def end(
+        self, application_id: str, user: str, *, by: str = "hub", facts: Mapping[str, str] | None = None
+    ) -> asyncio.Future[None]:
         """End an application at once, as its user.
+
+        Args:
+            application_id: which one.
+            user: its Hadoop user.
+            by: who wants it, and ``facts``: what else is known of it, for :func:`~yarnspawner.audit.audit_end`.
 
         Returns:
             a future that is done when YARN says that it has ended. Cancelling it does not cancel the ending.
         """
         task = self._tasks.get(application_id)
         if task is None:
-            task = asyncio.create_task(self._end(application_id, user), name=f"ending {application_id}")
+            task = asyncio.create_task(
+                self._end(application_id, user, by, dict(facts or {})), name=f"ending {application_id}"
+            )
             self._tasks[application_id] = task
             task.add_done_callback(lambda _: self._tasks.pop(application_id, None))
         return asyncio.shield(task)
 
-    async def _end(self, application_id: str, user: str) -> None:
+    async def _end(self, application_id: str, user: str, by: str, facts: dict[str, str]) -> None:
         attempt = 0
         with self._applications.watching(application_id):
-            while not await self._has_ended(application_id):
+            while not (status := await self._applications.status(application_id)).ended:
                 pause = _PAUSES[min(attempt, len(_PAUSES) - 1)]
                 try:
                     await self._cluster.kill(application_id, user)
@@ -51,6 +67,7 @@ class Ending:
                 await self._applications.ended(application_id, timeout=pause)
                 attempt += 1
         self._log.info("%s of %s has ended", application_id, user)
-
-    async def _has_ended(self, application_id: str) -> bool:
-        return (await self._applications.status(application_id)).ended
+        if status.report is not None:
+            # A start fails most often because its application has ended by itself.
+            by = "yarn" if by == "hub" and not attempt else by
+            audit_end(status.report, by=by, hadoop_user=user, **facts)

@@ -38,7 +38,7 @@ def check_account(name: str, *, hub: str) -> str:
     """
     if not isinstance(name, str) or not _ACCOUNT_NAME.fullmatch(name):
         raise IdentityRefused(f"{name!r} is not the name of an account.")
-    if name.lower() in SYSTEM_ACCOUNTS or name == hub:
+    if not is_person(name, hub=hub):
         raise IdentityRefused(f"{name!r} is a system account of the cluster: no server runs as it.")
     try:
         uid = pwd.getpwnam(name).pw_uid
@@ -47,6 +47,11 @@ def check_account(name: str, *, hub: str) -> str:
     if uid < FIRST_USER_ID:
         raise IdentityRefused(f"{name!r} is a system account (uid {uid}): no server runs as it.")
     return name
+
+
+def is_person(name: str, *, hub: str) -> bool:
+    """Whether a server may run as ``name``, as far as the name alone tells."""
+    return bool(_ACCOUNT_NAME.fullmatch(name)) and name.lower() not in SYSTEM_ACCOUNTS and name != hub
 
 
 def short_name(principal: str) -> str:

@@ -276,9 +276,40 @@ class YarnSpawnerSettings(Configurable):
         "",
         config=True,
         help="""
-        Secret that seals what is kept of a server in the hub's database, and names the hub among others on the cluster.
-        Default: the hub's cookie secret. Hubs that share a database must share it. Example:
+        Secret that seals what is kept of a server in the hub's database. Default: the hub's cookie secret. Hubs that share
+        a database, of which one runs at a time, must share it, and :attr:`hub_id` as well. Example:
         ``os.environ["YARNSPAWNER_STATE_SECRET"]``.
+        """,
+    )
+
+    hub_id = Unicode(
+        "",
+        config=True,
+        help="""
+        Name of this hub among all that share the cluster: what the tags of its applications are made of, and which of
+        them it sweeps. Two hubs must not have the same. Default: an id that is made once and kept in the file
+        ``yarnspawner_hub_id`` beside JupyterHub's cookie secret. A hub whose cookie secret is in no file needs this
+        setting, or its orphans are not swept. Example: ``"production"``.
+        """,
+    )
+
+    sweep_grace = Integer(
+        60,
+        min=0,
+        config=True,
+        help="""
+        Seconds that an application which no server owns must have been there before it is swept; also from the hub's
+        start, once it has checked all servers, to its first sweep. Example: ``300``.
+        """,
+    )
+
+    sweep_interval = Integer(
+        900,
+        min=-1,
+        config=True,
+        help="""
+        Seconds between two sweeps, which end this hub's applications that no server owns and remove what ended ones left
+        in HDFS. 0: only at the hub's start. -1: never, but for ``yarnspawner sweep``. Example: ``3600``.
         """,
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from functools import cached_property
 from pathlib import Path
@@ -14,14 +15,18 @@ from jupyterhub.spawner import Spawner
 from yarnspawner.access import Access
 from yarnspawner.aftermath import RememberingSpawner
 from yarnspawner.applications import Applications
+from yarnspawner.audit import audit, audit_end, route
 from yarnspawner.cluster import ClusterError, ClusterRefused, ClusterUnavailable
 from yarnspawner.conversation import Conversation
 from yarnspawner.diagnosis import Diagnosis, explain_outage, explain_refusal, too_late
 from yarnspawner.errors import StartFailed
 from yarnspawner.expansion import TemplateError, expand
 from yarnspawner.features import called, is_overdue, limit_lifetime, modified
+from yarnspawner.hub import attend
+from yarnspawner.hub_identity import HubIdentity, cookie_secret_file, identify
 from yarnspawner.identity import IdentityRefused
 from yarnspawner.options.spawner import ChoosingSpawner
+from yarnspawner.ownership import living
 from yarnspawner.planning import (
     container_environment,
     hadoop_user,
@@ -71,11 +76,14 @@ class YarnSpawner(RememberingSpawner, ChoosingSpawner, Spawner):
     _stopping = False
     # There was a stored state, and it could not be used.
     _lost = False
+    _adopted = False
 
     def __init__(self, **kwargs: Any) -> None:
         self._progress = Progress()
         self._certificates: dict[str, bytes] = {}
         super().__init__(**kwargs)
+        route(self.log)
+        living.add(self)
 
     # -- Starting
 
@@ -105,6 +113,7 @@ class YarnSpawner(RememberingSpawner, ChoosingSpawner, Spawner):
             self._abandon(self._yarn_server)
             raise StartFailed(too_late(self.start_timeout, self._progress.last), reason="timeout") from None
         except (IdentityRefused, TemplateError, SpecificationError) as error:
+            audit("refused", reason=str(error), **self.audit_facts)
             raise StartFailed(Diagnosis(str(error), "Please tell your administrator.", ""), reason="settings") from None
         finally:
             self._starting = False
@@ -129,7 +138,11 @@ class YarnSpawner(RememberingSpawner, ChoosingSpawner, Spawner):
         self.claim(user)
         credentials = await asyncio.to_thread(_new_credentials)
         server = ServerState.new(
-            user, expand(self.queue, template_fields(self)), credentials, container=self.server_container
+            user,
+            expand(self.queue, template_fields(self)),
+            credentials,
+            container=self.server_container,
+            hub=self.hub_identity.id,
         )
         files: dict[str, str | bytes] = {
             ENVIRONMENT_FILE: environment_file(container_environment(self)),
@@ -137,7 +150,7 @@ class YarnSpawner(RememberingSpawner, ChoosingSpawner, Spawner):
         }
         with private_files(files) as paths:
             request = server_request(
-                self, server, credentials, paths, hub_id=self._seal.hub_id, hub_user=access.hub_user
+                self, server, credentials, paths, hub_id=self.hub_identity.id, hub_user=access.hub_user
             )
             specification = await modified(self, application_specification(request))
             # From here on a hub that dies can find the application again.
@@ -147,9 +160,11 @@ class YarnSpawner(RememberingSpawner, ChoosingSpawner, Spawner):
                 application_id = await self._submit_patiently(server, specification)
             except ClusterRefused as error:
                 refusal = explain_refusal(error, hub=access.hub_user, user=user, queue=server.queue)
+                audit("refused", reason=refusal.cause, hadoop_user=user, queue=server.queue, **self.audit_facts)
                 raise StartFailed(refusal, reason="refused") from error
         self.log.info("Submitted %s for %s as %s to queue %s", application_id, self._log_name, user, server.queue)
         self._keep(server.submitted(application_id))
+        audit("submitted", application=application_id, hadoop_user=user, queue=server.queue, **self.audit_facts)
         server = await limit_lifetime(self, server.submitted(application_id))
         self._keep(server)
         if self.time_left:
@@ -162,7 +177,7 @@ class YarnSpawner(RememberingSpawner, ChoosingSpawner, Spawner):
 
         def late(application_id: str) -> None:
             if self._yarn_server is None or self._yarn_server.application_id != application_id:
-                self._access.ending.end(application_id, server.hadoop_user)
+                self._kill(server.submitted(application_id))
 
         while True:
             slow = asyncio.get_running_loop().call_later(
@@ -193,11 +208,12 @@ class YarnSpawner(RememberingSpawner, ChoosingSpawner, Spawner):
                 arrival = Arrival(server, conversation, self._access, self._progress, self.log)
                 address = await arrival.address()
         self._keep(server.arrived(address.url))
+        audit("arrived", application=server.application_id, address=address.url, **self.audit_facts)
         return address.url
 
     def _abandon(self, server: ServerState | None) -> None:
         if server is not None and server.application_id:
-            self._access.ending.end(server.application_id, server.hadoop_user)
+            self._kill(server)
 
     async def progress(self) -> AsyncIterator[dict[str, Any]]:
         """What goes on while the server starts, from the beginning, for each who asks."""
@@ -225,10 +241,13 @@ class YarnSpawner(RememberingSpawner, ChoosingSpawner, Spawner):
         status = await self._applications.status(server.application_id)
         if not status.ended:
             if is_overdue(server):
-                self._access.ending.end(server.application_id, server.hadoop_user)
+                self._kill(server, by="lifetime")
             return None
-        if status.report is not None and server.url and not server.stopping:
-            self.note_end(status.report)
+        if status.report is not None:
+            if server.url and not server.stopping:
+                self.note_end(status.report)
+            by = "stop" if server.stopping else "lifetime" if server.ends and time.time() >= server.ends else "yarn"
+            audit_end(status.report, by=by, hadoop_user=server.hadoop_user, **self.audit_facts)
         return 1 if status.report is not None and status.report.final_status == "FAILED" else 0
 
     async def _poll_unanswered(self, server: ServerState) -> int | None:
@@ -246,7 +265,9 @@ class YarnSpawner(RememberingSpawner, ChoosingSpawner, Spawner):
         """Poll a server whose stored state cannot be used: its tags lead to it, and JupyterHub has its address."""
         try:
             user = await hadoop_user(self, hub_user=self._access.hub_user)
-            report = await self._applications.find(server_tag(self, hub_id=self._seal.hub_id), user)
+            report = None
+            for hub_id in (self.hub_identity.id, self.hub_identity.derived):
+                report = report or await self._applications.find(server_tag(self, hub_id=hub_id), user)
         except ClusterUnavailable:
             return None
         except (IdentityRefused, TemplateError) as error:
@@ -272,6 +293,10 @@ class YarnSpawner(RememberingSpawner, ChoosingSpawner, Spawner):
                 self.log.warning("The start of %s could not go on: %s", self._log_name, error)
         if self._yarn_server is None or not self._yarn_server.url:
             return str(self.server.url)
+        if not self._adopted:
+            self._adopted = True
+            facts = {"hadoop_user": self._yarn_server.hadoop_user, **self.audit_facts}
+            audit("adopted", application=self._yarn_server.application_id, address=self._yarn_server.url, **facts)
         # JupyterHub copies host and port from what this returns, but not the scheme.
         self.server.proto = self._yarn_server.url.partition(":")[0]
         return f"{self._yarn_server.url}{self.server.base_url}"
@@ -312,11 +337,14 @@ class YarnSpawner(RememberingSpawner, ChoosingSpawner, Spawner):
             if grace and await self._ask_to_end(server):
                 await self._applications.ended(server.application_id, timeout=grace)
             try:
-                await asyncio.wait_for(self._access.ending.end(server.application_id, server.hadoop_user), _END_TIMEOUT)
+                await asyncio.wait_for(self._kill(server, by="stop"), _END_TIMEOUT)
             except asyncio.TimeoutError:
                 self.log.warning(
                     "YARN does not say that %s has ended; it is ended in the background", server.application_id
                 )
+
+    def _kill(self, server: ServerState, *, by: str = "hub") -> asyncio.Future[None]:
+        return self._access.ending.end(server.application_id, server.hadoop_user, by=by, facts=self.audit_facts)
 
     async def _ask_to_end(self, server: ServerState) -> bool:
         """Ask the server's recipe to end in order; whether it could be asked."""
@@ -360,7 +388,16 @@ class YarnSpawner(RememberingSpawner, ChoosingSpawner, Spawner):
                 " not asked to end in order (was the hub's cookie secret replaced?)",
                 self._log_name,
             )
-        if self._yarn_server.application_id:
+        if not self.hub_identity.is_own(self._yarn_server.hub):
+            self.log.warning(
+                "%s: %s was started by another hub, so it is left alone (was this database copied? If this hub was"
+                " moved, it needs its old id: %s)",
+                self._log_name,
+                self._yarn_server.application_id or "the server",
+                self.hub_identity.source,
+            )
+            self._yarn_server = None
+        elif self._yarn_server.application_id:
             self._applications.watch(self._yarn_server.application_id)
 
     def clear_state(self) -> None:
@@ -387,9 +424,36 @@ class YarnSpawner(RememberingSpawner, ChoosingSpawner, Spawner):
         self._certificates = {f"{kind}.pem": Path(path).read_bytes() for kind, path in paths.items()}
         return {kind: f"{kind}.pem" for kind in paths}
 
+    @property
+    def seal(self) -> Seal:
+        """Made of the hub's secret."""
+        return self._seal
+
     @cached_property
     def _seal(self) -> Seal:
-        return Seal(self.state_secret.encode() or self.user.settings["cookie_secret"])
+        # A spawner without a user stands for the hub's settings.
+        settings = self.user.settings if self.user else {"cookie_secret": getattr(self.parent, "cookie_secret", b"")}
+        return Seal(self.state_secret.encode() or settings["cookie_secret"])
+
+    @cached_property
+    def hub_identity(self) -> HubIdentity:
+        """Which hub this is, among those that share the cluster."""
+        return identify(self.hub_id, cookie_secret_file(self.config.JupyterHub), self._seal, self.log)
+
+    @property
+    def audit_facts(self) -> dict[str, str]:
+        """Whose server it is, for the audit's lines."""
+        return {"user": self.user.name, "server": self.name}
+
+    @property
+    def kept(self) -> dict[str, Any]:
+        """What is kept of the server, without its secrets; {} if there is none."""
+        return self._yarn_server.facts() if self._yarn_server is not None else {}
+
+    @property
+    def access(self) -> Access:
+        """The hub's way to the cluster."""
+        return self._access
 
     @property
     def _access(self) -> Access:
@@ -420,3 +484,7 @@ class YarnSpawner(RememberingSpawner, ChoosingSpawner, Spawner):
 def _new_credentials() -> Credentials:
     made = skein.Security.new_credentials()
     return Credentials(made.cert_bytes, made.key_bytes)
+
+
+# JupyterHub has no place for what is the hub's rather than a single server's.
+attend(YarnSpawner)

@@ -79,6 +79,7 @@ class ServerState:
         container: which of its containers the server runs in: "master" or "service".
         ends: when its time is over, in seconds since 1970; 0 for no end.
         stopping: a stop has begun, which a hub that restarts goes on with.
+        hub: the id of the hub that has started it, "" where that was not written down.
     """
 
     start_id: str
@@ -90,11 +91,14 @@ class ServerState:
     container: str = "master"
     ends: float = 0
     stopping: bool = False
+    hub: str = ""
 
     @classmethod
-    def new(cls, hadoop_user: str, queue: str, credentials: Credentials, *, container: str = "master") -> ServerState:
+    def new(
+        cls, hadoop_user: str, queue: str, credentials: Credentials, *, container: str = "master", hub: str = ""
+    ) -> ServerState:
         """A start that is about to be submitted."""
-        return cls(secrets.token_hex(16), hadoop_user, queue, credentials, container=container)
+        return cls(secrets.token_hex(16), hadoop_user, queue, credentials, container=container, hub=hub)
 
     def submitted(self, application_id: str) -> ServerState:
         """The same server, once YARN has named its application."""
@@ -117,8 +121,8 @@ class ServerState:
         """The same server, from when its stop begins."""
         return replace(self, stopping=True)
 
-    def to_dict(self, seal: Seal) -> dict[str, Any]:
-        """What JupyterHub keeps in its database."""
+    def facts(self) -> dict[str, Any]:
+        """What is kept, but for the secrets."""
         document: dict[str, Any] = {
             "version": VERSION,
             "start_id": self.start_id,
@@ -129,7 +133,13 @@ class ServerState:
             "container": self.container,
             "ends": self.ends,
             "stopping": self.stopping,
+            "hub": self.hub,
         }
+        return document
+
+    def to_dict(self, seal: Seal) -> dict[str, Any]:
+        """What JupyterHub keeps in its database."""
+        document = self.facts()
         if self.credentials is not None:
             document["sealed"] = seal.close(
                 {"certificate": self.credentials.certificate.decode(), "key": self.credentials.key.decode()}
@@ -156,7 +166,7 @@ class ServerState:
             raise StateError(f"it has version {document['version']!r}, this yarnspawner writes version {VERSION}")
         names = ("start_id", "hadoop_user", "queue", "application_id", "url")
         texts: dict[str, Any] = {name: document.get(name) for name in names}
-        texts["container"] = document.get("container", "master")
+        texts |= {"container": document.get("container", "master"), "hub": document.get("hub", "")}
         if wrong := [name for name, text in texts.items() if not isinstance(text, str)]:
             raise StateError(f"it is broken: {wrong[0]} is {texts[wrong[0]]!r}")
         ends = document.get("ends", 0)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import sqlite3
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -68,3 +70,27 @@ def test_help_tells_the_actions() -> None:
     )
     for word in ("--require-encryption", "--no-console", "connect", "logs", "stop"):
         assert word in done.stdout
+
+
+@pytest.mark.parametrize("name", ["applications", "sweep"])
+def test_what_is_said_where_there_is_no_hub(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("JPY_COOKIE_SECRET", raising=False)
+
+    def said() -> str:
+        command_line = [sys.executable, "-m", "yarnspawner.command", name]
+        done = subprocess.run(command_line, capture_output=True, text=True, timeout=120, check=False)
+        assert done.returncode == 1, done
+        assert "Traceback" not in done.stderr
+        return done.stderr
+
+    assert "no " + str(tmp_path / "jupyterhub_config.py") in said()
+    (tmp_path / "jupyterhub_config.py").write_text('c.JupyterHub.spawner_class = "yarnspawner.YarnSpawner"')
+    assert f"cookie secret {tmp_path / 'jupyterhub_cookie_secret'} does not exist" in said()
+    (tmp_path / "jupyterhub_cookie_secret").write_text("00" * 32)
+    (tmp_path / "jupyterhub_cookie_secret").chmod(0o600)
+    assert f"database {tmp_path / 'jupyterhub.sqlite'} does not exist" in said()
+    sqlite3.connect(tmp_path / "jupyterhub.sqlite").close()
+    assert "no id of its own" in said()
+    # Nothing was made where nothing was.
+    assert not (tmp_path / "yarnspawner_hub_id").exists()

@@ -27,7 +27,7 @@ class Yarn:
         self.is_ended = True
 
     async def status(self, application_id):
-        return SimpleNamespace(ended=self.is_ended)
+        return SimpleNamespace(ended=self.is_ended, report=None)
 
     async def ended(self, application_id, timeout):
         await asyncio.sleep(0)

@@ -35,6 +35,7 @@ LateSubmission = Callable[[str], Awaitable[None] | None]
 
 _APPLICATION_ID = re.compile(r"application_\d{1,19}_\d{1,10}")
 _UNFINISHED = ("NEW", "NEW_SAVING", "SUBMITTED", "ACCEPTED", "RUNNING")
+_FINISHED = ("FINISHED", "FAILED", "KILLED")
 
 # A submission may upload large archives to a busy HDFS.
 SUBMISSION_TIMEOUT = 120.0
@@ -151,6 +152,11 @@ class Cluster:
         """Return all unfinished applications that were submitted through skein, whoever's. Raises ClusterUnavailable."""
         answer = await self._list(_UNFINISHED)
         return await in_thread(lambda: self._lists.read(answer))
+
+    async def finished(self) -> list[Report]:
+        """Return all applications that have ended, as far as YARN remembers them; as `active` otherwise."""
+        answer = await self._list(_FINISHED)
+        return await in_thread(lambda: ReportLists().read(answer))
 
     async def kill(self, application_id: str, user: str) -> None:
         """End an application as ``user``. Returns once YARN has ended it, also when it had ended or is not known.

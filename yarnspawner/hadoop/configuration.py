@@ -12,6 +12,8 @@ from xml.etree import ElementTree as ET
 
 # From core-default.xml and yarn-default.xml of Hadoop 3, which are inside its jars.
 _DEFAULTS = {
+    "dfs.http.policy": "HTTP_ONLY",
+    "fs.defaultFS": "file:///",
     "hadoop.security.authentication": "simple",
     "yarn.acl.enable": "false",
     "yarn.http.policy": "HTTP_ONLY",
@@ -82,6 +84,24 @@ class HadoopConfiguration(Mapping[str, str]):
         ids = self.get("yarn.resourcemanager.ha.rm-ids", "") if self.flag("yarn.resourcemanager.ha.enabled") else ""
         suffixes = [f".{name.strip()}" for name in ids.split(",") if name.strip()] or [""]
         return [self._resource_manager(suffix, secure=secure) for suffix in suffixes]
+
+    def name_nodes(self) -> list[str]:
+        """The web addresses of all NameNodes of the default file system; none if that is not HDFS."""
+        scheme, _, rest = self["fs.defaultFS"].strip().partition("://")
+        service, _, path = rest.partition("/")
+        service = service or path
+        if scheme != "hdfs":
+            return []
+        secure = self["dfs.http.policy"].strip().upper() == "HTTPS_ONLY"
+        name = f"dfs.namenode.{'https' if secure else 'http'}-address"
+        ids = [node.strip() for node in (self.get(f"dfs.ha.namenodes.{service}") or "").split(",") if node.strip()]
+        addresses = [self.get(f"{name}.{service}.{node}") for node in ids] or [
+            self.get(f"{name}.{service}") or self.get(name) or f"0.0.0.0:{9871 if secure else 9870}"
+        ]
+        host = service.partition(":")[0]
+        # Bound to all interfaces, it is found where the file system is.
+        found = [address.strip().replace("0.0.0.0:", f"{host}:") for address in addresses if address]
+        return [f"{'https' if secure else 'http'}://{address}" for address in found]
 
     def _resource_manager(self, suffix: str, *, secure: bool) -> str:
         name = f"yarn.resourcemanager.webapp{'.https' if secure else ''}.address"

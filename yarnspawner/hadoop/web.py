@@ -104,6 +104,10 @@ class HadoopWeb:
         """Put a document. See :meth:`request`."""
         return await self.request(_Request("PUT", url, json.dumps(document)))
 
+    async def delete(self, url: str) -> Answer:
+        """Delete something. See :meth:`request`."""
+        return await self.request(_Request("DELETE", url))
+
     async def request(self, request: _Request) -> Answer:
         """Ask for something.
 

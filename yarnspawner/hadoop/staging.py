@@ -1,0 +1,110 @@
+"""The folders in users' homes through which skein hands files to its applications, over WebHDFS.
+
+skein's application master removes its own when it ends in order; one that was killed leaves it, with 8 MB of jar in it. The
+hub asks the NameNode over HTTP, as the user (``doas``): no Java process is needed, and no more can be removed than the user
+could remove.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any
+from urllib.parse import quote, urlencode
+
+from yarnspawner.hadoop.configuration import ConfigurationError, HadoopConfiguration
+from yarnspawner.hadoop.kerberos import TicketCache
+from yarnspawner.hadoop.web import Answer, HadoopWeb, WebError
+from yarnspawner.identity import hub_account
+
+_APPLICATION_ID = re.compile(r"application_\d{1,19}_\d{1,10}")
+
+
+class StagingUnavailable(Exception):
+    """The folders cannot be seen or removed now; the message says why."""
+
+
+class StagingFolders:
+    """skein's folders in the homes of HDFS (``/user/NAME/.skein/application_...``).
+
+    Args:
+        name_nodes: web addresses, such as ``http://nn.example.com:9870``; of several, whichever is active answers.
+        principal, keytab: the hub's; "" without Kerberos, or with a ticket of its own.
+    """
+
+    def __init__(self, name_nodes: Sequence[str], *, principal: str = "", keytab: str = "") -> None:
+        self._name_nodes = [url.rstrip("/") for url in name_nodes]
+        self._web = HadoopWeb(hub_account(principal), tickets=TicketCache.shared(principal, keytab))
+
+    @classmethod
+    def from_configuration(cls, *, principal: str = "", keytab: str = "") -> StagingFolders:
+        """Those of Hadoop's default file system. Raises StagingUnavailable if that is not HDFS."""
+        try:
+            configuration = HadoopConfiguration.load()
+        except ConfigurationError as error:
+            raise StagingUnavailable(str(error)) from None
+        if not (name_nodes := configuration.name_nodes()):
+            raise StagingUnavailable(f"The default file system is {configuration['fs.defaultFS']}, not HDFS")
+        return cls(name_nodes, principal=principal, keytab=keytab)
+
+    async def applications(self, user: str) -> set[str]:
+        """The ids of the applications that have a folder in a user's home. Raises StagingUnavailable."""
+        answer = await self._ask("GET", f"{await self._folder(user)}", user, op="LISTSTATUS")
+        if answer.status == 404:
+            return set()
+        try:
+            names = [entry["pathSuffix"] for entry in _document(answer)["FileStatuses"]["FileStatus"]]
+        except (KeyError, TypeError):
+            raise StagingUnavailable(f"{answer.url} answered something else than a list") from None
+        return {name for name in names if isinstance(name, str) and _APPLICATION_ID.fullmatch(name)}
+
+    async def remove(self, application_id: str, user: str) -> bool:
+        """Remove an application's folder, as its user; whether there was one. Raises StagingUnavailable."""
+        if not _APPLICATION_ID.fullmatch(application_id):
+            raise ValueError(f"not an application's id: {application_id!r}")
+        path = f"{await self._folder(user)}/{application_id}"
+        return bool(_document(await self._ask("DELETE", path, user, op="DELETE", recursive="true")).get("boolean"))
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._web.close()
+
+    async def _folder(self, user: str) -> str:
+        home = _document(await self._ask("GET", "/", user, op="GETHOMEDIRECTORY")).get("Path")
+        if not isinstance(home, str) or not home.startswith("/"):
+            raise StagingUnavailable(f"HDFS names no home of {user}")
+        return f"{home.rstrip('/')}/.skein"
+
+    async def _ask(self, method: str, path: str, user: str, **query: str) -> Answer:
+        reason = "no NameNode is configured"
+        for name_node in self._name_nodes:
+            url = f"{name_node}/webhdfs/v1{quote(path)}?{urlencode({**query, 'doas': user})}"
+            try:
+                answer = await (self._web.get(url) if method == "GET" else self._web.delete(url))
+            except WebError as error:
+                reason = str(error)
+                continue
+            if answer.status in (200, 404):
+                return answer
+            reason = _reason(answer)
+            if "StandbyException" not in reason:
+                break
+        raise StagingUnavailable(reason)
+
+
+def _document(answer: Answer) -> dict[str, Any]:
+    if answer.status != 200:
+        raise StagingUnavailable(_reason(answer))
+    try:
+        return answer.json()
+    except WebError as error:
+        raise StagingUnavailable(str(error)) from None
+
+
+def _reason(answer: Answer) -> str:
+    try:
+        said = answer.json()["RemoteException"]
+        words = f"{said['exception']}: {said['message']}"
+    except (WebError, KeyError, TypeError):
+        words = f"{answer.url} answered with status {answer.status}"
+    return re.sub(r"[^\x20-\x7e]+", " ", words)[:500]

@@ -1,0 +1,93 @@
+"""What belongs to the hub as a whole, for which JupyterHub gives a spawner no place: the sweep.
+
+Nobody may ever come to a hub whose applications are to be swept, so it does not wait for the first user's spawner. It begins
+when JupyterHub has checked all servers that it knows from its last run, which is the end of ``JupyterHub.init_spawners``, in
+versions 5 and 6; as there is nothing to be told of it by, this is added to that method. In a command or a test, which
+import this as well, that is never called.
+"""
+
+from __future__ import annotations
+
+import functools
+import sys
+import weakref
+from typing import TYPE_CHECKING, Any
+
+from yarnspawner.ownership import living, read_owned
+from yarnspawner.sweeping import Sweep, Sweeper
+
+if TYPE_CHECKING:
+    from yarnspawner.spawner import YarnSpawner
+
+_sweepers: weakref.WeakKeyDictionary[Any, Sweeper] = weakref.WeakKeyDictionary()
+
+
+def attend(spawner_class: type[YarnSpawner]) -> None:
+    """Sweep, if this process is a JupyterHub, once it has checked its servers.
+
+    JupyterHub imports all spawners that are installed, so this asks again later whether it uses this one.
+
+    Args:
+        spawner_class: of which it is.
+    """
+    module = sys.modules.get("jupyterhub.app")
+    original = getattr(getattr(module, "JupyterHub", None), "init_spawners", None)
+    if module is None or original is None:
+        return
+
+    @functools.wraps(original)
+    async def init_spawners(self: Any) -> Any:
+        result = await original(self)
+        begin(self, spawner_class)
+        return result
+
+    module.JupyterHub.init_spawners = init_spawners
+
+
+def begin(hub: Any, spawner_class: type[YarnSpawner]) -> None:
+    """Begin to sweep for a hub; beginning twice is beginning once.
+
+    Args:
+        hub: JupyterHub's application, with its database and secrets.
+        spawner_class: see :func:`attend`.
+    """
+    if hub in _sweepers or not issubclass(hub.spawner_class, spawner_class):
+        return
+    try:
+        settings = settings_of(hub)
+        if settings.sweep_interval < 0 or not settings.hub_identity.certain:
+            return
+        sweep = sweep_of(settings, hub.db, spawners=living)
+        _sweepers[hub] = Sweeper(
+            sweep,
+            grace=settings.sweep_grace,
+            interval=settings.sweep_interval,
+            log=hub.log,
+        )
+        _sweepers[hub].start()
+    except Exception:
+        hub.log.exception("Orphaned applications will not be swept")
+
+
+def settings_of(hub: Any) -> YarnSpawner:
+    """A spawner without a user: the settings that the hub's configuration gives to all."""
+    settings: YarnSpawner = hub.spawner_class(parent=hub, log=hub.log)
+    return settings
+
+
+def sweep_of(settings: YarnSpawner, db: Any, *, spawners: Any = ()) -> Sweep:
+    """A sweep with the hub's settings.
+
+    Args:
+        settings: see :func:`settings_of`.
+        db: JupyterHub's database session.
+        spawners: those in memory, if this is the hub.
+    """
+    hub_id = settings.hub_identity.id
+    return Sweep(
+        settings.access,
+        hub_id,
+        grace=settings.sweep_grace,
+        owned=lambda: read_owned(db, hub_id=hub_id, spawners=spawners),
+        log=settings.log,
+    )
