@@ -114,3 +114,36 @@ def test_a_broken_file_is_named(tmp_path: Path) -> None:
 def test_an_empty_folder_is_no_configuration(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="holds no Hadoop configuration"):
         HadoopConfiguration.load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("settings", "found"),
+    [
+        ({"fs.defaultFS": "hdfs://nn.example.com:8020"}, ["http://nn.example.com:9870"]),
+        (
+            {"fs.defaultFS": "hdfs://nn.example.com", "dfs.namenode.http-address": "0.0.0.0:50070"},
+            ["http://nn.example.com:50070"],
+        ),
+        (
+            {
+                "fs.defaultFS": "hdfs://nn.example.com:8020/",
+                "dfs.http.policy": "HTTPS_ONLY",
+                "dfs.namenode.https-address": "web.example.com:9871",
+            },
+            ["https://web.example.com:9871"],
+        ),
+        (
+            {
+                "fs.defaultFS": "hdfs://data",
+                "dfs.ha.namenodes.data": "one, two",
+                "dfs.namenode.http-address.data.one": "a.example.com:9870",
+                "dfs.namenode.http-address.data.two": "b.example.com:9870",
+            },
+            ["http://a.example.com:9870", "http://b.example.com:9870"],
+        ),
+        ({"fs.defaultFS": "s3a://bucket"}, []),
+        ({}, []),
+    ],
+)
+def test_where_the_namenodes_are(settings, found):
+    assert HadoopConfiguration(settings).name_nodes() == found

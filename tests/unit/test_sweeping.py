@@ -1,0 +1,153 @@
+"""The sweep, on a YARN that is a stand-in; tests/cluster sweeps real ones."""
+
+import asyncio
+import contextlib
+import logging
+from dataclasses import replace
+from datetime import datetime, timezone
+from types import SimpleNamespace
+
+import pytest
+
+from yarnspawner.cluster import ClusterRefused, ClusterUnavailable, Report
+from yarnspawner.hadoop.staging import StagingUnavailable
+from yarnspawner.identity import tag
+from yarnspawner.orphans import Owned, Owner
+from yarnspawner.sweeping import Sweep, Sweeper
+
+LONG_AGO = datetime(2020, 1, 1, tzinfo=timezone.utc)
+TAGS = frozenset(
+    tag(*names) for names in [("hub", "h"), ("user", "h", "alice"), ("server", "h", "alice", ""), ("start", "s")]
+)
+
+
+def application(number, **facts):
+    defaults = {"user": "alice", "state": "RUNNING", "tags": TAGS, "started": LONG_AGO}
+    return Report(f"application_1_{number:04}", **{**defaults, **facts})
+
+
+class Yarn:
+    """Cluster, view and ending in one; an access to it."""
+
+    def __init__(self, *reports):
+        self.reports = {report.id: report for report in reports}
+        self.kills = []
+        self.refuses = self.down = False
+        self.pending = frozenset()
+        self.hub_user = "jupyterhub"
+        self.cluster = self.applications = self.ending = self
+        self.homes = Homes(set())
+
+    async def tagged(self, tag):
+        if self.down:
+            raise ClusterUnavailable("no answer")
+        return [report for report in self.reports.values() if not report.ended and tag in report.tags]
+
+    async def finished(self):
+        return [report for report in self.reports.values() if report.ended]
+
+    async def kill(self, application_id, user):
+        self.kills.append((application_id, user))
+        if self.refuses:
+            raise ClusterRefused("may not impersonate")
+        ended = {"state": "KILLED", "final_status": "KILLED", "finished": LONG_AGO}
+        self.reports[application_id] = replace(self.reports[application_id], **ended)
+
+    async def ended(self, application_id, timeout):
+        return self.reports[application_id].ended
+
+    async def status(self, application_id):
+        return SimpleNamespace(report=self.reports[application_id])
+
+    def watching(self, application_id):
+        return contextlib.nullcontext()
+
+
+class Homes:
+    def __init__(self, folders):
+        self.folders, self.asked, self.broken = folders, 0, False
+
+    async def applications(self, user):
+        self.asked += 1
+        if self.broken:
+            raise StagingUnavailable("no NameNode")
+        return set(self.folders)
+
+    async def remove(self, application_id, user):
+        self.folders.discard(application_id)
+        return True
+
+
+@pytest.fixture
+def log():
+    return logging.getLogger("test")
+
+
+def sweep_of(yarn, log, owned=None):
+    async def read():
+        return owned or Owned()
+
+    yarn.staging = yarn.homes
+    return Sweep(yarn, "h", grace=60, owned=read, log=log)
+
+
+async def test_orphans_are_ended_as_their_users_and_what_is_owned_is_not(log):
+    yarn = Yarn(application(1), application(2), application(3, user="bob"))
+    owned = Owned(applications={"application_1_0002": Owner("alice")})
+    assert await sweep_of(yarn, log, owned).run() == (2, 0)
+    assert yarn.kills == [("application_1_0001", "alice"), ("application_1_0003", "bob")]
+
+
+async def test_what_is_being_ended_already_is_left_to_that(log):
+    yarn = Yarn(application(1))
+    yarn.pending = frozenset({"application_1_0001"})
+    assert await sweep_of(yarn, log).run() == (0, 0)
+    assert not yarn.kills
+
+
+async def test_a_refusal_is_said_once(log, caplog):
+    yarn = Yarn(application(1))
+    yarn.refuses = True
+    sweep = sweep_of(yarn, log)
+    await sweep.run()
+    await sweep.run()
+    assert caplog.text.count("cannot be ended as alice") == 1
+
+
+async def test_folders_of_our_ended_applications_go_and_each_home_is_looked_at_once(log):
+    ended = {"state": "FAILED", "finished": LONG_AGO}
+    yarn = Yarn(application(1, **ended), application(2, **ended), application(3, **ended, tags=frozenset()))
+    yarn.homes = Homes({"application_1_0001", "application_1_0003", "application_9_0001"})
+    sweep = sweep_of(yarn, log)
+    assert await sweep.run() == (0, 1)
+    assert yarn.homes.folders == {"application_1_0003", "application_9_0001"}
+    assert await sweep.run() == (0, 0)
+    assert yarn.homes.asked == 1
+
+
+async def test_folders_that_cannot_be_seen_are_looked_at_again(log, caplog):
+    yarn = Yarn(application(1, state="KILLED", finished=LONG_AGO))
+    yarn.homes = Homes({"application_1_0001"})
+    yarn.homes.broken = True
+    sweep = sweep_of(yarn, log)
+    await sweep.run()
+    await sweep.run()
+    assert caplog.text.count("no NameNode") == 1
+    yarn.homes.broken = False
+    assert await sweep.run() == (0, 1)
+
+
+async def test_a_sweeper_tries_again_soon_while_yarn_does_not_answer_and_ends_when_told(log, monkeypatch):
+    monkeypatch.setattr(Sweeper, "_RETRY", 0.01)
+    yarn = Yarn(application(1))
+    yarn.down = True
+    sweeper = Sweeper(sweep_of(yarn, log), grace=0, interval=3600, log=log)
+    sweeper.start()
+    await asyncio.sleep(0.1)
+    assert not yarn.kills
+    yarn.down = False
+    for _ in range(1000):
+        if not yarn.kills:
+            await asyncio.sleep(0.01)
+    await sweeper.stop()
+    assert yarn.kills == [("application_1_0001", "alice")]
