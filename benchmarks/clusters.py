@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -63,3 +64,12 @@ def hub(on: LocalHadoop, *, configuration: str = "", settings: Mapping[str, str]
             yield started
         finally:
             started.stop()
+
+
+def until(holds: Callable[[], object], timeout: float, what: str, *, pause: float = 0.1) -> None:
+    """Wait until something holds; raises :class:`TimeoutError` after ``timeout`` seconds."""
+    end = time.monotonic() + timeout
+    while not holds():
+        if time.monotonic() > end:
+            raise TimeoutError(f"waited {timeout:.0f} s for {what}")
+        time.sleep(pause)

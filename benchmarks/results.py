@@ -7,7 +7,8 @@ import os
 import platform
 import statistics
 import subprocess
-from collections.abc import Iterable, Sequence
+import sys
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
@@ -47,6 +48,11 @@ class Results:
     def missed(self) -> list[str]:
         """The goals that were not reached, each as a sentence."""
         return [goal.sentence for table in self.tables for goal in table.goals if not goal.met]
+
+    def progress(self, turn: int, values: Mapping[str, float]) -> None:
+        """Say on standard error what the last turn gave, for who waits."""
+        said = ", ".join(f"{name} {value:.2f}" for name, value in values.items())
+        print(f"turn {turn}: {said}", file=sys.stderr, flush=True)
 
     def show(self) -> None:
         """Print all tables so far that were not printed yet."""

@@ -66,6 +66,9 @@ class Hub:
         self.port = self._ports.claim(port)
         self._api_port = self._ports.claim(18081)
         self.address = f"http://127.0.0.1:{self.port}"
+        # Where users' servers call it.
+        self.api_url = f"http://127.0.0.1:{self._api_port}/hub/api"
+        self.kerberos = cluster.kerberos
         self._process: subprocess.Popen[bytes] | None = None
         # The copy of this project that is installed in the environment, as in the users' containers; not the checkout.
         inherited = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}

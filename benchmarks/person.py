@@ -1,0 +1,64 @@
+"""A user who presses Start and watches the clock."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import Any
+
+from demo.hub import Hub
+from demo.visitor import VisitError, Visitor
+
+
+class Person(Visitor):
+    """A user who is logged in, and who starts servers by the hub's API."""
+
+    def __init__(self, hub: Hub, name: str) -> None:
+        super().__init__(hub.address, name, hub.password)
+        self.log_in()
+
+    def new_token(self) -> str:
+        """A token of the user's own, good for the user's servers."""
+        made: dict[str, Any] = self._call("POST", f"/hub/api/users/{self.name}/tokens", {"note": "benchmark"})
+        return str(made["token"])
+
+    def start(self, timeout: float = 300) -> tuple[float, float, float]:  # type: ignore[override]
+        """Ask for a start and follow the page's progress.
+
+        Returns:
+            When it was asked for, when the hub saw the address, and when it was ready, in seconds since the epoch.
+        """
+        seen = 0.0
+        asked = time.time()
+        self._post_start()
+        with self._session.get(
+            self._url(f"/hub/api/users/{self.name}/server/progress"),
+            headers={"X-XSRFToken": self._token("/hub/"), "Accept": "text/event-stream"},
+            stream=True,
+            timeout=60,
+        ) as stream:
+            self._check(stream)
+            for raw in stream.iter_lines(chunk_size=1):
+                if not raw.startswith(b"data:"):
+                    continue
+                event = json.loads(raw.removeprefix(b"data:"))
+                if event.get("failed"):
+                    raise VisitError(event["message"])
+                if event["progress"] == 90:
+                    seen = time.time()
+                if event.get("ready"):
+                    return asked, seen, time.time()
+                if time.time() > asked + timeout:
+                    break
+        raise VisitError(f"the server is not ready after {timeout:.0f} s")
+
+    def _post_start(self) -> None:
+        """As the page does, which does not wait for the start's end: the hub answers the API only after a while."""
+        answer = self._session.post(
+            self._url(f"/hub/spawn/{self.name}"),
+            params={"_xsrf": self._token("/hub/")},
+            headers={"Referer": self.address},
+            timeout=60,
+            allow_redirects=False,
+        )
+        self._check(answer)

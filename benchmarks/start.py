@@ -1,0 +1,99 @@
+"""From the click on Start to a server that is ready, by stage, beside a hand-written script and beside 0.4.0's way.
+
+The floor is the same container, memory, environment and hub, started by a bare skein script that runs
+``jupyterhub-singleuser`` and touches a file when it answers. 0.4.0's way is modelled: a report every 0.5 s, and the
+address by a call from the container to the hub. All three take turns, with warm drivers.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+import time
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from benchmarks.results import Results
+
+if TYPE_CHECKING:
+    from benchmarks.bare import BareScript, Handler, OldSpawner
+    from benchmarks.person import Person
+    from localhadoop import LocalHadoop
+
+USER = "alice"
+OURS, FLOOR, OLD = "yarnspawner", "bare skein script", "0.4.0's way"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--without-old", action="store_true", help="do not measure 0.4.0's way")
+
+
+def run(options: argparse.Namespace, results: Results) -> None:
+    from benchmarks import bare, clusters
+    from benchmarks.person import Person
+
+    with ExitStack() as stack:
+        cluster = stack.enter_context(clusters.cluster(kerberos=options.kerberos))
+        hub = stack.enter_context(clusters.hub(cluster))
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="yarnspawner-benchmark-")))
+        folder.chmod(0o777)  # containers of the secure kind run as their users
+        client = stack.enter_context(bare.client(cluster))
+        person = Person(hub, USER)
+        token = person.new_token()
+        floor = bare.BareScript(hub, client, folder, USER, token)
+        old = bare.OldSpawner(hub, client, folder, USER, token)
+        handler = stack.enter_context(bare.Handler.running())
+        total = results.table("POST to ready", baseline=FLOOR)
+        ours = results.table("Stages of yarnspawner")
+        theirs = results.table("Stages of the bare script")
+        # The first of each fills the caches of nodes and drivers, and does not count.
+        for turn in range(options.runs + 1):
+            rows = {OURS: _ours(cluster, person), FLOOR: _floor(cluster, floor)}
+            if not options.without_old:
+                rows[OLD] = _old(old, handler)
+            results.progress(turn, {name: took["total"] for name, took in rows.items()})
+            if turn:
+                for name, took in rows.items():
+                    total.add(name, took.pop("total"))
+                for table, name in ((ours, OURS), (theirs, FLOOR)):
+                    for stage, seconds in rows[name].items():
+                        table.add(stage, seconds)
+    total.goal("the median, in terms of the bare script's", total.ratio(OURS), 0.75)
+    total.goal("the worst, in terms of the bare script's median", total.worst_ratio(OURS), 1.25)
+    if not options.without_old:
+        total.goal("the median, in terms of 0.4.0's way", total.ratio(OURS, OLD), 0.70)
+
+
+def _ours(cluster: LocalHadoop, person: Person) -> dict[str, float]:
+    from benchmarks.stages import durations, moments
+
+    asked, seen, ready = person.start()
+    (application,) = cluster.applications(states="RUNNING", user=USER)
+    at = moments(cluster, application["id"])
+    took = durations(asked, {**at, "address seen by the hub": seen, "hub's own check": ready})
+    person.stop()
+    return {**took, "total": ready - asked}
+
+
+def _floor(cluster: LocalHadoop, script: BareScript) -> dict[str, float]:
+    from benchmarks.stages import durations, moments
+
+    server = script.submit()
+    total = script.wait(server)
+    took = durations(server.asked, moments(cluster, server.application_id))
+    script.end(server)
+    _settle()
+    return {**took, "total": total}
+
+
+def _old(spawner: OldSpawner, handler: Handler) -> dict[str, float]:
+    server, total = spawner.start(handler)
+    spawner.end(server)
+    _settle()
+    return {"total": total}
+
+
+def _settle() -> None:
+    """Leave YARN the time to clear the last one away."""
+    time.sleep(2)
