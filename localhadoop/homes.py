@@ -23,8 +23,10 @@ def folders(settings: Settings) -> dict[str, tuple[str, int]]:
         "/tmp/logs": (root, 0o1777),  # noqa: S108
         "/user": (root, 0o755),
     }
-    people = [*USERS, HUB] if settings.kerberos else [*USERS, HUB, operator()]
-    return wanted | {f"/user/{user}": (user, 0o700) for user in people}
+    # What a hub shares with all servers is below its home, so others must get through.
+    hubs = [HUB] if settings.kerberos else [HUB, operator()]
+    wanted |= {f"/user/{user}": (user, 0o711) for user in hubs}
+    return wanted | {f"/user/{user}": (user, 0o700) for user in USERS}
 
 
 def make_over_web(settings: Settings) -> None:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import cached_property
 from typing import Any, ClassVar
 
 from yarnspawner.applications import Applications
-from yarnspawner.cluster import Cluster
+from yarnspawner.cluster import SKEIN_JAR, Cluster
 from yarnspawner.ending import Ending
 from yarnspawner.hadoop.resourcemanager import ResourceManager
 from yarnspawner.hadoop.staging import StagingFolders
+from yarnspawner.hadoop.uploads import Uploads
 from yarnspawner.identity import hub_account
 
 
@@ -23,12 +25,16 @@ class Access:
         principal, keytab: of the hub; "" without Kerberos or with a ticket of its own.
         resource_manager_url: "" for what Hadoop's configuration says.
         submission_drivers: how many driver processes submit.
+        shared_folder: in HDFS, for what the hub shares with all servers; "" for none.
+        keep_uploads: days after which an upload that nobody uses is removed; 0 for never.
     """
 
     principal: str = ""
     keytab: str = ""
     resource_manager_url: str = ""
     submission_drivers: int = 2
+    shared_folder: str = ""
+    keep_uploads: int = 30
     log: logging.Logger = field(default_factory=lambda: logging.getLogger("yarnspawner"), compare=False)
 
     # A hub has one of them, or a few where groups override the queue's principal; they live as long as the hub.
@@ -70,6 +76,28 @@ class Access:
     def staging(self) -> StagingFolders:
         """What applications leave in HDFS. Raises StagingUnavailable where there is no HDFS."""
         return StagingFolders.from_configuration(principal=self.principal, keytab=self.keytab)
+
+    @cached_property
+    def uploads(self) -> Uploads:
+        """Files of the hub that are in HDFS once, for all starts."""
+        return Uploads(
+            self.shared_folder,
+            self.hub_user,
+            principal=self.principal,
+            keytab=self.keytab,
+            keep=self.keep_uploads,
+            oldest_start=self._oldest_start,
+            log=self.log,
+        )
+
+    def warm(self) -> None:
+        """Make ready what the first start would have to wait for. Returns at once."""
+        self.cluster.warm()
+        self.uploads.at_once(SKEIN_JAR)
+
+    async def _oldest_start(self) -> datetime | None:
+        started = [report.started for report in await self.cluster.active()]
+        return min((when for when in started if when is not None), default=None)
 
     @cached_property
     def ending(self) -> Ending:

@@ -8,6 +8,9 @@ import shlex
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+import skein
+
+from yarnspawner.cluster import SKEIN_JAR_NAME
 from yarnspawner.expansion import expand, fill_in
 from yarnspawner.identity import check_account, tag
 from yarnspawner.specification import ENVIRONMENT_FILE, ServerRequest, server_script, shell_command
@@ -82,6 +85,8 @@ def server_request(
     credentials: Credentials,
     paths: dict[str, str],
     *,
+    files: Mapping[str, Any],
+    skein_jar: str,
     hub_id: str,
     hub_user: str,
 ) -> ServerRequest:
@@ -90,6 +95,8 @@ def server_request(
     Args:
         server, credentials: of this start.
         paths: of the private files: name in the container to local path, the environment's among them.
+        files: of the admin, as :func:`localized_files` gives them, or as shared copies.
+        skein_jar: URL of a public copy of skein's jar, "" if there is none.
         hub_id, hub_user: which hub this is, and as whom it speaks to the cluster.
 
     Raises:
@@ -116,7 +123,8 @@ def server_request(
         ),
         environment_path=paths[ENVIRONMENT_FILE],
         private_files={name: path for name, path in paths.items() if name != ENVIRONMENT_FILE},
-        files={name: _localized(source, fields) for name, source in spawner.localize_files.items()},
+        files=files,
+        master_files={SKEIN_JAR_NAME: skein.File(skein_jar, type="file", visibility="public")} if skein_jar else {},
         credentials=credentials,
         java_options=spawner.application_master_java_options,
         log_level=spawner.application_master_log_level,
@@ -124,6 +132,12 @@ def server_request(
         container_image=spawner.container_image,
         file_systems=spawner.file_systems,
     )
+
+
+def localized_files(spawner: YarnSpawner) -> dict[str, Any]:
+    """What the admin wants in the container: ``localize_files``, with its templates' fields filled in."""
+    fields = template_fields(spawner)
+    return {name: _localized(source, fields) for name, source in spawner.localize_files.items()}
 
 
 def _localized(source: Any, fields: Mapping[str, str]) -> Any:

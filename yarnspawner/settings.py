@@ -187,13 +187,41 @@ class YarnSpawnerSettings(Configurable):
         Files that YARN brings into the container: a mapping from the name there to a path or URL, a ``skein.File``, or
         its dict.
 
-        Archives (``.tar.gz``, ``.tgz``, ``.zip``) become folders. A local path is uploaded at each start; what is large
-        is better put into HDFS once, with public visibility, so that each node keeps one copy::
+        Archives (``.tar.gz``, ``.tgz``, ``.zip``) become folders. A file of the hub's machine of 1 MiB or more is put
+        into HDFS once, by its content, and shared by all starts: with public visibility by all users, in
+        :attr:`shared_folder`, so that each node keeps one copy; else by one user's, in ``.yarnspawner`` in the user's
+        home. Smaller ones are uploaded at each start. What is in HDFS already is named by its URL::
 
             c.YarnSpawner.localize_files = {
-                "environment": {"source": "hdfs:///environments/jupyter.tar.gz", "visibility": "public"}
+                "environment": {"source": "/opt/environments/jupyter.tar.gz", "visibility": "public"}
             }
             c.YarnSpawner.prologue = "source environment/bin/activate"
+        """,
+    )
+
+    shared_folder = Unicode(
+        ".yarnspawner",
+        allow_none=True,
+        config=True,
+        help="""
+        Folder in HDFS, in the hub's home or absolute, for what the hub shares with the servers of all users: one copy
+        of skein's jar, which is uploaded at each start otherwise, and :attr:`localize_files` of public visibility.
+
+        The hub makes it. It and all folders above it must be open to all users (``drwxr-xr-x``), which YARN demands of
+        public files, and must belong to the hub or to HDFS's superuser, with nobody else allowed to write there: who
+        could replace these files could run programs as any user. The hub checks that, and where it is not so it says
+        why in its log, and uploads at each start. None or empty: the same, without a word. Example:
+        ``"/apps/jupyterhub"``.
+        """,
+    )
+
+    keep_uploads = Integer(
+        30,
+        min=0,
+        config=True,
+        help="""
+        Days after which a file that the hub has put into HDFS is removed, if no start has used it since and no
+        application that runs could. 0 for never. Example: ``7``, where environments are large and change every day.
         """,
     )
 

@@ -16,7 +16,7 @@ from yarnspawner.access import Access
 from yarnspawner.aftermath import RememberingSpawner
 from yarnspawner.applications import Applications
 from yarnspawner.audit import audit, audit_end, route
-from yarnspawner.cluster import ClusterError, ClusterRefused, ClusterUnavailable
+from yarnspawner.cluster import SKEIN_JAR, ClusterError, ClusterRefused, ClusterUnavailable
 from yarnspawner.conversation import Conversation
 from yarnspawner.diagnosis import Diagnosis, explain_outage, explain_refusal, too_late
 from yarnspawner.errors import StartFailed
@@ -30,6 +30,7 @@ from yarnspawner.ownership import living
 from yarnspawner.planning import (
     container_environment,
     hadoop_user,
+    localized_files,
     server_request,
     server_tag,
     start_tag,
@@ -38,6 +39,7 @@ from yarnspawner.planning import (
 from yarnspawner.private_files import private_files
 from yarnspawner.progress import Progress
 from yarnspawner.rendezvous import STOP_KEY, StopRequest
+from yarnspawner.sharing import shared_files
 from yarnspawner.specification import (
     ENVIRONMENT_FILE,
     SpecificationError,
@@ -149,19 +151,20 @@ class YarnSpawner(RememberingSpawner, ChoosingSpawner, Spawner):
             **self._certificates,
         }
         with private_files(files) as paths:
-            request = server_request(
-                self, server, credentials, paths, hub_id=self.hub_identity.id, hub_user=access.hub_user
-            )
-            specification = await modified(self, application_specification(request))
-            # From here on a hub that dies can find the application again.
-            self._keep(server)
-            self._progress.tell(10, f"Submitting an application to queue {server.queue} as {user}.")
-            try:
-                application_id = await self._submit_patiently(server, specification)
-            except ClusterRefused as error:
-                refusal = explain_refusal(error, hub=access.hub_user, user=user, queue=server.queue)
-                audit("refused", reason=refusal.cause, hadoop_user=user, queue=server.queue, **self.audit_facts)
-                raise StartFailed(refusal, reason="refused") from error
+            for again in (True, False):
+                specification = await self._specification(server, credentials, paths)
+                # From here on a hub that dies can find the application again.
+                self._keep(server)
+                self._progress.tell(10, f"Submitting an application to queue {server.queue} as {user}.")
+                try:
+                    application_id = await self._submit_patiently(server, specification)
+                    break
+                except ClusterRefused as error:
+                    if again and access.uploads.forget(str(error)):
+                        continue  # somebody has removed what was in HDFS
+                    refusal = explain_refusal(error, hub=access.hub_user, user=user, queue=server.queue)
+                    audit("refused", reason=refusal.cause, hadoop_user=user, queue=server.queue, **self.audit_facts)
+                    raise StartFailed(refusal, reason="refused") from error
         self.log.info("Submitted %s for %s as %s to queue %s", application_id, self._log_name, user, server.queue)
         self._keep(server.submitted(application_id))
         audit("submitted", application=application_id, hadoop_user=user, queue=server.queue, **self.audit_facts)
@@ -171,6 +174,26 @@ class YarnSpawner(RememberingSpawner, ChoosingSpawner, Spawner):
             self._progress.tell(15, f"The server ends by itself: {self.time_left}.")
         await called(self.after_submit_hook, self, application_id)
         return server
+
+    async def _specification(
+        self, server: ServerState, credentials: Credentials, paths: dict[str, str]
+    ) -> skein.ApplicationSpec:
+        access = self._access
+
+        def tell(words: str) -> None:
+            self._progress.tell(5, words)
+
+        request = server_request(
+            self,
+            server,
+            credentials,
+            paths,
+            files=await shared_files(localized_files(self), access.uploads, server.hadoop_user, self.log, tell),
+            skein_jar=access.uploads.at_once(SKEIN_JAR),
+            hub_id=self.hub_identity.id,
+            hub_user=access.hub_user,
+        )
+        return await modified(self, application_specification(request))
 
     async def _submit_patiently(self, server: ServerState, specification: skein.ApplicationSpec) -> str:
         """Submit until YARN answers; ``start_timeout`` limits it."""
@@ -373,7 +396,7 @@ class YarnSpawner(RememberingSpawner, ChoosingSpawner, Spawner):
         """Take up what another run of the hub has kept."""
         super().load_state(state)
         # A user has come, or was there when the hub ended: the first start should not wait for a driver's.
-        self._access.cluster.warm()
+        self._access.warm()
         try:
             self._yarn_server = ServerState.from_dict(state, self._seal, hub_user=self.user.name)
         except StateError as error:
@@ -462,6 +485,8 @@ class YarnSpawner(RememberingSpawner, ChoosingSpawner, Spawner):
             keytab=self.keytab or "",
             resource_manager_url=self.resource_manager_url,
             submission_drivers=self.submission_drivers,
+            shared_folder=self.shared_folder or "",
+            keep_uploads=self.keep_uploads,
             log=self.log,
         ).shared()
 

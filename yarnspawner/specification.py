@@ -69,6 +69,7 @@ class ServerRequest:
         environment_path: local file with the server's environment, as :func:`environment_file` makes it.
         files: what else is localized: name in the container to path or URL, ``skein.File`` or its dict.
         private_files: name in the container to local path; readable for the user alone.
+        master_files: what else the application master finds in its container, as ``files``.
         java_options: for the application master's JVM.
         log_level: of the application master.
         server_container: "master", or "service" for a container beside the application master's.
@@ -92,6 +93,7 @@ class ServerRequest:
     node_label: str = ""
     files: Mapping[str, Any] = field(default_factory=dict)
     private_files: Mapping[str, str] = field(default_factory=dict)
+    master_files: Mapping[str, skein.File] = field(default_factory=dict)
     java_options: str = ""
     log_level: str = "INFO"
     server_container: str = "master"
@@ -120,7 +122,8 @@ def application_specification(request: ServerRequest) -> skein.ApplicationSpec:
     beside = {
         "resources": skein.Resources(memory=_mebibytes(max(request.application_master_memory, master_memory)), vcores=1)
     }
-    master = {"env": {}, **(beside if in_service else server)}
+    master = {"env": {}, "files": {}, **(beside if in_service else server)}
+    master["files"] = {**master["files"], **request.master_files}
     if request.java_options:
         master["env"] = {**master["env"], "JAVA_TOOL_OPTIONS": request.java_options}
     return skein.ApplicationSpec(
@@ -206,7 +209,7 @@ def _mebibytes(size: int) -> int:
 
 def _files(request: ServerRequest) -> dict[str, skein.File]:
     private = {ENVIRONMENT_FILE: request.environment_path, **request.private_files}
-    if taken := private.keys() & request.files.keys():
+    if taken := (private.keys() | request.master_files.keys()) & request.files.keys():
         raise SpecificationError(f"localize_files: the name {min(taken)!r} is one of the spawner's own.")
     files = {}
     for name, source in request.files.items():

@@ -123,6 +123,7 @@ async def spawner_of(yarn, database):
 
     yield make
     for access in {spawner._access for spawner in made}:
+        await access.uploads.close()
         access.resource_manager.close()
         await access.cluster.close()
         Access._shared.pop(access)

@@ -10,7 +10,7 @@ from traitlets import TraitError
 from yarnspawner import YarnSpawner
 from yarnspawner.features import called, is_overdue, limit_lifetime, modified, time_left
 from yarnspawner.identity import IdentityRefused
-from yarnspawner.planning import hadoop_user, server_request
+from yarnspawner.planning import hadoop_user, localized_files, server_request
 from yarnspawner.specification import ENVIRONMENT_FILE, application_specification
 from yarnspawner.state import Credentials, ServerState
 
@@ -19,7 +19,16 @@ CREDENTIALS = Credentials(b"certificate", b"key")
 
 def specification(spawner):
     server = ServerState.new("alice", "default", CREDENTIALS)
-    request = server_request(spawner, server, CREDENTIALS, {ENVIRONMENT_FILE: "/e"}, hub_id="hub", hub_user="hub")
+    request = server_request(
+        spawner,
+        server,
+        CREDENTIALS,
+        {ENVIRONMENT_FILE: "/e"},
+        files=localized_files(spawner),
+        skein_jar="",
+        hub_id="hub",
+        hub_user="hub",
+    )
     return application_specification(request)
 
 

@@ -2,10 +2,13 @@
 
 from yarnspawner.cluster.calls import ApplicationUnknown, ClusterError, ClusterRefused, ClusterUnavailable
 from yarnspawner.cluster.client import Cluster
+from yarnspawner.cluster.launch import SKEIN_JAR, SKEIN_JAR_NAME
 from yarnspawner.cluster.reports import ClusterNode, Queue, Report
 from yarnspawner.cluster.store import Store
 
 __all__ = [
+    "SKEIN_JAR",
+    "SKEIN_JAR_NAME",
     "ApplicationUnknown",
     "Cluster",
     "ClusterError",

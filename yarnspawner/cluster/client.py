@@ -27,7 +27,7 @@ from yarnspawner.cluster.calls import (
 )
 from yarnspawner.cluster.drivers import Driver, in_thread
 from yarnspawner.cluster.lanes import DriverLost, Lane, Seat
-from yarnspawner.cluster.launch import JAVA_OPTIONS, DriverSettings
+from yarnspawner.cluster.launch import JAVA_OPTIONS, SKEIN_JAR, SKEIN_JAR_NAME, DriverSettings
 from yarnspawner.cluster.reports import ClusterNode, Queue, Report, ReportLists
 from yarnspawner.cluster.store import Store
 
@@ -108,12 +108,14 @@ class Cluster:
         called on the event loop; without one the application is killed. An application whose id never arrives, since the
         driver died, can only be found by its tags.
 
+        The application master runs the file `SKEIN_JAR_NAME` among its files; without one, the hub's own is uploaded.
+
         Raises ClusterRefused with YARN's reason, ClusterUnavailable, and ValueError for a specification without
         credentials of its own: skein would ship the driver's, with which its user could act as the hub.
         """
         if spec.master is None or spec.master.security is None:
             raise ValueError("an application needs credentials of its own (master.security)")
-        request = Request("submit", spec.to_protobuf().SerializeToString(), spec.user)
+        request = Request("submit", _with_skein(spec).SerializeToString(), spec.user)
         call = await self._submissions.start(
             request, self._submission_timeout, patience=max(SUBMISSION_PATIENCE, self._submission_timeout)
         )
@@ -252,3 +254,11 @@ class Cluster:
                     await result
         except Exception:  # noqa: BLE001  # nobody awaits this task; the log is all that is left
             self._log.exception("Application %s was submitted too late and may go on", application_id)
+
+
+def _with_skein(spec: skein.ApplicationSpec) -> messages.ApplicationSpec:
+    message = spec.to_protobuf()
+    if SKEIN_JAR_NAME not in message.master.files:
+        own = skein.File(str(SKEIN_JAR), type="file").to_protobuf()
+        message.master.files[SKEIN_JAR_NAME].CopyFrom(own)
+    return message

@@ -24,8 +24,13 @@ JAVA_OPTIONS = (
     "-XX:-UsePerfData",
 )
 SKEIN_JAR = Path(skein.__file__).parent / "java" / "skein.jar"
+# The name under which an application master finds it. Its class path has all jars of its folder.
+SKEIN_JAR_NAME = ".yarnspawner-skein.jar"
 # Comes first on the class path; its files say what they are for.
 OWN_FILES = Path(__file__).parent / "driver"
+# A driver uploads its --jar at each submission. So it is given one with nothing in it, and skein's own is among the
+# application's files, where one copy in HDFS can serve all applications.
+EMPTY_JAR = OWN_FILES / "empty.jar"
 
 # A driver gets what Java, Kerberos and Hadoop read, and none of the hub's secrets.
 _VARIABLES = {
@@ -63,7 +68,7 @@ def driver_command(settings: DriverSettings) -> list[str]:
     kerberos = os.environ.get("KRB5_CONFIG", "").split(":")[0]
     if kerberos:
         command.append(f"-Djava.security.krb5.conf={kerberos}")
-    command += [*settings.java_options, "com.anaconda.skein.Driver", "--jar", str(SKEIN_JAR)]
+    command += [*settings.java_options, "com.anaconda.skein.Driver", "--jar", str(EMPTY_JAR)]
     if settings.keytab:
         keytab = Path(settings.keytab).absolute()
         if not os.access(keytab, os.R_OK):
