@@ -255,7 +255,8 @@ class Uploads:
         try:
             # What was fit to be used yesterday may have been opened to others since.
             if size and not await self._is_there(size, user, path):
-                raise FileSystemError(f"{path} is gone")
+                self._shared.pop((user, path), None)
+                return
             await self._files(user).touch(f"{path.rpartition('/')[0]}/{_USED}", private=bool(user))
             if self._keep and time.monotonic() >= self._cleaned.get(base, 0.0):
                 self._cleaned[base] = time.monotonic() + _DAY
