@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import logging
 import sys
+from collections.abc import Callable
+from typing import NoReturn
 
 import skein
 
 from yarnspawner.cluster.calls import ClusterError
 from yarnspawner.kernels import KernelError
+from yarnspawner.singleuser.listening import ListenError, parse_port_range
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command; return its exit status."""
+    # What goes wrong is told by the command itself.
+    logging.getLogger("yarnspawner").addHandler(logging.NullHandler())
     options = _parser().parse_args(arguments)
     module, _, function = options.run.partition(":")
     try:
@@ -27,8 +33,15 @@ def main(arguments: list[str] | None = None) -> int:
         return 130
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="yarnspawner", description="Jupyter on Hadoop YARN.")
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line; --help has the rest."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {message} (see --help)\n")
+
+
+def _parser() -> _Parser:
+    parser = _Parser(prog="yarnspawner", description="Jupyter on Hadoop YARN.")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     _add_kernel(commands)
     _add_applications(commands)
@@ -36,7 +49,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _add_applications(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def _add_applications(commands: argparse._SubParsersAction[_Parser]) -> None:
     applications = commands.add_parser(
         "applications",
         help="list the applications of a hub, and whether a server owns them",
@@ -49,7 +62,7 @@ def _add_applications(commands: argparse._SubParsersAction[argparse.ArgumentPars
     applications.set_defaults(run="yarnspawner.command_hub:applications")
 
 
-def _add_sweep(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def _add_sweep(commands: argparse._SubParsersAction[_Parser]) -> None:
     sweep = commands.add_parser(
         "sweep",
         help="end the applications of a hub that no server owns",
@@ -65,8 +78,8 @@ def _add_sweep(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     sweep.set_defaults(run="yarnspawner.command_hub:sweep")
 
 
-def _hub() -> argparse.ArgumentParser:
-    hub = argparse.ArgumentParser(add_help=False)
+def _hub() -> _Parser:
+    hub = _Parser(add_help=False)
     hub.add_argument(
         "-f",
         "--config",
@@ -85,7 +98,7 @@ def _hub() -> argparse.ArgumentParser:
     return hub
 
 
-def _add_kernel(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def _add_kernel(commands: argparse._SubParsersAction[_Parser]) -> None:
     kernel = commands.add_parser(
         "kernel",
         help="run an IPython kernel on the cluster",
@@ -100,8 +113,8 @@ def _add_kernel(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     kernel.add_argument(
         "--memory", type=_memory, default="2 GiB", metavar="SIZE", help="such as 2GiB or 512MiB (default: %(default)s)"
     )
-    kernel.add_argument("--vcores", type=int, default=1, metavar="N", help="virtual cores (default: %(default)s)")
-    kernel.add_argument("--gpus", type=int, default=0, metavar="N", help="GPUs (default: %(default)s)")
+    kernel.add_argument("--vcores", type=_count(1), default=1, metavar="N", help="virtual cores (default: %(default)s)")
+    kernel.add_argument("--gpus", type=_count(0), default=0, metavar="N", help="GPUs (default: %(default)s)")
     kernel.add_argument(
         "--environment",
         default="",
@@ -116,7 +129,11 @@ def _add_kernel(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     )
     kernel.add_argument("--name", default="kernel", help="the application's name (default: %(default)s)")
     kernel.add_argument(
-        "--port-range", default="", metavar="FIRST:LAST", help="ports for the kernel, which needs five (default: any)"
+        "--port-range",
+        type=_port_range,
+        default="",
+        metavar="FIRST:LAST",
+        help="ports for the kernel, which needs five (default: any)",
     )
     kernel.add_argument(
         "--no-console", action="store_true", help="print the connection file's path in place of opening a console"
@@ -136,15 +153,15 @@ def _add_kernel(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     actions = kernel.add_subparsers(title="what else there is", metavar="list | connect | logs | stop")
     _add_action(actions, "list", "list_kernels", "list the kernels that run or are starting", [login], with_id=False)
     _add_action(actions, "connect", "connect", "open a console on a kernel that runs", [])
-    _add_action(actions, "logs", "logs", "show what a kernel's containers wrote", [])
+    _add_action(actions, "logs", "logs", "show what a kernel's containers wrote", [login])
     _add_action(actions, "stop", "stop", "shut a kernel down", [login])
 
 
 def _login(
     default: str,
     without: str = "Without these, the ticket of kinit is used, or none where the cluster has no Kerberos.",
-) -> argparse.ArgumentParser:
-    login = argparse.ArgumentParser(add_help=False)
+) -> _Parser:
+    login = _Parser(add_help=False)
     group = login.add_argument_group("Kerberos", without)
     group.add_argument("--principal", default=default, help="log in as this principal; needs --keytab")
     group.add_argument("--keytab", default=default, metavar="FILE", help="its keytab")
@@ -152,11 +169,11 @@ def _login(
 
 
 def _add_action(
-    actions: argparse._SubParsersAction[argparse.ArgumentParser],
+    actions: argparse._SubParsersAction[_Parser],
     name: str,
     function: str,
     text: str,
-    parents: list[argparse.ArgumentParser],
+    parents: list[_Parser],
     *,
     with_id: bool = True,
 ) -> None:
@@ -169,9 +186,30 @@ def _add_action(
 def _memory(text: str) -> int:
     """MiB, from what skein's specifications allow: a number with a unit, or of MiB."""
     try:
-        return int(skein.Resources(memory=text, vcores=1).memory)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from error
+        memory = int(skein.Resources(memory=text, vcores=1).memory)
+    except ValueError:
+        memory = 0
+    if memory < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a size, such as 2GiB or 512MiB")
+    return memory
+
+
+def _count(least: int) -> Callable[[str], int]:
+    def count(text: str) -> int:
+        if not text.isdecimal() or int(text) < least:
+            raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of {least} or more")
+        return int(text)
+
+    return count
+
+
+def _port_range(text: str) -> str:
+    # The recipe's own rule, before a container is started for nothing.
+    try:
+        parse_port_range(text)
+    except ListenError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a range of ports, such as 40000:40100") from None
+    return text
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""``jupyter console --existing``, for encrypted connections too.
+"""``jupyter console --existing``, for encrypted connections too, and with Ctrl-C.
 
 As of jupyter_client 8.10, ``JupyterConsoleApp.init_kernel_client`` gives its client all of a connection file but the keys of
-the encryption, so that the kernel does not talk to it.
+the encryption, so that the kernel does not talk to it; and Ctrl-C interrupts only kernels that the console has started.
 """
 
 from __future__ import annotations
@@ -18,6 +18,13 @@ class Console(ZMQTerminalIPythonApp):
         )
         self.kernel_client.load_connection_file()
         self.kernel_client.start_channels()
+
+    def handle_sigint(self, *args: object) -> None:
+        if not self.shell._executing:  # noqa: SLF001 - as its own handler does
+            raise KeyboardInterrupt
+        # By message: the kernel's process is on another machine.
+        client = self.kernel_client
+        client.control_channel.send(client.session.msg("interrupt_request", {}))
 
 
 if __name__ == "__main__":

@@ -135,12 +135,13 @@ def connection_information(published: bytes, keys: Mapping[str, Any]) -> dict[st
     return {"transport": "tcp", "ip": address, **ports, **used, "kernel_name": "python3"}
 
 
-def _is_archive(environment: str) -> bool:
+def is_archive(environment: str) -> bool:
+    """Whether an environment is one that YARN unpacks."""
     return environment.lower().endswith(_ARCHIVES)
 
 
 def _files(request: KernelRequest) -> dict[str, skein.File]:
-    if not _is_archive(request.environment):
+    if not is_archive(request.environment):
         return {}
     visibility = "public" if request.public else "application"
     return {"environment": skein.File(request.environment, type="archive", visibility=visibility)}
@@ -149,7 +150,7 @@ def _files(request: KernelRequest) -> dict[str, skein.File]:
 def _script(request: KernelRequest) -> str:
     python, lines = shlex.quote(sys.executable), ["unset JAVA_TOOL_OPTIONS"]
     if request.environment:
-        folder = "environment" if _is_archive(request.environment) else request.environment
+        folder = "environment" if is_archive(request.environment) else request.environment
         lines.append(f"source {shlex.quote(folder)}/bin/activate")
         python = "python"
     command = f"{python} -m yarnspawner.singleuser.kernel --connection-key-file={KEY_FILE}"

@@ -14,11 +14,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pexpect
 import pytest
 
 from localhadoop import LocalHadoop, kdc
 
 COMMAND = [sys.executable, "-W", "ignore", "-m", "yarnspawner.command", "kernel", "--memory", "512MiB"]
+PROMPT = r"In \[\d+\]: "
 
 
 class Alice:
@@ -26,7 +28,7 @@ class Alice:
 
     def __init__(self, cluster: LocalHadoop, home: Path) -> None:
         self.cluster = cluster
-        self._home = home
+        self.home = home
         self._identity: dict[str, Any] = {}
         if cluster.kerberos:
             self._identity = kdc.identity("alice")
@@ -34,8 +36,8 @@ class Alice:
         else:
             home.chmod(0o755)
 
-    def start(self, *arguments: str, ticket: bool = True) -> subprocess.Popen[str]:
-        environment = os.environ | self.cluster.environment() | {"HOME": str(self._home)}
+    def environment(self, *, ticket: bool = True) -> dict[str, str]:
+        environment = os.environ | self.cluster.environment() | {"HOME": str(self.home)}
         if not self.cluster.kerberos:
             environment["HADOOP_USER_NAME"] = "alice"
         elif ticket:
@@ -45,10 +47,13 @@ class Alice:
                 "KRB5_CONFIG": str(self.cluster.settings.folder / "krb5.conf"),
                 "KRB5CCNAME": "FILE:/nowhere",
             }
+        return environment
+
+    def start(self, *arguments: str, ticket: bool = True) -> subprocess.Popen[str]:
         return subprocess.Popen(
             [*COMMAND, *arguments],
-            env=environment,
-            cwd=self._home,
+            env=self.environment(ticket=ticket),
+            cwd=self.home,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -59,6 +64,34 @@ class Alice:
         process = self.start(*arguments, ticket=ticket)
         output, errors = process.communicate(timeout=200)
         return process.returncode, output, errors
+
+    def console(self, *arguments: str) -> pexpect.spawn[str]:
+        """The command in a terminal, up to the console's first prompt."""
+
+        def become() -> None:
+            if self._identity:
+                os.setgroups(self._identity["extra_groups"])
+                os.setgid(self._identity["group"])
+                os.setuid(self._identity["user"])
+
+        terminal = pexpect.spawn(
+            COMMAND[0],
+            [*COMMAND[1:], *arguments],
+            env=self.environment() | {"TERM": "dumb", "PROMPT_TOOLKIT_NO_CPR": "1"},
+            cwd=str(self.home),
+            preexec_fn=become,
+            encoding="utf-8",
+            timeout=200,
+        )
+        terminal.expect(PROMPT)
+        return terminal
+
+    def skein(self, *arguments: str) -> str:
+        command = [str(Path(sys.executable).with_name("skein")), *arguments]
+        done = subprocess.run(
+            command, env=self.environment(), cwd=self.home, capture_output=True, text=True, check=True, **self._identity
+        )
+        return done.stdout.strip()
 
     def application(self, text: str) -> dict[str, Any]:
         found = re.search(r"application_\d+_\d+", text)
@@ -104,7 +137,74 @@ def test_a_kernel_that_cannot_start_says_why(alice: Alice) -> None:
 def test_a_queue_that_does_not_exist_is_said(alice: Alice) -> None:
     status, _, errors = alice.run("--no-console", "--queue", "nowhere")
     assert status == 1
-    assert "nowhere" in errors
+    assert "yarnspawner: The queue nowhere does not exist.\n" in errors
+
+
+@pytest.mark.timeout(600)
+def test_gpus_where_there_are_none_are_refused_in_plain_words(alice: Alice) -> None:
+    status, _, errors = alice.run("--no-console", "--gpus", "1")
+    assert status == 1
+    assert "The cluster does not have a kind of resource that the kernel asks for: yarn.io/gpu.\n" in errors
+
+
+@pytest.mark.timeout(600)
+def test_a_kernel_that_yarn_could_never_place_says_so(alice: Alice) -> None:
+    status, _, errors = alice.run("--no-console", "--memory", "500GiB")
+    assert status == 1
+    assert "The kernel is larger than YARN allows: asked were memory:512000, vCores:1, at most" in errors
+
+
+@pytest.mark.timeout(600)
+def test_unknown_applications_are_told_in_one_line(alice: Alice) -> None:
+    for action, said in (
+        ("stop", "YARN knows no application"),
+        ("logs", "YARN has no logs of"),
+        ("connect", "There is no "),
+    ):
+        status, output, errors = alice.run(action, "application_1_0001")
+        assert (status, output) == (1, "")
+        assert errors.startswith(f"yarnspawner: {said}")
+        assert errors.count("\n") == 1
+
+
+@pytest.mark.timeout(900)
+def test_a_console_comes_and_goes_and_ctrl_c_ends_what_the_kernel_does(alice: Alice) -> None:
+    """A driver of the user's own runs beside it, and is neither used nor ended."""
+    driver = alice.skein("driver", "start")
+    try:
+        status, output, errors = alice.run("--no-console")
+        assert status == 0, errors
+        kernel = alice.application(errors)["id"]
+        # Also while it runs.
+        status, logs, errors = alice.run("logs", kernel)
+        assert status == 0, errors
+        assert "RUNNING: kernel_0" in logs
+
+        terminal = alice.console("connect", kernel)
+        terminal.sendline("import time; time.sleep(600)")
+        time.sleep(3)
+        terminal.sendintr()
+        terminal.expect("KeyboardInterrupt")
+        terminal.expect(PROMPT)
+        terminal.sendline("6 * 7")
+        terminal.expect(r"Out\[.*?42\r")
+        terminal.expect(PROMPT)
+        terminal.sendline("quit(keep_kernel=True)")
+        terminal.expect(pexpect.EOF)
+        assert Path(output.strip()).exists()
+
+        terminal = alice.console("connect", kernel)
+        terminal.sendline("exit")
+        terminal.expect(pexpect.EOF)
+        assert not Path(output.strip()).exists()
+        until = time.monotonic() + 60
+        while alice.application(kernel)["state"] != "FINISHED":
+            assert time.monotonic() < until
+            time.sleep(0.5)
+        assert alice.application(kernel)["finalStatus"] == "SUCCEEDED"
+        assert alice.skein("driver", "list").split()[-1] == driver
+    finally:
+        alice.skein("driver", "stop")
 
 
 @pytest.mark.timeout(600)

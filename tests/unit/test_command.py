@@ -37,7 +37,12 @@ def test_a_login_may_stand_before_or_behind_the_action() -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["kernel", "--memory", "much"], "--memory"),
+        (["kernel", "--memory", "much"], "--memory: 'much' is not a size, such as 2GiB"),
+        (["kernel", "--memory=-5MiB"], "'-5MiB' is not a size"),
+        (["kernel", "--memory", "0"], "'0' is not a size"),
+        (["kernel", "--vcores", "0"], "--vcores: '0' is not a whole number of 1 or more"),
+        (["kernel", "--gpus", "-1"], "--gpus: '-1' is not a whole number of 0 or more"),
+        (["kernel", "--port-range", "9:3"], "--port-range: '9:3' is not a range of ports, such as 40000:40100"),
         (["kernel", "connect"], "APPLICATION"),
         (["kernel", "--require-encryption", "--no-encryption"], "not allowed with"),
         (["kernels"], "invalid choice"),
@@ -49,7 +54,9 @@ def test_what_it_does_not_understand_it_names(
 ) -> None:
     with pytest.raises(SystemExit, match="2"):
         command.main(arguments)
-    assert said in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert said in told
+    assert told.count("\n") == 1
 
 
 def test_a_kernel_that_is_not_known_here_is_said_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:
@@ -62,6 +69,21 @@ def test_a_kernel_that_is_not_known_here_is_said_in_one_line(capsys: pytest.Capt
 def test_an_environment_that_is_not_there_is_said(capsys: pytest.CaptureFixture[str]) -> None:
     assert command.main(["kernel", "--environment", "/nowhere/environment.tar.gz"]) == 1
     assert "There is no /nowhere/environment.tar.gz" in capsys.readouterr().err
+
+
+def test_what_is_no_environment_is_said_before_anything_is_submitted(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "broken.tar.gz").write_text("half an upload")
+    assert command.main(["kernel", "--no-console", "--environment", str(tmp_path / "broken.tar.gz")]) == 1
+    assert "broken.tar.gz is no archive that YARN could unpack" in capsys.readouterr().err
+    assert command.main(["kernel", "--no-console", "--environment", str(tmp_path)]) == 1
+    assert "it has no bin/activate" in capsys.readouterr().err
+
+
+def test_logs_want_an_applications_id(capsys: pytest.CaptureFixture[str]) -> None:
+    assert command.main(["kernel", "logs", "everything"]) == 1
+    assert capsys.readouterr().err.startswith("yarnspawner: 'everything' is not an application's id")
 
 
 def test_help_tells_the_actions() -> None:

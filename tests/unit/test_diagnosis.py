@@ -136,7 +136,7 @@ REFUSALS = [
     (
         "Resource 'yarn.io/gpu' is not defined in your cluster's configuration",
         "a kind of resource that the server asks for: yarn.io/gpu",
-        "without GPUs",
+        "a size without it",
     ),
     (
         "Invalid resource request, node label not enabled but request contains label expression",

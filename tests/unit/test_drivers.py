@@ -107,7 +107,7 @@ async def test_a_failed_start_asks_yarn_for_its_jars_again(hadoop: FakeHadoop) -
 @pytest.mark.parametrize(
     ("variables", "sentence"),
     [
-        ({"PATH": "/nonexistent"}, "No `yarn` command on the PATH of the hub; install Hadoop's client there"),
+        ({"PATH": "/nonexistent"}, "No `yarn` command on the hub's PATH; install Hadoop's client"),
         ({"JAVA_HOME": "/nonexistent"}, "No Java: JAVA_HOME is /nonexistent, where there is no bin/java"),
     ],
 )

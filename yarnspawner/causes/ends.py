@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from yarnspawner.causes import ADMIN, Cause
+from yarnspawner.causes.sizes import SIZES
 
 # What YARN says of it.
 ENDS = [
+    *SIZES,
     Cause(
         r"beyond the '(?P<kind>PHYSICAL|VIRTUAL)' memory limit\. Current usage: (?P<used>[\d.]+ ?\w+) of (?P<limit>[\d.]+ ?\w+) physical",
         says="The server used more memory than it was given ({used} of {limit}), so YARN ended it.",

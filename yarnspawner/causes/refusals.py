@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from yarnspawner.causes import ADMIN, Cause
+from yarnspawner.causes.sizes import SIZES
 
 REFUSALS = [
     # --- who may act as whom
@@ -60,26 +61,7 @@ REFUSALS = [
         remedy="Choose another queue, or ask your administrator.",
     ),
     # --- sizes and labels
-    Cause(
-        r"Requested resource=<(?P<asked>[^>]*)>, maximum allowed allocation=<(?P<most>[^>]*)>",
-        says="The server is larger than YARN allows: asked were {asked}, at most {most} are allowed.",
-        remedy="Choose a smaller size.",
-    ),
-    Cause(
-        "Invalid resource request.*(?:greater than maximum|requested memory|requested virtual cores)",
-        says="The server is larger than YARN allows.",
-        remedy="Choose a smaller size.",
-    ),
-    Cause(
-        "zero amount of resource",
-        says="The queue {queue} gives none of a resource that the server needs.",
-        remedy="Choose another queue or another size.",
-    ),
-    Cause(
-        r"Resource '(?P<resource>[\w./-]+)' is not defined in your cluster's configuration",
-        says="The cluster does not have a kind of resource that the server asks for: {resource}.",
-        remedy="Choose another profile, for example one without GPUs.",
-    ),
+    *SIZES,
     Cause(
         "Invalid label resource request",
         "node label not enabled",

@@ -107,7 +107,7 @@ def hadoop_classpath() -> str:
     yarn = shutil.which("yarn")
     if yarn is None:
         raise ClusterUnavailable(
-            "No `yarn` command on the PATH of the hub; install Hadoop's client there, or add its bin folder to the PATH"
+            "No `yarn` command on the hub's PATH; install Hadoop's client, or add its bin folder to the PATH"
         )
     known = (yarn, os.environ.get("HADOOP_CONF_DIR", ""))
     with _classpath_lock:

@@ -67,7 +67,7 @@ async def tail(
 
     Args:
         application_id: the application.
-        user: its Hadoop user.
+        user: its Hadoop user; "" if that is who asks.
         principal, keytab: the hub's; without a keytab, a ticket from kinit or simple authentication serves.
         lines: how many.
         timeout: seconds for all.
@@ -98,13 +98,17 @@ async def tail(
 
 
 async def _read(application_id: str, user: str, principal: str, keytab: str) -> list[_LogFile]:
-    command = ["yarn", "logs", "-applicationId", application_id, "-appOwner", user]
+    command = ["yarn", "logs", "-applicationId", application_id]
+    impersonation = {}
+    if user:
+        command += ["-appOwner", user]
+        impersonation = {"HADOOP_PROXY_USER": user}
     command += ["-log_files_pattern", _FILES, "-size", str(-_BYTES)]
     try:
         async with _places.setdefault(asyncio.get_running_loop(), asyncio.Semaphore(_PLACES)):
             tickets = TicketCache.shared(principal, keytab)
             ticket = await tickets.environment() if tickets else {}
-            environment = {**client_environment(), **ticket, "HADOOP_PROXY_USER": user}
+            environment = {**client_environment(), **ticket, **impersonation}
             ended = await run(*command, env=environment, timeout=_MOST)
     except (KerberosError, CommandTimeout, OSError) as error:
         raise LogsUnavailable(f"the logs of {application_id} cannot be read: {error}") from None
@@ -113,8 +117,8 @@ async def _read(application_id: str, user: str, principal: str, keytab: str) -> 
         said = plain(ended.errors, _CHARACTERS).splitlines() or [f"exit status {ended.status}"]
         for line in said:
             if _DENIED.search(line):
-                raise LogsDenied(f"{user} may not read the logs of {application_id}: {line}")
-        raise LogsUnavailable(f"YARN has no logs of {application_id} for {user}: {said[-1]}")
+                raise LogsDenied(f"{user or 'you'} may not read the logs of {application_id}: {line}")
+        raise LogsUnavailable(f"YARN has no logs of {application_id} for {user or 'you'}: {said[-1]}")
     return files
 
 

@@ -1,0 +1,99 @@
+"""Connection files of kernels on the cluster, in Jupyter's runtime folder, and what is done with the kernels behind them."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import socket
+import time
+from pathlib import Path
+from typing import Any
+
+from yarnspawner.kernels import KernelError
+
+_APPLICATION_ID = re.compile(r"application_\d+_\d+")
+
+# Seconds for a kernel's machine to answer, and for a kernel that was shut down to be gone.
+_ANSWER = 5.0
+_GOING = 5.0
+
+
+class ConnectionFile:
+    """How to connect to the kernel of one application.
+
+    - the file holds the kernel's keys: nobody but its owner can read it
+    - it is in the folder where Jupyter's clients look for such files
+
+    Args:
+        application_id: the application.
+
+    Raises:
+        KernelError: this is no application's id.
+    """
+
+    def __init__(self, application_id: str) -> None:
+        # Late: it takes a while, and not every command needs it.
+        from jupyter_core.paths import jupyter_runtime_dir
+
+        if not _APPLICATION_ID.fullmatch(application_id):
+            raise KernelError(f"{application_id!r} is not an application's id, such as application_1763890000000_0001.")
+        self.application_id = application_id
+        self.path = Path(jupyter_runtime_dir()) / f"kernel-{application_id}.json"
+
+    def write(self, information: dict[str, Any]) -> None:
+        """Make it."""
+        self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with os.fdopen(os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as stream:
+            os.fchmod(stream.fileno(), 0o600)
+            stream.write(json.dumps(information, indent=2))
+
+    def exists(self) -> bool:
+        return self.path.exists()
+
+    def remove(self) -> None:
+        """Remove it, if it is there: its kernel is gone."""
+        self.path.unlink(missing_ok=True)
+
+    def answers(self) -> bool:
+        """Whether something listens where the kernel is said to.
+
+        Raises:
+            KernelError: there is no such file, or it is no connection file.
+        """
+        try:
+            information = json.loads(self.path.read_text())
+            address = (str(information["ip"]), int(information["hb_port"]))
+        except FileNotFoundError:
+            raise KernelError(
+                f"There is no {self.path}: the kernel was started by another account or on another machine."
+            ) from None
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise KernelError(f"{self.path} cannot be used: {error}") from None
+        try:
+            socket.create_connection(address, timeout=_ANSWER).close()
+        except OSError:
+            return False
+        return True
+
+    def remove_if_gone(self) -> None:
+        """Remove it if its kernel ends within some seconds, as one does that was just shut down."""
+        until = time.monotonic() + _GOING
+        with contextlib.suppress(KernelError):
+            while self.answers():
+                if time.monotonic() > until:
+                    return
+                time.sleep(0.2)
+            self.remove()
+
+    def shut_down(self) -> None:
+        """Ask the kernel to end. Whether it does is not waited for."""
+        from jupyter_client.blocking.client import BlockingKernelClient
+
+        client = BlockingKernelClient(connection_file=str(self.path))
+        client.load_connection_file()
+        client.start_channels(stdin=False, hb=False, iopub=False)
+        with contextlib.suppress(Exception):
+            client.shutdown(reply=True, timeout=5)
+        client.stop_channels()

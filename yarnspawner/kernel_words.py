@@ -1,0 +1,56 @@
+"""What goes wrong with a kernel that has no hub, in the words of the catalogue that is written for servers that have one."""
+
+from __future__ import annotations
+
+import re
+
+from yarnspawner.cluster import ClusterRefused, Report
+from yarnspawner.diagnosis import Diagnosis, explain, explain_refusal
+
+_WORDS = [
+    (r"\bThe hub has\b", "You have"),
+    (r"\bThe hub cannot\b", "You cannot"),
+    (r"\b[Tt]he hub's\b", "your"),
+    (r"\b(its|your) keytab, or run kinit again as its account", r"your keytab, or run kinit"),
+    (r"\bthe hub\b", "this command"),
+    (r"\bserver\b", "kernel"),
+]
+# What an administrator of a hub would change.
+_OF_HUBS = re.compile("localize_files|proxyuser|profile|prologue|the hub")
+_NOT_KNOWN = "The server's application failed."
+
+
+def of_kernel(text: str) -> str:
+    """A sentence about a server and its hub, said of a kernel."""
+    for pattern, word in _WORDS:
+        text = re.sub(pattern, word, text)
+    return text
+
+
+def words_of_end(report: Report, log_tail: str | None = None) -> str | None:
+    """Why a kernel's application ended.
+
+    Args:
+        report: its last report.
+        log_tail: the end of its log; None if that was not asked for yet.
+
+    Returns:
+        Several lines; None if only the log could say it.
+    """
+    diagnosis = explain(report, log_tail=log_tail or "")
+    if diagnosis.cause != _NOT_KNOWN:
+        return _told(diagnosis)
+    # What the recipe said of its own end is what YARN has; skein's words for any other end say nothing.
+    if log_tail is None and (not report.diagnostics or "see logs for more information" in report.diagnostics):
+        return None
+    return f"The kernel has failed.\n{diagnosis.detail}"
+
+
+def words_of_refusal(error: ClusterRefused, user: str, queue: str) -> str:
+    """Why YARN did not take a kernel's application; several lines."""
+    return _told(explain_refusal(error, hub="", user=user, queue=queue))
+
+
+def _told(diagnosis: Diagnosis) -> str:
+    remedy = "" if _OF_HUBS.search(diagnosis.remedy) else diagnosis.remedy
+    return "\n".join(filter(None, (of_kernel(diagnosis.cause), of_kernel(remedy), diagnosis.detail)))
