@@ -82,6 +82,13 @@ def parser() -> argparse.ArgumentParser:
     )
     up.add_argument("--vcores", type=int, default=8, metavar="N", help="virtual cores of each NodeManager (default: 8)")
     up.add_argument(
+        "--gpus",
+        type=int,
+        default=0,
+        metavar="N",
+        help="GPUs that YARN believes each NodeManager to have (yarn.io/gpu), to try requests for them (default: 0)",
+    )
+    up.add_argument(
         "--web",
         choices=["kerberos", "simple"],
         default="kerberos",
@@ -146,6 +153,7 @@ def run_up(arguments: argparse.Namespace) -> int:
         memory=arguments.memory,
         vcores=arguments.vcores,
         web=arguments.web,
+        gpus=arguments.gpus,
         port=arguments.port,
         properties=properties,
     )

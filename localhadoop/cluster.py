@@ -36,7 +36,8 @@ class LocalHadoop(RunningCluster):
 
     Parameters: ``kerberos``, the kind; ``nodes``, how many NodeManagers; ``hadoop``, a version or series; ``ha``, two
     ResourceManagers; ``name`` and ``directory``, where it lives (by default a temporary folder that goes with it);
-    ``progress`` sees the steps; ``memory`` (MiB) and ``vcores`` of each NodeManager; ``web``, how the kerberos kind's web
+    ``progress`` sees the steps; ``memory`` (MiB) and ``vcores`` of each NodeManager; ``gpus``, how many of each YARN counts,
+    though there are none; ``web``, how the kerberos kind's web
     pages are protected (``kerberos`` or ``simple``); ``port``, the first of its block of ports; ``properties``, Hadoop's
     own, that override those of ``configuration.py``.
     """
@@ -54,11 +55,12 @@ class LocalHadoop(RunningCluster):
         memory: int = 4096,
         vcores: int = 8,
         web: str = "kerberos",
+        gpus: int = 0,
         port: int | None = None,
         properties: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__()
-        check_choices(nodes, memory, vcores, web)
+        check_choices(nodes, memory, vcores, web, gpus)
         self._choices = {
             "kerberos": kerberos,
             "nodes": nodes,
@@ -66,6 +68,7 @@ class LocalHadoop(RunningCluster):
             "memory": memory,
             "vcores": vcores,
             "web": web,
+            "gpus": gpus,
             "properties": dict(properties or {}),
         }
         self._hadoop = hadoop

@@ -12,7 +12,6 @@ from xml.sax.saxutils import escape
 from localhadoop.settings import HUB, IMPERSONATED, REALM, SMALL_QUEUE, Settings, operator
 
 Properties = dict[str, str]
-FILES = ("core-site.xml", "hdfs-site.xml", "yarn-site.xml", "capacity-scheduler.xml", "hadoop-policy.xml")
 
 LOG4J = """\
 hadoop.root.logger=WARN,console
@@ -37,6 +36,7 @@ def site_files(settings: Settings, daemon: str | None = None) -> dict[str, Prope
         "yarn-site.xml": yarn(settings) | (of_daemon(settings, daemon) if daemon else {}),
         "capacity-scheduler.xml": queues(settings),
         "hadoop-policy.xml": {},
+        **gpus(settings, daemon),
     }
     for name, value in settings.properties.items():
         files[file_of(name, files)][name] = value
@@ -280,6 +280,16 @@ def queues(settings: Settings) -> Properties:
         f"{root}.acl_administer_queue": "yarn",
         f"{root}.acl_submit_applications": "*",
     }
+
+
+def gpus(settings: Settings, daemon: str | None) -> dict[str, Properties]:
+    """The resource ``yarn.io/gpu``, counted and given as any other: there is no GPU behind it."""
+    if not settings.gpus:
+        return {}
+    files = {"resource-types.xml": {"yarn.resource-types": "yarn.io/gpu"}}
+    if daemon in settings.node_managers:
+        files["node-resources.xml"] = {"yarn.nodemanager.resource-type.yarn.io/gpu": str(settings.gpus)}
+    return files
 
 
 def write(settings: Settings, folder: Path, daemon: str | None = None) -> None:

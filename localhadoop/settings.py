@@ -25,7 +25,7 @@ SMALL_QUEUE = 1024  # MiB that all applications in the queue "small" get togethe
 class Settings:
     """The choices behind a cluster, its folder and its ports.
 
-    ``memory`` is in MiB and, like ``vcores``, of each NodeManager; ``java`` is its home folder; ``properties`` override
+    ``memory`` is in MiB and, like ``vcores`` and ``gpus``, of each NodeManager; ``java`` is its home folder; ``properties`` override
     Hadoop's; ``web`` is ``kerberos`` (SPNEGO) or ``simple`` for the daemons' web pages in the kerberos kind.
     """
 
@@ -41,6 +41,7 @@ class Settings:
     memory: int = 4096
     vcores: int = 8
     web: str = "kerberos"
+    gpus: int = 0
     properties: dict[str, str] = field(default_factory=dict)
 
     @property
@@ -112,7 +113,7 @@ class Settings:
             raise LocalHadoopError(f"cannot read the cluster in {folder}: {error}") from error
 
 
-def check_choices(nodes: int, memory: int, vcores: int, web: str) -> None:
+def check_choices(nodes: int, memory: int, vcores: int, web: str, gpus: int = 0) -> None:
     """Refuse with :class:`LocalHadoopError` what no cluster can be."""
     if not 1 <= nodes <= MOST_NODES:
         raise LocalHadoopError(f"a cluster has 1 to {MOST_NODES} NodeManagers, not {nodes}")
@@ -120,6 +121,8 @@ def check_choices(nodes: int, memory: int, vcores: int, web: str) -> None:
         raise LocalHadoopError(f"a NodeManager needs {SMALL_QUEUE} MiB for containers, {memory} is too little")
     if vcores < 1:
         raise LocalHadoopError(f"a NodeManager needs at least one virtual core, not {vcores}")
+    if gpus < 0:
+        raise LocalHadoopError(f"a NodeManager has no GPUs or some, not {gpus}")
     if web not in ("kerberos", "simple"):
         raise LocalHadoopError(f"the web pages are protected by 'kerberos' or 'simple', not {web!r}")
 

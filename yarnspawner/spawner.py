@@ -145,6 +145,7 @@ class YarnSpawner(RememberingSpawner, ChoosingSpawner, Spawner):
             credentials,
             container=self.server_container,
             hub=self.hub_identity.id,
+            settings=self.chosen_settings,
         )
         files: dict[str, str | bytes] = {
             ENVIRONMENT_FILE: environment_file(container_environment(self)),
@@ -405,6 +406,7 @@ class YarnSpawner(RememberingSpawner, ChoosingSpawner, Spawner):
             return
         if self._yarn_server is None:
             return
+        self.take_up_choices(self._yarn_server.settings)
         if self._yarn_server.credentials is None:
             self.log.warning(
                 "%s: the secrets in the stored state cannot be unsealed, so the server can be watched and ended, but"

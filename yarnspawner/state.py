@@ -5,7 +5,8 @@ from __future__ import annotations
 import base64
 import json
 import secrets
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from cryptography.fernet import Fernet, InvalidToken
@@ -37,18 +38,18 @@ class Seal:
         """A name of this hub that is as lasting as its secret and tells nothing of it: 32 hexadecimal digits."""
         return self._derive(b"yarnspawner hub id", 16).hex()
 
-    def close(self, document: dict[str, str]) -> str:
+    def close(self, document: dict[str, Any]) -> str:
         """Seal a document."""
         return self._fernet.encrypt(json.dumps(document).encode()).decode()
 
-    def open(self, sealed: str) -> dict[str, str]:
+    def open(self, sealed: str) -> dict[str, Any]:
         """The document that was sealed.
 
         Raises:
             StateError: sealed with another secret, or changed since.
         """
         try:
-            document: dict[str, str] = json.loads(self._fernet.decrypt(sealed.encode()))
+            document: dict[str, Any] = json.loads(self._fernet.decrypt(sealed.encode()))
         except InvalidToken:
             raise StateError("it was sealed with another secret (was the hub's cookie secret replaced?)") from None
         return document
@@ -80,6 +81,7 @@ class ServerState:
         ends: when its time is over, in seconds since 1970; 0 for no end.
         stopping: a stop has begun, which a hub that restarts goes on with.
         hub: the id of the hub that has started it, "" where that was not written down.
+        settings: of the spawner, that were chosen for this start; sealed, since an environment may have secrets in it.
     """
 
     start_id: str
@@ -92,13 +94,22 @@ class ServerState:
     ends: float = 0
     stopping: bool = False
     hub: str = ""
+    settings: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
     def new(
-        cls, hadoop_user: str, queue: str, credentials: Credentials, *, container: str = "master", hub: str = ""
+        cls,
+        hadoop_user: str,
+        queue: str,
+        credentials: Credentials,
+        *,
+        container: str = "master",
+        hub: str = "",
+        settings: Mapping[str, Any] | None = None,
     ) -> ServerState:
         """A start that is about to be submitted."""
-        return cls(secrets.token_hex(16), hadoop_user, queue, credentials, container=container, hub=hub)
+        start_id = secrets.token_hex(16)
+        return cls(start_id, hadoop_user, queue, credentials, container=container, hub=hub, settings=settings or {})
 
     def submitted(self, application_id: str) -> ServerState:
         """The same server, once YARN has named its application."""
@@ -142,7 +153,11 @@ class ServerState:
         document = self.facts()
         if self.credentials is not None:
             document["sealed"] = seal.close(
-                {"certificate": self.credentials.certificate.decode(), "key": self.credentials.key.decode()}
+                {
+                    "certificate": self.credentials.certificate.decode(),
+                    "key": self.credentials.key.decode(),
+                    "settings": dict(self.settings),
+                }
             )
         return document
 
@@ -173,15 +188,17 @@ class ServerState:
         if not isinstance(ends, (int, float)):
             raise StateError(f"it is broken: ends is {ends!r}")
         stopping = document.get("stopping") is True
-        return cls(credentials=cls._unseal(document, seal), ends=ends, stopping=stopping, **texts)
+        credentials, settings = cls._unseal(document, seal)
+        return cls(credentials=credentials, ends=ends, stopping=stopping, settings=settings, **texts)
 
     @staticmethod
-    def _unseal(document: dict[str, Any], seal: Seal) -> Credentials | None:
+    def _unseal(document: dict[str, Any], seal: Seal) -> tuple[Credentials | None, dict[str, Any]]:
         try:
             opened = seal.open(document["sealed"])
-            return Credentials(opened["certificate"].encode(), opened["key"].encode())
+            credentials = Credentials(opened["certificate"].encode(), opened["key"].encode())
+            return credentials, dict(opened.get("settings", {}))
         except (StateError, KeyError, AttributeError, TypeError, ValueError):
-            return None
+            return None, {}
 
 
 def _from_0_4_0(document: dict[str, Any], hub_user: str) -> dict[str, Any]:

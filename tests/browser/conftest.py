@@ -13,6 +13,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 
 from demo.hub import ADMIN, Hub
 from localhadoop import LocalHadoop
+from tests.support.hubs import running
 from tests.support.person import Person
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -45,10 +46,8 @@ def browser() -> Iterator[Browser]:
 def hub(
     browser: Browser, kerberos_cluster_of_session: LocalHadoop, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Hub]:
-    hub = Hub(kerberos_cluster_of_session, tmp_path_factory.mktemp("hub"))
-    hub.start()
-    yield hub
-    hub.stop()
+    with running(kerberos_cluster_of_session, tmp_path_factory.mktemp("hub")) as hub:
+        yield hub
 
 
 @pytest.fixture

@@ -5,25 +5,23 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from demo.hub import ADMIN, Hub
-from demo.hub import CONFIGURATION as EXAMPLE
 from localhadoop import LocalHadoop
-from tests.cluster.test_profiles import CONFIGURATION, application, containers
+from tests.support.choosing import CONFIGURATION, application, containers
+from tests.support.hubs import running
 from tests.support.member import END, unfinished, until
 from tests.support.person import Person
 
 
 @pytest.fixture(scope="module")
 def hub(simple_cluster_of_session: LocalHadoop, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
-    settings = {"EXAMPLE_CONFIGURATION": str(EXAMPLE)}
-    hub = Hub(simple_cluster_of_session, tmp_path_factory.mktemp("hub"), settings=settings, configuration=CONFIGURATION)
-    hub.start()
-    yield hub
-    hub.stop()
+    with running(simple_cluster_of_session, tmp_path_factory.mktemp("hub"), configuration=CONFIGURATION) as hub:
+        yield hub
 
 
 @pytest.fixture
@@ -109,6 +107,41 @@ def test_a_keyboard_is_enough(visitor: Callable[[str], Person], simple_cluster: 
     page.keyboard.press("Enter")
     bob.wait_for_lab()
     assert containers(simple_cluster, application(simple_cluster, "bob")) == [(672, 1)]
+
+
+def test_all_that_can_be_reached_has_a_name_and_shows_that_it_is_reached(visitor: Callable[[str], Person]) -> None:
+    """What a screen reader says of each control, from Chromium's own accessibility tree; and what the eye sees."""
+    page = open_options(visitor("alice"))
+    page.get_by_role("radio", name="Custom").check()
+    page.get_by_label("Greeting", exact=True).select_option("Other...")
+    nodes = page.context.new_cdp_session(page).send("Accessibility.getFullAXTree")["nodes"]
+
+    def of(node: dict[str, Any], name: str) -> Any:
+        return next((one["value"]["value"] for one in node.get("properties", []) if one["name"] == name), None)
+
+    controls = [node for node in nodes if not node["ignored"] and of(node, "focusable") and "name" in node]
+    controls = [node for node in controls if node["role"]["value"] != "RootWebArea"]
+    assert {"radio", "spinbutton", "combobox", "textbox", "button"} <= {node["role"]["value"] for node in controls}
+    assert [node["role"]["value"] for node in controls if not node["name"]["value"].strip()] == []
+    groups = [node["name"]["value"] for node in nodes if not node["ignored"] and node["role"]["value"] == "group"]
+    assert "Choose a server" in groups
+
+    # Every stop on the way through the form is marked, and none is a trap.
+    page.get_by_role("radio", name="Custom").focus()
+    stops = []
+    for _ in range(12):
+        page.keyboard.press("Tab")
+        stop = page.evaluate(
+            "() => { const at = document.activeElement, style = getComputedStyle(at);"
+            " return [at.id || at.name || at.tagName, style.outlineStyle !== 'none' || style.boxShadow !== 'none'] }"
+        )
+        stops.append(stop[0])
+        assert stop[1] or not page.evaluate("() => document.activeElement.closest('form')"), stop
+        if page.evaluate("() => document.activeElement.type === 'submit'"):
+            break
+    else:
+        pytest.fail(f"the Start button is not reached: {stops}")
+    assert len(set(stops)) == len(stops)
 
 
 def test_the_browser_says_what_is_out_of_bounds(visitor: Callable[[str], Person]) -> None:

@@ -3,100 +3,17 @@
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import signal
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pexpect
 import pytest
 
-from localhadoop import LocalHadoop, kdc
-
-COMMAND = [sys.executable, "-W", "ignore", "-m", "yarnspawner.command", "kernel", "--memory", "512MiB"]
-PROMPT = r"In \[\d+\]: "
-
-
-class Alice:
-    """Alice on an edge node of a cluster, with or without a ticket."""
-
-    def __init__(self, cluster: LocalHadoop, home: Path) -> None:
-        self.cluster = cluster
-        self.home = home
-        self._identity: dict[str, Any] = {}
-        if cluster.kerberos:
-            self._identity = kdc.identity("alice")
-            os.chown(home, self._identity["user"], self._identity["group"])
-        else:
-            home.chmod(0o755)
-
-    def environment(self, *, ticket: bool = True) -> dict[str, str]:
-        environment = os.environ | self.cluster.environment() | {"HOME": str(self.home)}
-        if not self.cluster.kerberos:
-            environment["HADOOP_USER_NAME"] = "alice"
-        elif ticket:
-            environment |= kdc.ticket(self.cluster.settings, "alice")
-        else:
-            environment |= {
-                "KRB5_CONFIG": str(self.cluster.settings.folder / "krb5.conf"),
-                "KRB5CCNAME": "FILE:/nowhere",
-            }
-        return environment
-
-    def start(self, *arguments: str, ticket: bool = True) -> subprocess.Popen[str]:
-        return subprocess.Popen(
-            [*COMMAND, *arguments],
-            env=self.environment(ticket=ticket),
-            cwd=self.home,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            **self._identity,
-        )
-
-    def run(self, *arguments: str, ticket: bool = True) -> tuple[int, str, str]:
-        process = self.start(*arguments, ticket=ticket)
-        output, errors = process.communicate(timeout=200)
-        return process.returncode, output, errors
-
-    def console(self, *arguments: str) -> pexpect.spawn[str]:
-        """The command in a terminal, up to the console's first prompt."""
-
-        def become() -> None:
-            if self._identity:
-                os.setgroups(self._identity["extra_groups"])
-                os.setgid(self._identity["group"])
-                os.setuid(self._identity["user"])
-
-        terminal = pexpect.spawn(
-            COMMAND[0],
-            [*COMMAND[1:], *arguments],
-            env=self.environment() | {"TERM": "dumb", "PROMPT_TOOLKIT_NO_CPR": "1"},
-            cwd=str(self.home),
-            preexec_fn=become,
-            encoding="utf-8",
-            timeout=200,
-        )
-        terminal.expect(PROMPT)
-        return terminal
-
-    def skein(self, *arguments: str) -> str:
-        command = [str(Path(sys.executable).with_name("skein")), *arguments]
-        done = subprocess.run(
-            command, env=self.environment(), cwd=self.home, capture_output=True, text=True, check=True, **self._identity
-        )
-        return done.stdout.strip()
-
-    def application(self, text: str) -> dict[str, Any]:
-        found = re.search(r"application_\d+_\d+", text)
-        assert found, text
-        return next(one for one in self.cluster.applications() if one["id"] == found[0])
+from tests.support.edge import PROMPT, Alice
 
 
 @pytest.fixture(params=["simple_cluster", "kerberos_cluster"])
@@ -147,6 +64,7 @@ def test_gpus_where_there_are_none_are_refused_in_plain_words(alice: Alice) -> N
     assert "The cluster does not have a kind of resource that the kernel asks for: yarn.io/gpu.\n" in errors
 
 
+@pytest.mark.full
 @pytest.mark.timeout(600)
 def test_a_kernel_that_yarn_could_never_place_says_so(alice: Alice) -> None:
     status, _, errors = alice.run("--no-console", "--memory", "500GiB")
@@ -167,10 +85,12 @@ def test_unknown_applications_are_told_in_one_line(alice: Alice) -> None:
         assert errors.count("\n") == 1
 
 
+@pytest.mark.full
 @pytest.mark.timeout(900)
 def test_a_console_comes_and_goes_and_ctrl_c_ends_what_the_kernel_does(alice: Alice) -> None:
     """A driver of the user's own runs beside it, and is neither used nor ended."""
-    driver = alice.skein("driver", "start")
+    alice.skein("driver", "start")
+    driver = alice.skein("driver", "pid")
     try:
         status, output, errors = alice.run("--no-console")
         assert status == 0, errors
@@ -202,7 +122,8 @@ def test_a_console_comes_and_goes_and_ctrl_c_ends_what_the_kernel_does(alice: Al
             assert time.monotonic() < until
             time.sleep(0.5)
         assert alice.application(kernel)["finalStatus"] == "SUCCEEDED"
-        assert alice.skein("driver", "list").split()[-1] == driver
+        assert alice.skein("driver", "pid") == driver
+        os.kill(int(driver), 0)
     finally:
         alice.skein("driver", "stop")
 

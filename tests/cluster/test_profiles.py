@@ -5,26 +5,30 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from pathlib import Path
-from typing import Any
 
 import pytest
 
-from demo.hub import CONFIGURATION as EXAMPLE
 from demo.hub import Hub
 from localhadoop import LocalHadoop
+from tests.support.choosing import (
+    CONFIGURATION,
+    application,
+    application_of,
+    choose,
+    containers,
+    leave,
+    post_form,
+    refusal,
+)
+from tests.support.gateway import read_only
+from tests.support.hubs import log_of, running
 from tests.support.member import END, Member, unfinished, until
-
-CONFIGURATION = Path(__file__).resolve().parent.parent / "support" / "jupyterhub_config_profiles.py"
 
 
 @pytest.fixture(scope="module")
 def hub(simple_cluster_of_session: LocalHadoop, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
-    settings = {"EXAMPLE_CONFIGURATION": str(EXAMPLE)}
-    hub = Hub(simple_cluster_of_session, tmp_path_factory.mktemp("hub"), settings=settings, configuration=CONFIGURATION)
-    hub.start()
-    yield hub
-    hub.stop()
+    with running(simple_cluster_of_session, tmp_path_factory.mktemp("hub"), configuration=CONFIGURATION) as hub:
+        yield hub
 
 
 @pytest.fixture
@@ -39,59 +43,6 @@ def member(hub: Hub, simple_cluster: LocalHadoop) -> Iterator[Callable[[str], Me
 
         yield make
     until(lambda: not unfinished(simple_cluster), END, "without applications")
-
-
-def leave(user: Member) -> None:
-    if user.servers():
-        user.ask_to_stop()
-        user.wait_gone()
-
-
-def choose(user: Member, **options: Any) -> None:
-    """Start a server through the REST API."""
-    user._call("POST", f"/hub/api/users/{user.name}/server", options)
-    user.wait_ready()
-
-
-def refusal(user: Member, **options: Any) -> str:
-    """What the REST API answers to a start that it refuses."""
-    answer = user._session.post(
-        user._url(f"/hub/api/users/{user.name}/server"),
-        json=options,
-        headers={"X-XSRFToken": user._token("/hub/"), "Referer": user.address},
-        timeout=60,
-    )
-    assert answer.status_code == 400, answer.text
-    message: str = answer.json()["message"]
-    return message
-
-
-def post_form(user: Member, **fields: str) -> Any:
-    """Send the options page's form, with whatever is in it."""
-    return user._session.post(
-        user._url(f"/hub/spawn/{user.name}"),
-        params={"_xsrf": user._token("/hub/")},
-        data=fields,
-        headers={"Referer": user.address},
-        timeout=60,
-    )
-
-
-def application(cluster: LocalHadoop, user: str) -> dict[str, Any]:
-    """What YARN says of a user's one application."""
-    (its_id,) = unfinished(cluster, user)
-    app: dict[str, Any] = cluster.get(f"{cluster.resource_manager_url}/ws/v1/cluster/apps/{its_id}")["app"]
-    return app
-
-
-def containers(cluster: LocalHadoop, app: dict[str, Any]) -> list[tuple[int, int]]:
-    """The memory in MiB and the virtual cores of an application's containers, the application master's first."""
-    attempts = f"{cluster.resource_manager_url}/ws/v1/cluster/apps/{app['id']}/appattempts"
-    (attempt,) = cluster.get(attempts)["appAttempts"]["appAttempt"]
-    found = cluster.get(f"{attempts}/{attempt['appAttemptId']}/containers")["container"]
-    # YARN writes a list of one as the one.
-    found = sorted(found if isinstance(found, list) else [found], key=lambda container: container["containerId"])
-    return [(int(container["allocatedMB"]), int(container["allocatedVCores"])) for container in found]
 
 
 def rounded(memory: int) -> int:
@@ -196,7 +147,7 @@ def test_a_server_may_have_a_container_of_its_own_and_an_end(
     assert (hub.folder / f"submitted-{app['id']}").read_text() == "alice"
     # It ends in order.
     leave(alice)
-    ended = simple_cluster.get(f"{simple_cluster.resource_manager_url}/ws/v1/cluster/apps/{app['id']}")["app"]
+    ended = application_of(simple_cluster, app["id"])
     assert (ended["state"], ended["finalStatus"]) == ("FINISHED", "SUCCEEDED")
 
 
@@ -205,6 +156,49 @@ def test_an_account_belongs_to_one_user_of_the_hub(member: Callable[[str], Membe
     choose(bob)
     leave(bob)
     assert "belongs to another user of this hub" in member("bob@b.example").failure()
+
+
+def test_what_was_chosen_holds_after_the_hub_was_restarted(
+    hub: Hub, member: Callable[[str], Member], simple_cluster: LocalHadoop
+) -> None:
+    alice = member("alice")
+    choose(alice, profile="abrupt")
+    app = application(simple_cluster, "alice")
+    hub.kill()
+    hub.start()
+    again = member("alice")
+    again.wait_ready(timeout=END)
+    # Whose server has no time to end in order is ended by YARN; with the hub's own stop_timeout it would have SUCCEEDED.
+    leave(again)
+    assert application_of(simple_cluster, app["id"])["finalStatus"] == "KILLED"
+    # And the next start begins with the hub's own.
+    choose(again, profile="small")
+    app = application(simple_cluster, "alice")
+    leave(again)
+    assert application_of(simple_cluster, app["id"])["finalStatus"] == "SUCCEEDED"
+
+
+@pytest.mark.full
+def test_the_hub_ends_a_server_of_which_yarn_cannot_be_told_when(
+    simple_cluster: LocalHadoop, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    folder = tmp_path_factory.mktemp("hub")
+    with read_only(simple_cluster.resource_manager_url) as address:
+        settings = {"YARNSPAWNER_RESOURCE_MANAGER_URL": address}
+        with running(simple_cluster, folder, configuration=CONFIGURATION, settings=settings) as hub:
+            alice = Member(hub.address, "alice", hub.password)
+            choose(alice, profile="brief")
+            app = application(simple_cluster, "alice")
+            assert f"YARN cannot be told when {app['id']} is to end, so the hub will end it" in log_of(hub)
+            # It knows the end of a server's time also when it was down meanwhile.
+            hub.kill()
+            hub.start()
+            until(lambda: not unfinished(simple_cluster, "alice"), 150, "ended by the hub")
+            Member(hub.address, "alice", hub.password).wait_gone()
+    ended = application_of(simple_cluster, app["id"])
+    assert ended["finalStatus"] == "KILLED"
+    # After its five seconds, and those that YARN would have had.
+    assert ended["finishedTime"] - ended["startedTime"] > 60_000
 
 
 @pytest.mark.full

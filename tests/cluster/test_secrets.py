@@ -12,6 +12,7 @@ import pytest
 
 from demo.hub import Hub
 from localhadoop import LocalHadoop
+from tests.support.hubs import running
 from tests.support.member import Member, unfinished
 
 # What the store holds, as a container of the application reads it.
@@ -25,10 +26,8 @@ SECRETS = "JUPYTERHUB_API_TOKEN", "JPY_API_TOKEN", "CONFIGPROXY_AUTH_TOKEN"
 
 @pytest.fixture(scope="module")
 def hub(kerberos_cluster_of_session: LocalHadoop, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
-    hub = Hub(kerberos_cluster_of_session, tmp_path_factory.mktemp("hub"))
-    hub.start()
-    yield hub
-    hub.stop()
+    with running(kerberos_cluster_of_session, tmp_path_factory.mktemp("hub")) as hub:
+        yield hub
 
 
 @pytest.fixture

@@ -10,15 +10,14 @@ import pytest
 
 from demo.hub import Hub
 from localhadoop import LocalHadoop
+from tests.support.hubs import running
 from tests.support.member import END, START, Member, applications, unfinished, until
 
 
 @pytest.fixture(scope="module")
 def hub(simple_cluster_of_session: LocalHadoop, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
-    hub = Hub(simple_cluster_of_session, tmp_path_factory.mktemp("hub"))
-    hub.start()
-    yield hub
-    hub.stop()
+    with running(simple_cluster_of_session, tmp_path_factory.mktemp("hub")) as hub:
+        yield hub
 
 
 @pytest.fixture
@@ -45,10 +44,8 @@ def other_hub(
     with ExitStack() as stack:
 
         def start(**settings: str) -> Hub:
-            hub = Hub(simple_cluster_of_session, tmp_path_factory.mktemp("hub"), settings=settings)
-            stack.callback(hub.stop)
-            hub.start()
-            return hub
+            folder = tmp_path_factory.mktemp("hub")
+            return stack.enter_context(running(simple_cluster_of_session, folder, settings=settings))
 
         yield start
 

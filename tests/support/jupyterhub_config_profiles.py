@@ -31,6 +31,9 @@ c.YarnSpawner.hadoop_user = lambda spawner: spawner.user.name.partition("@")[0]
 c.YarnSpawner.modify_spec_hook = note
 c.YarnSpawner.after_submit_hook = tell
 c.YarnSpawner.application_master_memory = "256 M"
+c.YarnSpawner.resource_manager_url = os.environ.get("YARNSPAWNER_RESOURCE_MANAGER_URL", "")
+# What has ended is seen soon.
+c.YarnSpawner.poll_interval = 5
 c.YarnSpawner.environment = {"WHO": "{unescaped_username} of {groups}", "JSON": '{"a": {"b": 1}}'}
 prologue = c.YarnSpawner.prologue
 c.YarnSpawner.prologue = f"{prologue}\nexport FROM_PROLOGUE={{username}}-${{WHO% *}}"
@@ -88,5 +91,20 @@ c.YarnSpawner.profile_list = [
         "display_name": "Short",
         "description": "Ends soon",
         "yarnspawner_override": {"mem_limit": "384 M", "maximum_lifetime": 75},
+    },
+    {
+        "display_name": "Brief",
+        "description": "Ends at once",
+        "yarnspawner_override": {"mem_limit": "384 M", "maximum_lifetime": 5},
+    },
+    {
+        "display_name": "Abrupt",
+        "description": "Has no time to end in order",
+        "yarnspawner_override": {"mem_limit": "384 M", "stop_timeout": 0},
+    },
+    {
+        "display_name": "Accelerated",
+        "description": "With GPUs, where there are any",
+        "yarnspawner_override": {"mem_limit": "384 M", "gpus_choices": {"maximum": 8}},
     },
 ]

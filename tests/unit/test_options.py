@@ -63,6 +63,33 @@ async def test_a_choice_changes_the_settings_of_one_start(spawner_of):
     assert spawner.environment == {"B": "2"}
 
 
+async def test_a_running_servers_choice_outlives_its_hub(spawner_of):
+    """Also where the admin offers something else by now; the next start begins with the settings as they are."""
+    chosen = {
+        "mem_limit": "4 G",
+        "stop_timeout": 60,
+        "environment": {"A": "1"},
+        "port_range": (4000, 4009),
+        "tags": ["x"],
+    }
+    before = spawner_of(profile_list=[{"display_name": "Spark", "yarnspawner_override": chosen}])
+    await start(before, {"profile": "spark"})
+    kept = json.loads(json.dumps(before.chosen_settings))
+
+    after = spawner_of("bob", environment={"B": "2"})
+    after.take_up_choices(kept)
+    assert (after.mem_limit, after.stop_timeout, after.port_range, after.tags) == (4 * GIB, 60, (4000, 4009), ["x"])
+    assert after.environment == {"A": "1"}
+    after.clear_state()
+    assert (after.mem_limit, after.stop_timeout, after.environment) == (2 * GIB, 10, {"B": "2"})
+
+
+async def test_what_a_setting_can_no_longer_be_is_left_alone(spawner_of):
+    spawner = spawner_of()
+    spawner.take_up_choices({"stop_timeout": "soon", "gone_by_now": 1, "principal": "hdfs", "cpu_limit": 3})
+    assert (spawner.stop_timeout, spawner.principal, spawner.cpu_limit) == (10, None, 3)
+
+
 async def test_the_profiles_name_is_kept_for_admins(spawner_of):
     spawner = spawner_of(profile_list=PROFILES)
     await start(spawner, {"profile": "spark"})

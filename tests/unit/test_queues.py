@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from yarnspawner.hadoop.queues import Queue, Resources, as_list, largest, read_queues
+from yarnspawner.hadoop.queues import Queue, Resources, as_list, as_resources, largest, read_queues, smaller
 
 SAMPLES = Path(__file__).with_name("samples")
 
@@ -69,3 +69,26 @@ def test_a_list_of_one_may_be_the_one() -> None:
 def test_the_largest_size_has_the_most_of_each() -> None:
     assert largest([Resources(1, 8), None, Resources(4, 2)]) == Resources(4, 8)
     assert largest([None]) is None
+
+
+def sized(**kinds: int) -> Resources:
+    """A size as the ResourceManager writes it."""
+    names = {"gpus": "yarn.io/gpu"}
+    told = [{"name": names.get(kind, kind), "value": value} for kind, value in kinds.items()]
+    size = as_resources({"memory": 4096, "vCores": 8, "resourceInformations": {"resourceInformation": told}})
+    assert size
+    return size
+
+
+def test_gpus_are_counted_where_resources_are_named() -> None:
+    assert sized(vcores=8, gpus=2).gpus == 2
+    assert sized(vcores=8).gpus == 0
+    # Hadoop before 3.1 names none, and Java's largest number is no limit.
+    assert Resources(4096, 8) == as_resources({"memory": 4096, "vCores": 8})
+    assert sized(gpus=2**63 - 1).gpus is None
+
+
+def test_a_container_has_no_more_gpus_than_allowed_nor_than_a_node_has() -> None:
+    assert smaller(Resources(1, 1), Resources(1, 1, 4)).gpus == 4
+    assert smaller(Resources(1, 1, 2), Resources(1, 1, 4)).gpus == 2
+    assert largest([Resources(1, 1, 2), Resources(1, 1)]) == Resources(1, 1, 2)

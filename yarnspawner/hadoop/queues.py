@@ -6,6 +6,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+# Java's largest number stands for no limit.
+_NO_LIMIT = 2**31 - 1
+
 
 @dataclass(frozen=True)
 class Resources:
@@ -14,10 +17,12 @@ class Resources:
     Attributes:
         memory: MiB.
         vcores: virtual cores.
+        gpus: of ``yarn.io/gpu``; None if there is no limit to them, or none is told.
     """
 
     memory: int
     vcores: int
+    gpus: int | None = None
 
 
 @dataclass(frozen=True)
@@ -65,15 +70,31 @@ def as_list(document: dict[str, Any] | None, *names: str) -> list[dict[str, Any]
 
 def as_resources(document: dict[str, Any] | None) -> Resources | None:
     """A size in a document."""
-    return Resources(int(document["memory"]), int(document["vCores"])) if document else None
+    return Resources(int(document["memory"]), int(document["vCores"]), _gpus(document)) if document else None
+
+
+def smaller(one: Resources, other: Resources) -> Resources:
+    """What is within both."""
+    gpus = [size.gpus for size in (one, other) if size.gpus is not None]
+    return Resources(min(one.memory, other.memory), min(one.vcores, other.vcores), min(gpus, default=None))
 
 
 def largest(sizes: Iterable[Resources | None]) -> Resources | None:
-    """The most memory and the most virtual cores of some sizes, None if there are none."""
+    """The most of each resource in some sizes, None if there are none."""
     known = [size for size in sizes if size]
     if not known:
         return None
-    return Resources(max(size.memory for size in known), max(size.vcores for size in known))
+    gpus = [size.gpus for size in known if size.gpus is not None]
+    return Resources(max(size.memory for size in known), max(size.vcores for size in known), max(gpus, default=None))
+
+
+def _gpus(document: dict[str, Any]) -> int | None:
+    # Where a document names the kinds of resources at all, what it does not name is not there.
+    kinds = as_list(document, "resourceInformations", "resourceInformation")
+    if not kinds:
+        return None
+    number = next((int(kind["value"]) for kind in kinds if kind.get("name") == "yarn.io/gpu"), 0)
+    return number if number < _NO_LIMIT else None
 
 
 def _capacity_queues(parent: dict[str, Any], path: str) -> Iterator[Queue]:

@@ -17,7 +17,7 @@ from typing import Any
 
 from yarnspawner.hadoop.configuration import ConfigurationError, HadoopConfiguration
 from yarnspawner.hadoop.kerberos import TicketCache
-from yarnspawner.hadoop.queues import Queue, Resources, as_list, as_resources, largest, read_queues
+from yarnspawner.hadoop.queues import Queue, Resources, as_list, as_resources, largest, read_queues, smaller
 from yarnspawner.hadoop.web import Answer, HadoopWeb, WebError, WebRefused
 from yarnspawner.identity import hub_account
 
@@ -193,7 +193,7 @@ class ResourceManager:
         present = largest(as_resources(node.get("totalResource")) for node in nodes if node.get("state") == "RUNNING")
         if allowed is None or present is None:
             return allowed
-        return Resources(min(allowed.memory, present.memory), min(allowed.vcores, present.vcores))
+        return smaller(allowed, present)
 
     async def nodes(self, *, fresh: bool = False) -> set[str]:
         """The host names of all nodes that YARN knows, whatever their state.

@@ -173,7 +173,7 @@ def _limit_fields(
                 words = {offered: str(offered) or "any" for offered in words}
             choices = [(str(offered), word) for offered, word in words.items()]
             yield LimitField(field_name(profile, name), LABELS[name], str(value), choices)
-        else:
+        elif limit.minimum or limit.most(ceiling) != 0:  # what the cluster has none of is nothing to choose
             yield _number_field(field_name(profile, name), limit, value, limit.most(ceiling))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -36,6 +37,36 @@ class Overrides:
                 value = merged(current, value)
             self._set(name, value)
 
+    def kept(self) -> dict[str, Any]:
+        """The changed settings as they are now, fit for JSON; those that are not (a ``skein.File``) are left out."""
+        kept = {}
+        for name in self._before:
+            try:
+                kept[name] = json.loads(json.dumps(getattr(self._spawner, name), default=_as_list))
+            except TypeError:
+                continue
+        return kept
+
+    def restore(self, kept: Mapping[str, Any]) -> list[str]:
+        """Change settings to what was kept, whatever the admin offers by now.
+
+        Returns:
+            the names of those that cannot have these values any more, and were left alone.
+        """
+        failed = []
+        for name, value in kept.items():
+            if not self._spawner.has_trait(name):
+                failed.append(name)
+                continue
+            current = getattr(self._spawner, name)
+            try:
+                setattr(self._spawner, name, value)
+            except TraitError:
+                failed.append(name)
+            else:
+                self._before.setdefault(name, current)
+        return failed
+
     def undo(self) -> None:
         """Set everything as it was."""
         for name, value in self._before.items():
@@ -54,6 +85,12 @@ class Overrides:
             except ValueError as error:
                 raise TraitError(f"{name}: {error}") from None
             setattr(self._spawner, name, number)
+
+
+def _as_list(value: Any) -> list[Any]:
+    if isinstance(value, (set, frozenset)):
+        return sorted(value)
+    raise TypeError
 
 
 def merged(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:

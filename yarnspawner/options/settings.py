@@ -13,7 +13,7 @@ from yarnspawner.options.profile_list import read_profiles
 from yarnspawner.options.profiles import Profile
 
 # What no choice changes: who the hub is and what it offers. A hub that restarts must find the first as it left it.
-_FIXED = frozenset(
+FIXED = frozenset(
     "principal keytab resource_manager_url submission_drivers state_secret profile_list group_queues"
     " additional_profile_form_template_paths options_form options_from_form apply_user_options group_overrides"
     " auth_state_hook".split()
@@ -137,5 +137,5 @@ class ProfileSettings(Configurable):
         Raises:
             ProfileError: it cannot be used.
         """
-        overridable = cls.class_traits(config=True).keys() - _FIXED
+        overridable = cls.class_traits(config=True).keys() - FIXED
         return read_profiles(written, overridable, free=overridable - _NOT_FREE)

@@ -20,7 +20,7 @@ from yarnspawner.options.form import cards, render
 from yarnspawner.options.overrides import Overrides
 from yarnspawner.options.profiles import Profile
 from yarnspawner.options.selection import Offer, Selection, read_form, select
-from yarnspawner.options.settings import ProfileSettings
+from yarnspawner.options.settings import FIXED, ProfileSettings
 from yarnspawner.planning import template_fields
 from yarnspawner.settings import YarnSpawnerSettings
 
@@ -149,6 +149,20 @@ class ChoosingSpawner(ProfileSettings, FeatureSpawner, YarnSpawnerSettings):
             self.user.db.commit()
         raise OptionsRefused(message)
 
+    @property
+    def chosen_settings(self) -> dict[str, Any]:
+        """What this start has of its own, to be kept for as long as its server runs."""
+        return self._changes.kept()
+
+    def take_up_choices(self, settings: Mapping[str, Any]) -> None:
+        """Give a server that another run of the hub has started its settings back.
+
+        What was chosen at its start holds until its end, also where something else is offered by now.
+        """
+        self._changes.undo()
+        if lost := self._changes.restore({name: value for name, value in settings.items() if name not in FIXED}):
+            self.log.warning("%s: its %s cannot be what it was chosen to be", self._log_name, ", ".join(lost))
+
     def clear_state(self) -> None:
         """Forget the last start's choice. JupyterHub calls this before each start."""
         super().clear_state()  # type: ignore[misc]
@@ -208,10 +222,8 @@ class ChoosingSpawner(ProfileSettings, FeatureSpawner, YarnSpawnerSettings):
         if largest is None:
             return {}
         beside = self.application_master_memory if self.server_container == "master" else 0
-        return {
-            "mem_limit": max(0, largest.memory * 2**20 - beside),
-            "cpu_limit": largest.vcores,
-        }
+        gpus = {} if largest.gpus is None else {"gpus": largest.gpus}
+        return {"mem_limit": max(0, largest.memory * 2**20 - beside), "cpu_limit": largest.vcores, **gpus}
 
     async def _queues_now(self, patience: float) -> list[Queue]:
         return list((await _in_time(self.resource_manager.queues(), patience) or {}).values())

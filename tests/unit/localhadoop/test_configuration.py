@@ -179,3 +179,13 @@ def test_an_unknown_subcommand_is_wrong_usage(bin_folder):
         answer = run(bin_folder / "yarn", *command)
         assert answer.returncode == 2
         assert answer.stderr.startswith("usage: yarn classpath|application|")
+
+
+def test_gpus_are_a_kind_of_resource_that_only_nodes_have() -> None:
+    cluster = replace(SIMPLE, gpus=2)
+    assert all_properties(cluster)["yarn.resource-types"] == "yarn.io/gpu"
+    assert "node-resources.xml" not in configuration.site_files(cluster, "resourcemanager")
+    assert all_properties(cluster, "nodemanager1")["yarn.nodemanager.resource-type.yarn.io/gpu"] == "2"
+    assert "yarn.resource-types" not in all_properties(SIMPLE)
+    with pytest.raises(LocalHadoopError, match="GPUs"):
+        check_choices(1, 4096, 8, "kerberos", -1)
