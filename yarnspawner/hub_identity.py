@@ -32,17 +32,17 @@ class HubIdentity:
         id: what its applications' tags are made of.
         source: where that comes from, for people.
         certain: whether no other hub has the same id unless an admin wants it so. Only then anything is swept.
-        derived: the id that its secret gives, which servers started by earlier versions have.
+        former: ids that its servers may have from before: its secret's, of earlier versions, and that in its file.
     """
 
     id: str
     source: str
     certain: bool
-    derived: str
+    former: tuple[str, ...]
 
     def is_own(self, hub_id: str) -> bool:
         """Whether a server that was started by the hub of that id ("" if it was not written down) is this hub's."""
-        return hub_id in ("", self.id, self.derived)
+        return hub_id in ("", self.id, *self.former)
 
 
 def cookie_secret_file(config: Mapping[str, Any]) -> Path | None:
@@ -74,22 +74,25 @@ def identify(
 
 
 def _identify(chosen: str, secret_file: Path | None, derived: str, log: logging.Logger, *, make: bool) -> HubIdentity:
-    if chosen:
-        return HubIdentity(chosen, "hub_id", certain=True, derived=derived)
     why = "the cookie secret is in no file, beside which it could be kept"
+    kept = ""
     if secret_file is not None:
         file = secret_file.with_name(FILE_NAME)
         try:
             secret_file.stat()  # JupyterHub makes it before there are spawners
-            return HubIdentity(_kept(file, make=make), str(file), certain=True, derived=derived)
+            kept = _kept(file, make=make and not chosen)
         except OSError as error:
             why = f"{error.filename}: {error.strerror}"
         except ValueError as error:
             why = f"{file}: {error}"
+    if chosen:
+        return HubIdentity(chosen, "hub_id", certain=True, former=(derived, kept) if kept else (derived,))
+    if kept:
+        return HubIdentity(kept, str(file), certain=True, former=(derived,))
     log.warning(
         "This hub has no id of its own (%s), so orphaned applications are not swept; set c.YarnSpawner.hub_id", why
     )
-    return HubIdentity(derived, "the hub's secret", certain=False, derived=derived)
+    return HubIdentity(derived, "the hub's secret", certain=False, former=())
 
 
 def _kept(file: Path, *, make: bool) -> str:

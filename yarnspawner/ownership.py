@@ -42,6 +42,9 @@ async def read_owned(db: Any, *, hub_id: str, spawners: Iterable[YarnSpawner] = 
         if len(rows) < _PAGE:
             break
         await asyncio.sleep(0)
+    for (user,) in db.query(orm.User.name):
+        # Also where the user's spawner was forgotten, it is good to know whose the application is.
+        owned.add(Owner(user), None, hub_id=hub_id, has_server=False)
     for spawner in list(spawners):
         if spawner.user and spawner.active:
             owned.add(Owner(spawner.user.name, spawner.name), spawner.kept, hub_id=hub_id, has_server=True)

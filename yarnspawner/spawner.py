@@ -290,7 +290,7 @@ class YarnSpawner(RememberingSpawner, ChoosingSpawner, Spawner):
         try:
             user = await hadoop_user(self, hub_user=self._access.hub_user)
             report = None
-            for hub_id in (self.hub_identity.id, self.hub_identity.derived):
+            for hub_id in (self.hub_identity.id, *self.hub_identity.former):
                 report = report or await self._applications.find(server_tag(self, hub_id=hub_id), user)
         except ClusterUnavailable:
             return None

@@ -71,6 +71,7 @@ class Sweep:
         us = {"hub_id": self._hub_id, "hub_user": self._access.hub_user}
         now = datetime.now(timezone.utc)
         nobodys = orphans(reports, owned, **us, now=now, grace=self._grace)
+        self._refused &= {report.id for report in reports}
         ours = sorted((report for report in reports if is_ours(report, **us)), key=lambda report: report.id)
         return Found(ours, [report for report in nobodys if report.id not in self._access.ending.pending], owned)
 

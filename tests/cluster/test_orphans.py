@@ -216,7 +216,10 @@ def test_an_admin_lists_and_sweeps_by_hand(hub_in: Callable[..., Hub], cluster: 
     hub.kill()
     forget_servers(hub, "alice")
     listed = command(hub, "applications").stdout
-    assert [line.split()[-1] for line in listed.splitlines()[1:]] == ["orphan", "known"]
+    assert [(line.split()[1], line.split()[-1]) for line in listed.splitlines()[1:]] == [
+        ("alice", "orphan"),
+        ("bob", "known"),
+    ]
     assert f"would end {application}" in command(hub, "sweep", "--dry-run").stdout
     assert len(unfinished(cluster)) == 2
     swept = command(hub, "sweep")

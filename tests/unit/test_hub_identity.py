@@ -44,6 +44,11 @@ def test_servers_of_before_are_its_own(secret):
     assert identity.is_own("") and identity.is_own(SEAL.hub_id) and identity.is_own(identity.id)
 
 
+def test_servers_from_before_the_admin_chose_are_its_own(secret):
+    before = identify("", secret, SEAL, LOG)
+    assert identify("production", secret, SEAL, LOG).is_own(before.id)
+
+
 def test_the_admins_choice_counts(secret):
     identity = identify("production", secret, SEAL, LOG)
     assert (identity.id, identity.certain) == ("production", True)

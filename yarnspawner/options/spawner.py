@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 from traitlets import TraitError, default
 
+from yarnspawner.audit import audit
 from yarnspawner.errors import OptionsRefused
 from yarnspawner.expansion import TemplateError, expand
 from yarnspawner.features import FeatureSpawner
@@ -143,6 +144,7 @@ class ChoosingSpawner(ProfileSettings, FeatureSpawner, YarnSpawnerSettings):
             return chosen
 
     def _refuse(self, user_options: Mapping[str, Any], message: str) -> None:
+        audit("refused", reason=message, user=self.user.name, server=self.name)
         self._changes.undo()
         if user_options != self._allowed_options:
             self.user_options = self.orm_spawner.user_options = dict(self._allowed_options)
