@@ -270,14 +270,15 @@ class YarnSpawnerSettings(Configurable):
     )
 
     port_range = Tuple(
-        Integer(min=1, max=65535),
-        Integer(min=1, max=65535),
+        Integer(min=1024, max=65535),
+        Integer(min=1024, max=65535),
         default_value=None,
         allow_none=True,
         config=True,
         help="""
         The first and the last port that servers may listen on, for a firewall between hub and nodes, for instance
-        ``(40000, 40999)``. A node needs as many as it has servers at a time. Default: any free port.
+        ``(40000, 40999)``. A node needs as many as it has servers at a time. A server that says that it listens on
+        another one is refused. Default: any free port; those below 1024 are always refused.
         """,
     )
 

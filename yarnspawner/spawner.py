@@ -6,7 +6,6 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import skein
@@ -16,6 +15,7 @@ from yarnspawner.access import Access
 from yarnspawner.aftermath import RememberingSpawner
 from yarnspawner.applications import Applications
 from yarnspawner.audit import audit, audit_end, route
+from yarnspawner.certificates import CertifiedSpawner
 from yarnspawner.cluster import SKEIN_JAR, ClusterError, ClusterRefused, ClusterUnavailable
 from yarnspawner.conversation import Conversation
 from yarnspawner.diagnosis import Diagnosis, explain_outage, explain_refusal, too_late
@@ -48,6 +48,7 @@ from yarnspawner.specification import (
 )
 from yarnspawner.starting import Arrival
 from yarnspawner.state import Credentials, Seal, ServerState, StateError
+from yarnspawner.welcome import Welcome
 
 # Seconds between two attempts to submit while YARN does not answer.
 _SUBMISSION_PAUSE = 2.0
@@ -65,7 +66,7 @@ _AHEAD_OF_JUPYTERHUB = 2.0
 _END_TIMEOUT = 60.0
 
 
-class YarnSpawner(RememberingSpawner, ChoosingSpawner, Spawner):
+class YarnSpawner(RememberingSpawner, ChoosingSpawner, CertifiedSpawner, Spawner):
     """Runs a user's server in a YARN container, as that user.
 
     - a server is one YARN application, submitted by the hub as the user
@@ -82,7 +83,6 @@ class YarnSpawner(RememberingSpawner, ChoosingSpawner, Spawner):
 
     def __init__(self, **kwargs: Any) -> None:
         self._progress = Progress()
-        self._certificates: dict[str, bytes] = {}
         super().__init__(**kwargs)
         route(self.log)
         living.add(self)
@@ -229,7 +229,7 @@ class YarnSpawner(RememberingSpawner, ChoosingSpawner, Spawner):
         """Wait for the server of a submitted application and keep its address."""
         with self._applications.watching(server.application_id):
             async with self._conversation(server) as conversation:
-                arrival = Arrival(server, conversation, self._access, self._progress, self.log)
+                arrival = Arrival(server, conversation, self._access, self._welcome(), self._progress, self.log)
                 address = await arrival.address()
         self._keep(server.arrived(address.url))
         audit("arrived", application=server.application_id, address=address.url, **self.audit_facts)
@@ -443,12 +443,6 @@ class YarnSpawner(RememberingSpawner, ChoosingSpawner, Spawner):
 
     # -- Means
 
-    async def move_certs(self, paths: dict[str, str]) -> dict[str, str]:
-        """Take the certificates of ``internal_ssl`` along as private files, found in the container's folder."""
-        # Read at once: the next start of the same user writes the same files.
-        self._certificates = {f"{kind}.pem": Path(path).read_bytes() for kind, path in paths.items()}
-        return {kind: f"{kind}.pem" for kind in paths}
-
     @property
     def seal(self) -> Seal:
         """Made of the hub's secret."""
@@ -495,6 +489,9 @@ class YarnSpawner(RememberingSpawner, ChoosingSpawner, Spawner):
     @property
     def _applications(self) -> Applications:
         return self._access.applications
+
+    def _welcome(self) -> Welcome:
+        return Welcome(self.server.base_url, float(self.http_timeout), self.log, self.port_range, self.hub_certified())
 
     def _conversation(self, server: ServerState) -> Conversation:
         return Conversation(server.application_id, server.credentials, self._access, self.log)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 
 from yarnspawner.access import Access
 from yarnspawner.applications import Status
-from yarnspawner.cluster import ClusterError, Report
+from yarnspawner.cluster import ClusterError, ClusterRefused, Report
 from yarnspawner.conversation import Conversation
 from yarnspawner.diagnosis import Diagnosis, explain, explain_waiting
 from yarnspawner.errors import StartFailed
@@ -14,6 +15,7 @@ from yarnspawner.hadoop.logs import LogsUnavailable, tail
 from yarnspawner.progress import Progress
 from yarnspawner.rendezvous import ADDRESS_KEY, ERROR_KEY, Address, Failure, RendezvousError
 from yarnspawner.state import ServerState
+from yarnspawner.welcome import NOBODY, Welcome
 
 # Seconds between two looks into the key-value store while the server starts.
 _STORE_INTERVAL = 0.25
@@ -32,6 +34,7 @@ class Arrival:
         server: whose application was submitted.
         conversation: with that application.
         access: the hub's way to the cluster.
+        welcome: what the hub asks of the server's address.
         progress: where the user is told.
     """
 
@@ -40,12 +43,14 @@ class Arrival:
         server: ServerState,
         conversation: Conversation,
         access: Access,
+        welcome: Welcome,
         progress: Progress,
         log: logging.Logger,
     ) -> None:
         self._application_id = server.application_id
         self._conversation = conversation
         self._access = access
+        self._welcome = welcome
         self._progress = progress
         self._log = log
         # A container beside the application master's.
@@ -60,7 +65,8 @@ class Arrival:
             comes from a user's container could name anyone.
 
         Raises:
-            StartFailed: the application ended, or its recipe says that it cannot start the server.
+            StartFailed: the application ended, its recipe says that it cannot start the server, or what it says is
+                nothing that the hub accepts.
         """
         applications = self._access.applications
         status = await applications.status(self._application_id)
@@ -71,7 +77,7 @@ class Arrival:
             interval = _IDLE_INTERVAL
             if status.report is not None and status.report.state == "RUNNING":
                 if (address := await self._look(status.report)) is not None:
-                    return address
+                    return await self._met(address)
                 interval = _STORE_INTERVAL
             status = await applications.wait_change(self._application_id, status, timeout=interval)
 
@@ -98,16 +104,40 @@ class Arrival:
             if (raw := await self._conversation.get(report, ADDRESS_KEY)) is None:
                 return None
             said = Address.from_bytes(raw)
+            self._welcome.admit(said)
             if self._in_service and (node := await self._conversation.server_node(said.host)) is None:
                 return None
+        except (RendezvousError, ClusterRefused) as error:
+            cause = "The server said something that the hub does not accept."
+            raise self._failed(Diagnosis(cause, "Please tell your administrator.", str(error))) from None
         except ClusterError as error:
             self._log.debug("The key-value store of %s does not answer: %s", self._application_id, error)
             return None
-        except RendezvousError as error:
-            cause = "The server said something that the hub does not accept."
-            raise self._failed(Diagnosis(cause, "Please tell your administrator.", str(error))) from None
         self._progress.tell(90, f"The server listens on {node.host}, port {said.port}.", self._link)
         return Address(said.scheme, node.host, said.port)
+
+    async def _met(self, address: Address) -> Address:
+        """See that it is the server who answers there."""
+        applications = self._access.applications
+        status = await applications.status(self._application_id)
+
+        async def watch() -> None:
+            nonlocal status
+            while not status.ended:
+                status = await applications.wait_change(self._application_id, status, timeout=_IDLE_INTERVAL)
+
+        watching = asyncio.ensure_future(watch())
+        try:
+            found = await self._welcome.meet(address, lambda: status.ended)
+        finally:
+            watching.cancel()
+        if not found:
+            return address
+        if status.report is not None and status.ended:
+            raise self._failed(await self._explain_end(status.report))
+        remedy = "Please tell your administrator"
+        remedy += ": a firewall may be between the hub and the node." if found.startswith(NOBODY) else "."
+        raise self._failed(Diagnosis(f"At {address.host}, port {address.port}, {found}.", remedy))
 
     async def _explain_end(self, report: Report) -> Diagnosis:
         self._progress.tell(95, "The application has ended; its log may say why.", self._link)

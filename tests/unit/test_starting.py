@@ -6,13 +6,14 @@ from types import SimpleNamespace
 import pytest
 
 from yarnspawner.applications import Status
-from yarnspawner.cluster import ClusterUnavailable, Report
+from yarnspawner.cluster import ClusterRefused, ClusterUnavailable, Report
 from yarnspawner.errors import StartFailed
 from yarnspawner.hadoop.resourcemanager import Node
 from yarnspawner.progress import Progress
 from yarnspawner.rendezvous import ADDRESS_KEY, ERROR_KEY, Address, Failure
 from yarnspawner.starting import Arrival
 from yarnspawner.state import Credentials, ServerState
+from yarnspawner.welcome import NOBODY, Welcome
 
 ID = "application_1_0001"
 SERVER = ServerState.new("alice", "default", Credentials(b"", b"")).submitted(ID)
@@ -55,11 +56,22 @@ class Conversation:
         return self._said.get(key)
 
 
-def arrival(statuses, conversation, server=SERVER):
+class Found(Welcome):
+    """Finds what it is told to, instead of asking."""
+
+    found = ""
+
+    async def meet(self, address, ended):
+        return self.found
+
+
+def arrival(statuses, conversation, server=SERVER, found=""):
     manager = SimpleNamespace(application_url=lambda application_id: f"http://rm/{application_id}")
     access = SimpleNamespace(applications=Applications(statuses), resource_manager=manager)
     progress = Progress()
-    return Arrival(server, conversation, access, progress, logging.getLogger("test")), progress
+    log = logging.getLogger("test")
+    welcome = type("Welcome", (Found,), {"found": found})("/user/alice/", 1.0, log, ports=(4000, 5000))
+    return Arrival(server, conversation, access, welcome, progress, log), progress
 
 
 async def messages(progress):
@@ -110,7 +122,15 @@ async def test_what_the_recipe_says_is_the_reason():
 
 
 @pytest.mark.parametrize(
-    "said", [b"", b"{}", b"[" * 10_000, b'{"version": 1, "scheme": "file", "host": "x", "port": 1}']
+    "said",
+    [
+        b"",
+        b"{}",
+        b"[" * 10_000,
+        b'{"version": 1, "scheme": "file", "host": "x", "port": 4711}',
+        Address("http", "worker1", 22).to_bytes(),
+        Address("http", "worker1", 8042).to_bytes(),
+    ],
 )
 async def test_an_address_that_is_none_ends_the_start(said):
     wait, _ = arrival([status("RUNNING")], Conversation({ADDRESS_KEY: said}))
@@ -131,3 +151,30 @@ async def test_a_yarn_that_does_not_answer_is_no_end():
     wait, progress = arrival([silent, silent, status("RUNNING")], Conversation(listening("worker1")))
     await wait.address()
     assert "YARN does not answer. The start goes on when it does." in await messages(progress)
+
+
+async def test_a_store_that_says_too_much_ends_the_start():
+    conversation = Conversation()
+
+    async def get(report, key):
+        raise ClusterRefused("The store of application_1_0001 gave more than 64 KiB")
+
+    conversation.get = get
+    wait, _ = arrival([status("RUNNING")], conversation)
+    with pytest.raises(StartFailed, match="does not accept"):
+        await wait.address()
+
+
+@pytest.mark.parametrize(("found", "told"), [("there is something else", "something else"), (NOBODY, "firewall")])
+async def test_an_address_where_somebody_else_answers_ends_the_start(found, told):
+    wait, _ = arrival([status("RUNNING")], Conversation(listening("worker1")), found=found)
+    with pytest.raises(StartFailed, match=told):
+        await wait.address()
+
+
+async def test_a_server_that_dies_before_it_answers_is_told_by_its_end():
+    ended = status("FAILED", final_status="FAILED", diagnostics="Application was killed by user admin at 10.0.0.1")
+    wait, _ = arrival([status("RUNNING"), ended], Conversation(listening("worker1")), found=NOBODY)
+    with pytest.raises(StartFailed) as failed:
+        await wait.address()
+    assert "firewall" not in str(failed.value)

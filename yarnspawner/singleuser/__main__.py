@@ -16,7 +16,7 @@ import traceback
 from typing import Any
 
 from yarnspawner.rendezvous import ERROR_KEY, STOP_KEY, Address, Failure
-from yarnspawner.singleuser.environment import mend_folders, node_name
+from yarnspawner.singleuser.environment import find_certificates, mend_folders, node_name
 from yarnspawner.singleuser.failure import RecipeError, Tail, explain, say
 from yarnspawner.singleuser.log import LogLimit
 from yarnspawner.singleuser.store import NotInContainer, Store, StoreError
@@ -73,6 +73,7 @@ class Recipe:
     def run(self, arguments: list[str]) -> None:
         """Serve until stopped. Whatever this raises is a failure."""
         mend_folders(os.environ, self._store.container_folder)
+        find_certificates(os.environ, self._store.container_folder)
         # Late, and here: the import of Jupyter takes a second and is the first thing to go wrong.
         from yarnspawner.singleuser.server import serve
 

@@ -31,6 +31,13 @@ def mend_folders(environ: MutableMapping[str, str], container_folder: str) -> No
         _make_private(Path(environ["JUPYTER_RUNTIME_DIR"]))
 
 
+def find_certificates(environ: MutableMapping[str, str], container_folder: str) -> None:
+    """Let JupyterHub find the files of ``internal_ssl`` also after the prologue has gone to another folder."""
+    for name in ("JUPYTERHUB_SSL_KEYFILE", "JUPYTERHUB_SSL_CERTFILE", "JUPYTERHUB_SSL_CLIENT_CA"):
+        if environ.get(name):
+            environ[name] = str(Path(container_folder) / environ[name])
+
+
 def parents() -> tuple[int, ...]:
     """The processes of this container that this one descends from, nearest first.
 

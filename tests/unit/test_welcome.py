@@ -1,0 +1,189 @@
+"""What the hub asks of an address before it sends browsers there: real sockets that answer rightly, wrongly, or not."""
+
+import logging
+import ssl
+import time
+from types import SimpleNamespace
+
+import pytest
+from certipy import Certipy
+from tornado.httpserver import HTTPServer
+from tornado.testing import bind_unused_port
+from tornado.web import Application, RequestHandler
+
+from yarnspawner.certificates import alt_names
+from yarnspawner.rendezvous import Address, RendezvousError
+from yarnspawner.welcome import NOBODY, Welcome
+
+PATH = "/user/alice/"
+
+
+def welcome(timeout=5.0, **more):
+    return Welcome(PATH, timeout, logging.getLogger("test"), **more)
+
+
+class Server(RequestHandler):
+    """As JupyterHub's single-user server answers at /api without a token."""
+
+    asked = []
+
+    def get(self):
+        self.asked.append(self.request)
+        self.set_header("X-JupyterHub-Version", "6.1.1")
+        self.finish({"version": "2.20.0"})
+
+
+class Silent(Server):
+    def get(self):
+        self.finish({"version": "2.20.0"})
+
+
+class Moved(Server):
+    def get(self):
+        self.redirect("http://169.254.169.254/latest/meta-data")
+
+
+class Huge(Server):
+    def get(self):
+        self.set_header("X-JupyterHub-Version", "6.1.1")
+        self.finish({"version": "2" * 1_000_000})
+
+
+class List(Server):
+    def get(self):
+        self.set_header("X-JupyterHub-Version", "6.1.1")
+        self.finish("[" * 5000)
+
+
+class Slow(Server):
+    begun = time.monotonic()
+
+    def get(self):
+        if time.monotonic() < type(self).begun + 1:
+            self.send_error(503)
+        else:
+            super().get()
+
+
+@pytest.fixture
+async def listening():
+    servers = []
+
+    def listen(handler, path=f"{PATH}api", **options):
+        server = HTTPServer(Application([(path, handler)]), **options)
+        socket, port = bind_unused_port()
+        server.add_socket(socket)
+        servers.append(server)
+        return Address("https" if options else "http", "127.0.0.1", port)
+
+    yield listen
+    for server in servers:
+        server.stop()
+
+
+async def test_a_server_that_answers_at_its_own_path_is_met_and_gets_no_secret(listening):
+    Server.asked.clear()
+    assert await welcome().meet(listening(Server), lambda: False) == ""
+    (request,) = Server.asked
+    assert not {"Authorization", "Cookie"} & set(request.headers)
+
+
+@pytest.mark.parametrize("handler", [Silent, Moved, List])
+async def test_attack_another_service_of_the_node_is_none(listening, handler):
+    assert "something else" in await welcome().meet(listening(handler), lambda: False)
+
+
+async def test_attack_another_users_server_is_none(listening):
+    address = listening(Server, path="/user/bob/api")
+    assert "something else" in await welcome().meet(address, lambda: False)
+
+
+async def test_attack_an_endless_answer_is_cut(listening):
+    assert NOBODY in await welcome(timeout=0.1).meet(listening(Huge), lambda: False)
+
+
+async def test_a_server_that_is_not_ready_is_asked_again(listening):
+    Slow.begun = time.monotonic()
+    assert await welcome().meet(listening(Slow), lambda: False) == ""
+
+
+async def test_nobody_is_waited_for_longer_than_allowed_or_than_there_is_hope():
+    socket, port = bind_unused_port()
+    socket.close()
+    assert NOBODY in await welcome(timeout=0.1).meet(Address("http", "127.0.0.1", port), lambda: False)
+    assert NOBODY in await welcome(timeout=600.0).meet(Address("http", "127.0.0.1", port), lambda: True)
+
+
+@pytest.mark.parametrize("port", [1, 22, 80, 1023])
+def test_attack_ports_of_the_nodes_own_services_are_refused(port):
+    with pytest.raises(RendezvousError):
+        welcome().admit(Address("http", "x", port))
+    with pytest.raises(RendezvousError):
+        welcome(ports=(1, 65535)).admit(Address("http", "x", port))
+
+
+def test_attack_ports_outside_of_the_range_are_refused():
+    inside = welcome(ports=(40000, 40100))
+    inside.admit(Address("http", "x", 40000))
+    inside.admit(Address("http", "x", 40100))
+    for port in (39999, 40101, 8042, 65535):
+        with pytest.raises(RendezvousError):
+            inside.admit(Address("http", "x", port))
+
+
+def test_attack_with_internal_ssl_no_server_speaks_plainly():
+    with pytest.raises(RendezvousError, match="https"):
+        welcome(certified=ssl.create_default_context()).admit(Address("http", "x", 40000))
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory):
+    """Makes certificates as JupyterHub does: of the hub's authority, and of one that it does not know."""
+    certipy = Certipy(store_dir=str(tmp_path_factory.mktemp("certificates")))
+    certipy.create_ca("ours")
+    certipy.create_ca("theirs")
+
+    def files(name, ca, names):
+        made = certipy.create_signed_pair(name, ca, alt_names=names)
+        return made["files"]
+
+    ours = certipy.store.get_record("ours")["files"]["cert"]
+    return SimpleNamespace(files=files, ours=ours)
+
+
+def context(files, ca, purpose):
+    made = ssl.create_default_context(purpose, cafile=ca)
+    made.verify_mode = ssl.CERT_REQUIRED
+    made.load_cert_chain(files["cert"], files["key"])
+    return made
+
+
+@pytest.mark.parametrize(
+    ("signed_by", "name", "met"),
+    [("ours", "IP:127.0.0.1", True), ("ours", "DNS:worker7", False), ("theirs", "IP:127.0.0.1", False)],
+)
+async def test_attack_with_internal_ssl_only_a_certificate_for_the_node_is_believed(
+    listening, authority, signed_by, name, met
+):
+    files = authority.files(f"server-{signed_by}-{name[-1]}", signed_by, [name])
+    hub = context(
+        authority.files(f"hub-{signed_by}-{name[-1]}", "ours", ["IP:127.0.0.1"]),
+        authority.ours,
+        ssl.Purpose.SERVER_AUTH,
+    )
+    address = listening(Server, ssl_options=context(files, authority.ours, ssl.Purpose.CLIENT_AUTH))
+    found = await welcome(certified=hub).meet(address, lambda: False)
+    assert (found == "") is met, found
+    assert met or "certificate" in found
+
+
+def test_a_certificate_is_for_the_nodes_or_for_the_domains_of_very_many():
+    assert alt_names(["b.example", "a.example", "10.0.0.1"]) == ["IP:10.0.0.1", "DNS:a.example", "DNS:b.example"]
+    many = [f"node{number}.rack{number % 3}.example.com" for number in range(5000)]
+    assert alt_names([*many, "10.0.0.1", "edge"]) == [
+        "DNS:*.rack0.example.com",
+        "DNS:*.rack1.example.com",
+        "DNS:*.rack2.example.com",
+        "IP:10.0.0.1",
+        "DNS:edge",
+    ]
