@@ -7,9 +7,13 @@ import signal
 import sysconfig
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 pytest_plugins = ["localhadoop.fixtures"]
+
+# For `pytest --hypothesis-profile full`, as `scripts/test --full` has it.
+hypothesis.settings.register_profile("full", max_examples=10_000, deadline=None)
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 

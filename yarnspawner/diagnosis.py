@@ -63,8 +63,8 @@ def explain(report: Report, *, failure: Failure | None = None, log_tail: str = "
     ):
         if found := _find(text, causes, fields):
             return Diagnosis(*found, detail)
-    if failure:
-        return Diagnosis(plain(failure.message, _SENTENCE_LIMIT), "", detail)
+    if failure and (told := plain(failure.message, _SENTENCE_LIMIT).replace("\n", " ")):
+        return Diagnosis(told, "", detail)
     return Diagnosis(*_ended(report.final_status or report.state), detail)
 
 

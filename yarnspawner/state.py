@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -14,6 +15,16 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 VERSION = 1
+
+# What else but text some of the state's texts are: the hub asks YARN and sends browsers by them.
+_VALID = {
+    "application_id": r"|application_\d{1,19}_\d{1,10}",
+    "url": r"|https?://[A-Za-z0-9.:_\[\]-]+:\d{1,5}",
+    "container": "master|service",
+}
+
+# In seconds since 1970; dates have four digits.
+_END_OF_TIME = 253402300799
 
 
 class StateError(ValueError):
@@ -178,18 +189,19 @@ class ServerState:
         if not document.get("version"):
             return None
         if document["version"] != VERSION:
-            raise StateError(f"it has version {document['version']!r}, this yarnspawner writes version {VERSION}")
-        names = ("start_id", "hadoop_user", "queue", "application_id", "url")
-        texts: dict[str, Any] = {name: document.get(name) for name in names}
+            raise StateError(f"it has version {_shown(document['version'])}, this yarnspawner writes version {VERSION}")
+        texts = {name: document.get(name) for name in ("start_id", "hadoop_user", "queue", "application_id", "url")}
         texts |= {"container": document.get("container", "master"), "hub": document.get("hub", "")}
-        if wrong := [name for name, text in texts.items() if not isinstance(text, str)]:
-            raise StateError(f"it is broken: {wrong[0]} is {texts[wrong[0]]!r}")
+        for name, text in texts.items():
+            if not isinstance(text, str) or not re.fullmatch(_VALID.get(name, "(?s:.*)"), text):
+                raise StateError(f"it is broken: {name} is {_shown(text)}")
         ends = document.get("ends", 0)
-        if not isinstance(ends, (int, float)):
-            raise StateError(f"it is broken: ends is {ends!r}")
+        if isinstance(ends, bool) or not isinstance(ends, (int, float)) or not 0 <= ends <= _END_OF_TIME:
+            raise StateError(f"it is broken: ends is {_shown(ends)}")
         stopping = document.get("stopping") is True
         credentials, settings = cls._unseal(document, seal)
-        return cls(credentials=credentials, ends=ends, stopping=stopping, settings=settings, **texts)
+        known = {name: str(text) for name, text in texts.items()}
+        return cls(credentials=credentials, ends=ends, stopping=stopping, settings=settings, **known)
 
     @staticmethod
     def _unseal(document: dict[str, Any], seal: Seal) -> tuple[Credentials | None, dict[str, Any]]:
@@ -197,12 +209,17 @@ class ServerState:
             opened = seal.open(document["sealed"])
             credentials = Credentials(opened["certificate"].encode(), opened["key"].encode())
             return credentials, dict(opened.get("settings", {}))
-        except (StateError, KeyError, AttributeError, TypeError, ValueError):
+        except (StateError, LookupError, AttributeError, TypeError, ValueError):
             return None, {}
 
 
 def _from_0_4_0(document: dict[str, Any], hub_user: str) -> dict[str, Any]:
-    if document["app_id"] in ("", "PENDING"):
+    if document["app_id"] in ("", "PENDING", None):
         return {}
     texts = {"start_id": "", "hadoop_user": hub_user, "queue": "", "url": ""}
     return {"version": VERSION, "application_id": document["app_id"], **texts}
+
+
+def _shown(value: Any) -> str:
+    """Anything that the database may have, in a message."""
+    return repr(value)[:100]

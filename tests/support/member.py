@@ -102,6 +102,21 @@ class Member(Visitor):
             return str(error)
         raise VisitError("the server started")
 
+    def refusal(self, server: str, timeout: float = START) -> str:
+        """What the user is told of a start that fails, also when it has failed already."""
+        end = time.monotonic() + timeout
+        headers = {"X-XSRFToken": self._token("/hub/"), "Accept": "text/event-stream"}
+        address = self._url(f"{self._path(server)}/progress")
+        with self._session.get(address, headers=headers, stream=True, timeout=60) as stream:
+            self._check(stream)
+            for raw in stream.iter_lines(chunk_size=1):
+                event = json.loads(raw[5:]) if raw.startswith(b"data:") else {}
+                if event.get("failed"):
+                    return str(event["message"])
+                if event.get("ready") or time.monotonic() > end:
+                    break
+        raise VisitError(f"{server} did not fail: {event}")
+
     def _path(self, server: str) -> str:
         return f"/hub/api/users/{self.name}/" + (f"servers/{server}" if server else "server")
 

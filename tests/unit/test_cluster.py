@@ -224,6 +224,12 @@ async def test_reports_alone_wear_no_driver_out(hadoop: FakeHadoop, monkeypatch:
     await cluster.close()
 
 
+async def test_attack_a_description_that_no_driver_can_take_is_refused(hadoop: FakeHadoop, cluster: Cluster) -> None:
+    huge = skein.ApplicationSpec(user="alice", master=skein.Master(script="#" * 4_000_000, security=SECURITY))
+    with pytest.raises(ClusterRefused, match="put what is large into files"):
+        await cluster.submit(huge)
+
+
 async def test_closing_while_drivers_start_leaves_none(hadoop: FakeHadoop) -> None:
     hadoop.behave(start={"call_back": False})
     cluster = Cluster()

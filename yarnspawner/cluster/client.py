@@ -39,6 +39,8 @@ _FINISHED = ("FINISHED", "FAILED", "KILLED")
 
 # A submission may upload large archives to a busy HDFS.
 SUBMISSION_TIMEOUT = 120.0
+# In bytes. What is larger than gRPC's 4 MiB takes down a driver that others use as well.
+LARGEST_SPECIFICATION = 3 << 20
 # How long after that an application may still come of it, and is then ended.
 SUBMISSION_PATIENCE = 600.0
 # A class that ends leaves hundreds of kills behind at once, each of which takes a tenth of a second or two.
@@ -108,14 +110,18 @@ class Cluster:
         called on the event loop; without one the application is killed. An application whose id never arrives, since the
         driver died, can only be found by its tags.
 
-        The application master runs the file `SKEIN_JAR_NAME` among its files; without one, the hub's own is uploaded.
-
-        Raises ClusterRefused with YARN's reason, ClusterUnavailable, and ValueError for a specification without
-        credentials of its own: skein would ship the driver's, with which its user could act as the hub.
+        Raises ClusterRefused with YARN's reason or for a specification of more than 3 MiB, ClusterUnavailable, and
+        ValueError for one without credentials of its own: skein would ship the driver's, with which its user could act as the hub.
         """
         if spec.master is None or spec.master.security is None:
             raise ValueError("an application needs credentials of its own (master.security)")
-        request = Request("submit", _with_skein(spec).SerializeToString(), spec.user)
+        message = _with_skein(spec).SerializeToString()
+        if len(message) > LARGEST_SPECIFICATION:
+            raise ClusterRefused(
+                f"The application's description has {len(message) // 1024} KiB, and skein's driver takes no more than"
+                f" {LARGEST_SPECIFICATION // 1024}: put what is large into files"
+            )
+        request = Request("submit", message, spec.user)
         call = await self._submissions.start(
             request, self._submission_timeout, patience=max(SUBMISSION_PATIENCE, self._submission_timeout)
         )

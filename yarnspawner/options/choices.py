@@ -9,6 +9,9 @@ from typing import Any
 
 GIBIBYTE = 2**30
 
+# JSON has numbers that no float can hold and nobody can read. This is the kernel's and YARN's own limit.
+_LARGEST = 2**63 - 1
+
 _UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
 _BYTES = re.compile(r"(\d{1,15}(?:\.\d{1,6})?)\s*([KMGT]?)", re.ASCII)
 
@@ -155,11 +158,13 @@ def parse_number(name: str, asked: Any) -> int:
     Raises:
         ChoiceRefused: no such number.
     """
-    if isinstance(asked, int) and not isinstance(asked, bool) and asked >= 0:
+    if isinstance(asked, int) and not isinstance(asked, bool) and 0 <= asked <= _LARGEST:
         return asked
     if name == "mem_limit":
         if isinstance(asked, str) and (match := _BYTES.fullmatch(asked.strip())):
-            return int(float(match[1]) * _UNITS[match[2]])
+            size = int(float(match[1]) * _UNITS[match[2]])
+            if size <= _LARGEST:
+                return size
         raise ChoiceRefused(f'{title(name)}: {shown(asked)} is not a size; write for instance "4 G".')
     if isinstance(asked, str) and re.fullmatch(r"\d{1,9}", asked.strip(), re.ASCII):
         return int(asked)

@@ -1,0 +1,46 @@
+"""How many inputs a fuzz test gets, and what they are made of.
+
+`pytest --hypothesis-profile full` gives each ten thousand; so does `scripts/test --full`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hypothesis import settings
+from hypothesis import strategies as st
+
+# Anything that JSON can say, with the numbers and texts that programs trip over.
+TRAPS: list[Any] = [
+    "",
+    "{0.__class__}",
+    "{username}",
+    "{{}}",
+    "$(id)`id`",
+    "'\"",
+    "\x00",
+    "\ud800",
+    "\u202e",
+    "a\r\nb",
+    "1e999",
+    "__class__",
+    "۴",
+    2**63,
+    -1,
+    10**400,
+    10**4000,
+    1e308,
+    float("nan"),
+    float("inf"),
+    True,
+]
+SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=40) | st.sampled_from(TRAPS)
+JSON = st.recursive(
+    SCALARS, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=10), inner, max_size=4)
+)
+
+
+def many(examples: int = 200) -> Any:
+    """So many inputs in the fast tier, and ten thousand in the full one."""
+    full = settings.default.max_examples if settings.default is not None else 0
+    return settings(max_examples=max(examples, full), deadline=None)
