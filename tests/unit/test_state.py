@@ -74,3 +74,23 @@ def test_a_broken_state_is_refused_and_never_crashes(changes):
     except StateError:
         return
     assert server is None or isinstance(server.application_id, str)
+
+
+def test_a_stop_that_has_begun_is_known_to_the_next_run_of_the_hub():
+    assert restored(SERVER.submitted("application_1_0001").stopped().to_dict(SEAL)).stopping
+
+
+@pytest.mark.parametrize("broken", [[], "gone", 4, [1, 2]])
+def test_what_is_no_mapping_is_refused(broken):
+    with pytest.raises(StateError):
+        restored(broken)
+
+
+def test_a_state_without_the_newer_fields_is_complete():
+    old = {name: value for name, value in SERVER.to_dict(SEAL).items() if name not in {"container", "ends", "stopping"}}
+    assert restored(old) == SERVER
+
+
+def test_a_server_whose_state_was_lost_can_be_watched_and_ended():
+    server = restored(ServerState.found("application_1_0001", "alice", "default").to_dict(SEAL))
+    assert (server.application_id, server.hadoop_user, server.credentials) == ("application_1_0001", "alice", None)
