@@ -26,11 +26,11 @@ class RememberingSpawner:
 
     _last_end: dict[str, str] | None = None
 
-    def note_end(self, report: Report) -> None:
-        """Keep why an application ended that had a server; saying it twice is saying it once."""
+    def note_end(self, report: Report, memory: str = "") -> None:
+        """Keep why an application ended that had a server of that memory; saying it twice is saying it once."""
         if report.final_status == "SUCCEEDED" or (self._last_end or {}).get("application_id") == report.id:
             return
-        diagnosis = explain(report)
+        diagnosis = explain(report, memory=memory)
         said = " ".join(filter(None, (diagnosis.cause, diagnosis.remedy)))
         when = report.finished or datetime.now(timezone.utc)
         self._last_end = {

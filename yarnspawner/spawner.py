@@ -25,6 +25,7 @@ from yarnspawner.features import called, is_overdue, limit_lifetime, modified
 from yarnspawner.hub import attend
 from yarnspawner.hub_identity import HubIdentity, cookie_secret_file, identify
 from yarnspawner.identity import IdentityRefused
+from yarnspawner.options.choices import text as setting_text
 from yarnspawner.options.spawner import ChoosingSpawner
 from yarnspawner.ownership import living
 from yarnspawner.planning import (
@@ -203,6 +204,7 @@ class YarnSpawner(RememberingSpawner, ChoosingSpawner, CertifiedSpawner, Spawner
             if self._yarn_server is None or self._yarn_server.application_id != application_id:
                 self._kill(server.submitted(application_id))
 
+        told = None
         while True:
             slow = asyncio.get_running_loop().call_later(
                 _SUBMISSION_IS_SLOW,
@@ -216,7 +218,9 @@ class YarnSpawner(RememberingSpawner, ChoosingSpawner, CertifiedSpawner, Spawner
                 outage, passes = explain_outage(error)
                 if not passes:
                     raise StartFailed(outage, reason="unavailable") from error
-                self.log.warning("Cannot submit for %s yet: %s", self._log_name, error)
+                if outage.cause != told:
+                    self.log.warning("Cannot submit for %s yet: %s", self._log_name, error)
+                    told = outage.cause
                 self._progress.tell(5, f"{outage.cause} {outage.remedy}")
             finally:
                 slow.cancel()
@@ -269,7 +273,7 @@ class YarnSpawner(RememberingSpawner, ChoosingSpawner, CertifiedSpawner, Spawner
             return None
         if status.report is not None:
             if server.url and not server.stopping:
-                self.note_end(status.report)
+                self.note_end(status.report, setting_text("mem_limit", self.mem_limit))
             by = "stop" if server.stopping else "lifetime" if server.ends and time.time() >= server.ends else "yarn"
             audit_end(status.report, by=by, hadoop_user=server.hadoop_user, **self.audit_facts)
         return 1 if status.report is not None and status.report.final_status == "FAILED" else 0

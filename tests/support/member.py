@@ -87,7 +87,7 @@ class Member(Visitor):
     def page(self, path: str) -> str:
         """The text that a page shows, whatever its status."""
         shown = self._session.get(self._url(path), timeout=60).text
-        return html.unescape(" ".join(re.sub("<[^>]*>", " ", shown).split()))
+        return html.unescape(" ".join(re.sub("(?s)<script.*?</script>|<[^>]*>", " ", shown).split()))
 
     def failure(self, timeout: float = START) -> str:
         """Start a server that cannot start; what the user is told."""

@@ -562,6 +562,11 @@ OUTAGES = [
         "Kerberos (its KDC) does not answer",
         True,
     ),
+    (
+        "The YARN driver did not start: java.net.ConnectException: Connection refused",
+        "Kerberos (its KDC) does not answer",
+        True,
+    ),
     ("No answer from YARN to submit within 120 s", "YARN does not answer.", True),
     ("The keytab /etc/hub.keytab does not exist", "its keytab does not exist", False),
     ("The keytab /etc/hub.keytab cannot be read by the hub's account", "its keytab cannot be read", False),

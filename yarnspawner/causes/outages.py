@@ -44,6 +44,8 @@ PASSING = [
         "Cannot locate KDC",
         r"LoginException: (?:Connection refused|Receive timed out|ICMP Port Unreachable)",
         r"Mechanism level: (?:Connection refused|Receive timed out|ICMP Port Unreachable)",
+        # All that a driver does when it starts is to log in.
+        r"driver did not start: java\.net\.(?:Connect|SocketTimeout|PortUnreachable|NoRouteToHost)Exception",
         says="Kerberos (its KDC) does not answer the hub.",
     ),
     Cause(
