@@ -86,11 +86,11 @@ class Hub:
             "YARNSPAWNER_ADMINS": ADMIN,
             "YARNSPAWNER_DEMO_PASSWORD": self.password,
             "YARNSPAWNER_DEMO_ADMIN_PASSWORD": self.admin_password,
-            **(settings or {}),
         }
         if cluster.kerberos:
             self._environment["YARNSPAWNER_PRINCIPAL"] = str(cluster.principal("jupyterhub"))
             self._environment["YARNSPAWNER_KEYTAB"] = str(cluster.keytab("jupyterhub"))
+        self._environment.update(settings or {})
 
     @property
     def environment(self) -> dict[str, str]:

@@ -53,7 +53,11 @@ def explain(report: Report, *, failure: Failure | None = None, log_tail: str = "
         log_tail: the last lines of the server's log, if there are any.
         memory: what the server was given, for people, if that is known.
     """
-    fields = {"user": report.user, "queue": report.queue, "given": f" ({memory})" if memory else ""}
+    fields = {
+        "user": report.user,
+        "queue": report.queue,
+        "given": f"the {memory} that it was given" if memory else "it was given",
+    }
     said = f"{failure.message}\n{failure.detail}" if failure else ""
     detail = plain("\n".join(filter(None, (said, _PROCESSES.sub("", report.diagnostics), log_tail))), _DETAIL_LIMIT)
     for text, causes in (
@@ -79,7 +83,7 @@ def explain_refusal(error: ClusterRefused, *, hub: str, user: str, queue: str) -
         queue: that was asked for.
     """
     text = str(error)
-    fields = {"hub": hub, "user": user, "queue": queue, "given": ""}
+    fields = {"hub": hub, "user": user, "queue": queue, "given": "it was given"}
     # Hadoop's client waits until an application is accepted; one that fails at once is refused to it.
     cause, remedy = (
         _find(text, REFUSALS, fields)

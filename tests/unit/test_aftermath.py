@@ -48,7 +48,7 @@ def test_it_says_how_much_memory_was_not_enough():
     spawner = Spawner()
     killed = "Application driver failed with exit code 143."
     spawner.note_end(Report("application_1_0001", state="FINISHED", final_status="FAILED", diagnostics=killed), "1 GiB")
-    assert "used more memory than it was given (1 GiB)." in spawner.get_state()["last_end"]["said"]
+    assert "used more memory than the 1 GiB that it was given." in spawner.get_state()["last_end"]["said"]
 
 
 def test_a_server_that_ended_in_order_needs_no_words():

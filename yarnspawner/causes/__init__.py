@@ -18,7 +18,8 @@ class Cause:
         patterns: regular expressions, any of which is found in what was said. They ignore case, and ``.`` matches a
             newline.
         says: what it means, one sentence for the user. It may name ``{user}``, ``{queue}``, ``{hub}`` where they are
-            known, ``{given}`` for the server's memory in parentheses (or nothing), and the named groups that all patterns of the row have.
+            known, ``{given}`` for the memory "it was given", and the named groups that all
+            patterns of the row have.
         remedy: what to do, and who can.
     """
 

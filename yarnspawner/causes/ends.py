@@ -19,7 +19,7 @@ ENDS = [
         "killed by elastic cgroups OOM handler",
         "oom-?kill",
         r"exitCode: -10[34]\b",
-        says="The server used more memory than it was given{given}, so YARN ended it.",
+        says="The server used more memory than {given}, so YARN ended it.",
         remedy="Start it again with more memory, or use less at a time.",
     ),
     Cause(
@@ -225,7 +225,7 @@ EXITS = [
         r"exit ?code:? (?:137|143)\b",
         "shutdown by external signal",
         "Killed by external signal",
-        says="The server was killed, most likely because it used more memory than it was given{given}.",
+        says="The server was killed, most likely because it used more memory than {given}.",
         remedy="Start it again with more memory, or use less at a time.",
     ),
     Cause(

@@ -102,7 +102,10 @@ def test_application_master_killed(hub: Hub, alice: Member, cluster: LocalHadoop
     fault.begins()
     alice.wait_gone(timeout=START)
     fault.recovered()
-    assert "The server was killed, most likely because it used more memory than it was given (1 GiB)." in alice.page("/hub/home")
+    assert (
+        "The server was killed, most likely because it used more memory than the 1 GiB that it was given."
+        in alice.page("/hub/home")
+    )
     assert f"{application_id} of alice has ended" in log_of(hub, since)
     until(lambda: not processes(application_id), START, "without processes of the lost server")
     fault.saw = "The server is gone, and the page says that it was killed"
