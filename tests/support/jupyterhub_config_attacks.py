@@ -54,5 +54,5 @@ if "YARNSPAWNER_ANY_NAME" in os.environ:
     c.YarnSpawner.environment = {"WHO": "{unescaped_username}"}
     witness = shlex.quote(os.environ["YARNSPAWNER_ANY_NAME"])
     c.YarnSpawner.prologue += f'\nprintf "%s\\0" {{unescaped_username}} "$WHO" "$JUPYTERHUB_USER" > {witness}/$$'
-    c.JupyterHub.services = [{"name": "tester", "api_token": os.environ["YARNSPAWNER_DEMO_ADMIN_PASSWORD"]}]
+    c.JupyterHub.services = [{"name": "tester", "api_token": os.environ["YARNSPAWNER_TESTER_TOKEN"]}]
     c.JupyterHub.load_roles = [{"name": "tester", "services": ["tester"], "scopes": ["admin:users", "admin:servers"]}]
