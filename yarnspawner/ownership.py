@@ -12,16 +12,16 @@ from jupyterhub import orm
 from yarnspawner.orphans import Owned, Owner
 
 if TYPE_CHECKING:
-    from yarnspawner.spawner import YarnSpawner
+    from yarnspawner.belonging import BelongingSpawner
 
 # Rows at a time, between which others have their turn.
 _PAGE = 500
 
 # All spawners of this process.
-living: weakref.WeakSet[YarnSpawner] = weakref.WeakSet()
+living: weakref.WeakSet[BelongingSpawner] = weakref.WeakSet()
 
 
-async def read_owned(db: Any, *, hub_id: str, spawners: Iterable[YarnSpawner] = ()) -> Owned:
+async def read_owned(db: Any, *, hub_id: str, spawners: Iterable[BelongingSpawner] = ()) -> Owned:
     """Read what is owned now.
 
     A start is committed to the database before it is submitted, so whatever YARN listed before this call is in it.

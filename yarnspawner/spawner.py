@@ -5,16 +5,15 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator
-from functools import cached_property
 from typing import Any
 
 import skein
 from jupyterhub.spawner import Spawner
 
-from yarnspawner.access import Access
 from yarnspawner.aftermath import RememberingSpawner
 from yarnspawner.applications import Applications
-from yarnspawner.audit import audit, audit_end, route
+from yarnspawner.audit import audit, audit_end
+from yarnspawner.belonging import BelongingSpawner
 from yarnspawner.certificates import CertifiedSpawner
 from yarnspawner.cluster import SKEIN_JAR, ClusterError, ClusterRefused, ClusterUnavailable
 from yarnspawner.conversation import Conversation
@@ -23,11 +22,9 @@ from yarnspawner.errors import StartFailed
 from yarnspawner.expansion import TemplateError, expand
 from yarnspawner.features import called, is_overdue, limit_lifetime, modified
 from yarnspawner.hub import attend
-from yarnspawner.hub_identity import HubIdentity, cookie_secret_file, identify
 from yarnspawner.identity import IdentityRefused
 from yarnspawner.options.choices import text as setting_text
 from yarnspawner.options.spawner import ChoosingSpawner
-from yarnspawner.ownership import living
 from yarnspawner.planning import (
     container_environment,
     hadoop_user,
@@ -48,7 +45,7 @@ from yarnspawner.specification import (
     environment_file,
 )
 from yarnspawner.starting import Arrival
-from yarnspawner.state import Credentials, Seal, ServerState, StateError
+from yarnspawner.state import Credentials, ServerState, StateError
 from yarnspawner.welcome import Welcome
 
 # Seconds between two attempts to submit while YARN does not answer.
@@ -67,7 +64,7 @@ _AHEAD_OF_JUPYTERHUB = 2.0
 _END_TIMEOUT = 60.0
 
 
-class YarnSpawner(RememberingSpawner, ChoosingSpawner, CertifiedSpawner, Spawner):
+class YarnSpawner(BelongingSpawner, RememberingSpawner, ChoosingSpawner, CertifiedSpawner, Spawner):
     """Runs a user's server in a YARN container, as that user.
 
     - a server is one YARN application, submitted by the hub as the user
@@ -85,8 +82,6 @@ class YarnSpawner(RememberingSpawner, ChoosingSpawner, CertifiedSpawner, Spawner
     def __init__(self, **kwargs: Any) -> None:
         self._progress = Progress()
         super().__init__(**kwargs)
-        route(self.log)
-        living.add(self)
 
     # -- Starting
 
@@ -417,14 +412,7 @@ class YarnSpawner(RememberingSpawner, ChoosingSpawner, CertifiedSpawner, Spawner
                 " not asked to end in order (was the hub's cookie secret replaced?)",
                 self._log_name,
             )
-        if not self.hub_identity.is_own(self._yarn_server.hub):
-            self.log.warning(
-                "%s: %s was started by another hub, so it is left alone (was this database copied? If this hub was"
-                " moved, it needs its old id: %s)",
-                self._log_name,
-                self._yarn_server.application_id or "the server",
-                self.hub_identity.source,
-            )
+        if not self.is_own(self._yarn_server):
             self._yarn_server = None
         elif self._yarn_server.application_id:
             self._applications.watch(self._yarn_server.application_id)
@@ -446,49 +434,6 @@ class YarnSpawner(RememberingSpawner, ChoosingSpawner, CertifiedSpawner, Spawner
         self.user.db.commit()
 
     # -- Means
-
-    @property
-    def seal(self) -> Seal:
-        """Made of the hub's secret."""
-        return self._seal
-
-    @cached_property
-    def _seal(self) -> Seal:
-        # A spawner without a user stands for the hub's settings.
-        settings = self.user.settings if self.user else {"cookie_secret": getattr(self.parent, "cookie_secret", b"")}
-        return Seal(self.state_secret.encode() or settings["cookie_secret"])
-
-    @cached_property
-    def hub_identity(self) -> HubIdentity:
-        """Which hub this is, among those that share the cluster."""
-        return identify(self.hub_id, cookie_secret_file(self.config.JupyterHub), self._seal, self.log)
-
-    @property
-    def audit_facts(self) -> dict[str, str]:
-        """Whose server it is, for the audit's lines."""
-        return {"user": self.user.name, "server": self.name}
-
-    @property
-    def kept(self) -> dict[str, Any]:
-        """What is kept of the server, without its secrets; {} if there is none."""
-        return self._yarn_server.facts() if self._yarn_server is not None else {}
-
-    @property
-    def access(self) -> Access:
-        """The hub's way to the cluster."""
-        return self._access
-
-    @property
-    def _access(self) -> Access:
-        return Access(
-            principal=self.principal or "",
-            keytab=self.keytab or "",
-            resource_manager_url=self.resource_manager_url,
-            submission_drivers=self.submission_drivers,
-            shared_folder=self.shared_folder or "",
-            keep_uploads=self.keep_uploads,
-            log=self.log,
-        ).shared()
 
     @property
     def _applications(self) -> Applications:

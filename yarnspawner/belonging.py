@@ -1,0 +1,91 @@
+"""What a spawner has of the hub that it belongs to: the hub's identity, its secret, and its way to the cluster."""
+
+from __future__ import annotations
+
+import logging
+from functools import cached_property
+from typing import Any
+
+from yarnspawner.access import Access
+from yarnspawner.audit import route
+from yarnspawner.hub_identity import HubIdentity, cookie_secret_file, identify
+from yarnspawner.ownership import living
+from yarnspawner.settings import YarnSpawnerSettings
+from yarnspawner.state import Seal, ServerState
+
+
+class BelongingSpawner(YarnSpawnerSettings):
+    """The part of a spawner that knows its hub.
+
+    A spawner without a user has the hub's settings, and stands for the hub itself.
+    """
+
+    # JupyterHub's Spawner has these.
+    active: bool
+    log: logging.Logger
+    user: Any
+    name: str
+    _log_name: str
+
+    _yarn_server: ServerState | None = None
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        route(self.log)
+        living.add(self)
+
+    @property
+    def seal(self) -> Seal:
+        """Made of the hub's secret."""
+        return self._seal
+
+    @cached_property
+    def _seal(self) -> Seal:
+        # A spawner without a user stands for the hub's settings.
+        settings = self.user.settings if self.user else {"cookie_secret": getattr(self.parent, "cookie_secret", b"")}
+        return Seal(self.state_secret.encode() or settings["cookie_secret"])
+
+    @cached_property
+    def hub_identity(self) -> HubIdentity:
+        """Which hub this is, among those that share the cluster."""
+        return identify(self.hub_id, cookie_secret_file(self.config.JupyterHub), self._seal, self.log)
+
+    @property
+    def audit_facts(self) -> dict[str, str]:
+        """Whose server it is, for the audit's lines."""
+        return {"user": self.user.name, "server": self.name}
+
+    def is_own(self, server: ServerState) -> bool:
+        """Whether this hub has started a server that it finds in its database; if not, its log says so."""
+        own = self.hub_identity.is_own(server.hub)
+        if not own:
+            self.log.warning(
+                "%s: %s was started by another hub, so it is left alone (was this database copied? If this hub was"
+                " moved, it needs its old id: %s)",
+                self._log_name,
+                server.application_id or "the server",
+                self.hub_identity.source,
+            )
+        return own
+
+    @property
+    def kept(self) -> dict[str, Any]:
+        """What is kept of the server, without its secrets; {} if there is none."""
+        return self._yarn_server.facts() if self._yarn_server is not None else {}
+
+    @property
+    def access(self) -> Access:
+        """The hub's way to the cluster."""
+        return self._access
+
+    @property
+    def _access(self) -> Access:
+        return Access(
+            principal=self.principal or "",
+            keytab=self.keytab or "",
+            resource_manager_url=self.resource_manager_url,
+            submission_drivers=self.submission_drivers,
+            shared_folder=self.shared_folder or "",
+            keep_uploads=self.keep_uploads,
+            log=self.log,
+        ).shared()
