@@ -9,11 +9,12 @@ from typing import Any
 
 
 class Progress:
-    """The events of one start.
+    """The events of a start, and then of the next one.
 
     - every follower gets every event, also those from before it came: a user may open the page twice, or late
     - an event that says nothing new is not told again
     - followers end when the start has ended
+    - who follows before a start begins, as a page that was open already does, sees it from its beginning
     """
 
     def __init__(self) -> None:
@@ -25,6 +26,12 @@ class Progress:
     def last(self) -> str:
         """The last message; "" before the first."""
         return str(self._events[-1]["message"]) if self._events else ""
+
+    def begin(self) -> None:
+        """Another start: what was told of the last one is forgotten."""
+        self._events = []
+        self._ended = False
+        self._wake()
 
     def tell(self, percent: int, message: str, link: str = "") -> None:
         """Add an event.
@@ -50,13 +57,15 @@ class Progress:
 
     async def follow(self) -> AsyncIterator[dict[str, Any]]:
         """Yield the events so far, then those to come, until the end."""
-        told = 0
+        events, told = self._events, 0
         while True:
+            if events is not self._events:
+                events, told = self._events, 0
             changed = self._changed
-            while told < len(self._events):
-                yield self._events[told]
+            while told < len(events):
+                yield events[told]
                 told += 1
-            if self._ended:
+            if self._ended and events is self._events:
                 return
             await changed.wait()
 

@@ -94,7 +94,7 @@ class YarnSpawner(BelongingSpawner, RememberingSpawner, ChoosingSpawner, Certifi
         Raises:
             StartFailed: with a sentence for the user. Nothing is left behind, also when this is cancelled.
         """
-        self._progress = Progress()
+        self._progress.begin()
         self._starting = True
         self.forget_end()
         try:

@@ -575,6 +575,11 @@ OUTAGES = [
         "cannot log in to Kerberos with its keytab",
         False,
     ),
+    (
+        "The YARN driver did not start: java.security.GeneralSecurityException: Checksum failed",
+        "cannot log in to Kerberos with its keytab",
+        False,
+    ),
     ("No Java: JAVA_HOME is not set; set it in the hub's environment", "cannot talk to YARN", False),
 ]
 

@@ -43,3 +43,16 @@ async def test_what_yarn_says_is_not_taken_for_html():
     (event,) = [event async for event in progress.follow()]
     assert event["progress"] == 30
     assert event["html_message"].startswith('&lt;b&gt;queue&lt;/b&gt; (<a href="http://rm/?a=1&amp;b=2"')
+
+
+async def test_who_follows_before_a_start_begins_sees_that_start():
+    progress = Progress()
+    progress.tell(30, "Of the last start")
+    page = asyncio.create_task(messages(progress))
+    await asyncio.sleep(0)
+    progress.begin()
+    progress.tell(10, "Submitting")
+    await asyncio.sleep(0)
+    progress.end()
+    assert await asyncio.wait_for(page, 1) == ["Of the last start", "Submitting"]
+    assert await messages(progress) == ["Submitting"]

@@ -18,7 +18,7 @@ LASTING = [
         "Keytab contains no suitable keys",
         "Preauthentication failed",
         r"Pre-authentication information was invalid",
-        r"LoginException: Checksum failed",
+        r"Exception: Checksum failed",
         r"Integrity check on decrypted field failed",
         says="The hub cannot log in to Kerberos with its keytab.",
         remedy=ADMIN
