@@ -134,7 +134,7 @@ def test_a_hub_ends_what_nobody_owns_and_nothing_else(hub_in: Callable[..., Hub]
     assert [line["application"] for line in audited(log_of(other), "arrived")] == [neighbour]
 
 
-@BOTH
+@IN_FULL
 def test_what_a_killed_application_master_leaves_in_hdfs_is_removed(
     hub_in: Callable[..., Hub], cluster: LocalHadoop
 ) -> None:
