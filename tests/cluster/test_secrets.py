@@ -148,3 +148,51 @@ def test_home_is_alices_own_and_jupyters_runtime_folder_is_private(alice: Member
     home = str(Path("~alice").expanduser())
     assert printed[:2] == [home, home]
     assert printed[2:] == ["0o0", "True", "0o0", "True"]
+
+
+def test_attack_yarns_pages_show_no_secret_and_bob_nothing(
+    alice: Member, hub: Hub, kerberos_cluster: LocalHadoop
+) -> None:
+    (application,) = [
+        app for app in kerberos_cluster.applications() if app["id"] in unfinished(kerberos_cluster, "alice")
+    ]
+    token = alice.run("import os; print(os.environ['JUPYTERHUB_API_TOKEN'], end='')")
+    key = alice.run(
+        "import skein; print(skein.Security.from_default()._get_bytes('key').decode().splitlines()[5], end='')"
+    )
+    manager = kerberos_cluster.active_resource_manager_url()
+    name = application["id"]
+    pages = [
+        application["amContainerLogs"],
+        *(f"{application['amContainerLogs']}/{log}/?start=0" for log in ("application.master.log", "prelaunch.out")),
+        f"{manager}/cluster/app/{name}",
+        f"{manager}/ws/v1/cluster/apps/{name}",
+        f"{manager}/ws/v1/cluster/apps/{name}/appattempts",
+        f"{manager}/conf",
+        *(f"{manager}/proxy/{name}/{page}" for page in ("", "kv", "services")),
+    ]
+
+    def read(page: str, user: str) -> str:
+        curl = ["curl", "--silent", "--location-trusted", "--max-time", "30", "--negotiate", "--user", ":"]
+        return str(kerberos_cluster.run([*curl, page], user=user).stdout)
+
+    seen = {page: read(page, "alice") for page in pages}
+    assert name in seen[f"{manager}/ws/v1/cluster/apps/{name}"]
+    for page, text in seen.items():
+        assert token not in text, page
+        assert key not in text, page
+    # Bob sees that there is an application, and nothing that is in it.
+    for page in pages[:3] + pages[-3:]:
+        text = read(page, "bob")
+        assert "not authorized" in text or "not allowed" in text or "403" in text or "Unauthorized" in text, (
+            page,
+            text,
+        )
+
+    # Neither is the store's key in a process's arguments, in a node's folders but alice's own, or in what YARN remembers.
+    assert [command(p) for p in processes() if key in command(p)] == []
+    found = [path for path in containing(kerberos_cluster.directory, key.encode()) if not path.name.startswith("blk_")]
+    owner = Path("~alice").expanduser().stat().st_uid
+    assert [path for path in found if not is_private(path, owner)] == []
+    assert key not in hub.log.read_text(errors="replace")
+    assert containing(hub.folder, key.encode()) == []
