@@ -23,6 +23,7 @@ from tests.support.member import END, START, Member, unfinished, until
 
 CONFIGURATION = Path(__file__).resolve().parent.parent / "support" / "jupyterhub_config_attacks.py"
 PORTS = range(30000, 40000)
+pytestmark = pytest.mark.timeout(900)
 # Seconds for all attempts together, which are under way at the same time.
 PATIENCE = 500
 
@@ -43,7 +44,7 @@ def cluster(hub: Hub, kerberos_cluster_of_session: LocalHadoop) -> Iterator[Loca
         member = Member(hub.address, user, hub.password)
         for name in member.servers():
             member.ask_to_stop(name)
-    until(lambda: not unfinished(kerberos_cluster_of_session), END, "without applications")
+    until(lambda: not unfinished(kerberos_cluster_of_session), START, "without applications")
 
 
 @pytest.fixture(scope="module")
@@ -59,8 +60,8 @@ def bob(hub: Hub, cluster: LocalHadoop, alice: Member) -> Member:
     """He means no harm."""
     bob = Member(hub.address, "bob", hub.password)
     bob.ask_to_start()
-    bob.wait_ready()
-    alice.wait_ready()
+    bob.wait_ready(timeout=PATIENCE)
+    alice.wait_ready(timeout=PATIENCE)
     return bob
 
 
@@ -155,19 +156,16 @@ def attempts(request: pytest.FixtureRequest, hub: Hub, alice: Member, bob: Membe
     return wanted
 
 
-@pytest.mark.timeout(600)
 @pytest.mark.parametrize("attack", each(LIES))
 def test_attack_an_address_that_cannot_be_ends_the_start(attack: str, alice: Member, attempts: set[str]) -> None:
     assert "does not accept" in alice.refusal(attack, PATIENCE)
 
 
-@pytest.mark.timeout(600)
 @pytest.mark.parametrize("attack", each(["hubs-own"]))
 def test_attack_the_hubs_own_port_ends_the_start(attack: str, alice: Member, attempts: set[str]) -> None:
     assert "does not accept" in alice.refusal(attack, PATIENCE)
 
 
-@pytest.mark.timeout(600)
 @pytest.mark.parametrize("attack", each(["another-users", "another-service"]))
 def test_attack_the_port_of_somebody_else_on_the_node_ends_the_start(
     attack: str, alice: Member, attempts: set[str], hub: Hub
@@ -177,13 +175,11 @@ def test_attack_the_port_of_somebody_else_on_the_node_ends_the_start(
     assert ("alice", attack) not in addresses(hub)
 
 
-@pytest.mark.timeout(600)
 @pytest.mark.parametrize("attack", each(["nobody-there"]))
 def test_attack_a_port_where_nobody_listens_ends_the_start(attack: str, alice: Member, attempts: set[str]) -> None:
     assert "nobody answers" in alice.refusal(attack, PATIENCE)
 
 
-@pytest.mark.timeout(600)
 @pytest.mark.parametrize("attack", each(["another-host"]))
 def test_attack_a_host_that_the_container_names_does_not_count(
     attack: str, alice: Member, attempts: set[str], hub: Hub, cluster: LocalHadoop
@@ -357,7 +353,7 @@ def test_attack_posted_options_are_neither_settings_nor_templates(alice: Member,
         "port_range": [1, 2],
     }
     alice.ask_to_start(name, options=forged)
-    alice.wait_ready(name)
+    alice.wait_ready(name, timeout=PATIENCE)
     found = [variables for variables in environments() if variables.get("JUPYTERHUB_SERVER_NAME") == name]
     assert found and {variables["JUPYTERHUB_USER"] for variables in found} == {"alice"}
     assert {variables["SERVER"] for variables in found} == {name}
