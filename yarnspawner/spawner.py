@@ -394,7 +394,8 @@ class YarnSpawner(BelongingSpawner, RememberingSpawner, ChoosingSpawner, Certifi
 
     def load_state(self, state: dict[str, Any]) -> None:
         """Take up what another run of the hub has kept."""
-        super().load_state(state)
+        # What is no mapping is refused below, but must not keep the whole hub from starting.
+        super().load_state(state if isinstance(state, dict) else {})
         # A user has come, or was there when the hub ended: the first start should not wait for a driver's.
         self._access.warm()
         try:
