@@ -104,6 +104,9 @@ def list_kernels(options: argparse.Namespace) -> int:
 def logs(options: argparse.Namespace) -> int:
     """Print what the containers of a kernel's application wrote, also of one that runs, through Hadoop's own command."""
     checked = ConnectionFile(options.id).application_id
+    # Hadoop's command would wait for minutes for a YARN that does not answer, or not to you.
+    with contextlib.suppress(ApplicationUnknown):  # YARN forgets, the logs stay for longer
+        _run(_with(_cluster(options), lambda cluster: cluster.report(checked)))
     environment = os.environ | _run(_ticket(options))
     command = ["yarn", "logs", "-applicationId", checked]
     try:
@@ -160,7 +163,8 @@ async def _stop(cluster: Cluster, file: ConnectionFile) -> Report:
             await asyncio.to_thread(file.shut_down)
             report = await _ended(cluster, application_id)
         if not report.ended:
-            await cluster.kill(application_id, report.user)
+            # As oneself, also where it is another's: YARN knows who may.
+            await cluster.kill(application_id, "")
             report = await _ended(cluster, application_id)
         return report
     except ApplicationUnknown:
@@ -191,6 +195,8 @@ async def _with(cluster: Cluster, question: Any) -> Any:
 def _run(work: Coroutine[Any, Any, Any]) -> Any:
     try:
         return asyncio.run(work)
+    except ApplicationUnknown:
+        raise
     except (ClusterError, KerberosError) as error:
         raise KernelError(of_kernel(str(error))) from None
 

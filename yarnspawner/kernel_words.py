@@ -7,11 +7,13 @@ import re
 from yarnspawner.cluster import ClusterRefused, Report
 from yarnspawner.diagnosis import Diagnosis, explain, explain_refusal
 
+_LOG_IN = "run kinit, or give --principal and --keytab"
 _WORDS = [
+    (r"set its principal and keytab, or run kinit as the hub's account and keep renewing", _LOG_IN),
+    (r"check its keytab, or run kinit again as its account", _LOG_IN),
     (r"\bThe hub has\b", "You have"),
     (r"\bThe hub cannot\b", "You cannot"),
     (r"\b[Tt]he hub's\b", "your"),
-    (r"\b(its|your) keytab, or run kinit again as its account", r"your keytab, or run kinit"),
     (r"\bthe hub\b", "this command"),
     (r"\bserver\b", "kernel"),
 ]

@@ -98,8 +98,6 @@ class YarnSpawner(BelongingSpawner, RememberingSpawner, ChoosingSpawner, Certifi
         self._starting = True
         self.forget_end()
         try:
-            if not hasattr(self, "_run_apply_user_options"):  # JupyterHub before 5.3
-                await self.apply_choices(self.user_options)
             if self.choice_notice:
                 self._progress.tell(1, self.choice_notice)
             return await asyncio.wait_for(self._submit_and_arrive(), self._start_limit)

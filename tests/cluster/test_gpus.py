@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -42,9 +43,12 @@ def test_gpus_of_a_kernel_are_what_yarn_gives_and_no_more(
     status, _, errors = alice.run("--no-console", "--gpus", "3")
     assert status == 1
     assert "asked were memory:512, vCores:1, yarn.io/gpu: 3, at most" in errors
-    status, _, errors = alice.run("--no-console", "--gpus", "1")
+    status, output, errors = alice.run("--no-console", "--gpus", "1")
     assert status == 0, errors
     kernel = alice.application(errors)["id"]
     until(lambda: gpus(application(cluster, "alice")) == 1, 30, "counted")
+    # From a machine that has no connection file, YARN ends it.
+    Path(output.strip()).unlink()
     status, _, errors = alice.run("stop", kernel)
     assert status == 0, errors
+    assert f"{kernel} has ended: KILLED / KILLED." in errors

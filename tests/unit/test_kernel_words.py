@@ -27,7 +27,7 @@ def test_nobody_without_a_hub_is_told_of_the_hubs_ticket() -> None:
     said = of_kernel(
         "The hub has no valid Kerberos ticket; check its keytab, or run kinit again as its account: reason"
     )
-    assert said == "You have no valid Kerberos ticket; check your keytab, or run kinit: reason"
+    assert said == "You have no valid Kerberos ticket; run kinit, or give --principal and --keytab: reason"
 
 
 def test_where_yarn_has_no_reason_the_log_is_asked() -> None:
