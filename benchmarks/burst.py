@@ -149,11 +149,6 @@ def specification(environment: Path, credentials: Credentials, hub_user: str) ->
     return application_specification(request)
 
 
-def new_credentials() -> Credentials:
-    made = skein.Security.new_credentials()
-    return Credentials(made.cert_bytes, made.key_bytes)
-
-
 class SkeinBurst:
     """Today's skein: one client with one driver, and a thread for each user."""
 
@@ -161,7 +156,7 @@ class SkeinBurst:
         self, identity: dict[str, Any], make: Callable[[Credentials], skein.ApplicationSpec], count: int
     ) -> None:
         self._client: Any = skein.Client(security=skein.Security.new_credentials(), log=False, **identity)
-        credentials = new_credentials()
+        credentials = Credentials.new()
         self._make: Callable[[], skein.ApplicationSpec] = lambda: make(credentials)
         self._count = count
 
@@ -236,8 +231,7 @@ class HubBurst:
         ending = Ending(cluster, view, log=_LOG)
 
         async def start() -> str:
-            credentials = await asyncio.to_thread(new_credentials)
-            return await cluster.submit(self._make(credentials))
+            return await cluster.submit(self._make(Credentials.new()))
 
         async def stop(application_id: str) -> None:
             await ending.end(application_id, USER)

@@ -28,6 +28,7 @@ class BelongingSpawner(YarnSpawnerSettings):
     _log_name: str
 
     _yarn_server: ServerState | None = None
+    _known_access: tuple[tuple[Any, ...], Access] | None = None
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -43,7 +44,7 @@ class BelongingSpawner(YarnSpawnerSettings):
     def _seal(self) -> Seal:
         # A spawner without a user stands for the hub's settings.
         settings = self.user.settings if self.user else {"cookie_secret": getattr(self.parent, "cookie_secret", b"")}
-        return Seal(self.state_secret.encode() or settings["cookie_secret"])
+        return Seal.of(self.state_secret.encode() or settings["cookie_secret"])
 
     @cached_property
     def hub_identity(self) -> HubIdentity:
@@ -80,12 +81,15 @@ class BelongingSpawner(YarnSpawnerSettings):
 
     @property
     def _access(self) -> Access:
-        return Access(
-            principal=self.principal or "",
-            keytab=self.keytab or "",
-            resource_manager_url=self.resource_manager_url,
-            submission_drivers=self.submission_drivers,
-            shared_folder=self.shared_folder or "",
-            keep_uploads=self.keep_uploads,
-            log=self.log,
-        ).shared()
+        # Each poll asks for it, and there may be thousands of spawners; a group's override may change it.
+        settings = (
+            self.principal or "",
+            self.keytab or "",
+            self.resource_manager_url,
+            self.submission_drivers,
+            self.shared_folder or "",
+            self.keep_uploads,
+        )
+        if self._known_access is None or self._known_access[0] != settings:
+            self._known_access = (settings, Access(*settings, log=self.log).shared())
+        return self._known_access[1]

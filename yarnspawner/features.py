@@ -10,9 +10,9 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import skein
-from jupyterhub import orm
 
 from yarnspawner.access import Access
+from yarnspawner.accounts import Accounts, account_of
 from yarnspawner.feature_settings import FeatureSettings
 from yarnspawner.hadoop.resourcemanager import ResourceManager, ResourceManagerUnavailable
 from yarnspawner.identity import IdentityRefused
@@ -59,11 +59,13 @@ class FeatureSpawner(FeatureSettings):
         Raises:
             IdentityRefused: another user of the hub has had servers as this one, which is not one to share.
         """
+        accounts = Accounts.of(self.user.db)
         if hadoop_user not in self.shared_hadoop_users:
-            for other in self.user.db.query(orm.Spawner).filter(orm.Spawner.user_id != self.user.id):
-                if _account(other.state) == hadoop_user:
-                    self.log.warning("%s may not be %s, as %s is", self.user.name, hadoop_user, other.user.name)
-                    raise IdentityRefused(f"The account {hadoop_user!r} belongs to another user of this hub.")
+            other = accounts.other_owner(self.user.db, hadoop_user, self.user.id)
+            if other is not None:
+                self.log.warning("%s may not be %s, as %s is", self.user.name, hadoop_user, other.name)
+                raise IdentityRefused(f"The account {hadoop_user!r} belongs to another user of this hub.")
+        accounts.add(hadoop_user, self.user.id)
         self._account = hadoop_user
 
     def get_state(self) -> dict[str, Any]:
@@ -76,13 +78,7 @@ class FeatureSpawner(FeatureSettings):
     def load_state(self, state: dict[str, Any]) -> None:
         """Take up what another run of the hub has kept."""
         super().load_state(state)  # type: ignore[misc]
-        self._account = _account(state)
-
-
-def _account(state: Any) -> str:
-    """The Hadoop user that a stored state names; "" for none, also if it is broken."""
-    name = state.get("hadoop_user") if isinstance(state, dict) else ""
-    return name if isinstance(name, str) else ""
+        self._account = account_of(state)
 
 
 async def called(hook: Callable[..., Any] | None, *arguments: Any) -> Any:

@@ -132,7 +132,7 @@ class YarnSpawner(BelongingSpawner, RememberingSpawner, ChoosingSpawner, Certifi
         access = self._access
         user = await hadoop_user(self, hub_user=access.hub_user)
         self.claim(user)
-        credentials = await asyncio.to_thread(_new_credentials)
+        credentials = Credentials.new()
         server = ServerState.new(
             user,
             expand(self.queue, template_fields(self)),
@@ -161,10 +161,13 @@ class YarnSpawner(BelongingSpawner, RememberingSpawner, ChoosingSpawner, Certifi
                     audit("refused", reason=refusal.cause, hadoop_user=user, queue=server.queue, **self.audit_facts)
                     raise StartFailed(refusal, reason="refused") from error
         self.log.info("Submitted %s for %s as %s to queue %s", application_id, self._log_name, user, server.queue)
-        self._keep(server.submitted(application_id))
-        audit("submitted", application=application_id, hadoop_user=user, queue=server.queue, **self.audit_facts)
-        server = await limit_lifetime(self, server.submitted(application_id))
+        server = server.submitted(application_id)
         self._keep(server)
+        audit("submitted", application=application_id, hadoop_user=user, queue=server.queue, **self.audit_facts)
+        limited = await limit_lifetime(self, server)
+        if limited != server:
+            server = limited
+            self._keep(server)
         if self.time_left:
             self._progress.tell(15, f"The server ends by itself: {self.time_left}.")
         await called(self.after_submit_hook, self, application_id)
@@ -451,11 +454,6 @@ class YarnSpawner(BelongingSpawner, RememberingSpawner, ChoosingSpawner, Certifi
         except ClusterError:
             return ""
         return report.id if report is not None else ""
-
-
-def _new_credentials() -> Credentials:
-    made = skein.Security.new_credentials()
-    return Credentials(made.cert_bytes, made.key_bytes)
 
 
 # JupyterHub has no place for what is the hub's rather than a single server's.

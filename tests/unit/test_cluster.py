@@ -234,7 +234,7 @@ async def test_closing_while_drivers_start_leaves_none(hadoop: FakeHadoop) -> No
     hadoop.behave(start={"call_back": False})
     cluster = Cluster()
     cluster.warm()
-    await eventually(lambda: len(hadoop.running()) == 2)
+    await eventually(lambda: len(hadoop.running()) == 1)
     await cluster.close()
     assert hadoop.running() == []
     with pytest.raises(ClusterUnavailable, match="shutting down"):

@@ -245,3 +245,20 @@ def test_every_setting_of_users_choices_and_features_explains_itself():
     assert len(own) > 30
     for name in own:
         assert len(YarnSpawner.class_traits()[name].help.strip()) > 30, name
+
+
+async def test_an_account_that_was_taken_before_the_hub_started_is_still_its_users(spawner_of):
+    first, second = spawner_of("alice@a.example"), spawner_of("alice@b.example")
+    first.orm_spawner.state = {"hadoop_user": "alice"}
+    first.user.db.commit()
+    with pytest.raises(IdentityRefused):
+        second.claim("alice")
+
+
+async def test_an_account_is_free_again_when_the_hub_knows_its_user_no_more(spawner_of):
+    first, second = spawner_of("alice@a.example"), spawner_of("alice@b.example")
+    first.claim("alice")
+    end(first)
+    first.user.db.delete(first.orm_spawner)
+    first.user.db.commit()
+    second.claim("alice")

@@ -1,8 +1,11 @@
 """What is kept of a server for a hub that restarts."""
 
 import json
+from datetime import datetime, timedelta, timezone
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import serialization
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -94,3 +97,13 @@ def test_a_state_without_the_newer_fields_is_complete():
 def test_a_server_whose_state_was_lost_can_be_watched_and_ended():
     server = restored(ServerState.found("application_1_0001", "alice", "default").to_dict(SEAL))
     assert (server.application_id, server.hadoop_user, server.credentials) == ("application_1_0001", "alice", None)
+
+
+def test_new_credentials_are_a_pair_in_skeins_name_that_a_late_clock_accepts():
+    made = Credentials.new()
+    certificate = x509.load_pem_x509_certificate(made.certificate)
+    key = serialization.load_pem_private_key(made.key, None)
+    assert certificate.public_key() == key.public_key()
+    assert certificate.subject.rfc4514_string() == "CN=skein-internal"
+    assert certificate.not_valid_before_utc < datetime.now(timezone.utc) - timedelta(minutes=50)
+    assert made.key != Credentials.new().key

@@ -8,6 +8,7 @@ and block the thread that calls them.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import inspect
 import logging
 import re
@@ -87,6 +88,7 @@ class Cluster:
         self._kills = Lane([control], 1, wears=True, borrows_from=self._submissions)
         self._lists = ReportLists()
         self._background: set[asyncio.Task[None]] = set()
+        self._warming: asyncio.Task[None] | None = None
 
     @classmethod
     def shared(cls, *, log: logging.Logger | None = None, **settings: Any) -> Cluster:
@@ -98,8 +100,19 @@ class Cluster:
         return cls._instances[key]
 
     def warm(self) -> None:
-        """Start the drivers now, so that the first user does not wait for them. Returns at once; failures are logged."""
-        for seat in self._seats:
+        """Start the drivers now, so that the first user does not wait for them. Returns at once; failures are logged.
+
+        The one for reports comes first and has the machine's cores to itself: a hub that restarts waits for it.
+        """
+        if self._warming is None or self._warming.done():
+            self._warming = asyncio.create_task(self._warm())
+
+    async def _warm(self) -> None:
+        control, *submitters = self._seats
+        control.warm()
+        with contextlib.suppress(ClusterUnavailable):
+            await control.driver()
+        for seat in submitters:
             seat.warm()
 
     async def submit(self, spec: skein.ApplicationSpec, on_late: LateSubmission | None = None) -> str:
@@ -205,6 +218,8 @@ class Cluster:
         for known, instance in list(self._instances.items()):
             if instance is self:
                 del self._instances[known]
+        if self._warming is not None:
+            self._warming.cancel()
         await asyncio.gather(*(seat.close() for seat in self._seats))
         if self._background:
             await asyncio.wait(self._background, timeout=self.timeout)

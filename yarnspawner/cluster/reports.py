@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timezone
+from hashlib import blake2b
 from typing import Any
 
 from skein.proto import skein_pb2 as messages
@@ -11,7 +12,7 @@ from skein.proto import skein_pb2 as messages
 _ENDED = frozenset({"FINISHED", "FAILED", "KILLED"})
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Report:
     """What YARN says of an application. Texts that YARN gives as "N/A" are empty."""
 
@@ -67,6 +68,8 @@ class ReportLists:
             message.ClearField("usage")
             message.ClearField("progress")
             content = message.SerializeToString(deterministic=True)
+            # A digest, since nobody needs the bytes of thousands of reports again.
+            content = blake2b(content, digest_size=16).digest()
             known[content] = self._last.get(content) or Report.read(message)
         self._last = known
         return list(known.values())

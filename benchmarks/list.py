@@ -1,0 +1,131 @@
+"""What a list of YARN's applications costs, on a ResourceManager with a thousand that have ended and two hundred that wait.
+
+One list of all that has not ended is the one call by which the hub follows its servers, so its cost decides how often it is
+made. Measured: the hub's own call through a driver, its size, the CPU time that the ResourceManager, the driver and the hub
+spend on it, and beside it a report of a single application. The applications are real, but run nowhere: the cluster's nodes
+are taken away.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from benchmarks.burst import USER, specification, waiting
+from benchmarks.clusters import cluster as some_cluster
+from benchmarks.processes import cpu_seconds
+from benchmarks.results import Results
+from localhadoop import LocalHadoop
+from yarnspawner.cluster import Cluster
+from yarnspawner.identity import hub_account
+from yarnspawner.specification import environment_file
+from yarnspawner.state import Credentials
+
+DEFAULT_RUNS = 5
+# Lists in a row, for which CPU time is counted.
+IN_A_ROW = 20
+# How many are submitted, or ended, at a time.
+_AT_ONCE = 16
+# In the driver's and the ResourceManager's terms; what the view asks for.
+INTERVALS = {"fast": 0.5, "slow": 5.0}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--ended", type=int, default=1000, metavar="N", help="default: %(default)s")
+    parser.add_argument("--waiting", type=int, default=200, metavar="N", help="default: %(default)s")
+
+
+def run(options: argparse.Namespace, results: Results) -> None:
+    """Measure, and put tables into ``results``."""
+    with (
+        some_cluster(kerberos=options.kerberos, memory=65536, vcores=1000) as hadoop,
+        waiting(hadoop, containers=False),
+        tempfile.TemporaryDirectory() as folder,
+    ):
+        asyncio.run(measure(options, results, hadoop, Path(folder)))
+
+
+async def measure(options: argparse.Namespace, results: Results, hadoop: LocalHadoop, folder: Path) -> None:
+    identity: dict[str, Any] = {}
+    if hadoop.kerberos:
+        identity = {"principal": str(hadoop.principal("jupyterhub")), "keytab": str(hadoop.keytab("jupyterhub"))}
+    hub_user = hub_account(hadoop.principal("jupyterhub") or "")
+    environment = folder / "environment"
+    environment.write_text(environment_file({"VARIABLE": "value"}))
+    cluster = Cluster(submission_drivers=3, **identity)
+    kept: list[str] = []
+
+    async def submit() -> str:
+        application_id = await cluster.submit(specification(environment, Credentials.new(), hub_user))
+        kept.append(application_id)
+        return application_id
+
+    async def come_and_go() -> None:
+        application_id = await submit()
+        await cluster.kill(application_id, USER)
+        kept.remove(application_id)
+
+    try:
+        empty = await lists(cluster, hadoop, options.runs)
+        await in_turns(come_and_go, options.ended)
+        print(f"{options.ended} applications have ended", flush=True)
+        await in_turns(submit, options.waiting)
+        print(f"{options.waiting} applications wait", flush=True)
+        full = await lists(cluster, hadoop, options.runs)
+        reports = [await timed(cluster.report(kept[0])) for _ in range(options.runs * IN_A_ROW)]
+    finally:
+        await asyncio.gather(*(cluster.kill(application_id, USER) for application_id in kept), return_exceptions=True)
+        await cluster.close()
+
+    table = results.table("One call", unit="ms", digits=1)
+    there = f"a list: {options.ended} have ended, {options.waiting} wait"
+    table.extend("a list: no applications", (1000 * took for took in empty["took"]))
+    table.extend(there, (1000 * took for took in full["took"]))
+    table.extend("a report of one", (1000 * took for took in reports))
+    cpu = results.table(f"CPU time of a list: {options.ended} have ended, {options.waiting} wait", unit="ms", digits=2)
+    for name in ("ResourceManager", "driver", "hub"):
+        cpu.extend(name, (1000 * used for used in full[name]))
+    shares = results.table("The view's share of a core of the ResourceManager", unit="%", digits=2)
+    for name, interval in INTERVALS.items():
+        shares.extend(
+            f"{name}: a list every {interval:g} s", (100 * used / interval for used in full["ResourceManager"])
+        )
+    results.facts["bytes"] = {"empty": empty["bytes"], "full": full["bytes"]}
+    shares.goal("while something starts, %", shares.median("fast: a list every 0.5 s"), 5)
+
+
+async def lists(cluster: Cluster, hadoop: LocalHadoop, runs: int) -> dict[str, Any]:
+    """How long lists take, how long they are, and what CPU time they take of whom, for each."""
+    await cluster.active()
+    driver = cluster._seats[0]._driver  # noqa: SLF001
+    assert driver is not None
+    pids = {"ResourceManager": hadoop.daemons["resourcemanager"].pid, "driver": driver.pid, "hub": "self"}
+    found: dict[str, Any] = {"took": [], **{name: [] for name in pids}}
+    for _ in range(runs):
+        before = {name: cpu_seconds(pid) for name, pid in pids.items() if pid}
+        found["took"] += [await timed(cluster.active()) for _ in range(IN_A_ROW)]
+        for name, used in before.items():
+            found[name].append((cpu_seconds(pids[name] or "self") - used) / IN_A_ROW)
+    found["bytes"] = len(await cluster._list(("NEW", "NEW_SAVING", "SUBMITTED", "ACCEPTED", "RUNNING")))  # noqa: SLF001
+    return found
+
+
+async def timed(call: Any) -> float:
+    began = time.monotonic()
+    await call
+    return time.monotonic() - began
+
+
+async def in_turns(what: Any, count: int) -> None:
+    """Do something that many times, some at a time."""
+    left = iter(range(count))
+
+    async def go_on() -> None:
+        for _ in left:
+            await what()
+
+    await asyncio.gather(*(go_on() for _ in range(_AT_ONCE)))
