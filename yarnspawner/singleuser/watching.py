@@ -12,8 +12,8 @@ from yarnspawner.rendezvous import ADDRESS_KEY, STOP_KEY, Address, RendezvousErr
 from yarnspawner.singleuser.environment import parents
 from yarnspawner.singleuser.store import Store, StoreError
 
-# Seconds between two looks at the store.
-_INTERVAL = 0.5
+# Seconds between two looks at the store, which take some milliseconds: half of it is what a user who stops waits for it.
+_INTERVAL = 0.25
 # Seconds for which the store may refuse the address. Nobody could find the server, so it must not live on.
 _PUBLISH_LIMIT = 60.0
 # Seconds for a stop whose request cannot be read, or which is nobody's request.
