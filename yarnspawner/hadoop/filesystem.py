@@ -22,7 +22,7 @@ from yarnspawner.hadoop.subprocesses import CommandTimeout, Finished, run
 _PLACES = 2
 _places: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Semaphore] = WeakKeyDictionary()
 # Seconds for a command, and for one that copies a file of any size.
-_TIMEOUT = 60.0
+_TIMEOUT = 120.0
 _COPY_TIMEOUT = 1800.0
 
 _JAVA_OPTIONS = "-Xmx256m -XX:TieredStopAtLevel=1 -XX:+UseSerialGC -Xshare:auto"

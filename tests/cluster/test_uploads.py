@@ -1,0 +1,125 @@
+"""Files that the hub puts into HDFS once, on both kinds of a real cluster: who owns and reads them, and what runs with them."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import re
+import secrets
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+import skein
+
+from localhadoop import LocalHadoop
+from tests.support.applications import LONG, reach, specification, use
+from yarnspawner.cluster import SKEIN_JAR, SKEIN_JAR_NAME, Cluster, ClusterRefused
+from yarnspawner.hadoop.uploads import UploadError, Uploads
+from yarnspawner.identity import hub_account
+from yarnspawner.sharing import shared_files
+
+pytestmark = pytest.mark.timeout(900)
+
+# Ends once it has found its file, and says whether it could.
+SCRIPT = "test -s data || exit 7"
+
+
+@pytest.fixture(params=["simple_cluster", "kerberos_cluster"])
+def hadoop(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> LocalHadoop:
+    found: LocalHadoop = request.getfixturevalue(request.param)
+    use(found, monkeypatch)
+    return found
+
+
+@pytest.fixture
+def own(hadoop: LocalHadoop) -> dict[str, str]:
+    """The hub's principal and keytab."""
+    return {
+        "principal": hadoop.principal("jupyterhub") or "",
+        "keytab": str(hadoop.keytab("jupyterhub") or ""),
+    }
+
+
+@pytest.fixture
+async def uploads(own: dict[str, str]) -> AsyncIterator[Uploads]:
+    # A folder of its own, so that nothing of another test is found there.
+    made = Uploads(f".yarnspawner-{secrets.token_hex(4)}", hub_account(own["principal"]), **own)
+    yield made
+    await made.close()
+
+
+@pytest.fixture
+async def cluster(own: dict[str, str]) -> AsyncIterator[Cluster]:
+    made = Cluster(**own)
+    yield made
+    await made.close()
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    file = tmp_path / "data"
+    file.write_bytes(os.urandom(2 << 20))
+    return file
+
+
+def listed(hadoop: LocalHadoop, url: str) -> tuple[str, str]:
+    """The owner and the permissions of a file."""
+    fields = hadoop.hdfs("-ls", re.sub(r"^hdfs://", "", url)).splitlines()[-1].split()
+    return fields[2], fields[0]
+
+
+async def run(cluster: Cluster, files: dict[str, skein.File], user: str) -> str:
+    """Run an application with these files; its final status."""
+    spec = specification(SCRIPT, user=user)
+    spec.master.files.update(files)
+    application_id = await cluster.submit(spec)
+    return (await reach(cluster, application_id, lambda report: report.ended)).final_status
+
+
+async def test_one_public_jar_and_file_serve_the_applications_of_several_users(hadoop, uploads, cluster, data, own):
+    jar = await uploads.public(SKEIN_JAR)
+    url = await uploads.public(data)
+    hub = hub_account(own["principal"])
+    assert listed(hadoop, jar) == listed(hadoop, url) == (hub, "-rw-r--r--")
+    files = {
+        SKEIN_JAR_NAME: skein.File(jar, type="file", visibility="public"),
+        "data": skein.File(url, type="file", visibility="public"),
+    }
+    ends = await asyncio.gather(*(run(cluster, files, user) for user in ("alice", "bob")))
+    assert ends == ["SUCCEEDED", "SUCCEEDED"]
+    # Found, and not uploaded again, by a hub that knows nothing of it.
+    other = Uploads(uploads._folder, hub, **own)
+    assert await other.public(data) == url
+    await other.close()
+
+
+async def test_a_private_file_is_for_its_user_alone(hadoop, uploads, cluster, data):
+    told: list[str] = []
+    found = await shared_files({"data": str(data)}, uploads, "alice", logging.getLogger(), told.append)
+    assert listed(hadoop, found["data"].source) == ("alice", "-rw-------")
+    assert str(found["data"].visibility) == "PRIVATE"
+    assert await run(cluster, found, "alice") == "SUCCEEDED"
+    assert told
+
+
+async def test_a_folder_that_others_can_write_to_is_not_used(hadoop, uploads, data):
+    url = await uploads.public(data)
+    folder = re.sub(r"^hdfs://", "", url).rsplit("/", 2)[0]
+    hadoop.hdfs("-chmod", "777", folder)
+    again = Uploads(uploads._folder, uploads._hub_user, **uploads._access)
+    with pytest.raises(UploadError, match="can be changed by others"):
+        await again.public(data)
+    await again.close()
+
+
+async def test_what_somebody_has_removed_is_missed_by_name_and_uploaded_again(hadoop, uploads, cluster, data):
+    url = await uploads.public(data)
+    hadoop.hdfs("-rm", "-skipTrash", re.sub(r"^hdfs://", "", url))
+    with pytest.raises(ClusterRefused) as refused:
+        await run(cluster, {"data": skein.File(url, type="file", visibility="public")}, "alice")
+    assert uploads.forget(str(refused.value))
+    assert await uploads.public(data) == url
+    files = {"data": skein.File(url, type="file", visibility="public")}
+    assert await asyncio.wait_for(run(cluster, files, "alice"), LONG) == "SUCCEEDED"
