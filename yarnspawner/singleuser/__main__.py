@@ -9,6 +9,7 @@ The spawner finds a server by what this recipe publishes, so a server that is st
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import sys
 import time
@@ -18,6 +19,7 @@ from typing import Any
 from yarnspawner.rendezvous import ERROR_KEY, STOP_KEY, Address, Failure
 from yarnspawner.singleuser.environment import find_certificates, mend_folders, node_name
 from yarnspawner.singleuser.failure import RecipeError, Tail, explain, say
+from yarnspawner.singleuser.imports import put_off_grammar
 from yarnspawner.singleuser.log import LogLimit
 from yarnspawner.singleuser.store import NotInContainer, Store, StoreError
 from yarnspawner.singleuser.watching import Watcher
@@ -74,6 +76,9 @@ class Recipe:
         """Serve until stopped. Whatever this raises is a failure."""
         mend_folders(os.environ, self._store.container_folder)
         find_certificates(os.environ, self._store.container_folder)
+        put_off_grammar()
+        # What is imported stays, so nothing is gained by looking for garbage among it until the server listens.
+        gc.disable()
         # Late, and here: the import of Jupyter takes a second and is the first thing to go wrong.
         from yarnspawner.singleuser.server import serve
 
@@ -89,6 +94,7 @@ class Recipe:
             raise RecipeError(f"The server's address could not be published: {self._watcher.unpublished}")
 
     def _watch(self, app: Any) -> None:
+        gc.enable()
         address = Address("https" if app.certfile else "http", node_name(), app.port)
         self._watcher = Watcher(self._store, address, stop=lambda: app.io_loop.add_callback(app.stop), log=app.log)
         self._watcher.start()

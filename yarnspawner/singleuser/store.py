@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from typing import Any
 
+from yarnspawner.singleuser.imports import own_distutils
+
 # Seconds that the application master may take to answer. It runs on the same machine or a neighbour of it.
 _DEADLINE = 5.0
 
@@ -35,7 +37,8 @@ class Store:
         if "SKEIN_APPLICATION_ID" not in os.environ:
             raise NotInContainer("this works in a YARN container that skein started, and not outside of one")
         # Late, since nothing is to be slow or break without skein before this is known to be a container.
-        import skein
+        with own_distutils():
+            import skein
 
         try:
             self._application = _connect(skein)

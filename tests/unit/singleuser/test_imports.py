@@ -1,0 +1,40 @@
+"""What the recipe puts off, in processes of their own."""
+
+import subprocess
+import sys
+import textwrap
+
+
+def python(code: str) -> str:
+    return subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, timeout=120, check=True
+    ).stdout.strip()
+
+
+def test_the_grammar_is_built_when_it_is_needed_and_not_before():
+    assert python("""
+        import sys
+        from yarnspawner.singleuser.imports import put_off_grammar
+        put_off_grammar()
+        from jsonschema import Draft202012Validator, FormatChecker
+        assert "rfc3987_syntax.syntax_helpers" not in sys.modules
+        checker = Draft202012Validator({"format": "iri"}, format_checker=Draft202012Validator.FORMAT_CHECKER)
+        print(checker.is_valid("https://example.com/é"), checker.is_valid("no iri"))
+        assert "rfc3987_syntax.syntax_helpers" in sys.modules
+        import rfc3987_syntax
+        print(rfc3987_syntax.is_valid_syntax.__module__)
+    """).splitlines() == ["True False", "rfc3987_syntax.syntax_helpers"]
+
+
+def test_skein_is_imported_without_setuptools_where_python_has_a_distutils():
+    assert (
+        python("""
+        import sys
+        from yarnspawner.singleuser.imports import own_distutils
+        before = list(sys.meta_path)
+        with own_distutils():
+            import skein
+        print(sys.version_info >= (3, 12) or "setuptools" not in sys.modules, sys.meta_path == before)
+    """)
+        == "True True"
+    )
