@@ -158,7 +158,7 @@ def test_attack_yarns_pages_show_no_secret_and_bob_nothing(
     ]
     token = alice.run("import os; print(os.environ['JUPYTERHUB_API_TOKEN'], end='')")
     key = alice.run(
-        "import skein; print(skein.Security.from_default()._get_bytes('key').decode().splitlines()[5], end='')"
+        "import skein; print(skein.Security.from_default()._get_bytes('key').decode().splitlines()[2], end='')"
     )
     manager = kerberos_cluster.active_resource_manager_url()
     name = application["id"]
