@@ -61,7 +61,7 @@ class FeatureSettings(Configurable):
 
         YARN itself neither rotates nor limits it. Of a longer log the first quarter and at least as much of its end are
         kept, with a line between them that says how much was left out; ``yarn logs`` shows it as ever. It may be longer
-        for half a second. What :attr:`prologue` and :attr:`epilogue` write is not limited while they run.
+        for a moment. What :attr:`prologue` and :attr:`epilogue` write is not limited while they run.
         """,
     )
 
