@@ -1,0 +1,124 @@
+"""The KDC is away; the hub's keytab is missing, or another's."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from demo.hub import Hub
+from localhadoop import LocalHadoop
+from tests.support.hubs import log_of, log_size, running
+from tests.support.member import START, Member, until
+from tests.support.outcomes import Outcome
+
+MAY_NOT_LOG_IN = "The hub cannot log in to Kerberos"
+
+
+def alice_of(hub: Hub) -> Member:
+    return Member(hub.address, "alice", hub.password)
+
+
+def stop(member: Member, *servers: str) -> None:
+    for name in servers or ("",):
+        member.ask_to_stop(name)
+    member.wait_gone(*servers)
+
+
+def another_server_starts_and_stops(member: Member) -> None:
+    """The hub still gets from Hadoop what it wants."""
+    member.ask_to_start("second")
+    member.wait_ready("second")
+    stop(member, "second")
+
+
+def still_there(member: Member) -> None:
+    """The server of :func:`start_and_remember` is the same as before."""
+    assert member.servers()[""]["ready"]
+    assert member.run("print(answer)") == "42\n"
+
+
+def start_and_remember(member: Member) -> None:
+    member.ask_to_start()
+    member.wait_ready()
+    member.run("answer = 42")
+
+
+# -- The KDC
+
+
+def test_kdc_down_while_a_server_runs(alice: Member, cluster: LocalHadoop, fault: Outcome) -> None:
+    """KDC down while a server runs."""
+    start_and_remember(alice)
+    cluster.daemons["kdc"].kill()
+    fault.begins()
+    still_there(alice)
+    another_server_starts_and_stops(alice)
+    still_there(alice)
+    stop(alice)
+    fault.saw = "Servers go on, start and stop, for as long as the hub's tickets are good"
+
+
+def test_kdc_down_at_a_start(cluster: LocalHadoop, hub_with: Callable[..., Hub], fault: Outcome) -> None:
+    """KDC down when the hub is started and a server is asked for."""
+    cluster.daemons["kdc"].kill()
+    fault.begins()
+    hub = hub_with()
+    alice = alice_of(hub)
+    alice.ask_to_start()
+    alice.wait_told("Kerberos (its KDC) does not answer the hub. The start goes on when it does.")
+    assert "driver did not start" in log_of(hub)
+    cluster.daemons["kdc"].start()
+    alice.wait_ready()
+    fault.recovered()
+    stop(alice)
+    fault.saw = "The start waits, says that Kerberos does not answer, and goes on"
+
+
+# -- The keytab
+
+
+@pytest.fixture(scope="module")
+def keytab(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where a hub expects its keytab; the tests say what is there."""
+    return tmp_path_factory.mktemp("keytab") / "hub.keytab"
+
+
+@pytest.fixture(scope="module")
+def hub_without(
+    kerberos_cluster_of_session: LocalHadoop, keytab: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Hub]:
+    """A hub whose keytab is not there, or not good, until a test puts a good one there."""
+    settings = {"YARNSPAWNER_KEYTAB": str(keytab)}
+    with running(kerberos_cluster_of_session, tmp_path_factory.mktemp("hub"), settings=settings) as hub:
+        yield hub
+
+
+def test_keytab_missing(cluster: LocalHadoop, hub_without: Hub, keytab: Path, fault: Outcome) -> None:
+    """Keytab of the hub missing."""
+    told = alice_of(hub_without).failure()
+    admin = f"Please tell your administrator: the hub expects it as {keytab}."
+    assert told == f"{MAY_NOT_LOG_IN}: its keytab does not exist. {admin}"
+    assert f"The keytab {keytab} does not exist" in log_of(hub_without)
+    fault.saw = "The start fails at once, says that the hub cannot log in, and names the file"
+
+
+def test_keytab_of_another(cluster: LocalHadoop, hub_without: Hub, keytab: Path, fault: Outcome) -> None:
+    """Keytab of another principal in the place of the hub's."""
+    shutil.copy(str(cluster.keytab("alice")), keytab)
+    _told_to_check_the_keytab(hub_without)
+    fault.saw = "The start fails at once, and says that the hub cannot log in with its keytab"
+
+
+def _told_to_check_the_keytab(hub: Hub) -> None:
+    since = log_size(hub)
+
+    def told() -> bool:
+        # For a while after one failure the hub does not try again, and says what it knows from then.
+        words = alice_of(hub).failure()
+        return f"{MAY_NOT_LOG_IN} with its keytab. Please tell your administrator: check the hub's principal" in words
+
+    until(told, START, "told")
+    assert "The YARN driver did not start" in log_of(hub, since)
