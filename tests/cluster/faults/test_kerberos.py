@@ -1,20 +1,24 @@
-"""The KDC is away; the hub's keytab is missing, or another's."""
+"""The KDC is away; the hub's keytab is missing, another's, outdated."""
 
 from __future__ import annotations
 
 import shutil
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from demo.hub import Hub
-from localhadoop import LocalHadoop
+from demo.visitor import VisitError
+from localhadoop import LocalHadoop, kdc
 from tests.support.hubs import log_of, log_size, running
 from tests.support.member import START, Member, until
 from tests.support.outcomes import Outcome
 
 MAY_NOT_LOG_IN = "The hub cannot log in to Kerberos"
+
+Administer = Callable[..., None]
 
 
 def alice_of(hub: Hub) -> Member:
@@ -81,6 +85,27 @@ def test_kdc_down_at_a_start(cluster: LocalHadoop, hub_with: Callable[..., Hub],
 
 
 @pytest.fixture(scope="module")
+def administer(kerberos_cluster_of_session: LocalHadoop) -> Iterator[Administer]:
+    """Gives commands to kadmin.local; at the end the hub's principal is as it was, and its keytab good."""
+
+    def give(*commands: str) -> None:
+        settings = kerberos_cluster_of_session.settings
+        kdc.administer(settings, ["kadmin.local", "-r", "EXAMPLE.COM"], "\n".join(commands) + "\n")
+
+    yield give
+    give("modprinc -maxlife 24hours jupyterhub", f"cpw -pw {kdc.password('jupyterhub')} jupyterhub")
+    export(give, Path(str(kerberos_cluster_of_session.keytab("jupyterhub"))))
+
+
+def export(administer: Administer, keytab: Path) -> None:
+    """Put the hub's present keys where its keytab is, in one step, as an admin would."""
+    fresh = keytab.with_suffix(".fresh")
+    administer(f"ktadd -k {fresh} -norandkey jupyterhub")
+    kdc.give(fresh, "jupyterhub", 0o400)
+    fresh.rename(keytab)
+
+
+@pytest.fixture(scope="module")
 def keytab(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Where a hub expects its keytab; the tests say what is there."""
     return tmp_path_factory.mktemp("keytab") / "hub.keytab"
@@ -112,6 +137,23 @@ def test_keytab_of_another(cluster: LocalHadoop, hub_without: Hub, keytab: Path,
     fault.saw = "The start fails at once, and says that the hub cannot log in with its keytab"
 
 
+def test_keytab_outdated(
+    cluster: LocalHadoop, hub_without: Hub, keytab: Path, administer: Administer, fault: Outcome
+) -> None:
+    """Keytab of the hub outdated by a new password, until the new keys are put there."""
+    shutil.copy(str(cluster.keytab("jupyterhub")), keytab)
+    administer("cpw -pw another-password jupyterhub")
+    _told_to_check_the_keytab(hub_without)
+    export(administer, keytab)
+    fault.begins()
+    alice = alice_of(hub_without)
+    until(lambda: _starts(alice), START, "started with the new keys")
+    fault.recovered()
+    stop(alice)
+    export(administer, Path(str(cluster.keytab("jupyterhub"))))
+    fault.saw = "The start fails at once, and says that the hub cannot log in with its keytab; then it works"
+
+
 def _told_to_check_the_keytab(hub: Hub) -> None:
     since = log_size(hub)
 
@@ -122,3 +164,13 @@ def _told_to_check_the_keytab(hub: Hub) -> None:
 
     until(told, START, "told")
     assert "The YARN driver did not start" in log_of(hub, since)
+
+
+def _starts(member: Member) -> bool:
+    try:
+        for _ in member.start(START):
+            pass
+    except VisitError:
+        time.sleep(2)
+        return False
+    return True
