@@ -104,6 +104,7 @@ async def test_a_private_file_is_for_its_user_alone(hadoop, uploads, cluster, da
     assert told
 
 
+@pytest.mark.full
 async def test_a_folder_that_others_can_write_to_is_not_used(hadoop, uploads, data):
     url = await uploads.public(data)
     folder = re.sub(r"^hdfs://", "", url).rsplit("/", 2)[0]
@@ -114,6 +115,7 @@ async def test_a_folder_that_others_can_write_to_is_not_used(hadoop, uploads, da
     await again.close()
 
 
+@pytest.mark.full
 async def test_what_somebody_has_removed_is_missed_by_name_and_uploaded_again(hadoop, uploads, cluster, data):
     url = await uploads.public(data)
     hadoop.hdfs("-rm", "-skipTrash", re.sub(r"^hdfs://", "", url))
