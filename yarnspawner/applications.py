@@ -164,6 +164,12 @@ class Applications:
             else:
                 await asyncio.sleep(min(left, self._slow))
 
+    async def look(self, application_id: str) -> None:
+        """Ask YARN about one application now, if it is watched: something has just been done to it."""
+        watched = self._watched.get(application_id)
+        if watched is not None and watched.open:
+            await self._settle(application_id, watched)
+
     async def find(self, tag: str, user: str | None = None) -> Report | None:
         """Return the latest unfinished application with that tag, freshly listed, or None. Raises ClusterUnavailable.
 

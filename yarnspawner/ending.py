@@ -62,6 +62,8 @@ class Ending:
                 pause = _PAUSES[min(attempt, len(_PAUSES) - 1)]
                 try:
                     await self._cluster.kill(application_id, user)
+                    # YARN has just said that it is done; no need to wait for the next list.
+                    await self._applications.look(application_id)
                 except ClusterError as error:
                     self._log.warning("Cannot end %s yet, trying again in %s s: %s", application_id, pause, error)
                 await self._applications.ended(application_id, timeout=pause)

@@ -95,6 +95,16 @@ async def test_an_end_is_yarns_word_not_an_absence(view: Applications, yarn: Lis
     assert status.report.diagnostics == "killed by an admin"
 
 
+async def test_an_end_that_somebody_has_brought_about_is_seen_without_a_list(yarn: Lists) -> None:
+    view = Applications(yarn, fast=600, slow=600, log=logging.getLogger("test.view"))  # type: ignore[arg-type]
+    yarn.listed, yarn.reports = [RUNNING], {ID: KILLED}
+    view.watch(ID)
+    await until(view, "RUNNING")
+    await view.look(ID)
+    assert (await view.status(ID)).ended
+    await view.close()
+
+
 async def test_what_yarn_lists_no_more_but_says_is_running_is_running(view: Applications, yarn: Lists) -> None:
     yarn.reports = {ID: RUNNING}
     view.watch(ID)

@@ -29,6 +29,9 @@ class Yarn:
     async def status(self, application_id):
         return SimpleNamespace(ended=self.is_ended, report=None)
 
+    async def look(self, application_id):
+        pass
+
     async def ended(self, application_id, timeout):
         await asyncio.sleep(0)
         return self.is_ended

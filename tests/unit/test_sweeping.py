@@ -53,6 +53,9 @@ class Yarn:
         ended = {"state": "KILLED", "final_status": "KILLED", "finished": LONG_AGO}
         self.reports[application_id] = replace(self.reports[application_id], **ended)
 
+    async def look(self, application_id):
+        pass
+
     async def ended(self, application_id, timeout):
         return self.reports[application_id].ended
 
