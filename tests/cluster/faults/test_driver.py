@@ -1,0 +1,79 @@
+"""skein's driver, the Java process through which the hub speaks to YARN, is killed, or hangs and answers nothing."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from demo.hub import Hub
+from localhadoop import LocalHadoop
+from tests.support import mishaps
+from tests.support.member import END, START, Member, applications, unfinished, until
+from tests.support.mishaps import arrange, drivers, has_happened, send
+from tests.support.outcomes import Outcome
+
+MISHAPS = pytest.mark.parametrize(("number", "words"), [(signal.SIGSTOP, "hung")], ids=["hung"])
+
+
+@pytest.fixture
+def hub(hub_with: Callable[..., Hub]) -> Iterator[Hub]:
+    """A hub that waits 20 seconds for a submission, instead of two minutes."""
+    hub = hub_with(configuration=mishaps.CONFIGURATION, settings={"FAULTS_SUBMISSION_TIMEOUT": "20"})
+    yield hub
+    send(drivers(hub), signal.SIGCONT)
+
+
+def test_killed_during_submission(hub: Hub, alice: Member, cluster: LocalHadoop, fault: Outcome) -> None:
+    """Driver killed during a submission."""
+    arrange(hub, "kill-driver", "submission")
+    alice.ask_to_start()
+    until(lambda: has_happened(hub), START, "killed")
+    fault.begins()
+    alice.wait_ready()
+    fault.recovered()
+    assert alice.run("print(6 * 7)") == "42\n"
+    assert len(unfinished(cluster)) == 1
+    fault.saw = "The start goes on, and the server is there"
+
+
+def test_hung_during_submission(hub: Hub, alice: Member, cluster: LocalHadoop, fault: Outcome) -> None:
+    """Driver hung during a submission, and awake again when another one has done it."""
+    arrange(hub, "hang-driver", "submission")
+    alice.ask_to_start()
+    until(lambda: has_happened(hub), START, "hung")
+    fault.begins()
+    alice.wait_ready()
+    fault.recovered()
+    send(drivers(hub), signal.SIGCONT)
+    # What it was doing may come to its end now.
+    time.sleep(10)
+    until(lambda: len(unfinished(cluster)) == 1, END, "ended")
+    assert alice.run("print(6 * 7)") == "42\n"
+    assert len(unfinished(cluster)) == 1
+    fault.saw = "The start goes on, and the server is there"
+
+
+@MISHAPS
+def test_while_waiting(
+    hub: Hub, alice: Member, cluster: LocalHadoop, fault: Outcome, number: signal.Signals, words: str
+) -> None:
+    """Drivers {words} while an application waits in its queue."""
+    before = applications(cluster)
+    for node in cluster.node_managers:
+        node.suspend()
+    alice.ask_to_start()
+    until(lambda: "ACCEPTED" in applications(cluster).values(), START, "accepted")
+    gone = drivers(hub)
+    assert gone
+    send(gone, number)
+    fault.begins()
+    for node in cluster.node_managers:
+        node.resume()
+    alice.wait_ready()
+    fault.recovered()
+    assert len(applications(cluster).keys() - before.keys()) == 1
+    assert alice.run("print(6 * 7)") == "42\n"
+    fault.saw = "The start goes on, and the server is there"
