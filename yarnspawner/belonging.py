@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import logging
+import weakref
 from functools import cached_property
 from typing import Any
 
 from yarnspawner.access import Access
 from yarnspawner.audit import route
 from yarnspawner.hub_identity import HubIdentity, cookie_secret_file, identify
-from yarnspawner.ownership import living
 from yarnspawner.settings import YarnSpawnerSettings
 from yarnspawner.state import Seal, ServerState
+
+# All spawners of this process.
+living: weakref.WeakSet[BelongingSpawner] = weakref.WeakSet()
 
 
 class BelongingSpawner(YarnSpawnerSettings):

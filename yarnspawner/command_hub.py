@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from yarnspawner.audit import LOGGER
+from yarnspawner.belonging import BelongingSpawner
 from yarnspawner.cluster import ClusterError, ClusterUnavailable, Report
 from yarnspawner.hub import settings_of, sweep_of
 from yarnspawner.hub_identity import HubIdentity, cookie_secret_file, identify
@@ -115,7 +116,7 @@ def _load(file: str) -> Any:
     return hub
 
 
-def _settings(hub: Any, options: argparse.Namespace) -> YarnSpawner:
+def _settings(hub: Any, options: argparse.Namespace) -> BelongingSpawner:
     if not issubclass(hub.spawner_class, YarnSpawner):
         raise HubUnknown(f"This hub's spawner is {hub.spawner_class.__name__}, not YarnSpawner.")
     settings = settings_of(hub)
@@ -126,7 +127,7 @@ def _settings(hub: Any, options: argparse.Namespace) -> YarnSpawner:
     return settings
 
 
-def _identity(settings: YarnSpawner) -> HubIdentity:
+def _identity(settings: BelongingSpawner) -> HubIdentity:
     quiet = logging.getLogger("yarnspawner.command")
     quiet.addHandler(logging.NullHandler())
     quiet.propagate = False

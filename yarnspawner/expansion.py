@@ -12,6 +12,23 @@ class TemplateError(ValueError):
     """A template that names what there is not, or asks for more than a name."""
 
 
+def template_fields(user: Any, servername: str) -> dict[str, str]:
+    """What templates may name.
+
+    Args:
+        user: of JupyterHub.
+        servername: of the server, "" for the user's default one.
+    """
+    username = user.escaped_name
+    return {
+        "username": username,
+        "unescaped_username": user.name,
+        "servername": servername,
+        "user_server": f"{username}--{servername}" if servername else username,
+        "groups": ",".join(sorted(group.name for group in user.groups)),
+    }
+
+
 class _NamesOnly(string.Formatter):
     # str.format() would also follow attributes and items ({0.__class__}), which reach far into the hub.
     def get_field(self, field_name: str, args: Any, kwargs: Mapping[str, Any]) -> tuple[Any, str]:

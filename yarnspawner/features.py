@@ -7,7 +7,7 @@ import logging
 import time
 from collections.abc import Callable
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import skein
 
@@ -18,9 +18,6 @@ from yarnspawner.hadoop.resourcemanager import ResourceManager, ResourceManagerU
 from yarnspawner.identity import IdentityRefused
 from yarnspawner.options.choices import duration
 from yarnspawner.state import ServerState
-
-if TYPE_CHECKING:
-    from yarnspawner.spawner import YarnSpawner
 
 # Seconds that YARN has to end a server whose time is over before the hub does it: its own look is every few seconds.
 _GRACE = 60
@@ -87,13 +84,13 @@ async def called(hook: Callable[..., Any] | None, *arguments: Any) -> Any:
     return await result if inspect.isawaitable(result) else result
 
 
-async def modified(spawner: YarnSpawner, specification: skein.ApplicationSpec) -> skein.ApplicationSpec:
+async def modified(spawner: FeatureSpawner, specification: skein.ApplicationSpec) -> skein.ApplicationSpec:
     """The specification as ``modify_spec_hook`` wants it."""
     returned = await called(spawner.modify_spec_hook, spawner, specification)
     return specification if returned is None else returned
 
 
-async def limit_lifetime(spawner: YarnSpawner, server: ServerState) -> ServerState:
+async def limit_lifetime(spawner: FeatureSpawner, server: ServerState) -> ServerState:
     """Set the end of a submitted server's time.
 
     YARN is told, so that it holds while the hub is down. Where it cannot be told, :func:`is_overdue` is the hub's way.

@@ -11,18 +11,16 @@ from __future__ import annotations
 import functools
 import sys
 import weakref
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from yarnspawner.ownership import living, read_owned
+from yarnspawner.belonging import BelongingSpawner, living
+from yarnspawner.ownership import read_owned
 from yarnspawner.sweeping import Sweep, Sweeper
-
-if TYPE_CHECKING:
-    from yarnspawner.spawner import YarnSpawner
 
 _sweepers: weakref.WeakKeyDictionary[Any, Sweeper] = weakref.WeakKeyDictionary()
 
 
-def attend(spawner_class: type[YarnSpawner]) -> None:
+def attend(spawner_class: type[BelongingSpawner]) -> None:
     """Sweep, if this process is a JupyterHub, once it has checked its servers.
 
     JupyterHub imports all spawners that are installed, so this asks again later whether it uses this one.
@@ -44,7 +42,7 @@ def attend(spawner_class: type[YarnSpawner]) -> None:
     module.JupyterHub.init_spawners = init_spawners
 
 
-def begin(hub: Any, spawner_class: type[YarnSpawner]) -> None:
+def begin(hub: Any, spawner_class: type[BelongingSpawner]) -> None:
     """Begin to sweep for a hub; beginning twice is beginning once.
 
     Args:
@@ -69,13 +67,13 @@ def begin(hub: Any, spawner_class: type[YarnSpawner]) -> None:
         hub.log.exception("Orphaned applications will not be swept")
 
 
-def settings_of(hub: Any) -> YarnSpawner:
+def settings_of(hub: Any) -> BelongingSpawner:
     """A spawner without a user: the settings that the hub's configuration gives to all."""
-    settings: YarnSpawner = hub.spawner_class(parent=hub, log=hub.log)
+    settings: BelongingSpawner = hub.spawner_class(parent=hub, log=hub.log)
     return settings
 
 
-def sweep_of(settings: YarnSpawner, db: Any, *, spawners: Any = ()) -> Sweep:
+def sweep_of(settings: BelongingSpawner, db: Any, *, spawners: Any = ()) -> Sweep:
     """A sweep with the hub's settings.
 
     Args:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import weakref
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
@@ -16,9 +15,6 @@ if TYPE_CHECKING:
 
 # Rows at a time, between which others have their turn.
 _PAGE = 500
-
-# All spawners of this process.
-living: weakref.WeakSet[BelongingSpawner] = weakref.WeakSet()
 
 
 async def read_owned(db: Any, *, hub_id: str, spawners: Iterable[BelongingSpawner] = ()) -> Owned:

@@ -11,29 +11,16 @@ from typing import TYPE_CHECKING, Any
 import skein
 
 from yarnspawner.cluster import SKEIN_JAR_NAME
-from yarnspawner.expansion import expand, fill_in
+from yarnspawner.expansion import expand, fill_in, template_fields
 from yarnspawner.identity import check_account, tag
 from yarnspawner.specification import ENVIRONMENT_FILE, ServerRequest, server_script, shell_command
 from yarnspawner.state import Credentials, ServerState
 
 if TYPE_CHECKING:
     from yarnspawner.options.spawner import ChoosingSpawner
-    from yarnspawner.spawner import YarnSpawner
 
 
-def template_fields(spawner: ChoosingSpawner) -> dict[str, str]:
-    """What templates may name."""
-    username, servername = spawner.user.escaped_name, spawner.name
-    return {
-        "username": username,
-        "unescaped_username": spawner.user.name,
-        "servername": servername,
-        "user_server": f"{username}--{servername}" if servername else username,
-        "groups": ",".join(sorted(group.name for group in spawner.user.groups)),
-    }
-
-
-async def hadoop_user(spawner: YarnSpawner, *, hub_user: str) -> str:
+async def hadoop_user(spawner: ChoosingSpawner, *, hub_user: str) -> str:
     """The Hadoop user as whom the server runs.
 
     Raises:
@@ -41,16 +28,16 @@ async def hadoop_user(spawner: YarnSpawner, *, hub_user: str) -> str:
         TemplateError: the setting's template has an unknown field.
     """
     mapping = spawner.hadoop_user
-    name = mapping(spawner) if callable(mapping) else expand(mapping, template_fields(spawner))
+    name = mapping(spawner) if callable(mapping) else expand(mapping, template_fields(spawner.user, spawner.name))
     if inspect.isawaitable(name):
         name = await name
     # A directory service may take its time to say who that is.
     return await asyncio.to_thread(check_account, name, hub=hub_user)
 
 
-def container_environment(spawner: YarnSpawner) -> dict[str, str]:
+def container_environment(spawner: ChoosingSpawner) -> dict[str, str]:
     """The server's environment, secrets included."""
-    fields = template_fields(spawner)
+    fields = template_fields(spawner.user, spawner.name)
     environment = {name: str(value) for name, value in spawner.get_env().items() if value is not None}
     for name, written in spawner.environment.items():
         # JupyterHub's own variables win over the admin's; and they may have anything in them.
@@ -62,14 +49,14 @@ def container_environment(spawner: YarnSpawner) -> dict[str, str]:
     return environment
 
 
-def server_tags(spawner: YarnSpawner, server: ServerState, *, hub_id: str) -> frozenset[str]:
+def server_tags(spawner: ChoosingSpawner, server: ServerState, *, hub_id: str) -> frozenset[str]:
     """By which the hub finds the application again: its own tags and those of the admin."""
     user = spawner.user.name
     own = [tag("hub", hub_id), tag("user", hub_id, user), server_tag(spawner, hub_id=hub_id), start_tag(server)]
     return frozenset([*own, *spawner.tags])
 
 
-def server_tag(spawner: YarnSpawner, *, hub_id: str) -> str:
+def server_tag(spawner: ChoosingSpawner, *, hub_id: str) -> str:
     """The tag that all starts of this server have."""
     return tag("server", hub_id, spawner.user.name, spawner.name)
 
@@ -80,7 +67,7 @@ def start_tag(server: ServerState) -> str:
 
 
 def server_request(
-    spawner: YarnSpawner,
+    spawner: ChoosingSpawner,
     server: ServerState,
     credentials: Credentials,
     paths: dict[str, str],
@@ -102,7 +89,7 @@ def server_request(
     Raises:
         TemplateError, SpecificationError: a setting from which no application can be made.
     """
-    fields = template_fields(spawner)
+    fields = template_fields(spawner.user, spawner.name)
     return ServerRequest(
         name=expand(spawner.application_name, fields),
         user=server.hadoop_user,
@@ -134,9 +121,9 @@ def server_request(
     )
 
 
-def localized_files(spawner: YarnSpawner) -> dict[str, Any]:
+def localized_files(spawner: ChoosingSpawner) -> dict[str, Any]:
     """What the admin wants in the container: ``localize_files``, with its templates' fields filled in."""
-    fields = template_fields(spawner)
+    fields = template_fields(spawner.user, spawner.name)
     return {name: _localized(source, fields) for name, source in spawner.localize_files.items()}
 
 

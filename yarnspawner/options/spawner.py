@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 import inspect
 import logging
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from traitlets import TraitError, default
 
 from yarnspawner.audit import audit
 from yarnspawner.errors import OptionsRefused
-from yarnspawner.expansion import TemplateError, expand
+from yarnspawner.expansion import TemplateError, expand, template_fields
 from yarnspawner.features import FeatureSpawner
 from yarnspawner.hadoop.queues import Queue
 from yarnspawner.hadoop.resourcemanager import ResourceManagerUnavailable
@@ -22,7 +22,6 @@ from yarnspawner.options.overrides import Overrides
 from yarnspawner.options.profiles import Profile
 from yarnspawner.options.selection import Offer, Selection, read_form, select
 from yarnspawner.options.settings import FIXED, ProfileSettings
-from yarnspawner.planning import template_fields
 from yarnspawner.settings import YarnSpawnerSettings
 
 # Seconds that the page waits for what YARN tells of queues and sizes, and a start for the largest size.
@@ -42,6 +41,9 @@ class ChoosingSpawner(ProfileSettings, FeatureSpawner, YarnSpawnerSettings):
     """
 
     # JupyterHub's Spawner has these.
+    environment: Mapping[str, Any]
+    get_env: Callable[[], Mapping[str, Any]]
+    get_args: Callable[[], Sequence[str]]
     log: logging.Logger
     name: str
     user: Any
@@ -232,7 +234,7 @@ class ChoosingSpawner(ProfileSettings, FeatureSpawner, YarnSpawnerSettings):
 
     def _queue_of(self, template: str) -> str:
         try:
-            return expand(template, template_fields(self))
+            return expand(template, template_fields(self.user, self.name))
         except TemplateError:
             return template
 

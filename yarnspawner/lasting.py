@@ -1,0 +1,170 @@
+"""A server that outlasts its hub: what is kept of it, and how another run of the hub finds it again."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from yarnspawner.aftermath import RememberingSpawner
+from yarnspawner.applications import Applications
+from yarnspawner.audit import audit
+from yarnspawner.belonging import BelongingSpawner
+from yarnspawner.cluster import ClusterError, ClusterUnavailable
+from yarnspawner.conversation import Conversation
+from yarnspawner.expansion import TemplateError
+from yarnspawner.identity import IdentityRefused
+from yarnspawner.options.spawner import ChoosingSpawner
+from yarnspawner.planning import hadoop_user, server_tag, start_tag
+from yarnspawner.state import ServerState, StateError
+
+# Seconds between two attempts while YARN does not answer.
+PAUSE = 2.0
+
+
+class LastingSpawner(BelongingSpawner, RememberingSpawner, ChoosingSpawner):
+    """The part of a spawner that keeps what is known of its server, and finds it again.
+
+    - a server whose submission was never answered, or whose state cannot be read, is found by its tags
+    - a start that was pending when the hub ended goes on
+    """
+
+    # JupyterHub's Spawner has these.
+    server: Any
+    start_timeout: int
+
+    # There was a stored state, and it could not be used.
+    _lost = False
+    _adopted = False
+
+    async def _arrive(self, server: ServerState) -> str:
+        """Wait for the server of a submitted application and keep its address."""
+        raise NotImplementedError
+
+    # -- What is kept
+
+    def get_state(self) -> dict[str, Any]:
+        """What JupyterHub keeps of this server for a restart; its secrets are sealed."""
+        state: dict[str, Any] = super().get_state()
+        if self._yarn_server is not None:
+            state.update(self._yarn_server.to_dict(self._seal))
+        return state
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Take up what another run of the hub has kept."""
+        # What is no mapping is refused below, but must not keep the whole hub from starting.
+        super().load_state(state if isinstance(state, dict) else {})
+        # A user has come, or was there when the hub ended: the first start should not wait for a driver's.
+        self._access.warm()
+        try:
+            self._yarn_server = ServerState.from_dict(state, self._seal, hub_user=self.user.name)
+        except StateError as error:
+            self.log.warning("The stored state of %s cannot be used: %s", self._log_name, error)
+            self._lost = True
+            return
+        if self._yarn_server is None:
+            return
+        self.take_up_choices(self._yarn_server.settings)
+        if self._yarn_server.credentials is None:
+            self.log.warning(
+                "%s: the secrets in the stored state cannot be unsealed, so the server can be watched and ended, but"
+                " not asked to end in order (was the hub's cookie secret replaced?)",
+                self._log_name,
+            )
+        if not self.is_own(self._yarn_server):
+            self._yarn_server = None
+        elif self._yarn_server.application_id:
+            self._applications.watch(self._yarn_server.application_id)
+
+    def clear_state(self) -> None:
+        """Forget the server."""
+        super().clear_state()
+        if self._yarn_server is not None and self._yarn_server.application_id:
+            self._applications.unwatch(self._yarn_server.application_id)
+        self._yarn_server = None
+        self._lost = False
+
+    def _keep(self, server: ServerState) -> None:
+        """Save the state now: JupyterHub does so only when start() has returned."""
+        self._yarn_server = server
+        if server.application_id:
+            self._applications.watch(server.application_id)
+        self.orm_spawner.state = self.get_state()
+        self.user.db.commit()
+
+    # -- What is found again
+
+    async def _poll_unanswered(self, server: ServerState) -> int | None:
+        """Poll a server whose submission was never answered, since the hub ended meanwhile."""
+        try:
+            report = await self._applications.find(start_tag(server), server.hadoop_user)
+        except ClusterUnavailable:
+            return None
+        if report is None:
+            return 0
+        self._keep(server.submitted(report.id))
+        return None
+
+    async def _poll_lost(self) -> int | None:
+        """Poll a server whose stored state cannot be used: its tags lead to it, and JupyterHub has its address."""
+        try:
+            user = await hadoop_user(self, hub_user=self._access.hub_user)
+            report = None
+            for hub_id in (self.hub_identity.id, *self.hub_identity.former):
+                report = report or await self._applications.find(server_tag(self, hub_id=hub_id), user)
+        except ClusterUnavailable:
+            return None
+        except (IdentityRefused, TemplateError) as error:
+            self.log.warning("The application of %s cannot be found again: %s", self._log_name, error)
+            return 0
+        self._lost = False
+        if report is None:
+            return 0
+        self.log.info("%s of %s was found again by its tags", report.id, self._log_name)
+        self._keep(ServerState.found(report.id, user, report.queue))
+        return None
+
+    async def get_url(self) -> str:
+        """The address of a server that was there before this hub was; a start that was pending goes on.
+
+        Never raises: JupyterHub would give up on all servers. An address where nobody answers ends the server alone.
+        """
+        if self._yarn_server is not None and not self._yarn_server.url and self._yarn_server.credentials is not None:
+            self.log.info("The start of %s goes on", self._log_name)
+            try:
+                await asyncio.wait_for(self._adopt(self._yarn_server), self.start_timeout)
+            except Exception as error:  # noqa: BLE001 - see above
+                self.log.warning("The start of %s could not go on: %s", self._log_name, error)
+        if self._yarn_server is None or not self._yarn_server.url:
+            return str(self.server.url)
+        if not self._adopted:
+            self._adopted = True
+            facts = {"hadoop_user": self._yarn_server.hadoop_user, **self.audit_facts}
+            audit("adopted", application=self._yarn_server.application_id, address=self._yarn_server.url, **facts)
+        # JupyterHub copies host and port from what this returns, but not the scheme.
+        self.server.proto = self._yarn_server.url.partition(":")[0]
+        return f"{self._yarn_server.url}{self.server.base_url}"
+
+    async def _adopt(self, server: ServerState) -> None:
+        while not server.application_id:
+            if found := await self._find_application(server):
+                server = server.submitted(found)
+            else:
+                await asyncio.sleep(PAUSE)
+        await self._arrive(server)
+
+    # -- Means
+
+    @property
+    def _applications(self) -> Applications:
+        return self._access.applications
+
+    def _conversation(self, server: ServerState) -> Conversation:
+        return Conversation(server.application_id, server.credentials, self._access, self.log)
+
+    async def _find_application(self, server: ServerState) -> str:
+        """The application of a start whose answer was lost; "" if there is none, or nobody can tell."""
+        try:
+            report = await self._applications.find(start_tag(server), server.hadoop_user)
+        except ClusterError:
+            return ""
+        return report.id if report is not None else ""

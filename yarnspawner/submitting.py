@@ -1,0 +1,143 @@
+"""A server's application on its way to YARN: what is asked for, and asking until there is an answer."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import skein
+
+from yarnspawner.audit import audit
+from yarnspawner.certificates import CertifiedSpawner
+from yarnspawner.cluster import SKEIN_JAR, ClusterRefused, ClusterUnavailable
+from yarnspawner.diagnosis import explain_outage, explain_refusal
+from yarnspawner.errors import StartFailed
+from yarnspawner.expansion import expand, template_fields
+from yarnspawner.features import called, limit_lifetime, modified
+from yarnspawner.lasting import PAUSE, LastingSpawner
+from yarnspawner.planning import (
+    container_environment,
+    hadoop_user,
+    localized_files,
+    server_request,
+)
+from yarnspawner.private_files import private_files
+from yarnspawner.progress import Progress
+from yarnspawner.sharing import shared_files
+from yarnspawner.specification import ENVIRONMENT_FILE, application_specification, environment_file
+from yarnspawner.state import Credentials, ServerState
+
+# Seconds of a submission after which the user is told that it is still waited for.
+_SUBMISSION_IS_SLOW = 10.0
+
+
+class SubmittingSpawner(LastingSpawner, CertifiedSpawner):
+    """The part of a spawner that submits.
+
+    - what is needed to find an application again is saved before it is submitted
+    - what YARN does not answer is asked again; what comes late, and that nobody waits for, is ended
+    """
+
+    def __init__(self, **kwargs: Any) -> None:
+        self._progress = Progress()
+        super().__init__(**kwargs)
+
+    async def _submit(self) -> ServerState:
+        access = self._access
+        user = await hadoop_user(self, hub_user=access.hub_user)
+        self.claim(user)
+        credentials = Credentials.new()
+        server = ServerState.new(
+            user,
+            expand(self.queue, template_fields(self.user, self.name)),
+            credentials,
+            container=self.server_container,
+            hub=self.hub_identity.id,
+            settings=self.chosen_settings,
+        )
+        files: dict[str, str | bytes] = {
+            ENVIRONMENT_FILE: environment_file(container_environment(self)),
+            **self._certificates,
+        }
+        with private_files(files) as paths:
+            for again in (True, False):
+                specification = await self._specification(server, credentials, paths)
+                # From here on a hub that dies can find the application again.
+                self._keep(server)
+                self._progress.tell(10, f"Submitting an application to queue {server.queue} as {user}.")
+                try:
+                    application_id = await self._submit_patiently(server, specification)
+                    break
+                except ClusterRefused as error:
+                    if again and access.uploads.forget(str(error)):
+                        continue  # somebody has removed what was in HDFS
+                    refusal = explain_refusal(error, hub=access.hub_user, user=user, queue=server.queue)
+                    audit("refused", reason=refusal.cause, hadoop_user=user, queue=server.queue, **self.audit_facts)
+                    raise StartFailed(refusal, reason="refused") from error
+        self.log.info("Submitted %s for %s as %s to queue %s", application_id, self._log_name, user, server.queue)
+        server = server.submitted(application_id)
+        self._keep(server)
+        audit("submitted", application=application_id, hadoop_user=user, queue=server.queue, **self.audit_facts)
+        limited = await limit_lifetime(self, server)
+        if limited != server:
+            server = limited
+            self._keep(server)
+        if self.time_left:
+            self._progress.tell(15, f"The server ends by itself: {self.time_left}.")
+        await called(self.after_submit_hook, self, application_id)
+        return server
+
+    async def _specification(
+        self, server: ServerState, credentials: Credentials, paths: dict[str, str]
+    ) -> skein.ApplicationSpec:
+        access = self._access
+
+        def tell(words: str) -> None:
+            self._progress.tell(5, words)
+
+        request = server_request(
+            self,
+            server,
+            credentials,
+            paths,
+            files=await shared_files(localized_files(self), access.uploads, server.hadoop_user, self.log, tell),
+            skein_jar=access.uploads.at_once(SKEIN_JAR),
+            hub_id=self.hub_identity.id,
+            hub_user=access.hub_user,
+        )
+        return await modified(self, application_specification(request))
+
+    async def _submit_patiently(self, server: ServerState, specification: skein.ApplicationSpec) -> str:
+        """Submit until YARN answers; ``start_timeout`` limits it."""
+
+        def late(application_id: str) -> None:
+            if self._yarn_server is None or self._yarn_server.application_id != application_id:
+                self._kill(server.submitted(application_id))
+
+        told = None
+        while True:
+            slow = asyncio.get_running_loop().call_later(
+                _SUBMISSION_IS_SLOW,
+                self._progress.tell,
+                10,
+                "YARN has not answered yet. The start goes on when it does.",
+            )
+            try:
+                return await self._access.cluster.submit(specification, on_late=late)
+            except ClusterUnavailable as error:
+                outage, passes = explain_outage(error)
+                if not passes:
+                    raise StartFailed(outage, reason="unavailable") from error
+                if outage.cause != told:
+                    self.log.warning("Cannot submit for %s yet: %s", self._log_name, error)
+                    told = outage.cause
+                self._progress.tell(5, f"{outage.cause} {outage.remedy}")
+            finally:
+                slow.cancel()
+            await asyncio.sleep(PAUSE)
+            # What was not answered may have been done.
+            if found := await self._find_application(server):
+                return found
+
+    def _kill(self, server: ServerState, *, by: str = "hub") -> asyncio.Future[None]:
+        return self._access.ending.end(server.application_id, server.hadoop_user, by=by, facts=self.audit_facts)
