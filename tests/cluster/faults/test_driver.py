@@ -15,7 +15,9 @@ from tests.support.member import END, START, Member, applications, unfinished, u
 from tests.support.mishaps import arrange, drivers, has_happened, send
 from tests.support.outcomes import Outcome
 
-MISHAPS = pytest.mark.parametrize(("number", "words"), [(signal.SIGSTOP, "hung")], ids=["hung"])
+MISHAPS = pytest.mark.parametrize(
+    ("number", "words"), [(signal.SIGKILL, "killed"), (signal.SIGSTOP, "hung")], ids=["killed", "hung"]
+)
 
 
 @pytest.fixture
@@ -77,3 +79,31 @@ def test_while_waiting(
     assert len(applications(cluster).keys() - before.keys()) == 1
     assert alice.run("print(6 * 7)") == "42\n"
     fault.saw = "The start goes on, and the server is there"
+
+
+@MISHAPS
+def test_while_idle(
+    hub: Hub, alice: Member, cluster: LocalHadoop, fault: Outcome, number: signal.Signals, words: str
+) -> None:
+    """Drivers {words} while a server runs and nothing else happens."""
+    alice.ask_to_start()
+    alice.wait_ready()
+    alice.run("answer = 42")
+    gone = drivers(hub)
+    send(gone, number)
+    fault.begins()
+    assert alice.run("print(answer)") == "42\n"
+    assert alice.servers()[""]["ready"]
+    # The next start, and the stop of the first.
+    alice.ask_to_start("another")
+    alice.wait_ready("another")
+    fault.recovered()
+    alice.ask_to_stop()
+    alice.wait_gone()
+    assert alice.servers()["another"]["ready"]
+    assert len(unfinished(cluster)) == 1
+    # One that hangs is replaced when it is needed, one that was killed at once.
+    most = 1 if number == signal.SIGSTOP else 0
+    until(lambda: len(set(gone) & set(drivers(hub))) <= most, END, "replaced")
+    until(lambda: len(drivers(hub)) == len(gone), START, "started")
+    fault.saw = "The server goes on, and another one starts"

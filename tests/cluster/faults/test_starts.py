@@ -1,4 +1,4 @@
-"""Starts that are cancelled, late or crosswise, and hubs that find states of other versions, or broken ones."""
+"""Starts that are cancelled, late, many, and what is left of them; states of other versions; a log without end."""
 
 from __future__ import annotations
 
@@ -6,13 +6,23 @@ import signal
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
+from pathlib import Path
 from typing import Any
+
+import pytest
 
 from demo.hub import Hub
 from localhadoop import LocalHadoop
+from tests.support.hubs import log_of
+from tests.support.hubs import log_size as end_of_log
+from tests.support.measures import Figures, measure
 from tests.support.member import END, START, Member, applications, unfinished, until
 from tests.support.mishaps import CONFIGURATION, arrange, drivers, has_happened, send, store_state, stored_state
 from tests.support.outcomes import Outcome
+
+MEBIBYTE = 1 << 20
+
 
 # Cancelled
 
@@ -98,6 +108,22 @@ def test_the_start_timeout_is_reached_in_a_full_queue(
     fault.lost = "the start"
 
 
+def test_the_start_timeout_is_reached_in_the_container(
+    hub_with: Callable[..., Hub], cluster: LocalHadoop, fault: Outcome
+) -> None:
+    """Start not done in its time (`start_timeout`), since its container takes too long."""
+    settings = {"FAULTS_PROLOGUE": "sleep 300", "FAULTS_START_TIMEOUT": "100"}
+    hub = hub_with(configuration=CONFIGURATION, settings=settings)
+    alice = Member(hub.address, "alice", hub.password)
+    told = alice.failure()
+    assert "did not start within 100 seconds" in told
+    assert "the server is starting" in told
+    alice.wait_gone()
+    until(lambda: not unfinished(cluster), END, "ended")
+    fault.saw = "That it did not start in time, and on which node it was starting"
+    fault.lost = "the start"
+
+
 # Several
 
 
@@ -128,6 +154,52 @@ def at_once(*actions: Callable[[], Any]) -> None:
         thread.start()
     for thread in threads:
         thread.join()
+
+
+@pytest.mark.timeout(2400)
+def test_thirty_starts_and_stops_leave_nothing(
+    hub_with: Callable[..., Hub], cluster: LocalHadoop, fault: Outcome
+) -> None:
+    """30 starts and stops of one user in a row."""
+    hub = hub_with(configuration=CONFIGURATION)
+    figures = {}
+    # The first start brings along what is kept from then on: libraries, drivers, connections.
+    windows = {f"s{number}": Member(hub.address, "alice", hub.password) for number in range(5)}
+    start_and_stop(hub, windows, cluster)
+    processes = len(drivers(hub))
+    for count in (0, 10, 20, 30):
+        if count:
+            start_and_stop(hub, windows, cluster)
+            start_and_stop(hub, windows, cluster)
+        figures[count] = settled(hub)
+        print(f"after {count:2d} starts and stops: {figures[count]}")
+    first, last = figures[0], figures[30]
+    assert last.threads <= first.threads + 4  # the event loop has a pool of a few
+    assert last.files <= first.files + 4
+    assert last.connections <= first.connections + 2
+    assert last.memory <= first.memory + 15
+    # Those of YARN's clients in the drivers, which are replaced after 200 submissions.
+    assert last.driver_memory <= first.driver_memory + 100
+    assert len(drivers(hub)) == processes
+    fault.saw = "30 servers, one like the other"
+
+
+def start_and_stop(hub: Hub, windows: dict[str, Member], cluster: LocalHadoop) -> None:
+    """Start several servers at a time, and stop them when the first is ready; the others are on their way."""
+    since = end_of_log(hub)
+    at_once(*(partial(window.ask_to_start, name) for name, window in windows.items()))
+    until(lambda: log_of(hub, since).count("Submitted application") == len(windows), START, "submitted")
+    first, window = next(iter(windows.items()))
+    window.wait_ready(first)
+    at_once(*(partial(window.ask_to_stop, name) for name, window in windows.items()))
+    window.wait_gone(*windows, timeout=START)
+    until(lambda: not unfinished(cluster), START, "ended")
+
+
+def settled(hub: Hub) -> Figures:
+    """The hub's figures once it has closed what it closes later."""
+    time.sleep(8)
+    return measure(hub)
 
 
 # States
@@ -168,6 +240,20 @@ def test_state_that_is_broken(hub: Hub, alice: Member, cluster: LocalHadoop, fau
     fault.saw = "The server goes on, with its kernels"
 
 
+def test_state_sealed_with_another_secret(hub: Hub, alice: Member, cluster: LocalHadoop, fault: Outcome) -> None:
+    """State in the hub's database that was sealed with another cookie secret."""
+    secret = hub.folder / "jupyterhub_cookie_secret"
+
+    def replace_secret(state: Any) -> Any:
+        secret.write_text(secret.read_text().translate(str.maketrans("0123456789abcdef", "123456789abcdef0")))
+        return state
+
+    goes_on_from(hub, alice, fault, {"another secret": replace_secret})
+    assert len(unfinished(cluster)) == 1
+    fault.saw = "The server goes on, with its kernels"
+    fault.lost = "the login at the hub"
+
+
 def goes_on_from(hub: Hub, alice: Member, fault: Outcome, changes: dict[str, Callable[[Any], Any]]) -> None:
     """A server goes on in runs of the hub that each find another state of it, and it can be stopped in the last."""
     alice.ask_to_start()
@@ -186,3 +272,49 @@ def goes_on_from(hub: Hub, alice: Member, fault: Outcome, changes: dict[str, Cal
         assert again.run("print(answer)") == "42\n", words
         if words != list(changes)[-1]:
             hub.stop()
+
+
+# The log
+
+
+def test_a_server_that_writes_a_gigabyte_of_log(
+    hub_with: Callable[..., Hub], cluster: LocalHadoop, fault: Outcome
+) -> None:
+    """Server that writes 1 GB of log."""
+    writes = 'yes "a line of forty characters, more or less" | head -c 1000000000; echo the last of them'
+    # It inherits the container's output as kernels do, and waits for the test.
+    settings = {"FAULTS_PROLOGUE": f"(until [ -e begin ]; do sleep 1; done; {writes}; touch done) &"}
+    hub = hub_with(configuration=CONFIGURATION, settings=settings)
+    alice = Member(hub.address, "alice", hub.password)
+    alice.ask_to_start()
+    alice.wait_ready()
+    (application,) = unfinished(cluster)
+    alice.run("import os; folder = os.path.dirname(os.environ['JUPYTER_RUNTIME_DIR']); open(f'{folder}/begin', 'w')")
+    fault.begins()
+    sizes: list[int] = []
+    end = time.monotonic() + START
+    while "done" not in alice.run("print(*os.listdir(folder))"):
+        assert time.monotonic() < end
+        sizes.append(log_size(cluster, application))
+    time.sleep(2)
+    fault.recovered()
+    print(f"the log had at most {max(sizes) // MEBIBYTE} MiB, and has {log_size(cluster, application) // MEBIBYTE} MiB")
+    assert log_size(cluster, application) <= 100 * MEBIBYTE
+    alice.ask_to_stop()
+    alice.wait_gone()
+    until(lambda: not unfinished(cluster), END, "ended")
+    logs = ["yarn", "logs", "-applicationId", application, "-log_files_pattern", "application.driver.log"]
+    until(lambda: "End of LogType" in cluster.run([*logs, "-size", "100"], user="alice").stdout, START, "collected")
+    beginning = cluster.run([*logs, "-size", "4000"], user="alice").stdout
+    assert "a line of forty characters" in beginning or "ServerApp" in beginning
+    end_of_it = cluster.run([*logs, "-size", "-8000"], user="alice").stdout
+    assert "the last of them" in end_of_it
+    whole = cluster.run([*logs, "-size", str(60 * MEBIBYTE)], user="alice").stdout
+    assert "MiB of the log were left out here" in whole
+    fault.saw = "The server goes on; of its log the beginning and the end are kept"
+
+
+def log_size(cluster: LocalHadoop, application: str) -> int:
+    """What the application's logs take on the nodes' disks, in bytes."""
+    files = Path(cluster.directory).glob(f"nodes/*/logs/{application}/*/*")
+    return sum(file.stat().st_blocks * 512 for file in files)
