@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 
 import pytest
+import websocket
 
 from demo.hub import Hub
+from demo.visitor import VisitError
 from localhadoop import LocalHadoop
 from localhadoop.fixtures import hadoop_version, why_no_kerberos
 from tests.support.containers import application_of, processes
@@ -84,6 +87,25 @@ def stop_all(*members: Member) -> None:
         for name in member.servers():
             member.ask_to_stop(name)
         member.wait_gone(*member.servers())
+
+
+def test_over_its_memory(strict_hub: Hub, strict: LocalHadoop, fault: Outcome) -> None:
+    """Container of a running server over its memory."""
+    alice = Member(strict_hub.address, "alice", strict_hub.password)
+    alice.ask_to_start()
+    alice.wait_ready()
+    application_id = application_of(strict, "alice")["id"]
+    fault.begins()
+    with suppress(VisitError, OSError, websocket.WebSocketException):
+        alice.run("hog = b'x' * 2_000_000_000", timeout=START)
+    said = gone(alice)
+    fault.recovered()
+    assert (
+        "it used more memory than the 1 GiB that it was given. Start it again with more memory, or use less" in said
+    ), said
+    until(lambda: not processes(application_id), END, "without processes")
+    fault.saw = "The server is gone, and the page says that it most likely took more memory than it was given, and how much that was"
+    fault.lost = "the server"
 
 
 def test_preempted(strict_hub: Hub, strict: LocalHadoop, fault: Outcome) -> None:

@@ -1,4 +1,4 @@
-"""The KDC is away; the hub's keytab is missing, another's, outdated."""
+"""The KDC is away; the hub's ticket expires; its keytab is missing, another's, outdated, replaced."""
 
 from __future__ import annotations
 
@@ -13,8 +13,11 @@ from demo.hub import Hub
 from demo.visitor import VisitError
 from localhadoop import LocalHadoop, kdc
 from tests.support.hubs import log_of, log_size, running
-from tests.support.member import START, Member, until
+from tests.support.member import START, Member, unfinished, until
 from tests.support.outcomes import Outcome
+
+# Seconds that the hub's tickets are good for, where they are to expire. Hadoop logs in again at most once a minute.
+TICKET = 80
 
 MAY_NOT_LOG_IN = "The hub cannot log in to Kerberos"
 
@@ -174,3 +177,48 @@ def _starts(member: Member) -> bool:
         time.sleep(2)
         return False
     return True
+
+
+# -- The ticket
+
+
+@pytest.fixture(scope="module")
+def hub_of_short_tickets(
+    kerberos_cluster_of_session: LocalHadoop, administer: Administer, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Hub]:
+    """A hub whose tickets are soon too old."""
+    administer(f"modprinc -maxlife {TICKET}seconds jupyterhub")
+    with running(kerberos_cluster_of_session, tmp_path_factory.mktemp("hub")) as hub:
+        yield hub
+
+
+def test_ticket_expired(cluster: LocalHadoop, hub_of_short_tickets: Hub, fault: Outcome) -> None:
+    """Ticket of the hub expired while a server runs."""
+    alice = alice_of(hub_of_short_tickets)
+    start_and_remember(alice)
+    fault.begins()
+    time.sleep(1.25 * TICKET)
+    still_there(alice)
+    another_server_starts_and_stops(alice)
+    still_there(alice)
+    assert "YARN does not answer" not in log_of(hub_of_short_tickets)
+    stop(alice)
+    fault.saw = "Nothing: the hub gets a new one with its keytab"
+
+
+def test_keytab_replaced(
+    cluster: LocalHadoop, hub_of_short_tickets: Hub, administer: Administer, fault: Outcome
+) -> None:
+    """Keytab of the hub replaced after a new password, and its old ticket expired, while a server runs."""
+    alice = alice_of(hub_of_short_tickets)
+    start_and_remember(alice)
+    administer("cpw -pw a-third-password jupyterhub")
+    export(administer, Path(str(cluster.keytab("jupyterhub"))))
+    fault.begins()
+    time.sleep(1.25 * TICKET)
+    still_there(alice)
+    another_server_starts_and_stops(alice)
+    still_there(alice)
+    assert len(unfinished(cluster, "alice")) == 1
+    stop(alice)
+    fault.saw = "Nothing: the hub takes the new keys when it needs them"

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import re
 import time
+from collections.abc import Iterator
+from contextlib import ExitStack
 
 import pytest
 
 from demo.hub import Hub
 from localhadoop import LocalHadoop
 from localhadoop.daemons import Daemon
-from tests.support.hubs import log_of, log_size
-from tests.support.member import START, Member, unfinished, until
+from localhadoop.fixtures import hadoop_version, why_no_kerberos
+from tests.support.hubs import log_of, log_size, running
+from tests.support.member import END, START, Member, unfinished, until
 from tests.support.outcomes import Outcome
 
 # Seconds. Nodes that were not heard of for 30 s are lost to a ResourceManager that wakes up, in these tests' clusters.
@@ -57,6 +60,9 @@ def works(member: Member, cluster: LocalHadoop) -> None:
 def wait_answers_again(hub: Hub, since: int) -> None:
     """The hub noticed that YARN was gone, and that it is back."""
     until(lambda: "YARN answers again" in log_of(hub, since), START, "seen to be back")
+
+
+# -- One ResourceManager
 
 
 def test_killed_while_a_server_starts(
@@ -155,4 +161,81 @@ def test_hung_while_a_server_runs(
     wait_answers_again(hub, since)
     fault.recovered()
     remembers(alice, cluster)
+    fault.saw = GOES_ON
+
+
+# -- Two of them
+
+
+@pytest.fixture(scope="module")
+def pair_of_module() -> Iterator[LocalHadoop]:
+    if reason := why_no_kerberos():
+        pytest.skip(reason)
+    with LocalHadoop(kerberos=True, ha=True, nodes=1, hadoop=hadoop_version()) as pair:
+        yield pair
+
+
+@pytest.fixture(scope="module")
+def hub_of_pair(pair_of_module: LocalHadoop, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
+    with running(pair_of_module, tmp_path_factory.mktemp("hub")) as hub:
+        yield hub
+
+
+@pytest.fixture
+def pair(pair_of_module: LocalHadoop, fault: Outcome) -> Iterator[LocalHadoop]:
+    """A secure cluster with two ResourceManagers, which no test leaves anything on."""
+    pair_of_module.restore()
+    with ExitStack() as stack:
+        stack.callback(lambda: until(lambda: not unfinished(pair_of_module), END, "without applications"))
+        stack.callback(pair_of_module.restore)
+        yield pair_of_module
+
+
+@pytest.fixture
+def alice_of_pair(hub_of_pair: Hub, pair: LocalHadoop) -> Iterator[Member]:
+    alice = Member(hub_of_pair.address, "alice", hub_of_pair.password)
+    yield alice
+    pair.restore()
+    for name in alice.servers():
+        alice.ask_to_stop(name)
+    alice.wait_gone(*alice.servers())
+
+
+def active(pair: LocalHadoop) -> Daemon:
+    """The ResourceManager that is active."""
+    url = pair.active_resource_manager_url()
+    names = pair.settings.resource_managers
+    return next(pair.daemons[name] for name in names if url.endswith(pair.settings.address(f"{name}-web")))
+
+
+def test_failover_while_a_server_starts(alice_of_pair: Member, pair: LocalHadoop, fault: Outcome) -> None:
+    """Failover to the second ResourceManager while a server starts."""
+    ask_and_be_submitted(alice_of_pair, pair)
+    first = active(pair)
+    first.kill()
+    fault.begins()
+    works(alice_of_pair, pair)
+    fault.recovered()
+    assert active(pair).name != first.name
+    fault.saw = "The start goes on"
+
+
+def test_failover_while_a_server_runs(
+    hub_of_pair: Hub, alice_of_pair: Member, pair: LocalHadoop, fault: Outcome
+) -> None:
+    """Failover to the second ResourceManager while a server runs."""
+    start_and_remember(alice_of_pair)
+    first = active(pair)
+    first.kill()
+    fault.begins()
+    assert alice_of_pair.run("print(answer)") == "42\n"
+    # Another server shows that the hub has found the one that is active now.
+    alice_of_pair.ask_to_start("second")
+    alice_of_pair.wait_ready("second")
+    fault.recovered()
+    assert active(pair).name != first.name
+    alice_of_pair.ask_to_stop("second")
+    alice_of_pair.wait_gone("second")
+    until(lambda: len(unfinished(pair)) == 1, END, "with one application")
+    remembers(alice_of_pair, pair)
     fault.saw = GOES_ON
