@@ -20,6 +20,7 @@ from yarnspawner.planning import (
     hadoop_user,
     localized_files,
     server_request,
+    start_tag,
 )
 from yarnspawner.private_files import private_files
 from yarnspawner.progress import Progress
@@ -134,10 +135,23 @@ class SubmittingSpawner(LastingSpawner, CertifiedSpawner):
                 self._progress.tell(5, f"{outage.cause} {outage.remedy}")
             finally:
                 slow.cancel()
-            await asyncio.sleep(PAUSE)
             # What was not answered may have been done.
-            if found := await self._find_application(server):
+            if found := await self._was_submitted(server):
                 return found
+
+    async def _was_submitted(self, server: ServerState) -> str:
+        """The application of a start that was not answered, "" if YARN says that there is none.
+
+        Waits until YARN says so: to submit again while nobody can tell would make two servers of one.
+        """
+        while True:
+            await asyncio.sleep(PAUSE)
+            try:
+                report = await self._applications.find(start_tag(server), server.hadoop_user)
+            except ClusterUnavailable as error:
+                self.log.debug("Whether %s was submitted is not known yet: %s", self._log_name, error)
+            else:
+                return report.id if report is not None else ""
 
     def _kill(self, server: ServerState, *, by: str = "hub") -> asyncio.Future[None]:
         return self._access.ending.end(server.application_id, server.hadoop_user, by=by, facts=self.audit_facts)

@@ -75,8 +75,8 @@ async def test_it_knows_queues_nodes_and_the_largest_container(rm: ResourceManag
     queues = await rm.queues()
     assert set(queues) == {"root.default", "root.small", "root.stopped"}
     assert queues["root.stopped"].state == "STOPPED"
-    assert await rm.maximum_allocation("small") == Resources(1024, 8)
-    assert await rm.maximum_allocation() == Resources(4096, 8)
+    assert await rm.maximum_allocation("small") == Resources(1024, 8, gpus=0)
+    assert await rm.maximum_allocation() == Resources(4096, 8, gpus=0)
     assert len(await rm.nodes()) == 2
     assert (await rm.metrics())["activeNodes"] == 2
 
