@@ -35,7 +35,7 @@ def fault_of(item: pytest.Item) -> str:
     return sentence.format(**getattr(item, "callspec", None).params) if hasattr(item, "callspec") else sentence
 
 
-@pytest.hookimpl(trylast=True)
+@pytest.hookimpl(tryfirst=True)  # the marks are there when -m is looked at
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     mine = [item for item in items if "fault" in getattr(item, "fixturenames", ())]
     config.stash[_ORDER].extend(sorted({fault_of(item) for item in mine}, key=[fault_of(i) for i in mine].index))
