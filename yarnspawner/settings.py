@@ -177,7 +177,7 @@ class YarnSpawnerSettings(Configurable):
         " -Xms16m -Xmn6m",
         config=True,
         help="""
-        Options for the application master's Java process. The default makes it start in half the time and stay a third
+        Options for the application master's Java process. The default makes it start in half the time and stay a fifth
         smaller; skein gives it a heap of 128 MiB at most, whatever stands here. Programs of the user do not see them.
         Example: ``"-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -Dhttps.protocols=TLSv1.2"``.
         """,

@@ -196,7 +196,7 @@ def test_a_hub_that_is_restarted_sweeps_none_of_its_own(hub_in: Callable[..., Hu
     assert {line["application"] for line in audited(log_of(hub), "adopted")} == set(before)
 
 
-@pytest.mark.parametrize("kind", ["simple", pytest.param("kerberos", marks=pytest.mark.full)])
+@IN_FULL
 def test_an_admin_lists_and_sweeps_by_hand(hub_in: Callable[..., Hub], cluster: LocalHadoop) -> None:
     # This hub sweeps only when it is asked to.
     hub = hub_in("hub", SWEEP_INTERVAL="-1", SWEEP_GRACE="0")

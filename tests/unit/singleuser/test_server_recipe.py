@@ -124,6 +124,7 @@ def test_a_missing_package_is_named(master: ApplicationMaster, start: Start, tmp
 
 
 @pytest.mark.full
+@pytest.mark.full
 def test_a_hub_that_cannot_be_reached_is_told_without_the_token(master: ApplicationMaster, start: Start) -> None:
     start(RECIPE, *AS_ROOT, JUPYTERHUB_API_URL=f"http://127.0.0.1:{free_port()}/a-token-of-alice")
     failure = Failure.from_bytes(master.wait(ERROR_KEY, timeout=60))
