@@ -89,6 +89,12 @@ def parser() -> argparse.ArgumentParser:
         help="GPUs that YARN believes each NodeManager to have (yarn.io/gpu), to try requests for them (default: 0)",
     )
     up.add_argument(
+        "--label",
+        default="",
+        metavar="NAME",
+        help="node label of the last NodeManager, for containers in the queue default that ask for it (default: none)",
+    )
+    up.add_argument(
         "--web",
         choices=["kerberos", "simple"],
         default="kerberos",
@@ -154,6 +160,7 @@ def run_up(arguments: argparse.Namespace) -> int:
         vcores=arguments.vcores,
         web=arguments.web,
         gpus=arguments.gpus,
+        label=arguments.label,
         port=arguments.port,
         properties=properties,
     )

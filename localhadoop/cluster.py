@@ -37,8 +37,8 @@ class LocalHadoop(RunningCluster):
     Parameters: ``kerberos``, the kind; ``nodes``, how many NodeManagers; ``hadoop``, a version or series; ``ha``, two
     ResourceManagers; ``name`` and ``directory``, where it lives (by default a temporary folder that goes with it);
     ``progress`` sees the steps; ``memory`` (MiB) and ``vcores`` of each NodeManager; ``gpus``, how many of each YARN counts,
-    though there are none; ``web``, how the kerberos kind's web
-    pages are protected (``kerberos`` or ``simple``); ``port``, the first of its block of ports; ``properties``, Hadoop's
+    though there are none; ``label``, the node label of the last NodeManager, which the queue ``default`` may use; ``web``, how
+    the kerberos kind's web pages are protected (``kerberos`` or ``simple``); ``port``, the first of its block of ports; ``properties``, Hadoop's
     own, that override those of ``configuration.py``.
     """
 
@@ -56,11 +56,12 @@ class LocalHadoop(RunningCluster):
         vcores: int = 8,
         web: str = "kerberos",
         gpus: int = 0,
+        label: str = "",
         port: int | None = None,
         properties: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__()
-        check_choices(nodes, memory, vcores, web, gpus)
+        check_choices(nodes, memory, vcores, web, gpus, label)
         self._choices = {
             "kerberos": kerberos,
             "nodes": nodes,
@@ -69,6 +70,7 @@ class LocalHadoop(RunningCluster):
             "vcores": vcores,
             "web": web,
             "gpus": gpus,
+            "label": label,
             "properties": dict(properties or {}),
         }
         self._hadoop = hadoop
@@ -203,4 +205,23 @@ class LocalHadoop(RunningCluster):
         else:
             homes.make_over_web(settings)
         self.wait_ready(START)
+        if settings.label:
+            progress.step(f"Giving {settings.node_managers[-1]} the node label {settings.label}")
+            self._label_node()
         progress.step("Ready")
+
+    def _label_node(self) -> None:
+        """What an administrator does: YARN keeps labels in a store of its own, not in its configuration."""
+        settings = self.settings
+        for command in (
+            ["-addToClusterNodeLabels", f"{settings.label}(exclusive=true)"],
+            [
+                "-replaceLabelsOnNode",
+                f"{settings.host(settings.node_managers[-1])}={settings.label}",
+                "-failOnUnknownNodes",
+            ],
+            ["-refreshQueues"],
+        ):
+            answer = self.run(["yarn", "rmadmin", *command], user="yarn" if settings.kerberos else None)
+            if answer.returncode:
+                raise LocalHadoopError(f"yarn rmadmin {' '.join(command)}: {answer.stderr.strip()}")

@@ -148,7 +148,7 @@ def yarn(settings: Settings) -> Properties:
         "yarn.scheduler.minimum-allocation-mb": "32",
         "yarn.scheduler.maximum-allocation-mb": str(settings.memory),
         "yarn.scheduler.maximum-allocation-vcores": str(settings.vcores),
-        "yarn.node-labels.enabled": "false",
+        "yarn.node-labels.enabled": "true" if settings.label else "false",
         "yarn.node-labels.fs-store.root-dir": f"file://{folder}/data/node-labels",
         "yarn.node-attribute.fs-store.root-dir": f"file://{folder}/data/node-attributes",
         "yarn.webapp.ui2.enable": "false",
@@ -279,6 +279,21 @@ def queues(settings: Settings) -> Properties:
         # The default lets everybody administer every queue, and so see and kill every application.
         f"{root}.acl_administer_queue": "yarn",
         f"{root}.acl_submit_applications": "*",
+        **label_of_queues(root, settings.label),
+    }
+
+
+def label_of_queues(root: str, label: str) -> Properties:
+    """Containers on the labelled nodes are for the queue ``default``; a queue that says nothing has its parent's labels."""
+    if not label:
+        return {}
+    return {
+        f"{root}.accessible-node-labels": label,
+        f"{root}.accessible-node-labels.{label}.capacity": "100",
+        f"{root}.default.accessible-node-labels": label,
+        f"{root}.default.accessible-node-labels.{label}.capacity": "100",
+        f"{root}.small.accessible-node-labels": " ",
+        f"{root}.stopped.accessible-node-labels": " ",
     }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pwd
+import re
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -25,8 +26,9 @@ SMALL_QUEUE = 1024  # MiB that all applications in the queue "small" get togethe
 class Settings:
     """The choices behind a cluster, its folder and its ports.
 
-    ``memory`` is in MiB and, like ``vcores`` and ``gpus``, of each NodeManager; ``java`` is its home folder; ``properties`` override
-    Hadoop's; ``web`` is ``kerberos`` (SPNEGO) or ``simple`` for the daemons' web pages in the kerberos kind.
+    ``memory`` is in MiB and, like ``vcores`` and ``gpus``, of each NodeManager; ``label`` is the node label of the last of them;
+    ``java`` is its home folder; ``properties`` override Hadoop's; ``web`` is ``kerberos`` (SPNEGO) or ``simple`` for the
+    daemons' web pages in the kerberos kind.
     """
 
     name: str
@@ -42,6 +44,7 @@ class Settings:
     vcores: int = 8
     web: str = "kerberos"
     gpus: int = 0
+    label: str = ""
     properties: dict[str, str] = field(default_factory=dict)
 
     @property
@@ -113,7 +116,7 @@ class Settings:
             raise LocalHadoopError(f"cannot read the cluster in {folder}: {error}") from error
 
 
-def check_choices(nodes: int, memory: int, vcores: int, web: str, gpus: int = 0) -> None:
+def check_choices(nodes: int, memory: int, vcores: int, web: str, gpus: int = 0, label: str = "") -> None:
     """Refuse with :class:`LocalHadoopError` what no cluster can be."""
     if not 1 <= nodes <= MOST_NODES:
         raise LocalHadoopError(f"a cluster has 1 to {MOST_NODES} NodeManagers, not {nodes}")
@@ -123,6 +126,8 @@ def check_choices(nodes: int, memory: int, vcores: int, web: str, gpus: int = 0)
         raise LocalHadoopError(f"a NodeManager needs at least one virtual core, not {vcores}")
     if gpus < 0:
         raise LocalHadoopError(f"a NodeManager has no GPUs or some, not {gpus}")
+    if not re.fullmatch(r"([0-9a-zA-Z][0-9a-zA-Z_-]{0,254})?", label):
+        raise LocalHadoopError(f"a node label is letters, digits, - and _, not {label!r}")
     if web not in ("kerberos", "simple"):
         raise LocalHadoopError(f"the web pages are protected by 'kerberos' or 'simple', not {web!r}")
 

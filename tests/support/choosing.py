@@ -62,12 +62,20 @@ def application_of(cluster: LocalHadoop, application_id: str) -> dict[str, Any]:
 
 def containers(cluster: LocalHadoop, app: dict[str, Any]) -> list[tuple[int, int]]:
     """The memory in MiB and the virtual cores of an application's containers, the application master's first."""
+    return [(int(it["allocatedMB"]), int(it["allocatedVCores"])) for it in _containers(cluster, app)]
+
+
+def nodes(cluster: LocalHadoop, app: dict[str, Any]) -> list[str]:
+    """The hosts that an application's containers run on, the application master's first."""
+    return [it["assignedNodeId"].partition(":")[0] for it in _containers(cluster, app)]
+
+
+def _containers(cluster: LocalHadoop, app: dict[str, Any]) -> list[dict[str, Any]]:
     attempts = f"{cluster.resource_manager_url}/ws/v1/cluster/apps/{app['id']}/appattempts"
     (attempt,) = cluster.get(attempts)["appAttempts"]["appAttempt"]
     found = cluster.get(f"{attempts}/{attempt['appAttemptId']}/containers")["container"]
     # YARN writes a list of one as the one.
-    found = sorted(found if isinstance(found, list) else [found], key=lambda container: container["containerId"])
-    return [(int(container["allocatedMB"]), int(container["allocatedVCores"])) for container in found]
+    return sorted(found if isinstance(found, list) else [found], key=lambda container: container["containerId"])
 
 
 def gpus(app: dict[str, Any]) -> int:

@@ -107,4 +107,18 @@ c.YarnSpawner.profile_list = [
         "description": "With GPUs, where there are any",
         "yarnspawner_override": {"mem_limit": "384 M", "gpus_choices": {"maximum": 8}},
     },
+    {
+        "display_name": "Labelled",
+        "description": "On nodes with a label, where there are any",
+        "yarnspawner_override": {
+            "mem_limit": "384 M",
+            "node_label_choices": ["", "gpu", "nosuch"],
+            "queue_choices": ["default", "small"],
+        },
+    },
+    {
+        "display_name": "Labelled separate",
+        "description": "The server alone is on a node with a label",
+        "yarnspawner_override": {"mem_limit": "384 M", "node_label": "gpu", "server_container": "service"},
+    },
 ]

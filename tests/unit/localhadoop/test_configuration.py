@@ -181,6 +181,20 @@ def test_an_unknown_subcommand_is_wrong_usage(bin_folder):
         assert answer.stderr.startswith("usage: yarn classpath|application|")
 
 
+def test_a_node_label_is_for_the_default_queue() -> None:
+    properties = all_properties(replace(SIMPLE, label="gpu"))
+    root = "yarn.scheduler.capacity.root"
+    assert properties["yarn.node-labels.enabled"] == "true"
+    assert properties[f"{root}.default.accessible-node-labels"] == "gpu"
+    # Nothing at all would mean the parent's.
+    assert properties[f"{root}.small.accessible-node-labels"] == " "
+    assert all_properties(SIMPLE)["yarn.node-labels.enabled"] == "false"
+    assert not [name for name in all_properties(SIMPLE) if "accessible-node-labels" in name]
+    for label in ("a b", "-a", "a,b", "<a>"):
+        with pytest.raises(LocalHadoopError, match="node label"):
+            check_choices(1, 4096, 8, "kerberos", label=label)
+
+
 def test_gpus_are_a_kind_of_resource_that_only_nodes_have() -> None:
     cluster = replace(SIMPLE, gpus=2)
     assert all_properties(cluster)["yarn.resource-types"] == "yarn.io/gpu"

@@ -1,0 +1,105 @@
+"""Node labels and GPUs: the last node has a label, and each is believed to have two GPUs.
+
+What is asked for is given where it was asked for, and no more than there is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from demo.hub import Hub
+from demo.visitor import VisitError
+from localhadoop import LocalHadoop
+from localhadoop.fixtures import hadoop_version
+from tests.support.choosing import CONFIGURATION, application, choose, gpus, leave, nodes, refusal
+from tests.support.edge import Alice
+from tests.support.hubs import running
+from tests.support.member import Member, unfinished, until
+
+pytestmark = [pytest.mark.full, pytest.mark.timeout(600)]
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[LocalHadoop]:
+    with LocalHadoop(gpus=2, label="gpu", nodes=2, hadoop=hadoop_version()) as cluster:
+        yield cluster
+
+
+@pytest.fixture(scope="module")
+def hub(cluster: LocalHadoop, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
+    with running(cluster, tmp_path_factory.mktemp("hub"), configuration=CONFIGURATION) as hub:
+        yield hub
+
+
+@pytest.fixture
+def alice(hub: Hub) -> Iterator[Member]:
+    alice = Member(hub.address, "alice", hub.password)
+    yield alice
+    leave(alice)
+
+
+def test_a_server_with_a_label_runs_on_a_node_with_that_label(cluster: LocalHadoop, alice: Member) -> None:
+    labelled, other = cluster.settings.host("nodemanager2"), cluster.settings.host("nodemanager1")
+    assert 'value="gpu"' in alice._get("/hub/spawn/alice").text
+    # More of them than chance would place there.
+    for label, node in (("gpu", labelled), ("", other), ("gpu", labelled)):
+        choose(alice, profile="labelled", node_label=label)
+        assert nodes(cluster, application(cluster, "alice")) == [node]
+        leave(alice)
+
+
+def test_the_label_is_for_the_servers_container_not_for_the_masters(cluster: LocalHadoop, alice: Member) -> None:
+    choose(alice, profile="labelled-separate")
+    assert nodes(cluster, application(cluster, "alice")) == [
+        cluster.settings.host("nodemanager1"),
+        cluster.settings.host("nodemanager2"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("label", "queue"),
+    [pytest.param("nosuch", "default", id="no such label"), pytest.param("gpu", "small", id="queue")],
+)
+def test_a_label_that_cannot_be_had_is_told(cluster: LocalHadoop, alice: Member, label: str, queue: str) -> None:
+    alice.ask_to_start(options={"profile": "labelled", "node_label": label, "queue": queue})
+    with pytest.raises(VisitError, match=f"The queue {queue} cannot use the kind of node that the server asks for"):
+        list(alice.start())
+    assert not unfinished(cluster)
+
+
+def test_labels_are_kept_by_a_resourcemanager_that_comes_back(cluster: LocalHadoop, alice: Member) -> None:
+    choose(alice, profile="labelled", node_label="gpu")
+    cluster.daemons["resourcemanager"].kill()
+    cluster.restore()
+    leave(alice)
+    choose(alice, profile="labelled", node_label="gpu")
+    assert nodes(cluster, application(cluster, "alice")) == [cluster.settings.host("nodemanager2")]
+
+
+def test_gpus_of_a_profile_are_what_yarn_gives_and_no_more(cluster: LocalHadoop, alice: Member) -> None:
+    said = refusal(alice, profile="accelerated", gpus=3)
+    assert said == "GPUs (gpus): 3 GPUs is more than the 2 GPUs that the cluster gives to one server."
+    assert 'max="2"' in alice._get("/hub/spawn/alice").text
+    choose(alice, profile="accelerated", gpus=2)
+    assert gpus(application(cluster, "alice")) == 2
+
+
+def test_gpus_of_a_kernel_are_what_yarn_gives_and_no_more(
+    cluster: LocalHadoop, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    alice = Alice(cluster, tmp_path_factory.mktemp("alice"))
+    status, _, errors = alice.run("--no-console", "--gpus", "3")
+    assert status == 1
+    assert "asked were memory:512, vCores:1, yarn.io/gpu: 3, at most" in errors
+    status, output, errors = alice.run("--no-console", "--gpus", "1")
+    assert status == 0, errors
+    kernel = alice.application(errors)["id"]
+    until(lambda: gpus(application(cluster, "alice")) == 1, 30, "counted")
+    # From a machine that has no connection file, YARN ends it.
+    Path(output.strip()).unlink()
+    status, _, errors = alice.run("stop", kernel)
+    assert status == 0, errors
+    assert f"{kernel} has ended: KILLED / KILLED." in errors
