@@ -38,13 +38,9 @@ class BelongingSpawner(YarnSpawnerSettings):
         route(self.log)
         living.add(self)
 
-    @property
+    @cached_property
     def seal(self) -> Seal:
         """Made of the hub's secret."""
-        return self._seal
-
-    @cached_property
-    def _seal(self) -> Seal:
         # A spawner without a user stands for the hub's settings.
         settings = self.user.settings if self.user else {"cookie_secret": getattr(self.parent, "cookie_secret", b"")}
         return Seal.of(self.state_secret.encode() or settings["cookie_secret"])
@@ -52,7 +48,7 @@ class BelongingSpawner(YarnSpawnerSettings):
     @cached_property
     def hub_identity(self) -> HubIdentity:
         """Which hub this is, among those that share the cluster."""
-        return identify(self.hub_id, cookie_secret_file(self.config.JupyterHub), self._seal, self.log)
+        return identify(self.hub_id, cookie_secret_file(self.config.JupyterHub), self.seal, self.log)
 
     @property
     def audit_facts(self) -> dict[str, str]:
@@ -80,10 +76,6 @@ class BelongingSpawner(YarnSpawnerSettings):
     @property
     def access(self) -> Access:
         """The hub's way to the cluster."""
-        return self._access
-
-    @property
-    def _access(self) -> Access:
         # Each poll asks for it, and there may be thousands of spawners; a group's override may change it.
         settings = (
             self.principal or "",

@@ -46,7 +46,7 @@ class CertifiedSpawner(HasTraits):
         return False
 
     @property
-    def _access(self) -> Access:
+    def access(self) -> Access:
         raise NotImplementedError
 
     async def create_certs(self) -> dict[str, str]:
@@ -58,7 +58,7 @@ class CertifiedSpawner(HasTraits):
         wanted = self.ssl_alt_names
         if not wanted:
             try:
-                nodes = await self._access.cluster.nodes()
+                nodes = await self.access.cluster.nodes()
             except ClusterError as error:
                 cause = "YARN does not say which nodes there are, and so the server can have no certificate."
                 raise StartFailed(Diagnosis(cause, "Please try again later.", str(error))) from None

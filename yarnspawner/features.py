@@ -40,13 +40,13 @@ class FeatureSpawner(FeatureSettings):
         return time_left(self._yarn_server.ends) if self._yarn_server is not None else ""
 
     @property
-    def _access(self) -> Access:
+    def access(self) -> Access:
         raise NotImplementedError
 
     @property
     def resource_manager(self) -> ResourceManager:
         """What YARN tells of queues, nodes and applications; for hooks as well."""
-        return self._access.resource_manager
+        return self.access.resource_manager
 
     def claim(self, hadoop_user: str) -> None:
         """Take a Hadoop user as this user's own.

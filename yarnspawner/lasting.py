@@ -9,7 +9,7 @@ from yarnspawner.aftermath import RememberingSpawner
 from yarnspawner.applications import Applications
 from yarnspawner.audit import audit
 from yarnspawner.belonging import BelongingSpawner
-from yarnspawner.cluster import ClusterError, ClusterUnavailable
+from yarnspawner.cluster import ClusterUnavailable
 from yarnspawner.conversation import Conversation
 from yarnspawner.expansion import TemplateError
 from yarnspawner.identity import IdentityRefused
@@ -46,7 +46,7 @@ class LastingSpawner(BelongingSpawner, RememberingSpawner, ChoosingSpawner):
         """What JupyterHub keeps of this server for a restart; its secrets are sealed."""
         state: dict[str, Any] = super().get_state()
         if self._yarn_server is not None:
-            state.update(self._yarn_server.to_dict(self._seal))
+            state.update(self._yarn_server.to_dict(self.seal))
         return state
 
     def load_state(self, state: dict[str, Any]) -> None:
@@ -54,9 +54,9 @@ class LastingSpawner(BelongingSpawner, RememberingSpawner, ChoosingSpawner):
         # What is no mapping is refused below, but must not keep the whole hub from starting.
         super().load_state(state if isinstance(state, dict) else {})
         # A user has come, or was there when the hub ended: the first start should not wait for a driver's.
-        self._access.warm()
+        self.access.warm()
         try:
-            self._yarn_server = ServerState.from_dict(state, self._seal, hub_user=self.user.name)
+            self._yarn_server = ServerState.from_dict(state, self.seal, hub_user=self.user.name)
         except StateError as error:
             self.log.warning("The stored state of %s cannot be used: %s", self._log_name, error)
             self._lost = True
@@ -96,18 +96,18 @@ class LastingSpawner(BelongingSpawner, RememberingSpawner, ChoosingSpawner):
     async def _poll_unanswered(self, server: ServerState) -> int | None:
         """Poll a server whose submission was never answered, since the hub ended meanwhile."""
         try:
-            report = await self._applications.find(start_tag(server), server.hadoop_user)
+            application_id = await self._find_application(server)
         except ClusterUnavailable:
             return None
-        if report is None:
+        if not application_id:
             return 0
-        self._keep(server.submitted(report.id))
+        self._keep(server.submitted(application_id))
         return None
 
     async def _poll_lost(self) -> int | None:
         """Poll a server whose stored state cannot be used: its tags lead to it, and JupyterHub has its address."""
         try:
-            user = await hadoop_user(self, hub_user=self._access.hub_user)
+            user = await hadoop_user(self, hub_user=self.access.hub_user)
             report = None
             for hub_id in (self.hub_identity.id, *self.hub_identity.former):
                 report = report or await self._applications.find(server_tag(self, hub_id=hub_id), user)
@@ -146,7 +146,7 @@ class LastingSpawner(BelongingSpawner, RememberingSpawner, ChoosingSpawner):
 
     async def _adopt(self, server: ServerState) -> None:
         while not server.application_id:
-            if found := await self._find_application(server):
+            if found := await self._find_patiently(server):
                 server = server.submitted(found)
             else:
                 await asyncio.sleep(PAUSE)
@@ -156,15 +156,25 @@ class LastingSpawner(BelongingSpawner, RememberingSpawner, ChoosingSpawner):
 
     @property
     def _applications(self) -> Applications:
-        return self._access.applications
+        return self.access.applications
 
     def _conversation(self, server: ServerState) -> Conversation:
-        return Conversation(server.application_id, server.credentials, self._access, self.log)
+        return Conversation(server.application_id, server.credentials, self.access, self.log)
 
     async def _find_application(self, server: ServerState) -> str:
-        """The application of a start whose answer was lost; "" if there is none, or nobody can tell."""
-        try:
-            report = await self._applications.find(start_tag(server), server.hadoop_user)
-        except ClusterError:
-            return ""
+        """The application of a start whose answer was lost; "" if YARN says that there is none.
+
+        Raises:
+            ClusterUnavailable: nobody can tell.
+        """
+        report = await self._applications.find(start_tag(server), server.hadoop_user)
         return report.id if report is not None else ""
+
+    async def _find_patiently(self, server: ServerState) -> str:
+        """The same, which waits until YARN says so."""
+        while True:
+            try:
+                return await self._find_application(server)
+            except ClusterUnavailable as error:
+                self.log.debug("Whether %s was submitted is not known yet: %s", self._log_name, error)
+                await asyncio.sleep(PAUSE)

@@ -96,7 +96,7 @@ class YarnSpawner(SubmittingSpawner, Spawner):
         """Wait for the server of a submitted application and keep its address."""
         with self._applications.watching(server.application_id):
             async with self._conversation(server) as conversation:
-                arrival = Arrival(server, conversation, self._access, self._welcome(), self._progress, self.log)
+                arrival = Arrival(server, conversation, self.access, self._welcome(), self._progress, self.log)
                 address = await arrival.address()
         self._keep(server.arrived(address.url))
         audit("arrived", application=server.application_id, address=address.url, **self.audit_facts)
@@ -156,7 +156,11 @@ class YarnSpawner(SubmittingSpawner, Spawner):
         server = self._yarn_server
         if server is None:
             return
-        application_id = server.application_id or await self._find_application(server)
+        try:
+            application_id = server.application_id or await asyncio.wait_for(self._find_patiently(server), _END_TIMEOUT)
+        except asyncio.TimeoutError:
+            self.log.warning("YARN does not say whether %s was submitted; if so, the sweep ends it", self._log_name)
+            return
         if not application_id:
             return
         # A hub that dies from here on goes on with it in its next run.

@@ -20,7 +20,6 @@ from yarnspawner.planning import (
     hadoop_user,
     localized_files,
     server_request,
-    start_tag,
 )
 from yarnspawner.private_files import private_files
 from yarnspawner.progress import Progress
@@ -44,7 +43,7 @@ class SubmittingSpawner(LastingSpawner, CertifiedSpawner):
         super().__init__(**kwargs)
 
     async def _submit(self) -> ServerState:
-        access = self._access
+        access = self.access
         user = await hadoop_user(self, hub_user=access.hub_user)
         self.claim(user)
         credentials = Credentials.new()
@@ -91,7 +90,7 @@ class SubmittingSpawner(LastingSpawner, CertifiedSpawner):
     async def _specification(
         self, server: ServerState, credentials: Credentials, paths: dict[str, str]
     ) -> skein.ApplicationSpec:
-        access = self._access
+        access = self.access
 
         def tell(words: str) -> None:
             self._progress.tell(5, words)
@@ -124,7 +123,7 @@ class SubmittingSpawner(LastingSpawner, CertifiedSpawner):
                 "YARN has not answered yet. The start goes on when it does.",
             )
             try:
-                return await self._access.cluster.submit(specification, on_late=late)
+                return await self.access.cluster.submit(specification, on_late=late)
             except ClusterUnavailable as error:
                 outage, passes = explain_outage(error)
                 if not passes:
@@ -135,23 +134,10 @@ class SubmittingSpawner(LastingSpawner, CertifiedSpawner):
                 self._progress.tell(5, f"{outage.cause} {outage.remedy}")
             finally:
                 slow.cancel()
-            # What was not answered may have been done.
-            if found := await self._was_submitted(server):
+            # What was not answered may have been done: to submit again while nobody can tell would make two servers.
+            await asyncio.sleep(PAUSE)
+            if found := await self._find_patiently(server):
                 return found
 
-    async def _was_submitted(self, server: ServerState) -> str:
-        """The application of a start that was not answered, "" if YARN says that there is none.
-
-        Waits until YARN says so: to submit again while nobody can tell would make two servers of one.
-        """
-        while True:
-            await asyncio.sleep(PAUSE)
-            try:
-                report = await self._applications.find(start_tag(server), server.hadoop_user)
-            except ClusterUnavailable as error:
-                self.log.debug("Whether %s was submitted is not known yet: %s", self._log_name, error)
-            else:
-                return report.id if report is not None else ""
-
     def _kill(self, server: ServerState, *, by: str = "hub") -> asyncio.Future[None]:
-        return self._access.ending.end(server.application_id, server.hadoop_user, by=by, facts=self.audit_facts)
+        return self.access.ending.end(server.application_id, server.hadoop_user, by=by, facts=self.audit_facts)

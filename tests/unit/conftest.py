@@ -122,7 +122,7 @@ async def spawner_of(yarn, database):
         return spawner
 
     yield make
-    for access in {spawner._access for spawner in made}:
+    for access in {spawner.access for spawner in made}:
         await access.uploads.close()
         access.resource_manager.close()
         await access.cluster.close()
