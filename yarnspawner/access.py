@@ -8,6 +8,7 @@ from datetime import datetime
 from functools import cached_property
 from typing import Any, ClassVar
 
+from yarnspawner.adoption import Doors
 from yarnspawner.applications import Applications
 from yarnspawner.cluster import SKEIN_JAR, Cluster
 from yarnspawner.ending import Ending
@@ -63,6 +64,11 @@ class Access:
     def applications(self) -> Applications:
         """What YARN says of the applications, without a call for each."""
         return Applications(self.cluster, log=self.log)
+
+    @cached_property
+    def doors(self) -> Doors:
+        """Who listens, for what is to be known before YARN answers."""
+        return Doors()
 
     @cached_property
     def resource_manager(self) -> ResourceManager:

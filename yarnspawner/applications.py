@@ -149,6 +149,11 @@ class Applications:
                 await self._settle(application_id, watched)
         return self._status(watched)
 
+    def heard_of(self, application_id: str) -> bool:
+        """Whether YARN has said anything of a watched application yet, or is known not to answer: `status` does not wait."""
+        watched = self._watched.get(application_id)
+        return watched is not None and (watched.listed or not watched.open or self._unknown_since is not None)
+
     async def wait_change(self, application_id: str, previous: Status | None, timeout: float) -> Status:
         """Return the status as soon as it differs from ``previous``, or as it is after ``timeout`` seconds."""
         deadline = time.monotonic() + timeout

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from yarnspawner.aftermath import RememberingSpawner
@@ -26,15 +27,20 @@ class LastingSpawner(BelongingSpawner, RememberingSpawner, ChoosingSpawner):
 
     - a server whose submission was never answered, or whose state cannot be read, is found by its tags
     - a start that was pending when the hub ended goes on
+    - one that listens counts as running before YARN has said so, and is asked for again when YARN answers
     """
 
     # JupyterHub's Spawner has these.
+    pending: str | None
+    poll_and_notify: Callable[[], Awaitable[int | None]]
     server: Any
     start_timeout: int
 
     # There was a stored state, and it could not be used.
     _lost = False
     _adopted = False
+    # Asks YARN of a server that was first taken to run by the look of it.
+    _asking_again: asyncio.Task[None] | None = None
 
     async def _arrive(self, server: ServerState) -> str:
         """Wait for the server of a submitted application and keep its address."""
@@ -92,6 +98,27 @@ class LastingSpawner(BelongingSpawner, RememberingSpawner, ChoosingSpawner):
         self.user.db.commit()
 
     # -- What is found again
+
+    async def _runs_by_the_look_of_it(self, server: ServerState) -> bool:
+        """Whether a server of the hub's last run listens, which has to do until YARN is asked for the first time.
+
+        Once for each server: it is polled again with YARN's first answer.
+        """
+        if self._asking_again is not None or not server.url or server.stopping:
+            return False
+        if self._applications.heard_of(server.application_id):
+            return False
+        if not await self._access.doors.answers(server.url):
+            return False
+        self._asking_again = asyncio.create_task(self._ask_again(server.application_id))
+        return True
+
+    async def _ask_again(self, application_id: str) -> None:
+        await self._applications.status(application_id)
+        while self.pending == "check":  # noqa: ASYNC110 - JupyterHub does not hear of an end yet
+            await asyncio.sleep(PAUSE)
+        if not self.pending and self._yarn_server is not None and self._yarn_server.application_id == application_id:
+            await self.poll_and_notify()
 
     async def _poll_unanswered(self, server: ServerState) -> int | None:
         """Poll a server whose submission was never answered, since the hub ended meanwhile."""

@@ -132,6 +132,8 @@ class YarnSpawner(SubmittingSpawner, Spawner):
         if server.stopping and not self._stopping:
             self.log.info("The stop of %s goes on", self._log_name)
             await self.stop()
+        if await self._runs_by_the_look_of_it(server):
+            return None
         status = await self._applications.status(server.application_id)
         if not status.ended:
             if is_overdue(server):
