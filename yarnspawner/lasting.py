@@ -108,7 +108,7 @@ class LastingSpawner(BelongingSpawner, RememberingSpawner, ChoosingSpawner):
             return False
         if self._applications.heard_of(server.application_id):
             return False
-        if not await self._access.doors.answers(server.url):
+        if not await self.access.doors.answers(server.url):
             return False
         self._asking_again = asyncio.create_task(self._ask_again(server.application_id))
         return True
