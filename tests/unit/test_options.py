@@ -4,12 +4,9 @@ The users, groups and stored options are JupyterHub's own; see conftest.py.
 """
 
 import json
-import re
-from pathlib import Path
 
 import pytest
 from traitlets import TraitError
-from traitlets.config import Config
 
 from yarnspawner import YarnSpawner
 from yarnspawner.errors import OptionsRefused
@@ -235,6 +232,40 @@ async def test_group_overrides_of_jupyterhub_come_before_the_choice(spawner_of):
     assert (spawner.mem_limit, spawner.cpu_limit) == (GIB, 4)
 
 
+async def test_of_two_groups_overrides_the_later_key_counts_and_dicts_are_merged(spawner_of):
+    overrides = {
+        "2": {"groups": ["interns"], "spawner_override": {"queue": "busy", "environment": {"A": "2", "B": None}}},
+        "1": {"groups": ["analysts"], "spawner_override": {"queue": "small", "environment": {"A": "1", "D": "1"}}},
+        "3": {"groups": ["others"], "spawner_override": {"queue": "closed"}},
+    }
+
+    async def overrides_of(spawner):
+        return overrides
+
+    groups = ["analysts", "interns", "staff"]
+    first = spawner_of("a", groups, group_overrides=overrides, environment={"B": "0", "C": "0"})
+    second = spawner_of("b", group_overrides=overrides_of, environment={"B": "0", "C": "0"})
+    second.user.groups = list(first.user.groups)
+    for spawner in (first, second):
+        await start(spawner)
+        assert spawner.queue == "busy"
+        assert spawner.environment == {"A": "2", "C": "0", "D": "1"}
+
+
+async def test_what_a_group_has_holds_until_the_servers_end_and_no_longer(spawner_of):
+    """Also on a hub that was restarted meanwhile, which does not ask for groups again."""
+    overrides = {"1": {"groups": ["analysts"], "spawner_override": {"stop_timeout": 60, "mem_limit": "3 G"}}}
+    before = spawner_of(groups=["analysts"], group_overrides=overrides)
+    await start(before)
+    after = spawner_of("bob", group_overrides=overrides)
+    after.take_up_choices(json.loads(json.dumps(before.chosen_settings)))
+    assert (after.stop_timeout, after.mem_limit) == (60, 3 * GIB)
+    before.user.groups = []
+    for spawner in (before, after):
+        await start(spawner)
+        assert (spawner.stop_timeout, spawner.mem_limit) == (10, 2 * GIB)
+
+
 # -- What an admin may get wrong
 
 
@@ -242,6 +273,7 @@ async def test_group_overrides_of_jupyterhub_come_before_the_choice(spawner_of):
     "settings",
     [
         {"profile_list": [{"display_name": "P", "yarnspawner_override": {"keytab": "x"}}]},
+        {"profile_list": [{"display_name": "P", "yarnspawner_override": {"hub_id": "x"}}]},
         {"profile_list": [{"display_name": "P", "yarnspawner_override": {"mem_limt": "1 G"}}]},
         {"mem_limit_choices": {"maximum": "lots"}},
         {"queue_choices": {"minimum": 1}},
@@ -371,19 +403,3 @@ async def test_a_link_may_choose(spawner_of):
         "profile": "spark",
         "version": "3.4",
     }
-
-
-# -- The documentation
-
-
-def test_the_examples_of_the_documentation_are_settings():
-    text = (Path(__file__).resolve().parents[2] / "docs" / "profiles.md").read_text()
-    blocks = re.findall(r"^```python\n(.*?)^```", text, flags=re.DOTALL | re.MULTILINE)
-    assert len(blocks) > 3
-    names = {"c": Config()}
-    for block in blocks:
-        exec(block, names)  # noqa: S102 - our own text
-    names["c"].YarnSpawner.profile_list = [*names["c"].YarnSpawner.profile_list, names["profile"]]
-    spawner = YarnSpawner(config=names["c"])
-    assert [profile["display_name"] for profile in spawner.profile_list] == ["Small", "Spark", "Custom"]
-    assert spawner.has_trait("auth_state_hook")

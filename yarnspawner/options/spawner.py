@@ -44,6 +44,7 @@ class ChoosingSpawner(ProfileSettings, FeatureSpawner, YarnSpawnerSettings):
     environment: Mapping[str, Any]
     get_env: Callable[[], Mapping[str, Any]]
     get_args: Callable[[], Sequence[str]]
+    group_overrides: Any
     log: logging.Logger
     name: str
     user: Any
@@ -108,6 +109,19 @@ class ChoosingSpawner(ProfileSettings, FeatureSpawner, YarnSpawnerSettings):
         return options
 
     # -- At a start
+
+    async def apply_group_overrides(self) -> None:
+        """Change the settings for this start as JupyterHub's ``group_overrides`` say.
+
+        What they mean is JupyterHub's; that it is kept is not: a hub that was restarted does not ask for groups again.
+        """
+        overrides = await self._called(self.group_overrides)
+        groups = frozenset(self._group_names)
+        for key in sorted(overrides):
+            if not groups.isdisjoint(overrides[key]["groups"]):
+                override = overrides[key]["spawner_override"]
+                self.log.info("%s: the group override %s changes %s", self._log_name, key, ", ".join(override))
+                await self._changes.apply(override)
 
     async def apply_choices(self, user_options: Mapping[str, Any]) -> None:
         """Change the settings for this start as the user has chosen.
