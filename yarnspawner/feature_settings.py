@@ -102,10 +102,10 @@ class FeatureSettings(Configurable):
         Called as ``hook(spawner, spec)`` with the ``skein.ApplicationSpec`` before it is submitted; it may be async.
         What it returns is submitted, or what it has changed in place if it returns None. Default: none. Example::
 
-            def avoid_one_node(spawner, spec):
+            def leave_a_note(spawner, spec):
                 spec.master.env["NOTE"] = spawner.user.name
 
-            c.YarnSpawner.modify_spec_hook = avoid_one_node
+            c.YarnSpawner.modify_spec_hook = leave_a_note
         """,
     )
 

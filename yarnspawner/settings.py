@@ -27,8 +27,8 @@ class YarnSpawnerSettings(Configurable):
         Kerberos principal that the hub logs in with, for instance ``"jupyterhub@EXAMPLE.COM"``.
 
         Hadoop must allow it to impersonate the users (``hadoop.proxyuser.jupyterhub.users``, ``.groups`` and
-        ``.hosts`` in core-site.xml). Needs :attr:`keytab`. Without both the hub uses the ticket of its own account,
-        or Hadoop's simple authentication.
+        ``.hosts`` in core-site.xml). Needs :attr:`keytab`. Default: none; without both the hub uses the ticket of its
+        own account, or Hadoop's simple authentication.
         """,
     )
 
@@ -39,6 +39,7 @@ class YarnSpawnerSettings(Configurable):
         help="""
         Path of the keytab that holds the :attr:`principal`'s keys, for instance
         ``"/etc/security/keytabs/jupyterhub.keytab"``. It should be readable by the hub's account alone.
+        Default: none.
         """,
     )
 
@@ -75,8 +76,9 @@ class YarnSpawnerSettings(Configurable):
         The Hadoop user as whom a user's server runs.
 
         A template with ``{username}`` (escaped) and ``{unescaped_username}``, or a callable that is given the spawner
-        and returns the name. System accounts, those with a uid below 1000 where the hub's machine knows them, and the
-        hub's own are refused. Default: the hub's name of the user. Example, for e-mail addresses of one domain::
+        and returns the name, or an awaitable. System accounts, those with a uid below 1000 where the hub's machine
+        knows them, and the hub's own are refused. Default: the hub's name of the user. Example, for e-mail addresses of
+        one domain::
 
             c.YarnSpawner.hadoop_user = lambda spawner: spawner.user.name.removesuffix("@example.com")
         """,
@@ -117,7 +119,7 @@ class YarnSpawnerSettings(Configurable):
         config=True,
         help="""
         Tags of the application, for YARN's own tools, for instance ``["jupyter"]``. YARN lower-cases them and allows
-        up to 6 beside the spawner's own four.
+        up to 6 beside the spawner's own four. Default: those alone.
         """,
     )
 
@@ -158,7 +160,7 @@ class YarnSpawnerSettings(Configurable):
         config=True,
         help="""
         Number of GPUs for a user's server. YARN must offer the resource ``yarn.io/gpu`` (Hadoop 3.1 or later).
-        Example: ``1``.
+        Default: none. Example: ``1``.
         """,
     )
 
@@ -192,7 +194,9 @@ class YarnSpawnerSettings(Configurable):
         Archives (``.tar.gz``, ``.tgz``, ``.zip``) become folders. A file of the hub's machine of 1 MiB or more is put
         into HDFS once, by its content, and shared by all starts: with public visibility by all users, in
         :attr:`shared_folder`, so that each node keeps one copy; else by one user's, in ``.yarnspawner`` in the user's
-        home. Smaller ones are uploaded at each start. What is in HDFS already is named by its URL::
+        home. Smaller ones are uploaded at each start. What is in HDFS already is named by its URL. The visibility is
+        ``application`` (this start's alone, if nothing is said), ``private`` (this user's) or ``public`` (everybody's).
+        Default: no files. Example::
 
             c.YarnSpawner.localize_files = {
                 "environment": {"source": "/opt/environments/jupyter.tar.gz", "visibility": "public"}
@@ -237,6 +241,7 @@ class YarnSpawnerSettings(Configurable):
         The fields of :attr:`application_name` are filled in as words of the shell, quoted where they must be: leave
         them outside of quotes. All other braces stay as they are, so ``${HOME}`` is the shell's own. The same holds in
         :attr:`epilogue`, and without quotes in ``environment`` and the sources of :attr:`localize_files`.
+        Default: none.
         """,
     )
 
@@ -245,7 +250,7 @@ class YarnSpawnerSettings(Configurable):
         config=True,
         help="""
         Shell commands to run in the container after the server has ended, for instance ``"rm -rf scratch"``. Fields as
-        in :attr:`prologue`.
+        in :attr:`prologue`. Default: none.
         """,
     )
 

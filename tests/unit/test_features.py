@@ -236,17 +236,6 @@ def test_settings_that_make_no_sense_are_refused(settings):
         YarnSpawner(**settings)
 
 
-def test_every_setting_of_users_choices_and_features_explains_itself():
-    own = [
-        name
-        for name, trait in YarnSpawner.class_traits(config=True).items()
-        if "yarnspawner" in trait.this_class.__module__
-    ]
-    assert len(own) > 30
-    for name in own:
-        assert len(YarnSpawner.class_traits()[name].help.strip()) > 30, name
-
-
 async def test_an_account_that_was_taken_before_the_hub_started_is_still_its_users(spawner_of):
     first, second = spawner_of("alice@a.example"), spawner_of("alice@b.example")
     first.orm_spawner.state = {"hadoop_user": "alice"}

@@ -28,10 +28,3 @@ def test_a_port_range_that_is_none_is_refused(ports):
 
 def test_memory_is_given_with_units():
     assert YarnSpawnerSettings(mem_limit="1.5G").mem_limit == 3 * GIB // 2
-
-
-def test_every_setting_explains_itself():
-    settings = YarnSpawnerSettings.class_traits(config=True)
-    assert settings
-    for name, trait in settings.items():
-        assert len(trait.help.strip()) > 30, name
