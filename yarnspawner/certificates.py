@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from jupyterhub.utils import make_ssl_context
-from traitlets import HasTraits, default
+from traitlets import default
 
-from yarnspawner.access import Access
+from yarnspawner.belonging import BelongingSpawner
 from yarnspawner.cluster import ClusterError
 from yarnspawner.diagnosis import Diagnosis
 from yarnspawner.errors import StartFailed
@@ -20,7 +20,7 @@ from yarnspawner.errors import StartFailed
 _MANY_NODES = 500
 
 
-class CertifiedSpawner(HasTraits):
+class CertifiedSpawner(BelongingSpawner):
     """The part of a spawner that has to do with ``internal_ssl``.
 
     - a server's certificate is good for the cluster's nodes, as YARN lists them, and for nothing else: neither the hub's
@@ -29,8 +29,7 @@ class CertifiedSpawner(HasTraits):
     - certificate and key travel as private files
     """
 
-    # JupyterHub's Spawner has these.
-    user: Any
+    # JupyterHub's Spawner has this.
     ssl_alt_names: Any
 
     def __init__(self, **kwargs: Any) -> None:
@@ -44,10 +43,6 @@ class CertifiedSpawner(HasTraits):
     @default("ssl_alt_names_include_local")
     def _default_ssl_alt_names_include_local(self) -> bool:
         return False
-
-    @property
-    def access(self) -> Access:
-        raise NotImplementedError
 
     async def create_certs(self) -> dict[str, str]:
         """Make the server's certificate.

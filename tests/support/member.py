@@ -58,9 +58,18 @@ class Member(Visitor):
         return found
 
     def wait_ready(self, *servers: str, timeout: float = START) -> None:
-        """Wait until all these servers are ready."""
+        """Wait until all these servers are ready; one that fails raises what its user is told."""
         wanted = servers or ("",)
-        until(lambda: all(self.servers().get(name, {}).get("ready") for name in wanted), timeout, "ready")
+        seen: set[str] = set()
+
+        def ready() -> bool:
+            there = self.servers()
+            for name in seen - there.keys():
+                raise VisitError(f"not ready: {self.refusal(name)}")
+            seen.update(there.keys() & set(wanted))
+            return all(there.get(name, {}).get("ready") for name in wanted)
+
+        until(ready, timeout, "ready")
 
     def wait_gone(self, *servers: str, timeout: float = END) -> None:
         """Wait until none of these servers is there."""

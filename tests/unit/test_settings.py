@@ -3,6 +3,7 @@
 import pytest
 from traitlets import TraitError
 
+from yarnspawner import YarnSpawner
 from yarnspawner.settings import YarnSpawnerSettings
 
 GIB = 2**30
@@ -28,3 +29,8 @@ def test_a_port_range_that_is_none_is_refused(ports):
 
 def test_memory_is_given_with_units():
     assert YarnSpawnerSettings(mem_limit="1.5G").mem_limit == 3 * GIB // 2
+
+
+def test_what_the_spawner_does_its_own_way_comes_before_jupyterhubs_own():
+    order = [kind.__module__.partition(".")[0] for kind in YarnSpawner.__mro__]
+    assert "yarnspawner" not in order[order.index("jupyterhub") :]
