@@ -1,8 +1,8 @@
 """The server recipe under its name of 0.4.0, so that ``cmd = "python -m yarnspawner.jupyter_labhub"`` goes on working."""
 
-import sys
-
 from yarnspawner.singleuser.__main__ import main
+from yarnspawner.singleuser.leaving import Leaving
 
 if __name__ == "__main__":
-    sys.exit(main())
+    leave = Leaving()
+    leave(main())

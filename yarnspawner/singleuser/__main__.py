@@ -20,6 +20,7 @@ from yarnspawner.rendezvous import ERROR_KEY, STOP_KEY, Address, Failure
 from yarnspawner.singleuser.environment import find_certificates, mend_folders, node_name
 from yarnspawner.singleuser.failure import RecipeError, Tail, explain, say
 from yarnspawner.singleuser.imports import put_off_grammar
+from yarnspawner.singleuser.leaving import Leaving
 from yarnspawner.singleuser.log import LogLimit
 from yarnspawner.singleuser.store import NotInContainer, Store, StoreError
 from yarnspawner.singleuser.watching import Watcher
@@ -123,4 +124,5 @@ def _help(arguments: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    leave = Leaving()
+    leave(main())
