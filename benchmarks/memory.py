@@ -9,19 +9,16 @@ from __future__ import annotations
 
 import argparse
 import re
-import tempfile
 import time
 from collections.abc import Callable
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.results import Results
+from benchmarks.results import FLOOR, OURS, USER, Results
 
 DEFAULT_RUNS = 5
 
-USER = "alice"
-OURS, FLOOR = "yarnspawner", "bare skein script"
 IDLE = 10.0  # seconds until both measure, which is after the last of their garbage
 
 
@@ -41,21 +38,14 @@ class Resident:
 
 
 def run(options: argparse.Namespace, results: Results) -> None:
-    from benchmarks import bare, clusters
-    from benchmarks.person import Person
+    from benchmarks.turns import Ground
 
-    with ExitStack() as stack:
-        cluster = stack.enter_context(clusters.cluster(kerberos=options.kerberos))
-        hub = stack.enter_context(clusters.hub(cluster))
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="yarnspawner-benchmark-")))
-        folder.chmod(0o777)  # containers of the secure kind run as their users
-        client = stack.enter_context(bare.client(cluster))
-        person = Person(hub, USER)
-        script = bare.BareScript(hub, client, folder, USER, person.new_token())
+    with Ground.prepared(kerberos=options.kerberos) as ground:
+        person, script = ground.person, ground.script
         found: dict[str, list[dict[str, Resident]]] = {OURS: [], FLOOR: []}
         for turn in range(options.runs):
             person.start()
-            (application,) = cluster.applications(states="RUNNING", user=USER)
+            (application,) = ground.cluster.applications(states="RUNNING", user=USER)
             time.sleep(IDLE)
             found[OURS].append(resident(application["id"]))
             person.stop()

@@ -14,6 +14,10 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
+# Who starts servers, and what takes turns.
+USER = "alice"
+OURS, FLOOR = "yarnspawner", "bare skein script"
+
 CHECKOUT = Path(__file__).resolve().parent.parent
 
 

@@ -8,21 +8,17 @@ address by a call from the container to the hub. All three take turns, with warm
 from __future__ import annotations
 
 import argparse
-import tempfile
 import time
-from contextlib import ExitStack
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmarks.results import Results
+from benchmarks.results import FLOOR, OURS, USER, Results
 
 if TYPE_CHECKING:
     from benchmarks.bare import BareScript, Handler, OldSpawner
     from benchmarks.person import Person
     from localhadoop import LocalHadoop
 
-USER = "alice"
-OURS, FLOOR, OLD = "yarnspawner", "bare skein script", "0.4.0's way"
+OLD = "0.4.0's way"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -30,20 +26,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace, results: Results) -> None:
-    from benchmarks import bare, clusters
-    from benchmarks.person import Person
+    from benchmarks import bare
+    from benchmarks.turns import Ground
 
-    with ExitStack() as stack:
-        cluster = stack.enter_context(clusters.cluster(kerberos=options.kerberos))
-        hub = stack.enter_context(clusters.hub(cluster))
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="yarnspawner-benchmark-")))
-        folder.chmod(0o777)  # containers of the secure kind run as their users
-        client = stack.enter_context(bare.client(cluster))
-        person = Person(hub, USER)
-        token = person.new_token()
-        floor = bare.BareScript(hub, client, folder, USER, token)
-        old = bare.OldSpawner(hub, client, folder, USER, token)
-        handler = stack.enter_context(bare.Handler.running())
+    with Ground.prepared(kerberos=options.kerberos) as ground, bare.Handler.running() as handler:
+        cluster, person, floor = ground.cluster, ground.person, ground.script
+        old = bare.OldSpawner(ground.hub, ground.client, ground.folder, USER, ground.token)
         total = results.table("POST to ready", baseline=FLOOR)
         ours = results.table("Stages of yarnspawner")
         theirs = results.table("Stages of the bare script")
