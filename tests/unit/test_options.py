@@ -349,6 +349,23 @@ async def test_a_number_has_its_range_and_what_the_cluster_cannot_give_is_not_on
     assert "64" not in page
 
 
+async def test_the_page_says_what_the_users_groups_get(spawner_of):
+    settings = {
+        "profile_list": [*PROFILES[:1], {"display_name": "Usual"}],
+        "group_queues": {"interns": "busy"},
+        "group_overrides": {
+            "1": {"groups": ["interns"], "spawner_override": {"mem_limit": "3 G", "cpu_limit": 2, "queue": "small"}},
+            "2": {"groups": ["interns"], "spawner_override": {"cpu_limit": lambda _spawner: 4}},
+        },
+    }
+    spawner = spawner_of(groups=["interns"], **settings)
+    page = await spawner.get_options_form()
+    assert "1 GiB, queue busy. The queue: 20 % free, 3 applications wait" in page
+    assert "3 GiB, queue busy. The queue: 20 % free, 3 applications wait" in page
+    assert (spawner.mem_limit, spawner.queue) == (2 * GIB, "default")
+    assert "2 GiB, 1 core, queue default" in await spawner_of("bob", **settings).get_options_form()
+
+
 async def test_each_queue_on_the_list_has_its_facts(spawner_of):
     page = await spawner_of(queue_choices=["default", "busy", "elsewhere"], maximum_lifetime=5400).get_options_form()
     assert ">default: 80 % free, nobody waits<" in page

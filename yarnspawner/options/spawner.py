@@ -87,7 +87,7 @@ class ChoosingSpawner(ProfileSettings, FeatureSpawner, YarnSpawnerSettings):
             select(offer, options)
         except ChoiceRefused as refused:
             options, notice = {}, f"Your last choice is no longer offered. {refused}"
-        settings = {name: getattr(self, name) for name in (*LABELS, "maximum_lifetime")}
+        settings = await self._settings_of_groups((*LABELS, "maximum_lifetime"))
         facts = {name: _queue_facts(queue) for queue in queues for name in (queue.path, queue.name)}
         shown = cards(offer, settings, options, queue_of=self._queue_of, facts=facts)
         return render(self.additional_profile_form_template_paths, offer, shown, options, notice)
@@ -115,13 +115,9 @@ class ChoosingSpawner(ProfileSettings, FeatureSpawner, YarnSpawnerSettings):
 
         What they mean is JupyterHub's; that it is kept is not: a hub that was restarted does not ask for groups again.
         """
-        overrides = await self._called(self.group_overrides)
-        groups = frozenset(self._group_names)
-        for key in sorted(overrides):
-            if not groups.isdisjoint(overrides[key]["groups"]):
-                override = overrides[key]["spawner_override"]
-                self.log.info("%s: the group override %s changes %s", self._log_name, key, ", ".join(override))
-                await self._changes.apply(override)
+        for key, override in await self._overrides_of_groups():
+            self.log.info("%s: the group override %s changes %s", self._log_name, key, ", ".join(override))
+            await self._changes.apply(override)
 
     async def apply_choices(self, user_options: Mapping[str, Any]) -> None:
         """Change the settings for this start as the user has chosen.
@@ -133,7 +129,7 @@ class ChoosingSpawner(ProfileSettings, FeatureSpawner, YarnSpawnerSettings):
         offer = await self._offer(_START_PATIENCE)
         try:
             selection = self._select(offer, user_options) if offer else Selection(None, ())
-            for override in ({"queue": self._group_queue()}, *selection.overrides):
+            for override in ({"queue": self._group_queue(self.queue)}, *selection.overrides):
                 await self._changes.apply(override)
             ceiling = await self._ceiling(_START_PATIENCE, queue=self._queue_of(self.queue))
             for name, most in ceiling.items():
@@ -226,9 +222,26 @@ class ChoosingSpawner(ProfileSettings, FeatureSpawner, YarnSpawnerSettings):
     def _group_names(self) -> list[str]:
         return [group.name for group in self.user.groups]
 
-    def _group_queue(self) -> str:
+    def _group_queue(self, otherwise: str) -> str:
         groups = self._group_names
-        return next((queue for group, queue in self.group_queues.items() if group in groups), self.queue)
+        return next((queue for group, queue in self.group_queues.items() if group in groups), otherwise)
+
+    async def _overrides_of_groups(self) -> list[tuple[str, Mapping[str, Any]]]:
+        """What ``group_overrides`` say of this user's groups, by their keys; later ones count."""
+        written = await self._called(self.group_overrides)
+        groups = frozenset(self._group_names)
+        return [
+            (key, one["spawner_override"])
+            for key, one in sorted(written.items())
+            if not groups.isdisjoint(one["groups"])
+        ]
+
+    async def _settings_of_groups(self, names: Sequence[str]) -> dict[str, Any]:
+        """Settings as they will be at a start, before the user's choice; the spawner's own stay as they are."""
+        settings = {name: getattr(self, name) for name in names}
+        for _, override in await self._overrides_of_groups():
+            settings.update({name: override[name] for name in names if name in override})
+        return {**settings, "queue": self._group_queue(settings["queue"])}
 
     # -- What the cluster has
 
