@@ -40,18 +40,23 @@ def check_account(name: str, *, hub: str) -> str:
         raise IdentityRefused(f"{name!r} is not the name of an account.")
     if not is_person(name, hub=hub):
         raise IdentityRefused(f"{name!r} is a system account of the cluster: no server runs as it.")
-    try:
-        uid = pwd.getpwnam(name).pw_uid
-    except KeyError:
-        return name  # The hub's machine need not know the cluster's users; the nodes will tell.
-    if uid < FIRST_USER_ID:
-        raise IdentityRefused(f"{name!r} is a system account (uid {uid}): no server runs as it.")
+    for account in {name, short_name(name)}:
+        try:
+            uid = pwd.getpwnam(account).pw_uid
+        except KeyError:
+            continue  # The hub's machine need not know the cluster's users; the nodes will tell.
+        if uid < FIRST_USER_ID:
+            raise IdentityRefused(f"{account!r} is a system account (uid {uid}): no server runs as it.")
     return name
 
 
 def is_person(name: str, *, hub: str) -> bool:
     """Whether a server may run as ``name``, as far as the name alone tells."""
-    return bool(_ACCOUNT_NAME.fullmatch(name)) and name.lower() not in SYSTEM_ACCOUNTS and name != hub
+    # Hadoop takes a name with an at sign for a principal, and by hadoop.security.auth_to_local for its first part.
+    accounts = {name, short_name(name)}
+    return bool(_ACCOUNT_NAME.fullmatch(name)) and not any(
+        account.lower() in SYSTEM_ACCOUNTS or account == hub for account in accounts
+    )
 
 
 def short_name(principal: str) -> str:

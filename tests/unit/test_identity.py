@@ -14,7 +14,10 @@ def test_a_persons_account_is_accepted(name):
     assert check_account(name, hub="jupyterhub") == name
 
 
-@pytest.mark.parametrize("name", ["hdfs", "yarn", "YARN", "root", "jupyterhub", "nobody", "daemon", "sync"])
+@pytest.mark.parametrize(
+    "name",
+    "hdfs yarn YARN root jupyterhub nobody daemon sync hdfs@EXAMPLE.COM jupyterhub@example.com sync@example.com".split(),
+)
 def test_system_accounts_and_the_hub_are_refused(name):
     with pytest.raises(IdentityRefused, match="system account"):
         check_account(name, hub="jupyterhub")
