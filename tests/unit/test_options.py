@@ -394,6 +394,43 @@ async def test_a_site_may_have_a_page_of_its_own(spawner_of, tmp_path):
     assert 'value="spark"' in page
 
 
+KUBESPAWNERS = """
+{% for profile in profile_list %}
+{{ profile.slug }}{{ "*" if user_options.profile == profile.slug or not user_options.profile and profile.default }}
+{% for key, option in profile.profile_options.items() %}
+{{ option['choices'].keys() | join(" ") }}
+{% if option['unlisted_choice']['enabled'] %}
+{{ option['unlisted_choice']['display_name'] }}
+{% endif %}
+{% endfor %}
+{% endfor %}
+{{ user_options | tojson }}
+"""
+
+
+async def test_a_page_may_be_written_as_for_kubespawner(spawner_of, tmp_path):
+    (tmp_path / "form.html").write_text(KUBESPAWNERS)
+    version = PROFILES[1]["profile_options"]["version"]
+    fixed = {"display_name": "Fixed", "choices": version["choices"]}
+    settings = {
+        "profile_list": [*PROFILES, {"display_name": "P", "profile_options": {"v": fixed}}],
+        "additional_profile_form_template_paths": [str(tmp_path)],
+    }
+    page = (await spawner_of(**settings).get_options_form()).split("\n")
+    assert [line for line in page if line.strip()] == [
+        "small*",
+        "spark",
+        "3.4 3.5",
+        "Other version",
+        "p",
+        "3.4 3.5",
+        "{}",
+    ]
+    page = await spawner_of("bob", stored={"profile": "spark", "version": "3.4"}, **settings).get_options_form()
+    assert "small\nspark*" in page
+    assert '{"profile": "spark", "version": "3.4"}' in page
+
+
 async def test_an_options_form_of_ones_own_is_still_possible(spawner_of):
     spawner = spawner_of(profile_list=PROFILES, options_form='<input name="profile">')
     assert await spawner.get_options_form() == '<input name="profile">'

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
@@ -127,8 +127,9 @@ def render(
         notice: something that the user should know.
     """
     template = _environment(tuple(paths)).get_template("form.html")
-    # profile_list and user_options are what templates for KubeSpawner know.
-    return template.render(cards=shown, notice=notice, profile_list=offer.profiles, user_options=user_options)
+    # profile_list and user_options are what templates for KubeSpawner know. There, one profile is always the default.
+    profile_list = [replace(profile, default=profile is offer.default) for profile in offer.profiles]
+    return template.render(cards=shown, notice=notice, profile_list=profile_list, user_options=user_options)
 
 
 @lru_cache(maxsize=8)

@@ -63,6 +63,11 @@ class UnlistedChoice:
     validation_message: str = ""
     yarnspawner_override: Override = field(default_factory=dict)
 
+    @property
+    def enabled(self) -> bool:
+        """Templates for KubeSpawner ask for it. What the admin has not enabled is not there at all."""
+        return True
+
     def override(self, typed: Any) -> Override:
         """The settings that this text brings.
 
