@@ -215,6 +215,17 @@ async def test_users_of_different_groups_see_different_lists(spawner_of):
     assert analyst.mem_limit == 7 * GIB
 
 
+async def test_for_whom_no_profile_is_the_settings_are(spawner_of):
+    spawner = spawner_of(profile_list=PROFILES[2:])
+    assert await spawner.get_options_form() == ""
+    await start(spawner, {})
+    assert spawner.mem_limit == 2 * GIB
+    with pytest.raises(OptionsRefused, match=r"The profile large is not offered to you\."):
+        await start(spawner, {"profile": "large"})
+    with pytest.raises(OptionsRefused, match="There is no anything to choose"):
+        await spawner.options_from_form({"anything": ["x"]})
+
+
 async def test_a_group_has_its_queue_and_a_profile_may_have_another(spawner_of):
     queues = {"analysts": "root.default", "interns": "busy"}
     spawner = spawner_of(groups=["interns"], group_queues=queues, profile_list=PROFILES[:2])

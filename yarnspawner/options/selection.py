@@ -23,14 +23,21 @@ class Offer:
         profiles: in the admin's order.
         limits: that users may choose, where their profile says nothing else.
         ceiling: the most that the cluster gives to one server, by setting; without what is not known.
+        to_others: whether others are offered something; who is offered nothing then must not ask for anything.
     """
 
     profiles: Sequence[Profile] = ()
     limits: Mapping[str, Limit] = field(default_factory=dict)
     ceiling: Mapping[str, int] = field(default_factory=dict)
+    to_others: bool = False
 
     def __bool__(self) -> bool:
         return bool(self.profiles or self.limits)
+
+    @property
+    def decides(self) -> bool:
+        """Whether what a user asks for is checked against it; else options are the admin's own business."""
+        return bool(self) or self.to_others
 
     @property
     def default(self) -> Profile | None:

@@ -99,7 +99,7 @@ class ChoosingSpawner(ProfileSettings, FeatureSpawner, YarnSpawnerSettings):
             OptionsRefused: it is not offered.
         """
         offer = await self._offer(_START_PATIENCE)
-        if not offer:
+        if not offer.decides:
             return form
         try:
             options = read_form(offer, form)
@@ -128,7 +128,7 @@ class ChoosingSpawner(ProfileSettings, FeatureSpawner, YarnSpawnerSettings):
         self.choice_notice = ""
         offer = await self._offer(_START_PATIENCE)
         try:
-            selection = self._select(offer, user_options) if offer else Selection(None, ())
+            selection = self._select(offer, user_options) if offer.decides else Selection(None, ())
             for override in ({"queue": self._group_queue(self.queue)}, *selection.overrides):
                 await self._changes.apply(override)
             ceiling = await self._ceiling(_START_PATIENCE, queue=self._queue_of(self.queue))
@@ -208,7 +208,8 @@ class ChoosingSpawner(ProfileSettings, FeatureSpawner, YarnSpawnerSettings):
         except ProfileError as error:
             self.log.error("%s: nobody can choose from this: %s", self._log_name, error)  # noqa: TRY400 - it says where
             raise OptionsRefused("What may be chosen here is misconfigured. Please tell your administrator.") from None
-        return Offer(profiles, limits, await self._ceiling(patience) if limits or _have_limits(profiles) else {})
+        ceiling = await self._ceiling(patience) if limits or _have_limits(profiles) else {}
+        return Offer(profiles, limits, ceiling, to_others=bool(read))
 
     async def _limits(self) -> dict[str, Limit]:
         read = {name: Limit.read(name, await self._called(getattr(self, f"{name}_choices"))) for name in LABELS}
