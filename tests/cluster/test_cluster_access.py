@@ -214,6 +214,7 @@ async def test_a_cancelled_start_leaves_no_application(cluster: Cluster) -> None
         assert time.monotonic() < deadline
 
 
+@pytest.mark.full
 async def test_a_resource_manager_that_is_killed_ends_nothing_and_is_back_with_the_same_driver(
     hadoop: LocalHadoop, cluster: Cluster, view: Applications, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -14,6 +14,7 @@ import pexpect
 import pytest
 
 from tests.support.edge import PROMPT, Alice
+from tests.support.kinds import mostly_on_kerberos
 
 
 @pytest.fixture(params=["simple_cluster", "kerberos_cluster"])
@@ -23,6 +24,7 @@ def alice(request: pytest.FixtureRequest) -> Iterator[Alice]:
     shutil.rmtree(home, ignore_errors=True)
 
 
+@mostly_on_kerberos("alice")
 @pytest.mark.timeout(600)
 def test_interrupted_while_it_waits_it_leaves_no_application(alice: Alice) -> None:
     process = alice.start("--no-console")
@@ -57,6 +59,7 @@ def test_a_queue_that_does_not_exist_is_said(alice: Alice) -> None:
     assert "yarnspawner: The queue nowhere does not exist.\n" in errors
 
 
+@mostly_on_kerberos("alice")
 @pytest.mark.timeout(600)
 def test_gpus_where_there_are_none_are_refused_in_plain_words(alice: Alice) -> None:
     status, _, errors = alice.run("--no-console", "--gpus", "1")
@@ -72,6 +75,7 @@ def test_a_kernel_that_yarn_could_never_place_says_so(alice: Alice) -> None:
     assert "The kernel is larger than YARN allows: asked were memory:512000, vCores:1, at most" in errors
 
 
+@mostly_on_kerberos("alice")
 @pytest.mark.timeout(600)
 def test_unknown_applications_are_told_in_one_line(alice: Alice) -> None:
     for action, said in (

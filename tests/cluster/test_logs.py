@@ -9,6 +9,7 @@ import pytest
 
 from localhadoop import LocalHadoop
 from tests.support.applications import reach, specification, use
+from tests.support.kinds import mostly_on_kerberos
 from yarnspawner.cluster import Cluster
 from yarnspawner.diagnosis import explain
 from yarnspawner.hadoop.kerberos import TicketCache
@@ -47,6 +48,7 @@ async def test_the_log_of_a_server_that_failed_says_why(cluster: Cluster, login:
     assert "line 100" in diagnosis.detail
 
 
+@mostly_on_kerberos("hadoop")
 async def test_a_log_is_read_as_its_user_alone(cluster: Cluster, login: dict[str, Any]) -> None:
     """bob has none of alice's, and the hub may not read as carl at all."""
     application_id = await cluster.submit(specification("echo private"))

@@ -19,6 +19,7 @@ import skein
 from jupyter_client import BlockingKernelClient
 
 from localhadoop import LocalHadoop
+from tests.support.kinds import mostly_on_kerberos
 from tests.unit.singleuser.surroundings import hub
 from yarnspawner.rendezvous import ADDRESS_KEY, ERROR_KEY, KERNEL_KEY, STOP_KEY, Address, Failure, StopRequest
 
@@ -140,6 +141,7 @@ def test_a_server_is_found_answers_and_ends_in_order(cluster: Cluster, environme
     assert (str(report.state), str(report.final_status)) == ("FINISHED", "SUCCEEDED")
 
 
+@mostly_on_kerberos("cluster")
 @pytest.mark.parametrize("service", [False, True], ids=["master", "service"])
 def test_why_a_server_does_not_start_is_told_before_it_leaves(
     cluster: Cluster, environment: str, service: bool
@@ -196,6 +198,7 @@ def test_a_kernel_is_reached_with_what_it_published_and_ends_in_order(cluster: C
     assert (str(report.state), str(report.final_status)) == ("FINISHED", "SUCCEEDED")
 
 
+@mostly_on_kerberos("cluster")
 @pytest.mark.parametrize("service", [False, True], ids=["master", "service"])
 def test_a_kernel_that_dies_ends_its_application_with_the_reason(cluster: Cluster, service: bool) -> None:
     with ending(cluster.submit(KERNEL, service=service)) as application:
@@ -207,6 +210,7 @@ def test_a_kernel_that_dies_ends_its_application_with_the_reason(cluster: Cluste
     assert "The kernel died of signal 11 (Segmentation fault)." in report.diagnostics
 
 
+@mostly_on_kerberos("cluster")
 def test_a_kernel_among_others_fails_alone_and_its_key_goes(cluster: Cluster) -> None:
     with ending(cluster.submit(KERNEL, service=True, instances=2, allow_failures=True)) as application:
         with connected(json.loads(key(application, KERNEL_KEY))) as client:

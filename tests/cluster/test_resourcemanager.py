@@ -13,6 +13,7 @@ import skein
 
 from localhadoop import LocalHadoop
 from tests.support.applications import LONG, reach, specification, use
+from tests.support.kinds import mostly_on_kerberos
 from yarnspawner.cluster import Cluster
 from yarnspawner.hadoop import kerberos
 from yarnspawner.hadoop.kerberos import TicketCache
@@ -207,6 +208,7 @@ async def test_pages_that_know_nobody_do_not_pass_for_a_container_without_a_node
         rm.close()
 
 
+@mostly_on_kerberos("hadoop")
 async def test_an_application_ends_when_its_time_is_over(rm: ResourceManager, cluster: Cluster) -> None:
     """YARN's doing alone: nobody kills it."""
     application_id = await cluster.submit(specification("sleep 600"))

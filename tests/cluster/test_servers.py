@@ -79,6 +79,7 @@ def test_two_named_servers_start_at_once_and_stop_crosswise(alice: Member, clust
     alice.wait_gone("two")
 
 
+@pytest.mark.full  # tests/browser has the same on the other kind
 def test_a_kernel_survives_the_hubs_death_and_the_hub_finds_it_again(
     alice: Member, hub: Hub, cluster: LocalHadoop
 ) -> None:

@@ -15,6 +15,7 @@ import skein
 
 from localhadoop import LocalHadoop
 from tests.support.applications import LONG, reach, specification, use
+from tests.support.kinds import mostly_on_kerberos
 from yarnspawner.cluster import SKEIN_JAR, SKEIN_JAR_NAME, Cluster, ClusterRefused
 from yarnspawner.hadoop.uploads import UploadError, Uploads
 from yarnspawner.identity import hub_account
@@ -78,6 +79,7 @@ async def run(cluster: Cluster, files: dict[str, skein.File], user: str) -> str:
     return (await reach(cluster, application_id, lambda report: report.ended)).final_status
 
 
+@mostly_on_kerberos("hadoop")
 async def test_one_public_jar_and_file_serve_the_applications_of_several_users(hadoop, uploads, cluster, data, own):
     jar = await uploads.public(SKEIN_JAR)
     url = await uploads.public(data)
@@ -95,6 +97,7 @@ async def test_one_public_jar_and_file_serve_the_applications_of_several_users(h
     await other.close()
 
 
+@mostly_on_kerberos("hadoop")
 async def test_a_private_file_is_for_its_user_alone(hadoop, uploads, cluster, data):
     told: list[str] = []
     found = await shared_files({"data": str(data)}, uploads, "alice", logging.getLogger(), told.append)

@@ -94,7 +94,7 @@ def test_help_tells_the_actions() -> None:
         assert word in done.stdout
 
 
-@pytest.mark.parametrize("name", ["applications", "sweep"])
+@pytest.mark.parametrize("name", ["applications", pytest.param("sweep", marks=pytest.mark.full)])
 def test_what_is_said_where_there_is_no_hub(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("JPY_COOKIE_SECRET", raising=False)

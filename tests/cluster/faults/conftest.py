@@ -40,9 +40,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     mine = [item for item in items if "fault" in getattr(item, "fixturenames", ())]
     config.stash[_ORDER].extend(sorted({fault_of(item) for item in mine}, key=[fault_of(i) for i in mine].index))
     for item in mine:
-        # Faults take their time: all but a few are for the full tier.
-        if item.get_closest_marker("quick") is None:
-            item.add_marker(pytest.mark.full)
+        # Faults take their time.
+        item.add_marker(pytest.mark.full)
         item.add_marker(pytest.mark.timeout(600))
 
 

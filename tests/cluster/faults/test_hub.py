@@ -88,7 +88,6 @@ def goes_on(hub: Hub, cluster: LocalHadoop, fault: Outcome, before: dict[str, st
     fault.saw = "The start goes on, and the server is there"
 
 
-@pytest.mark.quick
 def test_killed_while_a_server_runs(hub: Hub, alice: Member, cluster: LocalHadoop, fault: Outcome) -> None:
     """Hub killed while a server runs."""
     alice.ask_to_start()

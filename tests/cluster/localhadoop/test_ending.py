@@ -82,6 +82,7 @@ def program(tmp_path):
         process.stdout.close()
 
 
+@pytest.mark.full
 def test_a_program_killed_with_its_whole_group_leaves_no_process(program):
     process, folder = program(WITH_A_CONTAINER.lstrip())
     assert process.stdout.readline().strip() == "running"
