@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
@@ -51,6 +51,7 @@ class _Watched:
     absences: int = 0
     doubt_since: float | None = None
     changed: asyncio.Event = field(default_factory=asyncio.Event)
+    on_end: Callable[[], None] | None = None
 
     @property
     def open(self) -> bool:
@@ -101,10 +102,14 @@ class Applications:
             cls._instances[cluster] = cls(cluster, fast=fast, slow=slow, log=log)
         return cls._instances[cluster]
 
-    def watch(self, application_id: str, fast: bool = False) -> None:
-        """Keep an application in view, ``fast`` while it is starting or stopping; call again to change that."""
+    def watch(self, application_id: str, fast: bool = False, *, on_end: Callable[[], None] | None = None) -> None:
+        """Keep an application in view, ``fast`` while it is starting or stopping; call again to change that.
+
+        ``on_end`` is called once, when the view learns that it has ended.
+        """
         watched = self._entry(application_id)
         watched.owned = True
+        watched.on_end = on_end
         hurry = fast and not watched.fast
         watched.fast = fast
         self._attend(hurry=hurry)
@@ -296,6 +301,9 @@ class Applications:
         else:
             watched.report, watched.absences, watched.doubt_since = report, 0, None
         watched.changed.set()
+        if not watched.open and watched.on_end is not None:
+            tell, watched.on_end = watched.on_end, None
+            tell()
 
     def _failed(self, error: ClusterUnavailable) -> None:
         self._failures += 1

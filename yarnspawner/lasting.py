@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 from yarnspawner.aftermath import RememberingSpawner
@@ -32,7 +32,7 @@ class LastingSpawner(BelongingSpawner, RememberingSpawner, ChoosingSpawner):
 
     # JupyterHub's Spawner has these.
     pending: str | None
-    poll_and_notify: Callable[[], Awaitable[int | None]]
+    poll_and_notify: Callable[[], Coroutine[Any, Any, int | None]]
     server: Any
     start_timeout: int
 
@@ -79,7 +79,7 @@ class LastingSpawner(BelongingSpawner, RememberingSpawner, ChoosingSpawner):
         if not self.is_own(self._yarn_server):
             self._yarn_server = None
         elif self._yarn_server.application_id:
-            self._applications.watch(self._yarn_server.application_id)
+            self._watch(self._yarn_server.application_id)
 
     def clear_state(self) -> None:
         """Forget the server."""
@@ -93,9 +93,17 @@ class LastingSpawner(BelongingSpawner, RememberingSpawner, ChoosingSpawner):
         """Save the state now: JupyterHub does so only when start() has returned."""
         self._yarn_server = server
         if server.application_id:
-            self._applications.watch(server.application_id)
+            self._watch(server.application_id)
         self.orm_spawner.state = self.get_state()
         self.user.db.commit()
+
+    def _watch(self, application_id: str) -> None:
+        self._applications.watch(application_id, on_end=self._hear_of_end)
+
+    def _hear_of_end(self) -> None:
+        """Tell of an end at once, which JupyterHub would ask for every ``poll_interval`` seconds."""
+        if not self.pending:
+            self._telling = asyncio.create_task(self.poll_and_notify())
 
     # -- What is found again
 
