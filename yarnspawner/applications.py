@@ -219,6 +219,7 @@ class Applications:
 
     async def _refresh(self) -> None:
         """Keep the view up to date for as long as something watched has not ended."""
+        before = 0.0
         while any(watched.open for watched in self._watched.values()):
             began = time.monotonic()
             try:
@@ -230,7 +231,10 @@ class Applications:
                 pass  # noted where it was raised
             except Exception:  # noqa: BLE001  # whatever a cluster may answer, the view must go on
                 self._log.exception("The view of YARN's applications could not be refreshed")
-            await self._pause(time.monotonic() - began)
+            # One list that takes long is none that is long: it has waited for a driver to start.
+            took = time.monotonic() - began
+            await self._pause(min(took, before))
+            before = took
 
     async def _pause(self, took: float) -> None:
         hurry = any(watched.hurried for watched in self._watched.values())

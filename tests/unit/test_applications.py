@@ -272,6 +272,14 @@ async def test_a_slow_resource_manager_is_asked_less_often(view: Applications, y
     assert yarn.lists <= 4
 
 
+async def test_a_list_that_waited_for_a_driver_to_start_delays_no_other(view: Applications, yarn: Lists) -> None:
+    yarn.listed, yarn.delay = [replace(RUNNING, state="ACCEPTED")], 1.0
+    view.watch(ID, fast=True)
+    await until(view, "ACCEPTED")
+    yarn.listed, yarn.delay = [RUNNING], 0.0
+    await until(view, "RUNNING", within=1.5)
+
+
 async def test_while_yarn_is_away_it_is_asked_less_often(view: Applications, yarn: Lists) -> None:
     yarn.unavailable = "Connection refused"
     view.watch(ID, fast=True)
