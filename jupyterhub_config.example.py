@@ -92,7 +92,7 @@ if environment.endswith((".tar.gz", ".zip")):
     environment = "environment"
 c.YarnSpawner.prologue = f"source {shlex.quote(environment)}/bin/activate"
 
-# What users find in the environment of their notebooks. No secrets: use localize_files, with private visibility.
+# What users find in the environment of their notebooks. It travels in a private file, but each user can read all of it.
 # c.YarnSpawner.environment = {"SPARK_HOME": "/opt/spark"}
 
 # A firewall between the hub and the nodes wants to know the ports. A node needs as many as it has servers at a time.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import secrets
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -20,14 +22,26 @@ from tests.support.choosing import (
     post_form,
     refusal,
 )
+from tests.support.documentation import ROOT, examples
 from tests.support.gateway import read_only
 from tests.support.hubs import log_of, running
 from tests.support.member import END, Member, unfinished, until
+from tests.support.secrecy import command, containing, environment, processes
+
+PAGE = ROOT / "docs" / "profiles.md"
 
 
 @pytest.fixture(scope="module")
 def hub(simple_cluster_of_session: LocalHadoop, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
-    with running(simple_cluster_of_session, tmp_path_factory.mktemp("hub"), configuration=CONFIGURATION) as hub:
+    """With the documentation's groups, auth state, hooks and page."""
+    folder, pages = tmp_path_factory.mktemp("hub"), tmp_path_factory.mktemp("pages")
+    documented = pages / "jupyterhub_config.py"
+    own_page = f"c.YarnSpawner.additional_profile_form_template_paths = [{str(pages)!r}]\n"
+    documented.write_text("\n".join(["c = get_config()", *examples(PAGE, "Groups, auth state and hooks"), own_page]))
+    (form,) = examples(PAGE, "A page of your own", "html")
+    (pages / "form.html").write_text(form)
+    settings = {"DOCUMENTED_CONFIGURATION": str(documented), "JUPYTERHUB_CRYPT_KEY": secrets.token_hex(32)}
+    with running(simple_cluster_of_session, folder, configuration=CONFIGURATION, settings=settings) as hub:
         yield hub
 
 
@@ -112,6 +126,8 @@ def test_users_of_different_groups_see_different_lists(member: Callable[[str], M
     pages = {name: member(name)._get(f"/hub/spawn/{name}").text for name in ("alice", "bob")}
     assert 'value="large"' in pages["alice"]
     assert 'value="large"' not in pages["bob"]
+    # The site's own page is around it.
+    assert "https://wiki.example.com/notebooks" in pages["bob"]
     # The page does not wait for YARN's answer, which is there for the next one.
     bob = member("bob")
     until(lambda: "% free, nobody waits" in bob._get("/hub/spawn/bob").text, END, "told")
@@ -121,9 +137,9 @@ def test_fields_are_filled_in_and_text_arrives_as_it_is(member: Callable[[str], 
     alice = member("alice")
     choose(alice, profile="custom", **{"greeting--unlisted-choice": "good morning"})
     printed = alice.run(
-        "import os; print(*(os.environ[n] for n in 'GREETING WHO JSON FROM_PROLOGUE'.split()), sep='|')"
+        "import os; print(*(os.environ[n] for n in 'GREETING WHO JSON FROM_PROLOGUE FROM_FILE'.split()), sep='|')"
     )
-    assert printed.strip() == 'good morning|alice of analysts|{"a": {"b": 1}}|alice-alice of'
+    assert printed.strip() == 'good morning|alice of analysts|{"a": {"b": 1}}|alice-alice of|a note for alice'
 
 
 def test_a_server_may_have_a_container_of_its_own_and_an_end(
@@ -143,7 +159,8 @@ def test_a_server_may_have_a_container_of_its_own_and_an_end(
     # "1 h" or "59 min", as soon as the machine was.
     assert " left, until " in alice._get("/hub/home").text
     # The hooks have run.
-    assert "hooked" in app["applicationTags"].split(",")
+    assert {"interactive", "tried"} <= set(app["applicationTags"].split(","))
+    assert "alice starts with 448 MiB" in log_of(hub)
     assert (hub.folder / f"submitted-{app['id']}").read_text() == "alice"
     # It ends in order.
     leave(alice)
@@ -151,11 +168,57 @@ def test_a_server_may_have_a_container_of_its_own_and_an_end(
     assert (ended["state"], ended["finalStatus"]) == ("FINISHED", "SUCCEEDED")
 
 
-def test_an_account_belongs_to_one_user_of_the_hub(member: Callable[[str], Member]) -> None:
+def test_an_account_belongs_to_one_user_of_the_hub_and_to_no_person_if_it_is_the_systems(
+    member: Callable[[str], Member], simple_cluster: LocalHadoop
+) -> None:
     bob = member("bob")
     choose(bob)
     leave(bob)
     assert "belongs to another user of this hub" in member("bob@b.example").failure()
+    assert "'hdfs' is a system account" in member("hdfs@example.com").failure()
+    assert not unfinished(simple_cluster)
+
+
+def test_an_address_is_an_account_and_the_last_of_its_groups_overrides_counts(
+    member: Callable[[str], Member], simple_cluster: LocalHadoop
+) -> None:
+    """A student among the researchers, with the very group_overrides of the documentation."""
+    alice = member("alice@example.com")
+    alice._get("/hub/spawn?profile=usual")  # a link
+    alice.wait_ready()
+    app = application(simple_cluster, "alice")
+    assert app["queue"].endswith("small")
+    assert containers(simple_cluster, app) == [(512 + 256, 2)]
+    printed = alice.run("import os; print(*(os.environ[n] for n in 'DATA TEAM WHO'.split()), sep='|')")
+    assert printed.strip() == "/data|students|alice@example.com of researchers,students"
+
+
+def test_what_the_identity_provider_said_is_with_the_server_and_nowhere_else(
+    hub: Hub, member: Callable[[str], Member], simple_cluster: LocalHadoop
+) -> None:
+    """The auth state of the documentation. That private files are private is shown in test_secrets.py."""
+    alice = member("alice")
+    # Whose environment the profile changes as well, so that it is kept for a restart of the hub.
+    choose(alice, profile="custom", queue="default")
+    token = alice.run("import os; print(os.environ['ACCESS_TOKEN'], end='')")
+    assert len(token) == 32
+    assert alice.run("print('JUPYTERHUB_CRYPT_KEY' in os.environ)").strip() == "False"
+    app = application(simple_cluster, "alice")
+
+    mine = [process for process in processes() if token in environment(process).values()]
+    assert {environment(process)["SKEIN_APPLICATION_ID"] for process in mine} == {app["id"]}
+    assert [command(process) for process in processes() if token in command(process)] == []
+    on_nodes = containing(simple_cluster.directory, token.encode())
+    assert {path.name for path in on_nodes if not path.name.startswith("blk_")} == {"yarnspawner.env"}
+    store = "import skein; print([*skein.ApplicationClient.from_current().kv.items()])"
+    assert token not in alice.run(store)
+    assert token not in json.dumps(app)
+    # Neither in the hub's log, nor in its database, whoever keeps it there.
+    assert containing(hub.folder, token.encode()) == []
+    leave(alice)
+    logs = simple_cluster.run(["yarn", "logs", "-applicationId", app["id"]], user="alice").stdout
+    assert "server" in logs
+    assert token not in logs
 
 
 def test_what_was_chosen_holds_after_the_hub_was_restarted(

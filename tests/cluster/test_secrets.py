@@ -14,6 +14,7 @@ from demo.hub import Hub
 from localhadoop import LocalHadoop
 from tests.support.hubs import running
 from tests.support.member import Member, unfinished
+from tests.support.secrecy import command, containing, environment, processes
 
 # What the store holds, as a container of the application reads it.
 STORE = """
@@ -39,39 +40,6 @@ def alice(hub: Hub, kerberos_cluster: LocalHadoop) -> Iterator[Member]:
     if alice.servers():
         alice.ask_to_stop()
         alice.wait_gone()
-
-
-def processes() -> Iterator[Path]:
-    for process in Path("/proc").iterdir():
-        if process.name.isdigit():
-            yield process
-
-
-def environment(process: Path) -> dict[str, str]:
-    try:
-        variables = (process / "environ").read_bytes().split(b"\0")
-    except OSError:
-        return {}
-    return dict(variable.decode(errors="replace").split("=", 1) for variable in variables if b"=" in variable)
-
-
-def command(process: Path) -> str:
-    try:
-        return (process / "cmdline").read_text(errors="replace")
-    except OSError:
-        return ""
-
-
-def containing(folder: Path, secret: bytes) -> list[Path]:
-    """The files below a folder that hold a secret."""
-    found = []
-    for path in folder.rglob("*"):
-        try:
-            if path.is_file() and not path.is_symlink() and secret in path.read_bytes():
-                found.append(path)
-        except OSError:
-            continue  # it is gone
-    return found
 
 
 def test_the_token_is_in_private_files_and_with_alice_and_nowhere_else(

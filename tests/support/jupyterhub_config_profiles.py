@@ -1,7 +1,10 @@
 """The example configuration with more for users to choose, as the tests of profiles need it."""
 
 import os
+import secrets
 from pathlib import Path
+
+from jupyterhub.authenticators.shared import SharedPasswordAuthenticator
 
 from yarnspawner import TEMPLATE_PATHS
 
@@ -15,29 +18,44 @@ c.JupyterHub.template_paths = TEMPLATE_PATHS
 
 state = Path(os.environ["YARNSPAWNER_STATE"])
 
-c.Authenticator.allowed_users |= {"bob@b.example"}
-c.JupyterHub.load_groups = {"analysts": {"users": ["alice"]}, "interns": {"users": ["bob"]}}
+
+class IdentityProvider(SharedPasswordAuthenticator):
+    """Tells more of a user than the name, as those that speak OAuth do: a token that is new with each login."""
+
+    async def authenticate(self, handler, data):
+        said = await super().authenticate(handler, data)
+        return said and {**said, "auth_state": {"access_token": secrets.token_hex(16)}}
+
+
+c.JupyterHub.authenticator_class = IdentityProvider
+c.Authenticator.allowed_users |= {"alice@example.com", "bob@b.example", "hdfs@example.com"}
+c.JupyterHub.load_groups = {
+    "analysts": {"users": ["alice"]},
+    "interns": {"users": ["bob"]},
+    "researchers": {"users": ["alice@example.com"]},
+    "students": {"users": ["alice@example.com"]},
+}
 
 
 async def tell(spawner, application_id):
     (state / f"submitted-{application_id}").write_text(spawner.user.name)
 
 
-def note(spawner, spec):
-    spec.tags.add("hooked")
-
-
 c.YarnSpawner.hadoop_user = lambda spawner: spawner.user.name.partition("@")[0]
-c.YarnSpawner.modify_spec_hook = note
+c.YarnSpawner.shared_hadoop_users = {"alice"}
 c.YarnSpawner.after_submit_hook = tell
 c.YarnSpawner.application_master_memory = "256 M"
 c.YarnSpawner.resource_manager_url = os.environ.get("YARNSPAWNER_RESOURCE_MANAGER_URL", "")
 # What has ended is seen soon.
 c.YarnSpawner.poll_interval = 5
 c.YarnSpawner.environment = {"WHO": "{unescaped_username} of {groups}", "JSON": '{"a": {"b": 1}}'}
+for name in c.Authenticator.allowed_users:
+    (state / f"note-{name}.txt").write_text(f"a note for {name}\n")
+c.YarnSpawner.localize_files = {"note.txt": str(state / "note-{username}.txt")}
 prologue = c.YarnSpawner.prologue
-c.YarnSpawner.prologue = f"{prologue}\nexport FROM_PROLOGUE={{username}}-${{WHO% *}}"
-c.YarnSpawner.profile_list = [
+c.YarnSpawner.prologue = f'{prologue}\nexport FROM_PROLOGUE={{username}}-${{WHO% *}} FROM_FILE="$(cat note.txt)"'
+c.YarnSpawner.tags = ["tried"]
+PROFILES = [
     {
         "display_name": "Small",
         "description": "For a look at some data",
@@ -121,4 +139,20 @@ c.YarnSpawner.profile_list = [
         "description": "The server alone is on a node with a label",
         "yarnspawner_override": {"mem_limit": "384 M", "node_label": "gpu", "server_container": "service"},
     },
+    {
+        "display_name": "Usual",
+        "description": "What the groups have",
+        "allowed_users": ["alice@example.com"],
+    },
 ]
+
+
+async def offered(spawner):
+    return PROFILES
+
+
+c.YarnSpawner.profile_list = offered
+
+# The documentation's groups, auth state and hooks, as they stand there.
+if "DOCUMENTED_CONFIGURATION" in os.environ:
+    load_subconfig(os.environ["DOCUMENTED_CONFIGURATION"])  # noqa: F821
