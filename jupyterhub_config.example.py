@@ -72,7 +72,7 @@ c.YarnSpawner.principal = os.environ.get("YARNSPAWNER_PRINCIPAL")
 c.YarnSpawner.keytab = os.environ.get("YARNSPAWNER_KEYTAB")
 
 # The Hadoop user of a user of the hub. Without this line, both have the same name.
-# c.YarnSpawner.hadoop_user = lambda spawner: spawner.user.name.partition("@")[0]
+# c.YarnSpawner.hadoop_user = lambda spawner: spawner.user.name.removesuffix("@example.com")
 
 # -- What a server gets ------------------------------------------------------------------------------------------------
 

@@ -18,7 +18,8 @@ SYSTEM_ACCOUNTS = frozenset(
 # The least uid of a person's account: min.user.id of container-executor.cfg is 1000 by default.
 FIRST_USER_ID = 1000
 
-# What useradd and the usual directories accept, with the dots, at signs and dollars that winbind and SSSD make.
+# What useradd and the usual directories accept, with the dots, at signs and dollars that winbind and SSSD make, as YARN
+# may report it.
 _ACCOUNT_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.@-]{0,254}\$?")
 
 
@@ -34,25 +35,30 @@ def check_account(name: str, *, hub: str) -> str:
         hub: the hub's own Hadoop user, who may impersonate others and therefore runs no server.
 
     Raises:
-        IdentityRefused: not an account's name, a system account, or the hub itself.
+        IdentityRefused: not an account's name, a system account, or the hub itself; or a principal, with which Hadoop
+            runs the server as somebody whom nobody has named here.
     """
     if not isinstance(name, str) or not _ACCOUNT_NAME.fullmatch(name):
         raise IdentityRefused(f"{name!r} is not the name of an account.")
     if not is_person(name, hub=hub):
         raise IdentityRefused(f"{name!r} is a system account of the cluster: no server runs as it.")
-    for account in {name, short_name(name)}:
-        try:
-            uid = pwd.getpwnam(account).pw_uid
-        except KeyError:
-            continue  # The hub's machine need not know the cluster's users; the nodes will tell.
-        if uid < FIRST_USER_ID:
-            raise IdentityRefused(f"{account!r} is a system account (uid {uid}): no server runs as it.")
+    if "@" in name:
+        raise IdentityRefused(
+            f"Hadoop would take {name!r} for whom its rules for principals say: hadoop_user must say who."
+        )
+    try:
+        uid = pwd.getpwnam(name).pw_uid
+    except KeyError:
+        return name  # The hub's machine need not know the cluster's users; the nodes will tell.
+    if uid < FIRST_USER_ID:
+        raise IdentityRefused(f"{name!r} is a system account (uid {uid}): no server runs as it.")
     return name
 
 
 def is_person(name: str, *, hub: str) -> bool:
     """Whether a server may run as ``name``, as far as the name alone tells."""
-    # Hadoop takes a name with an at sign for a principal, and by hadoop.security.auth_to_local for its first part.
+    # Hadoop takes a name with an at sign for a principal, which hadoop.security.auth_to_local makes a user of: with simple
+    # authentication, or in its own realm, the first part.
     accounts = {name, short_name(name)}
     return bool(_ACCOUNT_NAME.fullmatch(name)) and not any(
         account.lower() in SYSTEM_ACCOUNTS or account == hub for account in accounts

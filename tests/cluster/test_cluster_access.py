@@ -349,6 +349,16 @@ async def test_the_hub_acts_for_alice_with_its_keytab_and_not_for_carl(secure: C
     await view.close()
 
 
+@pytest.mark.full
+async def test_a_principal_in_the_place_of_a_user_is_whom_hadoops_rules_say(secure: Cluster) -> None:
+    """Which is why the hub lets none through, see yarnspawner.identity."""
+    application_id = await secure.submit(specification(user="alice@EXAMPLE.COM"))
+    assert (await secure.report(application_id)).user == "alice"
+    await secure.kill(application_id, "alice")
+    with pytest.raises(ClusterRefused, match=r"Illegal principal name alice@other\.example"):
+        await secure.submit(specification(user="alice@other.example"))
+
+
 async def test_a_keytab_of_somebody_else_is_said_to_be_wrong(secure: Cluster, kerberos_cluster: LocalHadoop) -> None:
     cluster = Cluster(
         principal=kerberos_cluster.principal("jupyterhub") or "", keytab=str(kerberos_cluster.keytab("alice"))

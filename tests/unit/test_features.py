@@ -106,7 +106,6 @@ async def test_tokens_of_other_file_systems_and_a_log_level_are_asked_for(spawne
     ("name", "mapping", "account"),
     [
         ("alice", "{username}", "alice"),
-        ("alice@example.com", "{username}", "alice@example.com"),
         ("alice@example.com", lambda spawner: spawner.user.name.partition("@")[0], "alice"),
         (
             "auth0|5f7c8ec7c33c6c004bbafe82",
@@ -125,6 +124,8 @@ async def test_names_of_other_directories_are_mapped(spawner_of, name, mapping, 
     [
         ("hdfs@example.com", lambda spawner: spawner.user.name.partition("@")[0]),
         ("jupyterhub@example.com", lambda spawner: spawner.user.name.partition("@")[0]),
+        ("alice@example.com", "{username}"),
+        ("alice@other.example", lambda spawner: spawner.user.name.removesuffix("@example.com")),
         ("auth0|5f7c8ec7", "{unescaped_username}"),
         ("auth0|5f7c8ec7", "{username}"),
         ("@example.com", lambda spawner: spawner.user.name.partition("@")[0]),
