@@ -10,7 +10,7 @@ from typing import Any
 from jupyterhub.spawner import Spawner
 
 from yarnspawner.audit import audit, audit_end
-from yarnspawner.cluster import ClusterError
+from yarnspawner.cluster import ClusterError, ClusterUnavailable
 from yarnspawner.diagnosis import Diagnosis, too_late
 from yarnspawner.errors import StartFailed
 from yarnspawner.expansion import TemplateError
@@ -159,8 +159,9 @@ class YarnSpawner(SubmittingSpawner, Spawner):
         if server is None:
             return
         try:
-            application_id = server.application_id or await asyncio.wait_for(self._find_patiently(server), _END_TIMEOUT)
-        except asyncio.TimeoutError:
+            application_id = server.application_id or await self._find_application(server)
+        except ClusterUnavailable:
+            # Its user may want to start again, and need not wait for that.
             self.log.warning("YARN does not say whether %s was submitted; if so, the sweep ends it", self._log_name)
             return
         if not application_id:
