@@ -228,7 +228,7 @@ def restart(kind: str, behaviour: Behaviour, environment: dict[str, str]) -> flo
 
 def fill_database(kind: str, behaviour: Behaviour) -> None:
     """What a hub leaves behind that had all these servers."""
-    from jupyterhub import orm
+    from jupyterhub import orm, roles
 
     from benchmarks.scale_worker import running_state
     from yarnspawner.state import Credentials, Seal
@@ -240,8 +240,12 @@ def fill_database(kind: str, behaviour: Behaviour) -> None:
     file.chmod(0o600)
     seal, credentials = Seal(secret), Credentials.new()
     with orm.new_session_factory(f"sqlite:///{folder}/jupyterhub.sqlite")() as db:
+        # Without them it would be taken for the database of a version without roles, and converted user by user.
+        for role in roles.get_default_roles():
+            roles.create_role(db, role)
+        member = orm.Role.find(db, "user")
         for number in range(behaviour.running):
-            user = orm.User(name=f"user{number}")
+            user = orm.User(name=f"user{number}", roles=[member])
             db.add(user)
             state = running_state(number, behaviour.port, credentials, seal) if kind == "yarn" else {}
             server = orm.Server(base_url=f"/user/user{number}/", proto="http", ip="127.0.0.1", port=behaviour.port)
