@@ -64,7 +64,7 @@ def test_what_she_picks_is_what_yarn_gives_and_is_there_the_next_time(
     page.get_by_role("radio", name="Custom").check()
     page.get_by_label("Memory in GiB").fill("0.6")
     page.get_by_label("Cores").select_option("2 cores")
-    page.get_by_label("Queue").select_option("small")
+    page.get_by_role("group", name="Options of Custom").get_by_label("Queue").select_option("small")
     expect(page.get_by_label("Your own greeting")).to_be_hidden()
     page.get_by_label("Greeting", exact=True).select_option("Other...")
     page.get_by_label("Your own greeting").fill("good morning")
@@ -88,7 +88,7 @@ def test_what_she_picks_is_what_yarn_gives_and_is_there_the_next_time(
     page = open_options(alice)
     expect(page.get_by_role("radio", name="Custom")).to_be_checked()
     expect(page.get_by_label("Memory in GiB")).to_have_value("0.6")
-    expect(page.get_by_label("Queue")).to_have_value("small")
+    expect(page.get_by_role("group", name="Options of Custom").get_by_label("Queue")).to_have_value("small")
     expect(page.get_by_label("Your own greeting")).to_have_value("good morning")
 
 
