@@ -6,8 +6,8 @@ import asyncio
 from contextlib import suppress
 from urllib.parse import urlsplit
 
-# Seconds for a node to take a connection. One that is gone says nothing, and then YARN is waited for.
-_PATIENCE = 1.0
+# Seconds for a node to take a connection, and for a busy hub to see it. A driver takes as long to start.
+_PATIENCE = 3.0
 # At a time: a hub that finds thousands of servers may not open as many files.
 _PLACES = 100
 
@@ -23,7 +23,7 @@ class Doors:
         self._places = asyncio.Semaphore(_PLACES)
 
     async def answers(self, url: str) -> bool:
-        """Whether somebody takes a connection at an address, ``http://host:port``. Within a second, and never raises."""
+        """Whether somebody takes a connection at an address, ``http://host:port``. Within three seconds, and never raises."""
         address = urlsplit(url)
         async with self._places:
             try:
