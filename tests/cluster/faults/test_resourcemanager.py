@@ -31,9 +31,19 @@ def resource_manager(cluster: LocalHadoop) -> Daemon:
 
 
 def ask_and_be_submitted(member: Member, cluster: LocalHadoop) -> None:
-    """Ask for a start; it is YARN's turn when this returns."""
+    """Ask for a start; it is YARN's turn when this returns, and a node knows of the container.
+
+    A ResourceManager that dies in the milliseconds between giving a container and telling the node takes it for launched
+    when it is back, and waits for yarn.am.liveness-monitor.expiry-interval-ms (ten minutes) before it says otherwise.
+    """
     member.ask_to_start()
-    until(lambda: unfinished(cluster, member.name), START, "submitted")
+    until(lambda: unfinished(cluster, member.name) and on_a_node(cluster), START, "on a node")
+
+
+def on_a_node(cluster: LocalHadoop) -> bool:
+    """Whether any node has been told of any container."""
+    addresses = [cluster.settings.address(f"{node.name}-web") for node in cluster.node_managers]
+    return any(cluster.get(f"http://{address}/ws/v1/node/containers")["containers"] for address in addresses)
 
 
 def start_and_remember(member: Member) -> None:
