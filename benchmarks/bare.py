@@ -81,7 +81,11 @@ class BareScript:
         master = skein.Master(
             resources=skein.Resources(memory=MEMORY, vcores=1), env=environment, script=f"export HOME=$PWD\n{script}"
         )
-        spec = skein.ApplicationSpec(name=name, user=self._user, queue="default", max_attempts=1, master=master)
+        # Without leave to view it, YARN does not tell the hub where it runs on the secure kind.
+        acls = skein.ACLs(enable=True, view_users=["*"])
+        spec = skein.ApplicationSpec(
+            name=name, user=self._user, queue="default", max_attempts=1, master=master, acls=acls
+        )
         return BareServer(asked, self._client.submit(spec), file, port)
 
     def wait(self, server: BareServer, timeout: float = 300) -> float:
@@ -128,11 +132,17 @@ class OldSpawner(BareScript):
             if str(report.state) in ("FINISHED", "FAILED", "KILLED"):
                 raise RuntimeError(f"{server.application_id} ended: {report.diagnostics}")
             time.sleep(0.5)
-        pause, address = 0.2, f"http://{report.host}:{handler.port}/user/{self._user}/{server.file.name}/api"
+        pause, end, address = (
+            0.2,
+            time.time() + 300,
+            f"http://{report.host}:{handler.port}/user/{self._user}/{server.file.name}/api",
+        )
         while not _answers(address):
             # jupyterhub.utils.exponential_backoff, without its randomness: 0.2 s times 2 each, up to 5 s.
             time.sleep(pause)
             pause = min(pause * 2, 5)
+            if time.time() > end:
+                raise RuntimeError(f"nobody answers at {address}")
         return server, time.time() - server.asked
 
 
@@ -169,8 +179,14 @@ class Handler:
 
 
 def _answers(address: str) -> bool:
+    with requests.Session() as session:
+        session.trust_env = False  # no proxy stands between this machine and itself
+        return _get(session, address)
+
+
+def _get(session: requests.Session, address: str) -> bool:
     try:
-        return requests.get(address, timeout=5).status_code < 400
+        return session.get(address, timeout=5).status_code < 400
     except requests.RequestException:
         return False
 
