@@ -80,6 +80,7 @@ def measure_memory(options: argparse.Namespace, results: Results) -> None:
 
 def measure_load(options: argparse.Namespace, results: Results) -> None:
     hurry = 30 / options.minutes
+    poll = max(round(30 / hurry), 1)  # whole seconds are all that JupyterHub takes
     late = results.table(f"The event loop with {options.servers} servers: late at p99", unit="ms", digits=1)
     busy = results.table("The event loop's own work between two ticks, at p99", unit="ms", digits=1)
     cpu = results.table("CPU", unit="% of a core", digits=1)
@@ -97,7 +98,7 @@ def measure_load(options: argparse.Namespace, results: Results) -> None:
                 driver_start=0,
             ) as (behaviour, environment):
                 starting = options.starting
-                found = worker(kind, behaviour, environment, starting, options.minutes * 60, 30 / hurry)
+                found = worker(kind, behaviour, environment, starting, options.minutes * 60, poll)
                 counted = said(behaviour)["calls"]
             row = f"{servers} servers, {name}"
             late.add(row, found["late"]["p99"] * 1000)
@@ -105,7 +106,7 @@ def measure_load(options: argparse.Namespace, results: Results) -> None:
             cpu.add(row, found["cpu"] * 100)
             results.facts[row] = {**found, "calls": counted}
             if kind == "yarn":
-                minutes = (found["seconds"] + 30 / hurry + 5) / 60
+                minutes = (found["seconds"] + poll + 5) / 60
                 calls.add(f"{servers} servers", counted.get("getApplications", 0) / minutes)
     # With nothing that starts well or ends: what lists and polls take, which come at their real rate there.
     standing = {}
