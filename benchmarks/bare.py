@@ -132,11 +132,8 @@ class OldSpawner(BareScript):
             if str(report.state) in ("FINISHED", "FAILED", "KILLED"):
                 raise RuntimeError(f"{server.application_id} ended: {report.diagnostics}")
             time.sleep(0.5)
-        pause, end, address = (
-            0.2,
-            time.time() + 300,
-            f"http://{report.host}:{handler.port}/user/{self._user}/{server.file.name}/api",
-        )
+        pause, end = 0.2, time.time() + 300
+        address = f"http://{report.host}:{handler.port}/user/{self._user}/{server.file.name}/api"
         while not _answers(address):
             # jupyterhub.utils.exponential_backoff, without its randomness: 0.2 s times 2 each, up to 5 s.
             time.sleep(pause)
@@ -179,14 +176,8 @@ class Handler:
 
 
 def _answers(address: str) -> bool:
-    with requests.Session() as session:
-        session.trust_env = False  # no proxy stands between this machine and itself
-        return _get(session, address)
-
-
-def _get(session: requests.Session, address: str) -> bool:
     try:
-        return session.get(address, timeout=5).status_code < 400
+        return requests.get(address, timeout=5).status_code < 400
     except requests.RequestException:
         return False
 

@@ -212,16 +212,12 @@ class LocalHadoop(RunningCluster):
 
     def _label_node(self) -> None:
         """What an administrator does: YARN keeps labels in a store of its own, not in its configuration."""
-        settings = self.settings
+        label, host = self.settings.label, self.settings.host(self.settings.node_managers[-1])
         for command in (
-            ["-addToClusterNodeLabels", f"{settings.label}(exclusive=true)"],
-            [
-                "-replaceLabelsOnNode",
-                f"{settings.host(settings.node_managers[-1])}={settings.label}",
-                "-failOnUnknownNodes",
-            ],
+            ["-addToClusterNodeLabels", f"{label}(exclusive=true)"],
+            ["-replaceLabelsOnNode", f"{host}={label}", "-failOnUnknownNodes"],
             ["-refreshQueues"],
         ):
-            answer = self.run(["yarn", "rmadmin", *command], user="yarn" if settings.kerberos else None)
+            answer = self.run(["yarn", "rmadmin", *command], user="yarn" if self.kerberos else None)
             if answer.returncode:
                 raise LocalHadoopError(f"yarn rmadmin {' '.join(command)}: {answer.stderr.strip()}")
