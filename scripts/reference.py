@@ -11,6 +11,7 @@ from jupyterhub.traitlets import ByteSpecification, Callable, Command
 from traitlets import Dict, Enum, Integer, List, Set, TraitType, Tuple, Unicode, Union
 
 from yarnspawner.feature_settings import FeatureSettings
+from yarnspawner.hub_settings import HubSettings
 from yarnspawner.options.settings import ProfileSettings
 from yarnspawner.settings import YarnSpawnerSettings
 
@@ -25,7 +26,8 @@ seconds by default, `ip` is `"0.0.0.0"` and `env_keep` is empty.
 """
 
 SECTIONS = [
-    ("The hub, applications and containers", YarnSpawnerSettings),
+    ("The hub on the cluster", HubSettings),
+    ("Applications and containers", YarnSpawnerSettings),
     ("What users may choose", ProfileSettings),
     ("More of YARN, and hooks", FeatureSettings),
 ]

@@ -7,59 +7,17 @@ import logging
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import datetime, timezone
 from typing import ClassVar
 
 from yarnspawner.cluster import Cluster, ClusterRefused, ClusterUnavailable, Report
+from yarnspawner.watched import Status, Watched
 
 # A list of thousands takes the ResourceManager a while, 0.05 ms of its CPU time for each application and 0.2 ms of the
 # driver's (`python -m benchmarks list`); of the view's time at most a fifth is spent in them.
 _PAUSE_PER_LIST = 4.0
 _FORGOTTEN = "YARN no longer knows this application; it remembers only so many that have ended."
-
-
-@dataclass(frozen=True)
-class Status:
-    """What is known of an application.
-
-    ``report`` is YARN's last word, None if there was none yet. ``known`` is False when that may be out of date, because
-    YARN cannot be asked (since ``unknown_since``, in seconds of `time.monotonic`, for ``reason``) or has not been yet.
-    An end is final and always known.
-    """
-
-    report: Report | None
-    known: bool
-    unknown_since: float | None = None
-    reason: str = field(default="", compare=False)  # it may change with each attempt, which alone is no news
-
-    @property
-    def ended(self) -> bool:
-        return self.report is not None and self.report.ended
-
-
-@dataclass(slots=True)
-class _Watched:
-    """An application that a spawner owns."""
-
-    since: float
-    owned: bool = False
-    fast: bool = False
-    close_watchers: int = 0
-    report: Report | None = None
-    listed: bool = False  # whether a list that was asked for since then has come
-    absences: int = 0
-    doubt_since: float | None = None
-    changed: asyncio.Event = field(default_factory=asyncio.Event)
-    on_end: Callable[[], None] | None = None
-
-    @property
-    def open(self) -> bool:
-        return self.report is None or not self.report.ended
-
-    @property
-    def hurried(self) -> bool:
-        return self.open and (self.fast or self.close_watchers > 0)
 
 
 class Applications:
@@ -84,7 +42,7 @@ class Applications:
         self._fast = fast
         self._slow = slow
         self._log: logging.Logger = log or logging.getLogger(__name__)
-        self._watched: dict[str, _Watched] = {}
+        self._watched: dict[str, Watched] = {}
         self._failures = 0
         self._unknown_since: float | None = None
         self._reason = ""
@@ -204,10 +162,10 @@ class Applications:
         if tasks:
             await asyncio.wait(tasks)
 
-    def _entry(self, application_id: str) -> _Watched:
-        return self._watched.setdefault(application_id, _Watched(since=time.monotonic()))
+    def _entry(self, application_id: str) -> Watched:
+        return self._watched.setdefault(application_id, Watched(since=time.monotonic()))
 
-    def _drop(self, application_id: str, watched: _Watched) -> None:
+    def _drop(self, application_id: str, watched: Watched) -> None:
         if not watched.owned and not watched.close_watchers and self._watched.get(application_id) is watched:
             del self._watched[application_id]
 
@@ -291,7 +249,7 @@ class Applications:
                 watched.report, watched.absences, watched.doubt_since = report, 0, None
                 watched.changed.set()
 
-    async def _settle(self, application_id: str, watched: _Watched) -> None:
+    async def _settle(self, application_id: str, watched: Watched) -> None:
         """Find out what became of an application that the list no longer has."""
         report: Report | None = None
         try:
@@ -323,13 +281,8 @@ class Applications:
             self._log.warning("YARN answers again, after %.0f s", time.monotonic() - self._unknown_since)
         self._failures, self._unknown_since, self._reason = 0, None, ""
 
-    def _status(self, watched: _Watched) -> Status:
-        if not watched.open:
-            return Status(watched.report, known=True)
-        if self._unknown_since is not None:
-            return Status(watched.report, known=False, unknown_since=self._unknown_since, reason=self._reason)
-        known = watched.listed and watched.doubt_since is None
-        return Status(watched.report, known=known, unknown_since=watched.doubt_since)
+    def _status(self, watched: Watched) -> Status:
+        return watched.status(self._unknown_since, self._reason)
 
     async def _ask_once(self, application_id: str) -> Status:
         try:

@@ -10,14 +10,14 @@ from typing import Any
 from yarnspawner.access import Access
 from yarnspawner.audit import route
 from yarnspawner.hub_identity import HubIdentity, cookie_secret_file, identify
-from yarnspawner.settings import YarnSpawnerSettings
+from yarnspawner.hub_settings import HubSettings
 from yarnspawner.state import Seal, ServerState
 
 # All spawners of this process.
 living: weakref.WeakSet[BelongingSpawner] = weakref.WeakSet()
 
 
-class BelongingSpawner(YarnSpawnerSettings):
+class BelongingSpawner(HubSettings):
     """The part of a spawner that knows its hub.
 
     A spawner without a user has the hub's settings, and stands for the hub itself.

@@ -13,15 +13,13 @@ from typing import Any
 
 import skein
 
+from yarnspawner.application_master import JAVA_OPTIONS, MEMORY
+
 TAG = "yarnspawner-kernel"
 """Of all applications that are such a kernel."""
 
 KEY_FILE = "connection-keys.json"
 """The name of the private file with the connection's keys in the container's folder."""
-
-# Of the application master, whose JVM is small and does nothing but hold the key-value store.
-_MASTER_MEMORY = 384
-_MASTER_JAVA_OPTIONS = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -Xshare:auto"
 
 _ARCHIVES = (".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".zip", ".tar", ".jar")
 _PORTS = ("shell_port", "iopub_port", "stdin_port", "control_port", "hb_port")
@@ -101,8 +99,8 @@ def specification(request: KernelRequest, key_file: str, security: skein.Securit
             acls=skein.ACLs(enable=True),
             max_attempts=1,
             master=skein.Master(
-                resources=skein.Resources(memory=_MASTER_MEMORY, vcores=1),
-                env={"JAVA_TOOL_OPTIONS": _MASTER_JAVA_OPTIONS},
+                resources=skein.Resources(memory=MEMORY, vcores=1),
+                env={"JAVA_TOOL_OPTIONS": JAVA_OPTIONS},
                 security=security,
             ),
             services={"kernel": kernel},

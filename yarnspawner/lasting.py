@@ -27,7 +27,7 @@ class LastingSpawner(BelongingSpawner, RememberingSpawner, ChoosingSpawner):
 
     - a server whose submission was never answered, or whose state cannot be read, is found by its tags
     - a start that was pending when the hub ended goes on
-    - one that listens counts as running before YARN has said so, and is asked for again when YARN answers
+    - one that listens counts as running before YARN has said so, and has ended as soon as YARN says so
     """
 
     # JupyterHub's Spawner has these.
@@ -39,8 +39,8 @@ class LastingSpawner(BelongingSpawner, RememberingSpawner, ChoosingSpawner):
     # There was a stored state, and it could not be used.
     _lost = False
     _adopted = False
-    # Asks YARN of a server that was first taken to run by the look of it.
-    _asking_again: asyncio.Task[None] | None = None
+    _looked_at = False
+    _telling: asyncio.Task[None] | None = None
 
     async def _arrive(self, server: ServerState) -> str:
         """Wait for the server of a submitted application and keep its address."""
@@ -101,32 +101,28 @@ class LastingSpawner(BelongingSpawner, RememberingSpawner, ChoosingSpawner):
         self._applications.watch(application_id, on_end=self._hear_of_end)
 
     def _hear_of_end(self) -> None:
+        self._telling = asyncio.create_task(self._tell_of_end())
+
+    async def _tell_of_end(self) -> None:
         """Tell of an end at once, which JupyterHub would ask for every ``poll_interval`` seconds."""
+        while self.pending == "check":  # noqa: ASYNC110 - JupyterHub does not listen yet
+            await asyncio.sleep(PAUSE)
         if not self.pending:
-            self._telling = asyncio.create_task(self.poll_and_notify())
+            await self.poll_and_notify()
 
     # -- What is found again
 
     async def _runs_by_the_look_of_it(self, server: ServerState) -> bool:
         """Whether a server of the hub's last run listens, which has to do until YARN is asked for the first time.
 
-        Once for each server: it is polled again with YARN's first answer.
+        Once for each spawner. If YARN then says that it has ended, JupyterHub is told.
         """
-        if self._asking_again is not None or not server.url or server.stopping:
+        if self._looked_at or not server.url or server.stopping:
             return False
         if self._applications.heard_of(server.application_id):
             return False
-        if not await self.access.doors.answers(server.url):
-            return False
-        self._asking_again = asyncio.create_task(self._ask_again(server.application_id))
-        return True
-
-    async def _ask_again(self, application_id: str) -> None:
-        await self._applications.status(application_id)
-        while self.pending == "check":  # noqa: ASYNC110 - JupyterHub does not hear of an end yet
-            await asyncio.sleep(PAUSE)
-        if not self.pending and self._yarn_server is not None and self._yarn_server.application_id == application_id:
-            await self.poll_and_notify()
+        self._looked_at = await self.access.doors.answers(server.url)
+        return self._looked_at
 
     async def _poll_unanswered(self, server: ServerState) -> int | None:
         """Poll a server whose submission was never answered, since the hub ended meanwhile."""

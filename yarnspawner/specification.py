@@ -11,6 +11,7 @@ from typing import Any
 
 import skein
 
+from yarnspawner.application_master import MEMORY
 from yarnspawner.state import Credentials
 
 MEBIBYTE = 2**20
@@ -21,8 +22,6 @@ ENVIRONMENT_FILE = "yarnspawner.env"
 # The service whose container runs the server, where that is not the application master's own.
 SERVER_SERVICE = "server"
 
-# In bytes, for an application master that has a container of its own: the least that its Java process lives in.
-_MASTER_MEMORY = 256 * MEBIBYTE
 
 SCRIPT_TEMPLATE = "{prologue}\n{singleuser_command}\nstatus=$?\n{epilogue}\nexit $status"
 
@@ -108,7 +107,7 @@ def application_specification(request: ServerRequest) -> skein.ApplicationSpec:
         SpecificationError: a file's name that the hub uses itself, or a file that skein cannot make sense of.
     """
     in_service = request.server_container == "service"
-    master_memory = _MASTER_MEMORY if in_service else 0
+    master_memory = MEMORY * MEBIBYTE if in_service else 0
     server = {
         "resources": skein.Resources(
             memory=_mebibytes(request.memory + (0 if in_service else request.application_master_memory)),

@@ -6,7 +6,6 @@ import asyncio
 import logging
 
 from yarnspawner.access import Access
-from yarnspawner.applications import Status
 from yarnspawner.cluster import ClusterError, ClusterRefused, Report
 from yarnspawner.conversation import Conversation
 from yarnspawner.diagnosis import Diagnosis, explain, explain_waiting
@@ -15,6 +14,7 @@ from yarnspawner.hadoop.logs import LogsUnavailable, tail
 from yarnspawner.progress import Progress
 from yarnspawner.rendezvous import ADDRESS_KEY, ERROR_KEY, Address, Failure, RendezvousError
 from yarnspawner.state import ServerState
+from yarnspawner.watched import Status
 from yarnspawner.welcome import NOBODY, Welcome
 
 # Seconds between two looks into the key-value store while the server starts.

@@ -17,8 +17,9 @@ import pytest
 import skein
 
 from localhadoop import LocalHadoop
-from yarnspawner.applications import Applications, Status
+from yarnspawner.applications import Applications
 from yarnspawner.cluster import Cluster, ClusterRefused, ClusterUnavailable, Report
+from yarnspawner.watched import Status
 
 SECURITY = skein.Security.new_credentials()
 CHECKOUT = Path(__file__).resolve().parents[2]

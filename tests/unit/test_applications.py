@@ -9,8 +9,9 @@ from datetime import datetime, timezone
 
 import pytest
 
-from yarnspawner.applications import Applications, Status
+from yarnspawner.applications import Applications
 from yarnspawner.cluster import ApplicationUnknown, ClusterUnavailable, Report
+from yarnspawner.watched import Status
 
 ID = "application_1_0001"
 RUNNING = Report(ID, user="alice", state="RUNNING", host="worker", rpc_port=4711)

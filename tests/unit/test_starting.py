@@ -5,7 +5,6 @@ from types import SimpleNamespace
 
 import pytest
 
-from yarnspawner.applications import Status
 from yarnspawner.cluster import ClusterRefused, ClusterUnavailable, Report
 from yarnspawner.errors import StartFailed
 from yarnspawner.hadoop.resourcemanager import Node
@@ -13,6 +12,7 @@ from yarnspawner.progress import Progress
 from yarnspawner.rendezvous import ADDRESS_KEY, ERROR_KEY, Address, Failure
 from yarnspawner.starting import Arrival
 from yarnspawner.state import Credentials, ServerState
+from yarnspawner.watched import Status
 from yarnspawner.welcome import NOBODY, Welcome
 
 ID = "application_1_0001"

@@ -8,15 +8,15 @@ from jupyterhub.traitlets import Callable
 from traitlets import Dict, List, TraitError, Unicode, Union, validate
 from traitlets.config import Configurable
 
+from yarnspawner.hub_settings import HubSettings
 from yarnspawner.options.choices import LABELS, Limit, ProfileError
 from yarnspawner.options.profile_list import read_profiles
 from yarnspawner.options.profiles import Profile
 
-# What no choice changes: who the hub is and what it offers. A hub that restarts must find the first as it left it.
-FIXED = frozenset(
-    "principal keytab resource_manager_url submission_drivers shared_folder keep_uploads state_secret hub_id sweep_grace"
-    " sweep_interval profile_list group_queues additional_profile_form_template_paths options_form options_from_form"
-    " apply_user_options group_overrides auth_state_hook".split()
+# What no choice changes: who the hub is, and what it offers.
+FIXED = frozenset(HubSettings.class_own_traits(config=True)) | frozenset(
+    "profile_list group_queues additional_profile_form_template_paths options_form options_from_form apply_user_options"
+    " group_overrides auth_state_hook".split()
 )
 
 # What a text that a user typed in never becomes a part of: shell, and the question as whom the server runs.
