@@ -12,7 +12,7 @@ from typing import NoReturn
 import skein
 
 from yarnspawner.cluster.calls import ClusterError
-from yarnspawner.kernels import KernelError
+from yarnspawner.kernels.request import KernelError
 from yarnspawner.singleuser.listening import ListenError, parse_port_range
 
 
@@ -108,7 +108,7 @@ def _add_kernel(commands: argparse._SubParsersAction[_Parser]) -> None:
         ),
         parents=[_login("")],
     )
-    kernel.set_defaults(run="yarnspawner.command_kernel:start")
+    kernel.set_defaults(run="yarnspawner.kernels.command:start")
     kernel.add_argument("--queue", default="default", help="YARN's queue (default: %(default)s)")
     kernel.add_argument(
         "--memory", type=_memory, default="2 GiB", metavar="SIZE", help="such as 2GiB or 512MiB (default: %(default)s)"
@@ -180,7 +180,7 @@ def _add_action(
     action = actions.add_parser(name, help=text, description=text.capitalize() + ".", parents=parents)
     if with_id:
         action.add_argument("id", metavar="APPLICATION", help="the application's id")
-    action.set_defaults(run=f"yarnspawner.command_kernel:{function}")
+    action.set_defaults(run=f"yarnspawner.kernels.command:{function}")
 
 
 def _memory(text: str) -> int:

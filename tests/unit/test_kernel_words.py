@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from yarnspawner.cluster import ClusterRefused, Report
-from yarnspawner.kernel_words import of_kernel, words_of_end, words_of_refusal
+from yarnspawner.kernels.words import of_kernel, words_of_end, words_of_refusal
 
 
 def report(diagnostics: str) -> Report:

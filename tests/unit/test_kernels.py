@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import skein
 
-from yarnspawner.kernels import (
+from yarnspawner.kernels.request import (
     KernelError,
     KernelRequest,
     connection_information,

@@ -14,8 +14,8 @@ import skein
 from yarnspawner.cluster import Cluster, ClusterError, ClusterRefused, ClusterUnavailable, Report, Store
 from yarnspawner.diagnosis import explain_waiting
 from yarnspawner.hadoop.logs import LogsUnavailable, tail
-from yarnspawner.kernel_words import words_of_end, words_of_refusal
-from yarnspawner.kernels import KernelError, KernelRequest, connection_information, specification
+from yarnspawner.kernels.request import KernelError, KernelRequest, connection_information, specification
+from yarnspawner.kernels.words import words_of_end, words_of_refusal
 from yarnspawner.private_files import private_files
 from yarnspawner.rendezvous import KERNEL_KEY
 

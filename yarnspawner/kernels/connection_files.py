@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from yarnspawner.kernels import KernelError
+from yarnspawner.kernels.request import KernelError
 
 _APPLICATION_ID = re.compile(r"application_\d+_\d+")
 

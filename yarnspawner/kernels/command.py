@@ -23,18 +23,18 @@ from yarnspawner.cluster import (
     ClusterRefused,
     Report,
 )
-from yarnspawner.connection_files import ConnectionFile
 from yarnspawner.diagnosis import plain
 from yarnspawner.hadoop.kerberos import KerberosError, TicketCache
-from yarnspawner.kernel_start import say, started
-from yarnspawner.kernel_words import of_kernel
-from yarnspawner.kernels import (
+from yarnspawner.kernels.connection_files import ConnectionFile
+from yarnspawner.kernels.request import (
     TAG,
     KernelError,
     KernelRequest,
     connection_keys,
     is_archive,
 )
+from yarnspawner.kernels.start import say, started
+from yarnspawner.kernels.words import of_kernel
 
 # Seconds between two looks at what is starting or stopping.
 _INTERVAL = 0.5
@@ -231,7 +231,7 @@ def _console(file: ConnectionFile) -> int:
     # Ctrl-C is the console's: it interrupts the kernel's work.
     with _deaf_to_interrupts():
         status = subprocess.run(
-            [sys.executable, "-m", "yarnspawner.console", "--existing", str(file.path)], check=False
+            [sys.executable, "-m", "yarnspawner.kernels.console", "--existing", str(file.path)], check=False
         ).returncode
     file.remove_if_gone()
     if status:

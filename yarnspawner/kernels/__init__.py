@@ -1,0 +1,1 @@
+"""``yarnspawner kernel``: a kernel on the cluster, without a hub."""
