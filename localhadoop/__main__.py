@@ -188,8 +188,9 @@ def print_usage(cluster: LocalHadoop, options: str) -> None:
     print(f"Stop: python -m localhadoop down{options}")
 
 
-def print_exports(cluster: LocalHadoop) -> None:
-    for name, value in commands.client_environment(cluster.settings).items():
+def print_exports(cluster: LocalHadoop, user: str | None = None) -> None:
+    variables = commands.client_environment(cluster.settings) | (cluster.login(user) if user else {})
+    for name, value in variables.items():
         print(f"  export {name}={shlex.quote(value)}")
     print(f'  export PATH={shlex.quote(str(cluster.directory / "bin"))}:"$PATH"')
 
@@ -254,7 +255,7 @@ def resident(pid: int) -> int:
 def run_shell(arguments: argparse.Namespace) -> int:
     cluster = attach(arguments)
     if arguments.print:
-        print_exports(cluster)
+        print_exports(cluster, arguments.user)
         return 0
     command = arguments.arguments or [os.environ.get("SHELL", "/bin/sh")]
     if command[0] == "--":

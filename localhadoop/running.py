@@ -92,6 +92,13 @@ class RunningCluster:
         path = os.environ.get("PATH", commands.SYSTEM_PATH)
         return {**commands.client_environment(self.settings), "PATH": f"{self.directory / 'bin'}:{path}"}
 
+    def login(self, user: str) -> dict[str, str]:
+        """The environment variables by which a client is that user for Hadoop: a fresh ticket, or ``HADOOP_USER_NAME``.
+
+        The ticket's file is the user's own. Raises :class:`LocalHadoopError` for a user without keytab.
+        """
+        return kdc.ticket(self.settings, user) if self.kerberos else {"HADOOP_USER_NAME": user}
+
     def run(self, command: Sequence[str], user: str | None = None, **options: Any) -> subprocess.CompletedProcess[str]:
         """Run a client's command to its end, its output caught as text.
 
@@ -99,12 +106,11 @@ class RunningCluster:
         ``HADOOP_USER_NAME``. ``options`` go to :func:`subprocess.run`; ``timeout`` is 120 seconds if not given.
         """
         variables = {**os.environ, **self.environment(), **options.pop("env", {})}
+        if user:
+            variables |= self.login(user)
         if user and self.kerberos:
-            variables |= kdc.ticket(self.settings, user)
             options |= kdc.identity(user)
             variables["HOME"] = str(Path(f"~{user}").expanduser())
-        elif user:
-            variables["HADOOP_USER_NAME"] = user
         options = {"capture_output": True, "text": True, "timeout": 120, "check": False, **options}
         return subprocess.run(list(command), env=variables, **options)  # noqa: PLW1510 - it stands among the options
 

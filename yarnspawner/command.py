@@ -15,6 +15,12 @@ from yarnspawner.cluster.calls import ClusterError
 from yarnspawner.kernels.request import KernelError
 from yarnspawner.singleuser.listening import ListenError, parse_port_range
 
+# MiB: less than the imports of ipykernel take.
+_LEAST_MEMORY = 64
+# Of a kernel, and the first that is not reserved for the system.
+_PORTS = 5
+_FIRST_PORT = 1024
+
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command; return its exit status."""
@@ -127,7 +133,7 @@ def _add_kernel(commands: argparse._SubParsersAction[_Parser]) -> None:
         action="store_true",
         help="the archive in HDFS is readable for everyone, so that each node keeps one copy of it for all",
     )
-    kernel.add_argument("--name", default="kernel", help="the application's name (default: %(default)s)")
+    kernel.add_argument("--name", type=_name, default="kernel", help="the application's name (default: %(default)s)")
     kernel.add_argument(
         "--port-range",
         type=_port_range,
@@ -152,7 +158,7 @@ def _add_kernel(commands: argparse._SubParsersAction[_Parser]) -> None:
     login = _login(argparse.SUPPRESS)
     actions = kernel.add_subparsers(title="what else there is", metavar="list | connect | logs | stop")
     _add_action(actions, "list", "list_kernels", "list the kernels that run or are starting", [login], with_id=False)
-    _add_action(actions, "connect", "connect", "open a console on a kernel that runs", [])
+    _add_action(actions, "connect", "connect", "open a console on a kernel that runs", [login])
     _add_action(actions, "logs", "logs", "show what a kernel's containers wrote", [login])
     _add_action(actions, "stop", "stop", "shut a kernel down", [login])
 
@@ -191,7 +197,15 @@ def _memory(text: str) -> int:
         memory = 0
     if memory < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not a size, such as 2GiB or 512MiB")
+    if memory < _LEAST_MEMORY:
+        raise argparse.ArgumentTypeError(f"{memory} MiB is less than a kernel lives in; such as 2GiB or 512MiB")
     return memory
+
+
+def _name(text: str) -> str:
+    if not text.strip():
+        raise argparse.ArgumentTypeError("a name has at least one letter")
+    return text
 
 
 def _count(least: int) -> Callable[[str], int]:
@@ -206,9 +220,13 @@ def _count(least: int) -> Callable[[str], int]:
 def _port_range(text: str) -> str:
     # The recipe's own rule, before a container is started for nothing.
     try:
-        parse_port_range(text)
+        ports = list(parse_port_range(text))
     except ListenError:
         raise argparse.ArgumentTypeError(f"{text!r} is not a range of ports, such as 40000:40100") from None
+    if text and len(ports) < _PORTS:
+        raise argparse.ArgumentTypeError(f"{text} has {len(ports)} ports, and a kernel needs {_PORTS}")
+    if text and min(ports) < _FIRST_PORT:
+        raise argparse.ArgumentTypeError(f"{text}: ports below {_FIRST_PORT} are not for users")
     return text
 
 

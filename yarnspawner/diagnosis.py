@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from yarnspawner.cluster import ClusterRefused, ClusterUnavailable, Report
     from yarnspawner.rendezvous import Failure
 
+# In the lines of an application master's log.
+_OF_MASTER = "skein.ApplicationMaster"
+
 _NAME_LIMIT = 200
 _SENTENCE_LIMIT = 500
 _DETAIL_LIMIT = 4000
@@ -64,6 +67,8 @@ def explain(report: Report, *, failure: Failure | None = None, log_tail: str = "
         (said, LOGS),
         (report.diagnostics, ENDS),
         ("" if failure else log_tail, LOGS),
+        # A server in a container of its own: the application master logs what YARN says of that one.
+        (log_tail if _OF_MASTER in log_tail else "", ENDS),
         ("" if failure else report.diagnostics, EXITS),
     ):
         if found := _find(text, causes, fields):
@@ -106,8 +111,8 @@ def explain_outage(error: ClusterUnavailable) -> tuple[Diagnosis, bool]:
     detail = plain(text, _DETAIL_LIMIT)
     if found := _find(text, LASTING, {}):
         return Diagnosis(*found, detail), False
-    cause, _ = _find(text, PASSING, {}) or ("YARN does not answer.", "")
-    return Diagnosis(cause, "The start goes on when it does.", detail), True
+    cause, remedy = _find(text, PASSING, {}) or ("YARN does not answer.", "")
+    return Diagnosis(cause, remedy or "The start goes on when it does.", detail), True
 
 
 def explain_waiting(report: Report) -> str:

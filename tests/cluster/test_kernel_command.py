@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import socket
 import tempfile
 import time
 from collections.abc import Iterator
@@ -45,7 +46,9 @@ def test_interrupted_while_it_waits_it_leaves_no_application(alice: Alice) -> No
 
 @pytest.mark.timeout(600)
 def test_a_kernel_that_cannot_start_says_why(alice: Alice) -> None:
-    status, _, errors = alice.run("--no-console", "--port-range", "65535:65535")
+    with socket.create_server(("", 0)) as other:
+        port = other.getsockname()[1]
+        status, _, errors = alice.run("--no-console", "--port-range", f"{port - 2}:{port + 2}")
     assert status == 1
     assert "A kernel needs five ports" in errors
     assert "yarnspawner kernel logs application_" in errors
@@ -81,7 +84,7 @@ def test_unknown_applications_are_told_in_one_line(alice: Alice) -> None:
     for action, said in (
         ("stop", "YARN knows no application"),
         ("logs", "YARN has no logs of"),
-        ("connect", "There is no "),
+        ("connect", "YARN knows no application"),
     ):
         status, output, errors = alice.run(action, "application_1_0001")
         assert (status, output) == (1, "")
@@ -117,6 +120,11 @@ def test_a_console_comes_and_goes_and_ctrl_c_ends_what_the_kernel_does(alice: Al
         terminal.expect(pexpect.EOF)
         assert Path(output.strip()).exists()
 
+        # From a script, whose input is at its end at once.
+        status, _, errors = alice.run("connect", kernel)
+        assert status == 0, errors
+        assert f"The kernel runs on. Back to it: yarnspawner kernel connect {kernel}\n" in errors
+
         terminal = alice.console("connect", kernel)
         terminal.sendline("exit")
         terminal.expect(pexpect.EOF)
@@ -126,6 +134,8 @@ def test_a_console_comes_and_goes_and_ctrl_c_ends_what_the_kernel_does(alice: Al
             assert time.monotonic() < until
             time.sleep(0.5)
         assert alice.application(kernel)["finalStatus"] == "SUCCEEDED"
+        status, _, errors = alice.run("connect", kernel)
+        assert (status, errors) == (1, f"yarnspawner: {kernel} has ended: FINISHED / SUCCEEDED.\n")
         assert alice.skein("driver", "pid") == driver
         os.kill(int(driver), 0)
     finally:
@@ -146,3 +156,74 @@ def test_a_keytab_does_in_place_of_a_ticket(alice: Alice) -> None:
     assert status == 0, errors
     assert "FINISHED / SUCCEEDED" in errors
     assert not file.exists()
+
+
+@mostly_on_kerberos("alice")
+@pytest.mark.timeout(600)
+def test_where_no_connection_file_can_be_written_nothing_is_started(alice: Alice) -> None:
+    before = len(alice.cluster.applications())
+    (alice.home / ".local").touch()
+    status, _, errors = alice.run("--no-console")
+    assert status == 1
+    assert errors.startswith("yarnspawner: The connection file cannot be written, ")
+    assert errors.count("\n") == 1
+    assert len(alice.cluster.applications()) == before
+
+
+@pytest.mark.full
+@pytest.mark.timeout(600)
+def test_a_kernel_whose_connection_file_cannot_be_written_is_ended(alice: Alice) -> None:
+    process = alice.start("--no-console")
+    assert process.stderr
+    said = ""
+    while "application_" not in said:
+        said += process.stderr.readline()
+        assert process.poll() is None, said
+    application = alice.application(said)["id"]
+    (alice.home / f".local/share/jupyter/runtime/kernel-{application}.json").mkdir()
+    _, rest = process.communicate(timeout=200)
+    assert process.returncode == 1
+    assert f"kernel-{application}.json: Is a directory" in rest
+    until = time.monotonic() + 30
+    while alice.application(said)["state"] != "KILLED":
+        assert time.monotonic() < until
+        time.sleep(0.5)
+
+
+@pytest.mark.full
+@pytest.mark.timeout(600)
+def test_an_archive_in_hdfs_that_is_none_is_told_in_plain_words(alice: Alice) -> None:
+    (alice.home / "text.tar.gz").write_text("no archive")
+    alice.cluster.hdfs("-put", "-f", str(alice.home / "text.tar.gz"), "/user/alice/text.tar.gz", user="alice")
+    status, _, errors = alice.run("--no-console", "--environment", "hdfs:///user/alice/text.tar.gz")
+    assert status == 1
+    assert "An archive that the kernel needs, such as its packed environment, is broken or incomplete.\n" in errors
+
+
+@pytest.mark.full
+@pytest.mark.timeout(600)
+def test_a_kernel_that_was_killed_is_not_there_to_connect_to(alice: Alice) -> None:
+    status, output, errors = alice.run("--no-console")
+    assert status == 0, errors
+    kernel = alice.application(errors)["id"]
+    alice.cluster.run(["yarn", "application", "-kill", kernel], user="alice")
+    status, _, errors = alice.run("connect", kernel)
+    assert status == 1
+    assert errors.startswith(
+        f"yarnspawner: {kernel} has ended: KILLED / KILLED.\nThe kernel's application was killed by "
+    )
+    assert not Path(output.strip()).exists()
+
+
+@pytest.mark.full
+@pytest.mark.timeout(600)
+def test_what_kerberos_does_not_let_in_is_told_with_what_to_do(alice: Alice) -> None:
+    keytab = alice.cluster.keytab("alice")
+    if keytab is None:
+        pytest.skip("this is about Kerberos")
+    status, _, errors = alice.run("list", "--principal", "nobody", "--keytab", str(keytab), ticket=False)
+    assert status == 1
+    assert errors.splitlines()[:2] == [
+        "yarnspawner: Kerberos does not let this principal in with this keytab.",
+        "Check --principal and --keytab; `klist -kt FILE` lists whose keys a keytab holds.",
+    ]

@@ -56,6 +56,11 @@ REFUSALS = [
         "The hub (jupyterhub@EXAMPLE.COM) may not impersonate carl",
         "hadoop.proxyuser.jupyterhub.users or .groups",
     ),
+    (
+        'No FileSystem for scheme "foo"',
+        "Hadoop knows no file system whose addresses begin with foo://.",
+        "localize_files",
+    ),
     (  # source
         "Unauthorized connection for super-user: jupyterhub@EXAMPLE.COM from IP 10.0.0.7",
         "from the machine that it runs on (10.0.0.7)",
@@ -568,6 +573,11 @@ OUTAGES = [
         True,
     ),
     ("No answer from YARN to submit within 120 s", "YARN does not answer.", True),
+    (
+        "The hub has no Kerberos ticket: set its principal and keytab, or run kinit as the hub's account and keep renewing",
+        "The hub has no valid Kerberos ticket.",
+        True,
+    ),
     ("The keytab /etc/hub.keytab does not exist", "its keytab does not exist", False),
     ("The keytab /etc/hub.keytab cannot be read by the hub's account", "its keytab cannot be read", False),
     (
@@ -590,3 +600,15 @@ def test_an_outage_is_explained_and_waited_for_where_it_passes(text: str, cause:
     assert cause in diagnosis.cause
     assert waits is passes
     assert ("The start goes on" if passes else "administrator") in diagnosis.remedy
+
+
+def test_what_yarn_says_of_a_container_of_its_own_is_in_the_application_masters_log() -> None:
+    log = """\
+26/11/26 09:31:02 INFO skein.ApplicationMaster: FAILED: server_0 - Container failed during execution
+Caused by: org.apache.hadoop.yarn.exceptions.YarnException: Download and unpack failed
+26/11/26 09:31:03 INFO skein.ApplicationMaster: Unregistering application with status FAILED
+"""
+    diagnostics = "Failure in service server, see logs for more information."
+    assert "is broken or incomplete" in end(diagnostics, log_tail=log).cause
+    # What a user's own program writes is not YARN's word.
+    assert end(diagnostics, log_tail="Download and unpack failed\n").cause == "The server's application failed."

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from yarnspawner.cluster import ClusterRefused, Report
-from yarnspawner.kernels.words import of_kernel, words_of_end, words_of_refusal
+import pytest
+
+from yarnspawner.cluster import ClusterRefused, ClusterUnavailable, Report
+from yarnspawner.kernels.words import of_kernel, words_of_end, words_of_ended, words_of_outage, words_of_refusal
 
 
 def report(diagnostics: str) -> Report:
@@ -39,3 +41,42 @@ def test_where_yarn_has_no_reason_the_log_is_asked() -> None:
 def test_the_recipes_own_reason_is_told_as_it_is() -> None:
     words = words_of_end(report("The kernel was ended by signal 9 (SIGKILL).")) or ""
     assert words.splitlines() == ["The kernel has failed.", "The kernel was ended by signal 9 (SIGKILL)."]
+
+
+@pytest.mark.parametrize(
+    ("text", "first", "second"),
+    [
+        (
+            "The YARN driver did not start: javax.security.auth.login.LoginException: Unable to obtain password from user",
+            "Kerberos does not let this principal in with this keytab.",
+            "Check --principal and --keytab; `klist -kt FILE` lists whose keys a keytab holds.",
+        ),
+        (
+            "Call From edge/10.0.0.1 to rm:8032 failed on connection exception: java.net.ConnectException: Connection refused",
+            "Hadoop does not answer at rm:8032.",
+            "Try again when it does.",
+        ),
+        (
+            "No Java: JAVA_HOME is not set; set it in the hub's environment",
+            "No Java: JAVA_HOME is not set; set it in your",
+            "",
+        ),
+        ("The keytab /home/alice/k does not exist", "The keytab /home/alice/k does not exist", ""),
+    ],
+)
+def test_an_outage_is_told_with_what_to_do(text: str, first: str, second: str) -> None:
+    lines = [*words_of_outage(ClusterUnavailable(text)).splitlines(), ""]
+    assert lines[0].startswith(first)
+    assert lines[1] == second
+    assert "hub" not in "".join(lines)
+
+
+def test_an_end_in_order_needs_no_reason_and_any_other_has_one() -> None:
+    ended = Report("application_1_0001", state="FINISHED", final_status="SUCCEEDED")
+    assert words_of_ended(ended) == "application_1_0001 has ended: FINISHED / SUCCEEDED."
+    assert words_of_ended(report("The kernel was ended by signal 9 (SIGKILL).")).splitlines() == [
+        "application_1_0001 has ended: FAILED / FAILED.",
+        "The kernel has failed.",
+        "The kernel was ended by signal 9 (SIGKILL).",
+        "Its log: yarnspawner kernel logs application_1_0001",
+    ]

@@ -33,7 +33,7 @@ LASTING = [
     ),
 ]
 
-# Each is followed by "The start goes on when it does."
+# Without a remedy, each is followed by "The start goes on when it does."
 PASSING = [
     Cause(
         "safe ?mode",
@@ -51,5 +51,10 @@ PASSING = [
     Cause(
         r"Call From \S+ to (?P<address>\S+) failed on",
         says="Hadoop does not answer at {address}.",
+    ),
+    Cause(
+        "The hub has no (?:valid )?Kerberos ticket",
+        says="The hub has no valid Kerberos ticket.",
+        remedy=ADMIN + "check the hub's keytab and principal. The start goes on when it has a ticket.",
     ),
 ]

@@ -127,6 +127,11 @@ REFUSALS = [
         + "check the hub's principal, and that its keytab is there, readable by the hub and of the current key.",
     ),
     Cause(
+        r'No FileSystem for scheme:? "?(?P<scheme>[\w.+-]+)',
+        says="Hadoop knows no file system whose addresses begin with {scheme}://.",
+        remedy=ADMIN + "check the addresses in localize_files and file_systems.",
+    ),
+    Cause(
         "Clock skew too great",
         says="The clocks of the hub and of Kerberos differ too much.",
         remedy=ADMIN + "synchronise the hub's clock.",

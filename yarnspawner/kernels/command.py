@@ -21,11 +21,13 @@ from yarnspawner.cluster import (
     Cluster,
     ClusterError,
     ClusterRefused,
+    ClusterUnavailable,
     Report,
 )
 from yarnspawner.diagnosis import plain
 from yarnspawner.hadoop.kerberos import KerberosError, TicketCache
-from yarnspawner.kernels.connection_files import ConnectionFile
+from yarnspawner.kernels import KEPT
+from yarnspawner.kernels.connection_files import ConnectionFile, make_folder
 from yarnspawner.kernels.request import (
     TAG,
     KernelError,
@@ -34,7 +36,7 @@ from yarnspawner.kernels.request import (
     is_archive,
 )
 from yarnspawner.kernels.start import say, started
-from yarnspawner.kernels.words import of_kernel
+from yarnspawner.kernels.words import how_ended, of_kernel, words_of_ended, words_of_outage
 
 # Seconds between two looks at what is starting or stopping.
 _INTERVAL = 0.5
@@ -65,24 +67,27 @@ def start(options: argparse.Namespace) -> int:
         port_range=options.port_range,
     )
     keys = connection_keys(encrypt=encrypt, require_encryption=options.require_encryption)
-    application_id, information = _run(
-        started(_cluster(options), request, keys, principal=options.principal, keytab=options.keytab)
-    )
-    file = ConnectionFile(application_id)
-    file.write(information)
-    say("The connection is encrypted." if "curve_publickey" in information else "The connection is not encrypted.")
+    files: list[ConnectionFile] = []
+
+    def keep(application_id: str, information: dict[str, Any]) -> None:
+        files.append(ConnectionFile(application_id))
+        files[0].write(information)
+        say("The connection is encrypted." if "curve_publickey" in information else "The connection is not encrypted.")
+
+    make_folder()
+    _run(started(_cluster(options), request, keys, keep, principal=options.principal, keytab=options.keytab))
     if options.no_console:
-        print(file.path)
+        print(files[0].path)
         return 0
-    return _console(file)
+    return _console(files[0])
 
 
 def connect(options: argparse.Namespace) -> int:
     """Connect a console to a kernel that was started from this account."""
     _check_console()
     file = ConnectionFile(options.id)
-    if not file.answers():
-        raise KernelError(f"The kernel of {options.id} does not answer. It has ended, or a firewall is in between.")
+    if not (file.exists() and file.answers()):
+        raise KernelError(_run(_with(_cluster(options), lambda cluster: _why_not(cluster, file))))
     return _console(file)
 
 
@@ -126,7 +131,7 @@ def stop(options: argparse.Namespace) -> int:
     if not report.ended:
         raise KernelError(f"YARN does not say that {report.id} has ended: it is {report.state}. Try again.")
     file.remove()
-    say(f"{options.id} has ended: {report.state} / {report.final_status}.")
+    say(words_of_ended(report) if report.final_status == "FAILED" else how_ended(report))
     return 0
 
 
@@ -150,6 +155,23 @@ def _environment(given: str) -> str:
     except OSError as error:
         raise KernelError(f"{path} cannot be read: {error.strerror}.") from None
     return str(path)
+
+
+async def _why_not(cluster: Cluster, file: ConnectionFile) -> str:
+    """Why nobody can connect to a kernel."""
+    try:
+        report = await cluster.report(file.application_id)
+    except ApplicationUnknown:
+        file.remove()
+        return f"YARN knows no application {file.application_id}."
+    if report.ended:
+        file.remove()
+        return words_of_ended(report)
+    if not file.exists():
+        return f"There is no {file.path}: the kernel was started by another account or on another machine."
+    return (
+        f"The kernel of {report.id} does not answer, and has not ended: a firewall is in between, or its node is gone."
+    )
 
 
 async def _stop(cluster: Cluster, file: ConnectionFile) -> Report:
@@ -197,6 +219,8 @@ def _run(work: Coroutine[Any, Any, Any]) -> Any:
         return asyncio.run(work)
     except ApplicationUnknown:
         raise
+    except ClusterUnavailable as error:
+        raise KernelError(words_of_outage(error)) from None
     except (ClusterError, KerberosError) as error:
         raise KernelError(of_kernel(str(error))) from None
 
@@ -233,6 +257,11 @@ def _console(file: ConnectionFile) -> int:
         status = subprocess.run(
             [sys.executable, "-m", "yarnspawner.kernels.console", "--existing", str(file.path)], check=False
         ).returncode
+    if status == KEPT:
+        if not file.remove_if_gone(within=0):
+            say(f"The kernel runs on. Back to it: yarnspawner kernel connect {file.application_id}")
+            say(f"To end it: yarnspawner kernel stop {file.application_id}")
+        return 0
     file.remove_if_gone()
     if status:
         say(

@@ -7,6 +7,7 @@ import json
 import os
 import re
 import socket
+import tempfile
 import time
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,29 @@ _APPLICATION_ID = re.compile(r"application_\d+_\d+")
 # Seconds for a kernel's machine to answer, and for a kernel that was shut down to be gone.
 _ANSWER = 5.0
 _GOING = 5.0
+
+
+def make_folder() -> None:
+    """Make the folder of the connection files, where it is missing.
+
+    Raises:
+        KernelError: nobody could write a file there; nothing should be started then.
+    """
+    from jupyter_core.paths import jupyter_runtime_dir
+
+    folder = Path(jupyter_runtime_dir())
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=folder).close()
+    except OSError as error:
+        raise _not_written(folder, error) from None
+
+
+def _not_written(path: Path, error: OSError) -> KernelError:
+    return KernelError(
+        f"The connection file cannot be written, {path}: {error.strerror}. The variable JUPYTER_RUNTIME_DIR can name a"
+        " folder of yours."
+    )
 
 
 class ConnectionFile:
@@ -43,11 +67,17 @@ class ConnectionFile:
         self.path = Path(jupyter_runtime_dir()) / f"kernel-{application_id}.json"
 
     def write(self, information: dict[str, Any]) -> None:
-        """Make it."""
-        self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with os.fdopen(os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as stream:
-            os.fchmod(stream.fileno(), 0o600)
-            stream.write(json.dumps(information, indent=2))
+        """Make it.
+
+        Raises:
+            KernelError: it cannot be written.
+        """
+        try:
+            with os.fdopen(os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as stream:
+                os.fchmod(stream.fileno(), 0o600)
+                stream.write(json.dumps(information, indent=2))
+        except OSError as error:
+            raise _not_written(self.path, error) from None
 
     def exists(self) -> bool:
         return self.path.exists()
@@ -77,15 +107,16 @@ class ConnectionFile:
             return False
         return True
 
-    def remove_if_gone(self) -> None:
-        """Remove it if its kernel ends within some seconds, as one does that was just shut down."""
-        until = time.monotonic() + _GOING
+    def remove_if_gone(self, within: float = _GOING) -> bool:
+        """Remove it if its kernel ends within some seconds, as one does that was just shut down; whether it has."""
+        until = time.monotonic() + within
         with contextlib.suppress(KernelError):
             while self.answers():
                 if time.monotonic() > until:
-                    return
+                    return False
                 time.sleep(0.2)
             self.remove()
+        return True
 
     def shut_down(self) -> None:
         """Ask the kernel to end. Whether it does is not waited for."""

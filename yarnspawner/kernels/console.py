@@ -6,7 +6,11 @@ the encryption, so that the kernel does not talk to it; and Ctrl-C interrupts on
 
 from __future__ import annotations
 
+import sys
+
 from jupyter_console.app import ZMQTerminalIPythonApp
+
+from yarnspawner.kernels import KEPT
 
 
 class Console(ZMQTerminalIPythonApp):
@@ -27,5 +31,13 @@ class Console(ZMQTerminalIPythonApp):
         client.control_channel.send(client.session.msg("interrupt_request", {}))
 
 
+def main() -> int:
+    """Run the console; return the exit status."""
+    console = Console.instance()
+    console.initialize()
+    console.start()
+    return KEPT if console.shell.keepkernel else 0
+
+
 if __name__ == "__main__":
-    Console.launch_instance()
+    sys.exit(main())

@@ -7,6 +7,7 @@ import contextlib
 import getpass
 import json
 import sys
+from collections.abc import Callable
 from typing import Any
 
 import skein
@@ -15,7 +16,7 @@ from yarnspawner.cluster import Cluster, ClusterError, ClusterRefused, ClusterUn
 from yarnspawner.diagnosis import explain_waiting
 from yarnspawner.hadoop.logs import LogsUnavailable, tail
 from yarnspawner.kernels.request import KernelError, KernelRequest, connection_information, specification
-from yarnspawner.kernels.words import words_of_end, words_of_refusal
+from yarnspawner.kernels.words import log_of, words_of_end, words_of_refusal
 from yarnspawner.private_files import private_files
 from yarnspawner.rendezvous import KERNEL_KEY
 
@@ -28,21 +29,25 @@ _SILENCE = "YARN does not answer; waiting for it"
 
 
 async def started(
-    cluster: Cluster, request: KernelRequest, keys: dict[str, Any], *, principal: str, keytab: str
-) -> tuple[str, dict[str, Any]]:
+    cluster: Cluster,
+    request: KernelRequest,
+    keys: dict[str, Any],
+    keep: Callable[[str, dict[str, Any]], None],
+    *,
+    principal: str,
+    keytab: str,
+) -> None:
     """Submit, and wait until the kernel can be reached. However this ends early, no application stays behind.
 
     Args:
         cluster: an access that is closed at the end.
         request: what to start.
         keys: of the connection.
+        keep: what is done with the application's id and the content of the connection file.
         principal, keytab: whose the log of a kernel that failed is; both may be "".
 
-    Returns:
-        the application's id, and the content of the connection file.
-
     Raises:
-        KernelError: YARN refuses it, or it has ended, with the reason.
+        KernelError: YARN refuses it, or it has ended, with the reason; or ``keep`` has raised it.
         ClusterError: YARN cannot be asked.
     """
     security = skein.Security.new_credentials()
@@ -55,7 +60,7 @@ async def started(
         try:
             application_id = await asyncio.shield(submission)
             say(f"Submitted as {application_id}")
-            return application_id, connection_information(await _published(cluster, application_id, security), keys)
+            keep(application_id, connection_information(await _published(cluster, application_id, security), keys))
         except ClusterRefused as error:
             raise KernelError(words_of_refusal(error, getpass.getuser(), request.queue)) from None
         except _Ended as error:
@@ -93,8 +98,10 @@ async def _published(cluster: Cluster, application_id: str, security: skein.Secu
                     store = store or cluster.store(
                         application_id, report.host, report.rpc_port, security.cert_bytes, security.key_bytes
                     )
-                    if (published := await store.get(KERNEL_KEY)) is not None:
-                        return published
+                    # Until its server is up, and after its end, it does not answer.
+                    with contextlib.suppress(ClusterUnavailable):
+                        if (published := await store.get(KERNEL_KEY)) is not None:
+                            return published
             except ClusterUnavailable:
                 if said != _SILENCE:
                     said = _SILENCE
@@ -119,7 +126,7 @@ async def _why(report: Report, principal: str, keytab: str) -> str:
         with contextlib.suppress(LogsUnavailable):
             log = await tail(report.id, "", principal=principal, keytab=keytab, lines=_LOG_LINES)
         words = words_of_end(report, log) or "The kernel has failed."
-    return f"{words}\nIts log: yarnspawner kernel logs {report.id}"
+    return f"{words}\n{log_of(report.id)}"
 
 
 def say(text: str) -> None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 
-from yarnspawner.cluster import ClusterRefused, Report
-from yarnspawner.diagnosis import Diagnosis, explain, explain_refusal
+from yarnspawner.cluster import ClusterRefused, ClusterUnavailable, Report
+from yarnspawner.diagnosis import Diagnosis, explain, explain_outage, explain_refusal
 
 _LOG_IN = "run kinit, or give --principal and --keytab"
 _WORDS = [
     (r"set its principal and keytab, or run kinit as the hub's account and keep renewing", _LOG_IN),
     (r"check its keytab, or run kinit again as its account", _LOG_IN),
+    ("The hub cannot log in to Kerberos with its keytab", "Kerberos does not let this principal in with this keytab"),
     (r"\bThe hub has\b", "You have"),
     (r"\bThe hub cannot\b", "You cannot"),
     (r"\b[Tt]he hub's\b", "your"),
@@ -19,6 +20,9 @@ _WORDS = [
 ]
 # What an administrator of a hub would change.
 _OF_HUBS = re.compile("localize_files|proxyuser|profile|prologue|the hub")
+# Messages of our own, which are for people.
+_SAYS_WHAT_TO_DO = re.compile("^(?:The hub has no |The keytab |Set both |No Java|No `yarn`)")
+_KEYTAB = "Check --principal and --keytab; `klist -kt FILE` lists whose keys a keytab holds."
 _NOT_KNOWN = "The server's application failed."
 
 
@@ -46,6 +50,32 @@ def words_of_end(report: Report, log_tail: str | None = None) -> str | None:
     if log_tail is None and (not report.diagnostics or "see logs for more information" in report.diagnostics):
         return None
     return f"The kernel has failed.\n{diagnosis.detail}"
+
+
+def how_ended(report: Report) -> str:
+    """That it has, in YARN's words."""
+    return f"{report.id} has ended: {report.state} / {report.final_status}."
+
+
+def words_of_ended(report: Report) -> str:
+    """The same, with why and where there is more, if it was not in order; several lines."""
+    if report.final_status == "SUCCEEDED":
+        return how_ended(report)
+    return "\n".join(filter(None, (how_ended(report), words_of_end(report), log_of(report.id))))
+
+
+def log_of(application_id: str) -> str:
+    """Where its log is."""
+    return f"Its log: yarnspawner kernel logs {application_id}"
+
+
+def words_of_outage(error: ClusterUnavailable) -> str:
+    """Why YARN cannot be asked, and what to do; several lines."""
+    if _SAYS_WHAT_TO_DO.search(str(error)):
+        return of_kernel(str(error))
+    diagnosis, passing = explain_outage(error)
+    remedy = "Try again when it does." if passing else _KEYTAB if "keytab" in diagnosis.cause else ""
+    return "\n".join(filter(None, (of_kernel(diagnosis.cause), remedy, of_kernel(diagnosis.detail))))
 
 
 def words_of_refusal(error: ClusterRefused, user: str, queue: str) -> str:

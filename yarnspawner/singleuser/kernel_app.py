@@ -59,7 +59,7 @@ class KernelApp(IPKernelApp):
 
     def initialize(self, argv: list[str] | None = None) -> None:
         if self.options.port_range:
-            self._free_ports = iter(parse_port_range(self.options.port_range))
+            self._free_ports = iter(parse_port_range(self.options.port_range, "--port-range"))
         super().initialize(argv)
 
     def init_connection_file(self) -> None:

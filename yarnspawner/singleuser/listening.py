@@ -20,10 +20,14 @@ class ListenError(RecipeError):
     """There is no port to listen on, with the reason in plain words."""
 
 
-def parse_port_range(text: str) -> Iterable[int]:
+def parse_port_range(text: str, source: str = PORT_RANGE_VARIABLE) -> Iterable[int]:
     """The ports to try, in order.
 
     They start at a random one, so that servers that start on one node at a time do not all try the same ones.
+
+    Args:
+        text: ``first:last``; "" for any.
+        source: where it was given, for the message.
 
     Raises:
         ListenError: not of the form ``first:last``, or not 1 <= first <= last <= 65535.
@@ -35,7 +39,7 @@ def parse_port_range(text: str) -> Iterable[int]:
     except ValueError:
         first, last = 0, 0
     if not 1 <= first <= last <= 65535:
-        raise ListenError(f"{PORT_RANGE_VARIABLE} is {text!r}, which is not a range of ports such as 40000:40100")
+        raise ListenError(f"{source} is {text!r}, which is not a range of ports such as 40000:40100")
     start = first + secrets.randbelow(last - first + 1)
     return [*range(start, last + 1), *range(first, start)]
 

@@ -92,6 +92,7 @@ def test_up_status_shell_logs_down(person, monkeypatch):
     assert "from-alice" in person.run("shell", "--user", "alice", "--", "hdfs", "dfs", "-ls").stdout
     assert person.run("shell", "sh", "-c", "exit 7").returncode == 7
     assert "export HADOOP_CONF_DIR=" in person.run("shell", "--print").stdout
+    assert "export HADOOP_USER_NAME=alice" in person.run("shell", "--user", "alice", "--print").stdout
 
     assert "namenode" in person.run("logs").stdout
     assert len(person.run("logs", "namenode", "--lines", "3").stdout.splitlines()) == 3
