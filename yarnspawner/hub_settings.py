@@ -53,10 +53,10 @@ class HubSettings(Configurable):
         config=True,
         help="""
         Number of Java processes that submit applications. Each takes about 300 MiB of the hub's machine and submits
-        two applications at a time, about a second each; where no submission waits they end applications as well.
-        Another one asks for reports, so that those never wait. Default: 2, with which fifty users who press start at
-        the same moment take a third of the time of one; more help as far as the machine has cores for them. Example:
-        ``4``, for a class of hundreds that starts at nine, on a machine with 8 cores.
+        two applications at a time, some tenths of a second each; where no submission waits they end applications as well.
+        Another one asks for reports, so that those never wait. Default: 2, which take four seconds for fifty users who
+        press start at the same moment; more help where YARN and HDFS are slow to answer. Example: ``4``, for thousands
+        of users.
         """,
     )
 
