@@ -202,7 +202,7 @@ async def test_a_cancelled_start_leaves_no_application(cluster: Cluster) -> None
     await cluster.submit(specification())
     before = {report.id for report in await cluster.active()}
     start = asyncio.create_task(cluster.submit(specification()))
-    await asyncio.sleep(0.3)
+    await asyncio.sleep(0.05)
     start.cancel()
     with pytest.raises(asyncio.CancelledError):
         await start

@@ -27,7 +27,7 @@ pytestmark = pytest.mark.timeout(900)
 SCRIPT = "test -s data || exit 7"
 
 
-@pytest.fixture(params=["simple_cluster", "kerberos_cluster"])
+@pytest.fixture(params=[pytest.param("simple_cluster", marks=pytest.mark.full), "kerberos_cluster"])
 def hadoop(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> LocalHadoop:
     found: LocalHadoop = request.getfixturevalue(request.param)
     use(found, monkeypatch)

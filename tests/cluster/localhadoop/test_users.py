@@ -86,6 +86,7 @@ def test_a_stopped_and_an_unknown_queue_take_nothing(simple_cluster, driver):
             skein.submit("true", queue=queue)
 
 
+@pytest.mark.full
 def test_the_small_queue_holds_one_gibibyte(simple_cluster, driver):
     skein = driver(simple_cluster)
     first = skein.submit(HOLD, queue="small", memory=1024)
