@@ -12,13 +12,12 @@ from typing import NoReturn
 import skein
 
 from yarnspawner.cluster.calls import ClusterError
-from yarnspawner.kernels.request import KernelError
+from yarnspawner.kernels.request import PORTS, KernelError
 from yarnspawner.singleuser.listening import ListenError, parse_port_range
 
 # MiB: less than the imports of ipykernel take.
 _LEAST_MEMORY = 64
-# Of a kernel, and the first that is not reserved for the system.
-_PORTS = 5
+# The first that is not reserved for the system.
 _FIRST_PORT = 1024
 
 
@@ -223,8 +222,8 @@ def _port_range(text: str) -> str:
         ports = list(parse_port_range(text))
     except ListenError:
         raise argparse.ArgumentTypeError(f"{text!r} is not a range of ports, such as 40000:40100") from None
-    if text and len(ports) < _PORTS:
-        raise argparse.ArgumentTypeError(f"{text} has {len(ports)} ports, and a kernel needs {_PORTS}")
+    if text and len(ports) < len(PORTS):
+        raise argparse.ArgumentTypeError(f"{text} has {len(ports)} ports, and a kernel needs {len(PORTS)}")
     if text and min(ports) < _FIRST_PORT:
         raise argparse.ArgumentTypeError(f"{text}: ports below {_FIRST_PORT} are not for users")
     return text

@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 import socket
+import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
@@ -25,23 +26,34 @@ def alice(request: pytest.FixtureRequest) -> Iterator[Alice]:
     shutil.rmtree(home, ignore_errors=True)
 
 
+def heard(process: subprocess.Popen[str], word: str) -> str:
+    """What a command says, up to a line that has the word."""
+    assert process.stderr
+    said = ""
+    while word not in said:
+        said += process.stderr.readline()
+        assert process.poll() is None, said
+    return said
+
+
+def wait_for(alice: Alice, said: str, state: str, seconds: float) -> None:
+    """Until the application that is named there is in that state."""
+    until = time.monotonic() + seconds
+    while alice.application(said)["state"] != state:
+        assert time.monotonic() < until
+        time.sleep(0.5)
+
+
 @mostly_on_kerberos("alice")
 @pytest.mark.timeout(600)
 def test_interrupted_while_it_waits_it_leaves_no_application(alice: Alice) -> None:
     process = alice.start("--no-console")
-    assert process.stderr
-    said = ""
-    while "Waiting" not in said:
-        said += process.stderr.readline()
-        assert process.poll() is None, said
+    said = heard(process, "Waiting")
     process.send_signal(signal.SIGINT)
     _, rest = process.communicate(timeout=60)
     assert process.returncode == 130, rest
     assert "interrupted" in rest
-    until = time.monotonic() + 30
-    while alice.application(said)["state"] != "KILLED":
-        assert time.monotonic() < until
-        time.sleep(0.5)
+    wait_for(alice, said, "KILLED", 30)
 
 
 @pytest.mark.timeout(600)
@@ -129,10 +141,7 @@ def test_a_console_comes_and_goes_and_ctrl_c_ends_what_the_kernel_does(alice: Al
         terminal.sendline("exit")
         terminal.expect(pexpect.EOF)
         assert not Path(output.strip()).exists()
-        until = time.monotonic() + 60
-        while alice.application(kernel)["state"] != "FINISHED":
-            assert time.monotonic() < until
-            time.sleep(0.5)
+        wait_for(alice, kernel, "FINISHED", 60)
         assert alice.application(kernel)["finalStatus"] == "SUCCEEDED"
         status, _, errors = alice.run("connect", kernel)
         assert (status, errors) == (1, f"yarnspawner: {kernel} has ended: FINISHED / SUCCEEDED.\n")
@@ -174,20 +183,13 @@ def test_where_no_connection_file_can_be_written_nothing_is_started(alice: Alice
 @pytest.mark.timeout(600)
 def test_a_kernel_whose_connection_file_cannot_be_written_is_ended(alice: Alice) -> None:
     process = alice.start("--no-console")
-    assert process.stderr
-    said = ""
-    while "application_" not in said:
-        said += process.stderr.readline()
-        assert process.poll() is None, said
+    said = heard(process, "application_")
     application = alice.application(said)["id"]
     (alice.home / f".local/share/jupyter/runtime/kernel-{application}.json").mkdir()
     _, rest = process.communicate(timeout=200)
     assert process.returncode == 1
     assert f"kernel-{application}.json: Is a directory" in rest
-    until = time.monotonic() + 30
-    while alice.application(said)["state"] != "KILLED":
-        assert time.monotonic() < until
-        time.sleep(0.5)
+    wait_for(alice, said, "KILLED", 30)
 
 
 @pytest.mark.full

@@ -67,19 +67,12 @@ def start(options: argparse.Namespace) -> int:
         port_range=options.port_range,
     )
     keys = connection_keys(encrypt=encrypt, require_encryption=options.require_encryption)
-    files: list[ConnectionFile] = []
-
-    def keep(application_id: str, information: dict[str, Any]) -> None:
-        files.append(ConnectionFile(application_id))
-        files[0].write(information)
-        say("The connection is encrypted." if "curve_publickey" in information else "The connection is not encrypted.")
-
     make_folder()
-    _run(started(_cluster(options), request, keys, keep, principal=options.principal, keytab=options.keytab))
+    file = _run(started(_cluster(options), request, keys, principal=options.principal, keytab=options.keytab))
     if options.no_console:
-        print(files[0].path)
+        print(file.path)
         return 0
-    return _console(files[0])
+    return _console(file)
 
 
 def connect(options: argparse.Namespace) -> int:

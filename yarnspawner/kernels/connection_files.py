@@ -27,14 +27,19 @@ def make_folder() -> None:
     Raises:
         KernelError: nobody could write a file there; nothing should be started then.
     """
-    from jupyter_core.paths import jupyter_runtime_dir
-
-    folder = Path(jupyter_runtime_dir())
+    folder = _folder()
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         tempfile.TemporaryFile(dir=folder).close()
     except OSError as error:
         raise _not_written(folder, error) from None
+
+
+def _folder() -> Path:
+    # Late: it takes a while, and not every command needs it.
+    from jupyter_core.paths import jupyter_runtime_dir
+
+    return Path(jupyter_runtime_dir())
 
 
 def _not_written(path: Path, error: OSError) -> KernelError:
@@ -58,13 +63,10 @@ class ConnectionFile:
     """
 
     def __init__(self, application_id: str) -> None:
-        # Late: it takes a while, and not every command needs it.
-        from jupyter_core.paths import jupyter_runtime_dir
-
         if not _APPLICATION_ID.fullmatch(application_id):
             raise KernelError(f"{application_id!r} is not an application's id, such as application_1763890000000_0001.")
         self.application_id = application_id
-        self.path = Path(jupyter_runtime_dir()) / f"kernel-{application_id}.json"
+        self.path = _folder() / f"kernel-{application_id}.json"
 
     def write(self, information: dict[str, Any]) -> None:
         """Make it.

@@ -22,7 +22,7 @@ KEY_FILE = "connection-keys.json"
 """The name of the private file with the connection's keys in the container's folder."""
 
 _ARCHIVES = (".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".zip", ".tar", ".jar")
-_PORTS = ("shell_port", "iopub_port", "stdin_port", "control_port", "hb_port")
+PORTS = ("shell_port", "iopub_port", "stdin_port", "control_port", "hb_port")
 _LARGEST_INFORMATION = 4096
 
 
@@ -120,7 +120,7 @@ def connection_information(published: bytes, keys: Mapping[str, Any]) -> dict[st
     try:
         said = json.loads(published)
         address = str(ipaddress.ip_address(said["ip"]))
-        ports = {name: said[name] for name in _PORTS}
+        ports = {name: said[name] for name in PORTS}
     except (ValueError, KeyError, TypeError, RecursionError):
         raise KernelError("What the kernel published is not how to connect to it.") from None
     if not all(type(port) is int and 0 < port < 65536 for port in ports.values()):

@@ -7,7 +7,6 @@ import contextlib
 import getpass
 import json
 import sys
-from collections.abc import Callable
 from typing import Any
 
 import skein
@@ -15,6 +14,7 @@ import skein
 from yarnspawner.cluster import Cluster, ClusterError, ClusterRefused, ClusterUnavailable, Report, Store
 from yarnspawner.diagnosis import explain_waiting
 from yarnspawner.hadoop.logs import LogsUnavailable, tail
+from yarnspawner.kernels.connection_files import ConnectionFile
 from yarnspawner.kernels.request import KernelError, KernelRequest, connection_information, specification
 from yarnspawner.kernels.words import log_of, words_of_end, words_of_refusal
 from yarnspawner.private_files import private_files
@@ -29,25 +29,21 @@ _SILENCE = "YARN does not answer; waiting for it"
 
 
 async def started(
-    cluster: Cluster,
-    request: KernelRequest,
-    keys: dict[str, Any],
-    keep: Callable[[str, dict[str, Any]], None],
-    *,
-    principal: str,
-    keytab: str,
-) -> None:
+    cluster: Cluster, request: KernelRequest, keys: dict[str, Any], *, principal: str, keytab: str
+) -> ConnectionFile:
     """Submit, and wait until the kernel can be reached. However this ends early, no application stays behind.
 
     Args:
         cluster: an access that is closed at the end.
         request: what to start.
         keys: of the connection.
-        keep: what is done with the application's id and the content of the connection file.
         principal, keytab: whose the log of a kernel that failed is; both may be "".
 
+    Returns:
+        how to connect to it, as a file that is written.
+
     Raises:
-        KernelError: YARN refuses it, or it has ended, with the reason; or ``keep`` has raised it.
+        KernelError: YARN refuses it, or it has ended, with the reason; or the file cannot be written.
         ClusterError: YARN cannot be asked.
     """
     security = skein.Security.new_credentials()
@@ -60,7 +56,11 @@ async def started(
         try:
             application_id = await asyncio.shield(submission)
             say(f"Submitted as {application_id}")
-            keep(application_id, connection_information(await _published(cluster, application_id, security), keys))
+            information = connection_information(await _published(cluster, application_id, security), keys)
+            file = ConnectionFile(application_id)
+            file.write(information)
+            say(f"The connection is {'' if 'curve_publickey' in information else 'not '}encrypted.")
+            return file
         except ClusterRefused as error:
             raise KernelError(words_of_refusal(error, getpass.getuser(), request.queue)) from None
         except _Ended as error:
