@@ -5,10 +5,18 @@ from __future__ import annotations
 import filecmp
 import signal
 import sysconfig
+from collections.abc import Generator
 from pathlib import Path
 
 import hypothesis
 import pytest
+
+from demo.hub import Hub
+from tests.support.hubs import log_of
+from yarnspawner.grpc_import import import_grpc
+
+# Before any test imports skein: what tests type into a terminal, runs in a child of a process that calls gRPC.
+import_grpc()
 
 pytest_plugins = ["localhadoop.fixtures"]
 
@@ -16,6 +24,9 @@ pytest_plugins = ["localhadoop.fixtures"]
 hypothesis.settings.register_profile("full", max_examples=10_000, deadline=None)
 
 CHECKOUT = Path(__file__).resolve().parent.parent
+
+# Characters.
+_LOG_SHOWN = 10_000
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -43,6 +54,17 @@ def pytest_sessionstart() -> None:
         _, different, missing = filecmp.cmpfiles(CHECKOUT / package, copy, sources, shallow=False)
         if different or missing:
             pytest.exit(f"the installed copy of {package} is not that of the checkout; run scripts/environment", 3)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    # What a hub did when a test failed is gone with its folder.
+    report = yield
+    if report.failed:
+        for name, hub in getattr(item, "funcargs", {}).items():
+            if isinstance(hub, Hub) and hub.log.exists():
+                report.sections.append((f"the end of the log of {name}", log_of(hub)[-_LOG_SHOWN:]))
+    return report
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from yarnspawner.grpc_import import import_grpc
+
 if TYPE_CHECKING:
     from yarnspawner.spawner import YarnSpawner
 
@@ -19,7 +21,16 @@ def __getattr__(name: str) -> Any:
     # The recipes in the container import this package too, where JupyterHub's spawners are neither needed nor, in a
     # kernel's environment, installed.
     if name == "YarnSpawner":
+        import_grpc()
         from yarnspawner.spawner import YarnSpawner
 
         return YarnSpawner
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def main() -> int:
+    """The command ``yarnspawner``."""
+    import_grpc()
+    from yarnspawner.command import main
+
+    return main()

@@ -31,6 +31,9 @@ _STOP_EXPECTED = 5.0
 # Seconds that a start ends before JupyterHub's own limit, whose words would say nothing of the cause.
 _AHEAD_OF_JUPYTERHUB = 2.0
 
+# Seconds, less than the above, that a start which has failed waits for the end of its application.
+_ENDED_SOON = 1.5
+
 # Seconds that a stop waits for YARN; what has not ended by then is ended in the background.
 _END_TIMEOUT = 60.0
 
@@ -64,28 +67,32 @@ class YarnSpawner(SubmittingSpawner, Spawner):
         try:
             if self.choice_notice:
                 self._progress.tell(1, self.choice_notice)
-            return await asyncio.wait_for(self._submit_and_arrive(), self._start_limit)
+            return await self._start_in_time()
         except asyncio.CancelledError:
             # By the user, and JupyterHub's stop() follows; or since the hub ends, after whose restart the start goes on.
             asyncio.get_running_loop().call_later(_STOP_EXPECTED, self._abandon, self._yarn_server)
             raise
-        except asyncio.TimeoutError:
-            self._abandon(self._yarn_server)
-            raise StartFailed(too_late(self.start_timeout, self._progress.last), reason="timeout") from None
-        except (IdentityRefused, TemplateError, SpecificationError) as error:
-            audit("refused", reason=str(error), **self.audit_facts)
-            raise StartFailed(Diagnosis(str(error), "Please tell your administrator.", ""), reason="settings") from None
+        except Exception:
+            # JupyterHub calls stop() after a failed start, but not always; and while it does, it tells whoever opens the
+            # page that nothing is starting, and not why.
+            if ending := self._abandon(self._yarn_server):
+                await asyncio.wait([ending], timeout=_ENDED_SOON)
+            raise
         finally:
             self._starting = False
             self._progress.end()
 
-    async def _submit_and_arrive(self) -> str:
+    async def _start_in_time(self) -> str:
         try:
-            return await self._arrive(await self._submit())
-        except Exception:
-            # JupyterHub calls stop() after a failed start, but not always.
-            self._abandon(self._yarn_server)
-            raise
+            return await asyncio.wait_for(self._submit_and_arrive(), self._start_limit)
+        except asyncio.TimeoutError:
+            raise StartFailed(too_late(self.start_timeout, self._progress.last), reason="timeout") from None
+        except (IdentityRefused, TemplateError, SpecificationError) as error:
+            audit("refused", reason=str(error), **self.audit_facts)
+            raise StartFailed(Diagnosis(str(error), "Please tell your administrator.", ""), reason="settings") from None
+
+    async def _submit_and_arrive(self) -> str:
+        return await self._arrive(await self._submit())
 
     @property
     def _start_limit(self) -> float:
@@ -105,9 +112,8 @@ class YarnSpawner(SubmittingSpawner, Spawner):
     def _welcome(self) -> Welcome:
         return Welcome(self.server.base_url, float(self.http_timeout), self.log, self.port_range, self.hub_certified())
 
-    def _abandon(self, server: ServerState | None) -> None:
-        if server is not None and server.application_id:
-            self._kill(server)
+    def _abandon(self, server: ServerState | None) -> asyncio.Future[None] | None:
+        return self._kill(server) if server is not None and server.application_id else None
 
     async def progress(self) -> AsyncIterator[dict[str, Any]]:
         """What goes on while the server starts, from the beginning, for each who asks."""

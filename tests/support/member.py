@@ -8,6 +8,7 @@ import json
 import re
 import time
 from collections.abc import Callable
+from http.client import BAD_REQUEST
 from typing import Any
 
 import requests
@@ -116,14 +117,20 @@ class Member(Visitor):
         end = time.monotonic() + timeout
         headers = {"X-XSRFToken": self._token("/hub/"), "Accept": "text/event-stream"}
         address = self._url(f"{self._path(server)}/progress")
-        with self._session.get(address, headers=headers, stream=True, timeout=60) as stream:
-            self._check(stream)
-            for raw in stream.iter_lines(chunk_size=1):
-                event = json.loads(raw[5:]) if raw.startswith(b"data:") else {}
-                if event.get("failed"):
-                    return str(event["message"])
-                if event.get("ready") or time.monotonic() > end:
-                    break
+        event: dict[str, Any] = {}
+        while time.monotonic() < end and not event.get("ready"):
+            with self._session.get(address, headers=headers, stream=True, timeout=60) as stream:
+                if stream.status_code == BAD_REQUEST:
+                    # JupyterHub stops what has failed, and says until that is done that nothing is starting.
+                    time.sleep(0.2)
+                    continue
+                self._check(stream)
+                for raw in stream.iter_lines(chunk_size=1):
+                    event = json.loads(raw[5:]) if raw.startswith(b"data:") else {}
+                    if event.get("failed"):
+                        return str(event["message"])
+                    if event.get("ready") or time.monotonic() > end:
+                        break
         raise VisitError(f"{server} did not fail: {event}")
 
     def _path(self, server: str) -> str:

@@ -7,12 +7,8 @@ gRPC's asyncio channel instead: a call that waits costs no thread, so two hundre
 from __future__ import annotations
 
 import asyncio
-import os
 import re
 from dataclasses import dataclass
-
-# gRPC's core writes lines of its own for what a user's container does wrong; what matters comes as an exception.
-os.environ.setdefault("GRPC_VERBOSITY", "NONE")
 
 import grpc
 import grpc.aio

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
+from yarnspawner.grpc_import import import_grpc
 from yarnspawner.singleuser.imports import own_distutils
 
 # Seconds that the application master may take to answer. It runs on the same machine or a neighbour of it.
@@ -37,6 +38,7 @@ class Store:
         if "SKEIN_APPLICATION_ID" not in os.environ:
             raise NotInContainer("this works in a YARN container that skein started, and not outside of one")
         # Late, since nothing is to be slow or break without skein before this is known to be a container.
+        import_grpc()
         with own_distutils():
             import skein
 
@@ -100,7 +102,6 @@ class Store:
 def _connect(skein: Any) -> Any:
     import grpc
     from skein import proto
-    from skein.utils import grpc_fork_support_disabled
 
     properties = skein.properties
     if not properties.appmaster_address:
@@ -120,9 +121,7 @@ def _connect(skein: Any) -> Any:
             self.address = properties.appmaster_address
             self.security = security
             self.id = properties.application_id
-            # Jupyter starts its kernels and terminals from this process.
-            with grpc_fork_support_disabled():
-                self._channel = grpc.secure_channel(self.address, credentials, options)
-                self._stub = proto.AppMasterStub(self._channel)
+            self._channel = grpc.secure_channel(self.address, credentials, options)
+            self._stub = proto.AppMasterStub(self._channel)
 
     return Application()
