@@ -19,6 +19,15 @@ class VisitError(Exception):
     """The hub or the server did not do what a person would expect; the words are the page's own where it has any."""
 
 
+class AnswerError(VisitError):
+    """An answer that says no."""
+
+    def __init__(self, answer: requests.Response) -> None:
+        path = answer.request.path_url.partition("?")[0]
+        super().__init__(f"{answer.request.method} {path}: {answer.status_code} {answer.reason}")
+        self.status = answer.status_code
+
+
 class Visitor:
     """One user's visit, with the cookies of one browser. All waits are in seconds and raise :class:`VisitError`."""
 
@@ -42,26 +51,12 @@ class Visitor:
         """Press "Start My Server", take what is offered first, and yield what the page says until the server is ready."""
         if 'id="spawn_form"' in self._get(f"/hub/spawn/{self.name}").text:
             self._choose_nothing()
-        end = time.monotonic() + timeout
-        with self._session.get(
-            self._url(f"/hub/api/users/{self.name}/server/progress"),
-            headers={"X-XSRFToken": self._token("/hub/"), "Accept": "text/event-stream"},
-            stream=True,
-            timeout=60,  # the hub sends a sign of life every few seconds
-        ) as stream:
-            self._check(stream)
-            for raw in stream.iter_lines(chunk_size=1):
-                line = raw.decode()
-                if time.monotonic() > end:
-                    break
-                if not line.startswith("data:"):
-                    continue
-                event = json.loads(line.removeprefix("data:"))
-                if event.get("failed"):
-                    raise VisitError(event["message"])
-                yield event["message"]
-                if event.get("ready"):
-                    return
+        for event in self._told("", timeout):
+            if event.get("failed"):
+                raise VisitError(event["message"])
+            yield event["message"]
+            if event.get("ready"):
+                return
         raise VisitError(f"the server is not ready after {timeout:.0f} s")
 
     def open_lab(self) -> str:
@@ -98,6 +93,24 @@ class Visitor:
             time.sleep(0.2)
 
     # -- Requests
+
+    def _told(self, server: str, timeout: float) -> Iterator[dict[str, Any]]:
+        """What the page of a start is told, until the hub has said all or the time is over."""
+        end = time.monotonic() + timeout
+        headers = {"X-XSRFToken": self._token("/hub/"), "Accept": "text/event-stream"}
+        # The hub sends a sign of life every few seconds.
+        with self._session.get(
+            self._url(f"{self._path(server)}/progress"), headers=headers, stream=True, timeout=60
+        ) as stream:
+            self._check(stream)
+            for line in stream.iter_lines(chunk_size=1):
+                if time.monotonic() > end:
+                    return
+                if line.startswith(b"data:"):
+                    yield json.loads(line[5:])
+
+    def _path(self, server: str) -> str:
+        return f"/hub/api/users/{self.name}/" + (f"servers/{server}" if server else "server")
 
     def _choose_nothing(self) -> None:
         """Send the options page's form as it is."""
@@ -148,8 +161,7 @@ class Visitor:
 
     def _check(self, answer: requests.Response) -> None:
         if answer.status_code >= 400:
-            path = answer.request.path_url.partition("?")[0]
-            raise VisitError(f"{answer.request.method} {path}: {answer.status_code} {answer.reason}")
+            raise AnswerError(answer)
 
     def _token(self, path: str) -> str:
         """The XSRF token of the hub's or the server's pages; there is one cookie for each."""

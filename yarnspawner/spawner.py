@@ -31,9 +31,6 @@ _STOP_EXPECTED = 5.0
 # Seconds that a start ends before JupyterHub's own limit, whose words would say nothing of the cause.
 _AHEAD_OF_JUPYTERHUB = 2.0
 
-# Seconds, less than the above, that a start which has failed waits for the end of its application.
-_ENDED_SOON = 1.5
-
 # Seconds that a stop waits for YARN; what has not ended by then is ended in the background.
 _END_TIMEOUT = 60.0
 
@@ -76,7 +73,8 @@ class YarnSpawner(SubmittingSpawner, Spawner):
             # JupyterHub calls stop() after a failed start, but not always; and while it does, it tells whoever opens the
             # page that nothing is starting, and not why.
             if ending := self._abandon(self._yarn_server):
-                await asyncio.wait([ending], timeout=_ENDED_SOON)
+                # Less than what is left of JupyterHub's limit, also after a start that took too long.
+                await asyncio.wait([ending], timeout=0.75 * (float(self.start_timeout) - self._start_limit))
             raise
         finally:
             self._starting = False

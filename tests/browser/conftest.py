@@ -56,7 +56,7 @@ def person(
 ) -> Iterator[Callable[[str], Person]]:
     """Makes a logged-in person of that name, with a browser of their own, whose server is stopped in the end.
 
-    If the test fails, what each saw last is a picture in the test's temporary folder, and the hub's log is shown.
+    If the test fails, what each saw last is a picture in the test's temporary folder.
     """
     failures = request.session.testsfailed
     people: list[Person] = []
@@ -65,7 +65,7 @@ def person(
         if request.session.testsfailed > failures:
             for someone in people:
                 someone.page.screenshot(path=tmp_path / f"{someone.name}.png")
-            print(f"pictures: {tmp_path}\n{hub.log.read_text()[-8000:]}")
+            print(f"pictures: {tmp_path}")
 
     with ExitStack() as stack:
 

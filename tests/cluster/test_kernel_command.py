@@ -17,6 +17,7 @@ import pytest
 
 from tests.support.edge import PROMPT, Alice
 from tests.support.kinds import mostly_on_kerberos
+from tests.support.member import until
 
 
 @pytest.fixture(params=["simple_cluster", "kerberos_cluster"])
@@ -38,10 +39,7 @@ def heard(process: subprocess.Popen[str], word: str) -> str:
 
 def wait_for(alice: Alice, said: str, state: str, seconds: float) -> None:
     """Until the application that is named there is in that state."""
-    until = time.monotonic() + seconds
-    while alice.application(said)["state"] != state:
-        assert time.monotonic() < until
-        time.sleep(0.5)
+    until(lambda: alice.application(said)["state"] == state, seconds, state)
 
 
 @mostly_on_kerberos("alice")

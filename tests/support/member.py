@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import html
-import json
 import re
 import time
 from collections.abc import Callable
@@ -13,7 +12,7 @@ from typing import Any
 
 import requests
 
-from demo.visitor import VisitError, Visitor
+from demo.visitor import AnswerError, VisitError, Visitor
 from localhadoop import LocalHadoop
 
 # Seconds; the machine may be busy with the clusters of other tests.
@@ -79,19 +78,11 @@ class Member(Visitor):
 
     def wait_told(self, words: str, server: str = "", timeout: float = START) -> str:
         """Follow the page of a start until it says these words; the whole sentence."""
-        address = self._url(f"{self._path(server)}/progress")
-        headers = {"X-XSRFToken": self._token("/hub/"), "Accept": "text/event-stream"}
-        end = time.monotonic() + timeout
-        with self._session.get(address, headers=headers, stream=True, timeout=60) as stream:
-            self._check(stream)
-            told = []
-            for line in stream.iter_lines(chunk_size=1):
-                if line.startswith(b"data:"):
-                    told.append(str(json.loads(line[5:])["message"]))
-                    if words in told[-1]:
-                        return told[-1]
-                if time.monotonic() > end:
-                    break
+        told = []
+        for event in self._told(server, timeout):
+            told.append(str(event["message"]))
+            if words in told[-1]:
+                return told[-1]
         raise VisitError(f"told was {told}, and not {words!r}")
 
     def page(self, path: str) -> str:
@@ -115,26 +106,18 @@ class Member(Visitor):
     def refusal(self, server: str, timeout: float = START) -> str:
         """What the user is told of a start that fails, also when it has failed already."""
         end = time.monotonic() + timeout
-        headers = {"X-XSRFToken": self._token("/hub/"), "Accept": "text/event-stream"}
-        address = self._url(f"{self._path(server)}/progress")
         event: dict[str, Any] = {}
         while time.monotonic() < end and not event.get("ready"):
-            with self._session.get(address, headers=headers, stream=True, timeout=60) as stream:
-                if stream.status_code == BAD_REQUEST:
-                    # JupyterHub stops what has failed, and says until that is done that nothing is starting.
-                    time.sleep(0.2)
-                    continue
-                self._check(stream)
-                for raw in stream.iter_lines(chunk_size=1):
-                    event = json.loads(raw[5:]) if raw.startswith(b"data:") else {}
+            try:
+                for event in self._told(server, end - time.monotonic()):
                     if event.get("failed"):
                         return str(event["message"])
-                    if event.get("ready") or time.monotonic() > end:
-                        break
+            except AnswerError as error:
+                if error.status != BAD_REQUEST:
+                    raise
+                # JupyterHub stops what has failed, and says until that is done that nothing is starting.
+                time.sleep(0.2)
         raise VisitError(f"{server} did not fail: {event}")
-
-    def _path(self, server: str) -> str:
-        return f"/hub/api/users/{self.name}/" + (f"servers/{server}" if server else "server")
 
 
 def until(holds: Callable[[], object], timeout: float, what: str) -> None:

@@ -4,6 +4,7 @@ A small web server says what a ResourceManager does.
 """
 
 import json
+from types import SimpleNamespace
 
 import pytest
 from jupyterhub import orm
@@ -127,3 +128,23 @@ async def spawner_of(yarn, database):
         access.resource_manager.close()
         await access.cluster.close()
         Access._shared.pop(access)
+
+
+@pytest.fixture
+async def spawner_on(spawner_of):
+    """A user's spawner on a cluster of the test's own."""
+    views = []
+
+    async def nothing():
+        pass
+
+    def make(cluster):
+        spawner = spawner_of()
+        uploads = SimpleNamespace(at_once=lambda path: "", close=nothing)
+        spawner.access.__dict__.update(cluster=cluster, uploads=uploads)
+        views.append(spawner.access.applications)
+        return spawner
+
+    yield make
+    for view in views:
+        await view.close()

@@ -3,41 +3,28 @@
 import asyncio
 import socket
 from contextlib import contextmanager
-from types import SimpleNamespace
 
 import pytest
 
+from tests.support.one_application import ID, KILLED, OneApplication
 from yarnspawner.adoption import Doors
-from yarnspawner.cluster import ClusterUnavailable, Report
+from yarnspawner.cluster import ClusterUnavailable
 from yarnspawner.state import Credentials, ServerState
 
-ID = "application_1_0001"
-RUNNING = Report(ID, user="alice", state="RUNNING", host="worker", rpc_port=4711)
-KILLED = Report(ID, user="alice", state="KILLED", final_status="KILLED")
 
-
-class Cluster:
+class Cluster(OneApplication):
     """A cluster that has not answered yet."""
 
     def __init__(self):
+        super().__init__()
         self.answers = asyncio.Event()
-        self.now = RUNNING
         self.away = ""
-
-    def warm(self):
-        pass
-
-    async def close(self):
-        pass
 
     async def active(self):
         await self.answers.wait()
         if self.away:
             raise ClusterUnavailable(self.away)
-        return [self.now] if not self.now.ended else []
-
-    async def report(self, application_id):
-        return self.now
+        return await super().active()
 
 
 @contextmanager
@@ -47,19 +34,12 @@ def listening():
 
 
 @pytest.fixture
-async def adopted(spawner_of):
+def adopted(spawner_on):
     """A spawner whose server an earlier run of the hub has started, and its cluster."""
-    views = []
-
-    async def uploads_close():
-        pass
 
     def make(url, **changes):
-        spawner, cluster = spawner_of(), Cluster()
-        spawner.access.__dict__.update(
-            cluster=cluster, uploads=SimpleNamespace(at_once=lambda path: "", close=uploads_close)
-        )
-        views.append(spawner.access.applications)
+        cluster = Cluster()
+        spawner = spawner_on(cluster)
         server = ServerState.new("alice", "default", Credentials(b"", b"")).submitted(ID).arrived(url)
         if changes.get("stopping"):
             server = server.stopped()
@@ -67,9 +47,7 @@ async def adopted(spawner_of):
         spawner._check_pending = True
         return spawner, cluster
 
-    yield make
-    for view in views:
-        await view.close()
+    return make
 
 
 async def heard(spawner):

@@ -3,55 +3,33 @@
 from __future__ import annotations
 
 import asyncio
-from types import SimpleNamespace
 
 import pytest
 
-from yarnspawner.cluster import Report
+from tests.support.one_application import ID, KILLED, OneApplication
 from yarnspawner.diagnosis import Diagnosis
 from yarnspawner.errors import StartFailed
 from yarnspawner.state import Credentials, ServerState
 
-ID = "application_1_0001"
 
-
-class Cluster:
-    """Runs one application, whose end takes a while."""
+class Cluster(OneApplication):
+    """The end of its application takes a while."""
 
     def __init__(self, end_takes):
+        super().__init__()
         self.end_takes = end_takes
-        self.now = Report(ID, user="alice", state="RUNNING", host="worker", rpc_port=4711)
-
-    def warm(self):
-        pass
-
-    async def close(self):
-        pass
-
-    async def active(self):
-        return [self.now] if not self.now.ended else []
-
-    async def report(self, application_id):
-        return self.now
 
     async def kill(self, application_id, user):
         await asyncio.sleep(self.end_takes)
-        self.now = Report(ID, user="alice", state="KILLED", final_status="KILLED")
+        self.now = KILLED
 
 
 @pytest.fixture
-async def starting(spawner_of, monkeypatch):
+def starting(spawner_on, monkeypatch):
     """A spawner whose server is submitted and says something that the hub does not accept."""
-    views = []
-
-    async def nothing():
-        pass
 
     def make(*, end_takes):
-        spawner = spawner_of()
-        uploads = SimpleNamespace(at_once=lambda path: "", close=nothing)
-        spawner.access.__dict__.update(cluster=Cluster(end_takes), uploads=uploads)
-        views.append(spawner.access.applications)
+        spawner = spawner_on(Cluster(end_takes))
         server = ServerState.new("alice", "default", Credentials(b"", b"")).submitted(ID)
 
         async def submit():
@@ -65,9 +43,7 @@ async def starting(spawner_of, monkeypatch):
         monkeypatch.setattr(spawner, "_arrive", arrive)
         return spawner
 
-    yield make
-    for view in views:
-        await view.close()
+    return make
 
 
 async def test_jupyterhub_has_nothing_left_to_stop(starting):
