@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import os
+import threading
 import time
 from pathlib import Path
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
+from tests.support.fuzzing import many
 from yarnspawner.hadoop import logs
 from yarnspawner.hadoop.logs import LogsDenied, LogsUnavailable, tail
 
@@ -146,3 +150,72 @@ async def test_a_machine_without_yarn_is_told(tmp_path: Path, monkeypatch: pytes
 async def test_what_is_no_applications_id_is_not_asked_for(yarn: Path) -> None:
     with pytest.raises(ValueError, match="not an application's id"):
         await tail("-help", "alice")
+
+
+class Counted(str):
+    """A line that counts the characters which are compared with it."""
+
+    __slots__ = ()
+    work = 0
+
+    def startswith(self, prefix, *_):  # type: ignore[no-untyped-def, override]
+        Counted.work += 1 + min(len(self), len(prefix))
+        return str.startswith(self, prefix)
+
+    def __eq__(self, other: object) -> bool:
+        Counted.work += 1 + min(len(self), len(str(other)))
+        return str.__eq__(self, other)
+
+    __hash__ = str.__hash__
+
+
+def work(lines: list[str]) -> int:
+    Counted.work = 0
+    logs._parse(map(Counted, lines))
+    return Counted.work
+
+
+FORGED = ["LogType:x", "LogContents:"]
+LINES = st.sampled_from(
+    [*FORGED, "LogType:", "LogType:y", "LogLength:7", "End of LogType:x", "End of LogType:y", "Log", ""]
+)
+
+
+@given(st.lists(LINES | st.text("LogType: \r", max_size=30), max_size=40))
+@example(FORGED * 20)
+@example(["End of LogType:x", *FORGED * 20])
+@many()
+def test_twice_the_output_is_twice_the_work(lines: list[str]) -> None:
+    """Whatever a user writes into a log, each of its characters is compared at most a few times."""
+    for times in (1, 2, 64):
+        assert work(lines * times) <= 4 * sum(len(line) + 1 for line in lines * times)
+
+
+@given(st.dictionaries(st.sampled_from(["server.log", "kernel.log", "stderr"]), st.lists(LINES), max_size=3))
+@many()
+def test_files_are_parsed_as_they_were_written(files: dict[str, list[str]]) -> None:
+    """A file's content is kept to the last line, also where it looks like the frame of another file."""
+    output = "".join(section(name, "\n".join(content)) for name, content in files.items())
+    parsed = [(file.name, file.content.split("\n")) for file in logs._parse(output.split("\n"))]
+    assert parsed == [(name, content or [""]) for name, content in files.items()]
+
+
+def test_the_number_of_files_is_limited() -> None:
+    """Files after the first 64 are not kept."""
+    assert len(logs._parse((section("server.log", "a") * 100).split("\n"))) == 64
+
+
+async def test_output_beyond_a_megabyte_is_not_read(yarn: Path) -> None:
+    """A log whose end was cut off is shown as far as it was read."""
+    (yarn / "output").write_text(section("server.log", "here\n" * 300_000))
+    assert (await tail(APPLICATION, "alice", lines=3)).splitlines()[:2] == ["here", "here"]
+
+
+async def test_the_event_loop_goes_on_while_a_log_is_parsed(yarn: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The parser runs in a thread."""
+    (yarn / "output").write_text(section("server.log", "here"))
+    seen: list[threading.Thread] = []
+    parse = logs._parse
+    monkeypatch.setattr(logs, "_parse", lambda lines: seen.append(threading.current_thread()) or parse(lines))
+    assert await tail(APPLICATION, "alice") == "here"
+    assert seen and threading.main_thread() not in seen

@@ -12,12 +12,13 @@ import asyncio
 import logging
 import re
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 from weakref import WeakKeyDictionary
 
 from yarnspawner.diagnosis import plain
 from yarnspawner.hadoop.kerberos import KerberosError, TicketCache, client_environment
-from yarnspawner.hadoop.subprocesses import CommandTimeout, run
+from yarnspawner.hadoop.subprocesses import CommandTimeout, Finished, run
 
 _log = logging.getLogger(__name__)
 
@@ -31,15 +32,15 @@ _MOST = 60.0
 _BYTES = 16 * 1024
 _CHARACTERS = 16 * 1024
 
+# Of all files together. A user may have any number of containers, and YARN takes all files with these names for logs.
+_OUTPUT_BYTES = 1 << 20
+_FILES_AT_MOST = 64
+
 # skein writes the output of a master's script, which the server is, into application.driver.log, that of a service into
 # <service>.log, and its application master's own into application.master.log. prelaunch.err and stderr are YARN's.
-_FILES = r".*\.log|prelaunch\.err|stderr"
+_FILES = r"(application\.driver|application\.master|server|kernel)\.log|prelaunch\.err|stderr"
 _LEAST_TELLING = ("prelaunch.err", "stderr", "application.master.log")
 
-_CONTENT = re.compile(
-    r"^LogType:(?P<name>[^\n]*)\n(?:Log(?!Contents)[^\n]*\n)*LogContents:\n(?P<content>.*?)^End of LogType:(?P=name)",
-    re.MULTILINE | re.DOTALL,
-)
 _DENIED = re.compile("Permission denied|is not allowed to impersonate|does not have permission")
 
 
@@ -84,8 +85,8 @@ async def tail(
     deadline = time.monotonic() + timeout
     while True:
         try:
-            files = await asyncio.wait_for(_read(application_id, user, principal, keytab), deadline - time.monotonic())
-            return _tail(files, lines)
+            reading = _read(application_id, user, principal, keytab, lines)
+            return await asyncio.wait_for(reading, deadline - time.monotonic())
         except LogsDenied:
             raise
         except LogsUnavailable as error:
@@ -97,7 +98,7 @@ async def tail(
         await asyncio.sleep(_PAUSE)
 
 
-async def _read(application_id: str, user: str, principal: str, keytab: str) -> list[_LogFile]:
+async def _read(application_id: str, user: str, principal: str, keytab: str, lines: int) -> str:
     command = ["yarn", "logs", "-applicationId", application_id]
     impersonation = {}
     if user:
@@ -109,24 +110,54 @@ async def _read(application_id: str, user: str, principal: str, keytab: str) -> 
             tickets = TicketCache.shared(principal, keytab)
             ticket = await tickets.environment() if tickets else {}
             environment = {**client_environment(), **ticket, **impersonation}
-            ended = await run(*command, env=environment, timeout=_MOST)
+            ended = await run(*command, env=environment, timeout=_MOST, limit=_OUTPUT_BYTES)
+            # The text is the user's, up to a megabyte of it: the event loop does not wait for that.
+            return await asyncio.to_thread(_last_lines, ended, application_id, user or "you", lines)
     except (KerberosError, CommandTimeout, OSError) as error:
         raise LogsUnavailable(f"the logs of {application_id} cannot be read: {error}") from None
-    files = [_LogFile(**match.groupdict()) for match in _CONTENT.finditer(ended.output.decode(errors="replace"))]
+
+
+def _last_lines(ended: Finished, application_id: str, user: str, lines: int) -> str:
+    """Return the last lines of the most telling file that says anything. Runs in a thread."""
+    files = _parse(ended.output.decode(errors="replace").split("\n"))
     if not files:
         said = plain(ended.errors, _CHARACTERS).splitlines() or [f"exit status {ended.status}"]
         for line in said:
             if _DENIED.search(line):
-                raise LogsDenied(f"{user or 'you'} may not read the logs of {application_id}: {line}")
-        raise LogsUnavailable(f"YARN has no logs of {application_id} for {user or 'you'}: {said[-1]}")
-    return files
-
-
-def _tail(files: list[_LogFile], lines: int) -> str:
-    """The last lines of the most telling file that says anything."""
-    files = [file for file in files if file.content.strip()]
-    chosen = max(files, key=_telling, default=_LogFile("", ""))
+                raise LogsDenied(f"{user} may not read the logs of {application_id}: {line}")
+        raise LogsUnavailable(f"YARN has no logs of {application_id} for {user}: {said[-1]}")
+    chosen = max((file for file in files if file.content.strip()), key=_telling, default=_LogFile("", ""))
     return "\n".join(plain(chosen.content, _CHARACTERS).splitlines()[-lines:])
+
+
+def _parse(output: Iterable[str]) -> list[_LogFile]:
+    """Return the files in the output of ``yarn logs``, given line by line; each line is looked at once.
+
+    A file begins with ``LogType:<name>``, more lines ``Log...:`` and ``LogContents:``; it ends with ``End of LogType:<name>``,
+    or where the output was cut. Its content is the user's, who may write such lines there as well: then what follows may
+    count as other files, all of them the user's own.
+    """
+    files: list[_LogFile] = []
+    name: str | None = None
+    content: list[str] | None = None
+    for line in output:
+        if content is not None and name is not None:
+            if not line.startswith(f"End of LogType:{name}"):
+                content.append(line)
+                continue
+            files.append(_LogFile(name, "\n".join(content)))
+            name = content = None
+            if len(files) == _FILES_AT_MOST:
+                break
+        elif line.startswith("LogType:"):
+            name = line[len("LogType:") :]
+        elif name is not None and line == "LogContents:":
+            content = []
+        elif not line.startswith("Log"):
+            name = None
+    if content is not None and name is not None:
+        files.append(_LogFile(name, "\n".join(content)))
+    return files
 
 
 def _telling(file: _LogFile) -> int:
