@@ -73,9 +73,10 @@ class Applications:
         self._attend(hurry=hurry)
 
     def unwatch(self, application_id: str) -> None:
-        """Forget an application, unless somebody watches it closely."""
+        """Forget an application, unless somebody watches it closely. Its owner is told nothing more."""
         if watched := self._watched.get(application_id):
             watched.owned = watched.fast = False
+            watched.on_end = None  # it is called for the owner, who may be gone by then
             self._drop(application_id, watched)
 
     @contextmanager

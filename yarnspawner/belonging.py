@@ -55,6 +55,11 @@ class BelongingSpawner(HubSettings):
         """Whose server it is, for the audit's lines."""
         return {"user": self.user.name, "server": self.name}
 
+    @property
+    def in_use(self) -> bool:
+        """True while JupyterHub goes by this spawner. After a stop, the user's next server has another one."""
+        return any(spawner is self for spawner in self.user.spawners.values())
+
     def is_own(self, server: ServerState) -> bool:
         """Whether this hub has started a server that it finds in its database; if not, its log says so."""
         own = self.hub_identity.is_own(server.hub)

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from functools import partial
 from typing import Any
+
+from jupyterhub.utils import maybe_future
 
 from yarnspawner.aftermath import RememberingSpawner
 from yarnspawner.applications import Applications
@@ -28,10 +31,13 @@ class LastingSpawner(BelongingSpawner, RememberingSpawner, ChoosingSpawner):
     - a server whose submission was never answered, or whose state cannot be read, is found by its tags
     - a start that was pending when the hub ended goes on
     - one that listens counts as running before YARN has said so, and has ended as soon as YARN says so
+    - what is still under way when JupyterHub drops the spawner, or starts another server with it, touches neither the
+      user's new server nor its stored state
     """
 
     # JupyterHub's Spawner has these.
     pending: str | None
+    poll: Callable[[], Coroutine[Any, Any, int | None]]
     poll_and_notify: Callable[[], Coroutine[Any, Any, int | None]]
     server: Any
     start_timeout: int
@@ -97,18 +103,40 @@ class LastingSpawner(BelongingSpawner, RememberingSpawner, ChoosingSpawner):
         self.orm_spawner.state = self.get_state()
         self.user.db.commit()
 
+    def _keep_on(self, server: ServerState) -> None:
+        """Save a change of the server, unless the spawner has let go of it while the change was under way."""
+        if self._has(server):
+            self._keep(server)
+
+    def _has(self, server: ServerState) -> bool:
+        """Return True if the spawner's server is still the one of that start."""
+        return server.is_same(self._yarn_server)
+
     def _watch(self, application_id: str) -> None:
-        self._applications.watch(application_id, on_end=self._hear_of_end)
+        self._applications.watch(application_id, on_end=partial(self._hear_of_end, application_id))
 
-    def _hear_of_end(self) -> None:
-        self._telling = asyncio.create_task(self._tell_of_end())
+    def _hear_of_end(self, application_id: str) -> None:
+        self._telling = asyncio.create_task(self._tell_of_end(application_id))
 
-    async def _tell_of_end(self) -> None:
+    async def _tell_of_end(self, application_id: str) -> None:
         """Tell of an end at once, which JupyterHub would ask for every ``poll_interval`` seconds."""
         while self.pending == "check":  # noqa: ASYNC110 - JupyterHub does not listen yet
             await asyncio.sleep(PAUSE)
-        if not self.pending:
+        server = self._yarn_server
+        if self.in_use and not self.pending and server is not None and server.application_id == application_id:
             await self.poll_and_notify()
+
+    def add_poll_callback(self, callback: Callable[..., Any], *args: Any, **kwargs: Any) -> None:
+        """Call back when the server has ended. JupyterHub's callback stops the server that the user has by then.
+
+        So a spawner that JupyterHub has dropped calls nobody: that server is another one.
+        """
+
+        async def call() -> None:
+            if self.in_use:
+                await maybe_future(callback(*args, **kwargs))
+
+        super().add_poll_callback(call)  # type: ignore[misc]
 
     # -- What is found again
 
@@ -130,6 +158,8 @@ class LastingSpawner(BelongingSpawner, RememberingSpawner, ChoosingSpawner):
             application_id = await self._find_application(server)
         except ClusterUnavailable:
             return None
+        if not self._has(server):
+            return await self.poll()
         if not application_id:
             return 0
         self._keep(server.submitted(application_id))
@@ -147,6 +177,8 @@ class LastingSpawner(BelongingSpawner, RememberingSpawner, ChoosingSpawner):
         except (IdentityRefused, TemplateError) as error:
             self.log.warning("The application of %s cannot be found again: %s", self._log_name, error)
             return 0
+        if not self._lost:
+            return await self.poll()  # it was stopped meanwhile
         self._lost = False
         if report is None:
             return 0

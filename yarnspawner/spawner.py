@@ -103,7 +103,7 @@ class YarnSpawner(SubmittingSpawner, Spawner):
             async with self._conversation(server) as conversation:
                 arrival = Arrival(server, conversation, self.access, self._welcome(), self._progress, self.log)
                 address = await arrival.address()
-        self._keep(server.arrived(address.url))
+        self._keep_on(server.arrived(address.url))
         audit("arrived", application=server.application_id, address=address.url, **self.audit_facts)
         return address.url
 
@@ -139,6 +139,8 @@ class YarnSpawner(SubmittingSpawner, Spawner):
         if await self._runs_by_the_look_of_it(server):
             return None
         status = await self._applications.status(server.application_id)
+        if not self._has(server):
+            return await self.poll()  # what has ended is not what the spawner has now
         if not status.ended:
             if is_overdue(server):
                 self._kill(server, by="lifetime")
@@ -171,7 +173,7 @@ class YarnSpawner(SubmittingSpawner, Spawner):
         if not application_id:
             return
         # A hub that dies from here on goes on with it in its next run.
-        self._keep(server.submitted(application_id).stopped())
+        self._keep_on(server.submitted(application_id).stopped())
         self._stopping = True
         try:
             await self._end(server.submitted(application_id), self.stop_timeout if not now else 0)

@@ -179,6 +179,12 @@ class ServerState:
         """The same server, once it has said where it listens."""
         return replace(self, url=url)
 
+    def is_same(self, other: ServerState | None) -> bool:
+        """Return True if the other state is of the same start."""
+        return other is not None and (
+            self.start_id == other.start_id if self.start_id else self.application_id == other.application_id
+        )
+
     def stopped(self) -> ServerState:
         """The same server, from when its stop begins."""
         return replace(self, stopping=True)

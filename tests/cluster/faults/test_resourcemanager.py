@@ -142,6 +142,28 @@ def test_away_while_a_server_runs(
     fault.saw = GOES_ON
 
 
+def test_late_stop(hub: Hub, alice: Member, cluster: LocalHadoop, resource_manager: Daemon, fault: Outcome) -> None:
+    """ResourceManager down while a server is stopped, and back when the next one is asked for."""
+    alice.ask_to_start()
+    alice.wait_ready()
+    old = unfinished(cluster, alice.name)[0]
+    since = log_size(hub)
+    resource_manager.kill()
+    fault.begins()
+    alice.ask_to_stop()
+    # The hub gives up waiting for YARN after a minute, and goes on in the background.
+    alice.wait_gone(timeout=2 * AWAY)
+    alice.ask_to_start()
+    resource_manager.start()
+    alice.wait_ready()
+    alice.run("answer = 42")
+    fault.recovered()
+    until(lambda: f"{old} of {alice.name} has ended" in log_of(hub, since), END, "ended")
+    time.sleep(5)  # when the stop was confirmed late, the new server was stopped as well
+    remembers(alice, cluster)
+    fault.saw = "The server is gone after a minute; the next one starts and stays"
+
+
 def test_hung_while_a_server_starts(
     alice: Member, cluster: LocalHadoop, resource_manager: Daemon, fault: Outcome
 ) -> None:
