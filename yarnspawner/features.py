@@ -5,14 +5,16 @@ from __future__ import annotations
 import inspect
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
 
 import skein
+from jupyterhub.utils import maybe_future
 
 from yarnspawner.access import Access
-from yarnspawner.accounts import Accounts, account_of
+from yarnspawner.accounts import Accounts, carried
 from yarnspawner.feature_settings import FeatureSettings
 from yarnspawner.hadoop.resourcemanager import ResourceManager, ResourceManagerUnavailable
 from yarnspawner.identity import IdentityRefused
@@ -28,10 +30,10 @@ class FeatureSpawner(FeatureSettings):
 
     # JupyterHub's Spawner has these.
     log: logging.Logger
+    name: str
     user: Any
     orm_spawner: Any
 
-    _account = ""
     _yarn_server: ServerState | None = None
 
     @property
@@ -49,33 +51,45 @@ class FeatureSpawner(FeatureSettings):
         return self.access.resource_manager
 
     def claim(self, hadoop_user: str) -> None:
-        """Take a Hadoop user as this user's own.
-
-        The states of the hub's servers keep whose account is whose, also when they have ended.
+        """Take a Hadoop user as this user's own, which is committed at once. A start calls it before anything else.
 
         Raises:
-            IdentityRefused: another user of the hub has had servers as this one, which is not one to share.
+            IdentityRefused: it belongs to another user of the hub, and is not one to share.
         """
-        accounts = Accounts.of(self.user.db)
         if hadoop_user not in self.shared_hadoop_users:
-            other = accounts.other_owner(self.user.db, hadoop_user, self.user.id)
-            if other is not None:
-                self.log.warning("%s may not be %s, as %s is", self.user.name, hadoop_user, other.name)
+            other = self._accounts.other_owner(hadoop_user, self.user.id)
+            if other:
+                self.log.warning("%s may not be %s, as %s is", self.user.name, hadoop_user, other)
                 raise IdentityRefused(f"The account {hadoop_user!r} belongs to another user of this hub.")
-        accounts.add(hadoop_user, self.user.id)
-        self._account = hadoop_user
+        self._accounts.take(hadoop_user, self.user)
+
+    @contextmanager
+    def claimed(self, hadoop_user: str) -> Iterator[Callable[[], None]]:
+        """Claim a Hadoop user for a start. If it fails before it calls what this gives, the claim is released.
+
+        Raises:
+            IdentityRefused: see `claim`.
+        """
+        self.claim(hadoop_user)
+        try:
+            yield lambda: self._accounts.confirm(hadoop_user, self.user)
+        finally:
+            self._accounts.give_up(hadoop_user, self.user)
+
+    @property
+    def _accounts(self) -> Accounts:
+        return Accounts.of(self.user.db, self.log)
 
     def get_state(self) -> dict[str, Any]:
-        """The account is kept for as long as the hub knows the user."""
+        """The accounts are kept for as long as the hub knows the user."""
         state: dict[str, Any] = super().get_state()  # type: ignore[misc]
-        if self._account:
-            state["hadoop_user"] = self._account
-        return state
+        return {**state, **carried(self.orm_spawner.state, self.user.name)} if self.orm_spawner else state
 
-    def load_state(self, state: dict[str, Any]) -> None:
-        """Take up what another run of the hub has kept."""
-        super().load_state(state)  # type: ignore[misc]
-        self._account = account_of(state)
+    async def delete_forever(self) -> None:
+        """Keep the user's accounts when a server is deleted. JupyterHub calls this for each server that goes."""
+        await maybe_future(super().delete_forever())  # type: ignore[misc]
+        if self.name and self.user.spawner:  # which makes the default server's row, should there be none
+            self._accounts.spread(self.user)
 
 
 async def called(hook: Callable[..., Any] | None, *arguments: Any) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 import skein
@@ -43,9 +44,19 @@ class SubmittingSpawner(LastingSpawner, CertifiedSpawner):
         super().__init__(**kwargs)
 
     async def _submit(self) -> ServerState:
-        access = self.access
-        user = await hadoop_user(self, hub_user=access.hub_user)
-        self.claim(user)
+        user = await hadoop_user(self, hub_user=self.access.hub_user)
+        with self.claimed(user) as keep_claim:
+            server = await self._submit_as(user, keep_claim)
+        limited = await limit_lifetime(self, server)
+        if limited != server:
+            server = limited
+            self._keep(server)
+        if self.time_left:
+            self._progress.tell(15, f"The server ends by itself: {self.time_left}.")
+        await called(self.after_submit_hook, self, server.application_id)
+        return server
+
+    async def _submit_as(self, user: str, keep_claim: Callable[[], None]) -> ServerState:
         credentials = Credentials.new()
         server = ServerState.new(
             user,
@@ -69,22 +80,19 @@ class SubmittingSpawner(LastingSpawner, CertifiedSpawner):
                     application_id = await self._submit_patiently(server, specification)
                     break
                 except ClusterRefused as error:
-                    if again and access.uploads.forget(str(error)):
+                    if again and self.access.uploads.forget(str(error)):
                         continue  # somebody has removed what was in HDFS
-                    refusal = explain_refusal(error, hub=access.hub_user, user=user, queue=server.queue)
+                    refusal = explain_refusal(error, hub=self.access.hub_user, user=user, queue=server.queue)
                     audit("refused", reason=refusal.cause, hadoop_user=user, queue=server.queue, **self.audit_facts)
                     raise StartFailed(refusal, reason="refused") from error
+                except BaseException:
+                    keep_claim()  # nobody knows whether it was submitted
+                    raise
+        keep_claim()
         self.log.info("Submitted %s for %s as %s to queue %s", application_id, self._log_name, user, server.queue)
         server = server.submitted(application_id)
         self._keep(server)
         audit("submitted", application=application_id, hadoop_user=user, queue=server.queue, **self.audit_facts)
-        limited = await limit_lifetime(self, server)
-        if limited != server:
-            server = limited
-            self._keep(server)
-        if self.time_left:
-            self._progress.tell(15, f"The server ends by itself: {self.time_left}.")
-        await called(self.after_submit_hook, self, application_id)
         return server
 
     async def _specification(
@@ -109,10 +117,18 @@ class SubmittingSpawner(LastingSpawner, CertifiedSpawner):
 
     async def _submit_patiently(self, server: ServerState, specification: skein.ApplicationSpec) -> str:
         """Submit until YARN answers; ``start_timeout`` limits it."""
+        answers = _Answers(lambda application_id: self._kill(server.submitted(application_id)))
+        try:
+            return await self._submit_until_answered(server, specification, answers)
+        except BaseException:
+            answers.give_up()
+            raise
 
+    async def _submit_until_answered(
+        self, server: ServerState, specification: skein.ApplicationSpec, answers: _Answers
+    ) -> str:
         def late(application_id: str) -> None:
-            if self._yarn_server is None or self._yarn_server.application_id != application_id:
-                self._kill(server.submitted(application_id))
+            answers.take(application_id)
 
         told = None
         while True:
@@ -123,7 +139,7 @@ class SubmittingSpawner(LastingSpawner, CertifiedSpawner):
                 "YARN has not answered yet. The start goes on when it does.",
             )
             try:
-                return await self.access.cluster.submit(specification, on_late=late)
+                return answers.take(await self.access.cluster.submit(specification, on_late=late))
             except ClusterUnavailable as error:
                 outage, passes = explain_outage(error)
                 if not passes:
@@ -135,9 +151,39 @@ class SubmittingSpawner(LastingSpawner, CertifiedSpawner):
             finally:
                 slow.cancel()
             # What was not answered may have been done: to submit again while nobody can tell would make two servers.
-            await asyncio.sleep(PAUSE)
+            await asyncio.wait([answers.first], timeout=PAUSE)
+            if answers.first.done():
+                return answers.first.result()
             if found := await self._find_patiently(server):
-                return found
+                return answers.take(found)
+            if answers.first.done():
+                return answers.first.result()
 
     def _kill(self, server: ServerState, *, by: str = "hub") -> asyncio.Future[None]:
         return self.access.ending.end(server.application_id, server.hadoop_user, by=by, facts=self.audit_facts)
+
+
+class _Answers:
+    """The answers to the submissions of one start, late ones included.
+
+    The start goes on with the first. Any other application is ended, and so is the first when the start has given up.
+    """
+
+    def __init__(self, end: Callable[[str], object]) -> None:
+        self._end = end
+        self.first: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+
+    def take(self, application_id: str) -> str:
+        """Take an answer. Returns the application that the start goes on with."""
+        if not self.first.done():
+            self.first.set_result(application_id)
+        elif self.first.result() != application_id:
+            self._end(application_id)
+        return self.first.result()
+
+    def give_up(self) -> None:
+        """End what has been submitted, and what will turn out to have been."""
+        if not self.first.done():
+            self.first.set_result("")
+        elif self.first.result():
+            self._end(self.first.result())

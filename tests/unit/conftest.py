@@ -16,6 +16,7 @@ from traitlets.config import Config
 
 from yarnspawner import YarnSpawner
 from yarnspawner.access import Access
+from yarnspawner.accounts import Accounts
 
 SCHEDULER = {
     "scheduler": {
@@ -95,6 +96,7 @@ def tables():
 def database(tables):
     """JupyterHub's database, empty."""
     yield tables
+    Accounts._of_databases.clear()
     tables.rollback()
     for table in reversed(orm.Base.metadata.sorted_tables):
         tables.execute(table.delete())

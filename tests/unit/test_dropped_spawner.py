@@ -195,3 +195,66 @@ async def test_forgotten_callback(spawner_on):
         cluster.now = KILLED
         assert await applications.ended(ID, 5)
     assert told == []
+
+
+# -- Late answers of submissions
+
+
+class SlowToAnswer(OneApplication):
+    """Answers a submission while the hub asks whether it was done."""
+
+    def __init__(self, application_id=ID):
+        super().__init__()
+        self.application_id = application_id
+        self.late = None
+        self.killed = []
+
+    async def submit(self, spec, on_late):
+        self.late = on_late
+        raise ClusterUnavailable("YARN did not accept the application within 120 s")
+
+    async def active(self):
+        if self.late:
+            self.late(self.application_id)
+        return []
+
+    async def kill(self, application_id, user):
+        self.killed.append(application_id)
+        self.now = KILLED
+
+
+async def submitted_to(spawner, monkeypatch):
+    """Submit to a cluster that answers late."""
+    monkeypatch.setattr("yarnspawner.submitting.PAUSE", 0.01)
+    server = ServerState.new("alice", "default", Credentials.new())
+    return await spawner._submit_patiently(server, None)
+
+
+async def test_late_submission(spawner_on, monkeypatch):
+    """A start goes on with the application of a late answer, which is not ended."""
+    cluster = SlowToAnswer()
+    spawner = spawner_on(cluster)
+    assert await submitted_to(spawner, monkeypatch) == ID
+    cluster.late(ID)
+    assert not spawner.access.ending.pending
+    cluster.late(NEW)
+    assert spawner.access.ending.pending == {NEW}
+
+
+async def test_late_submission_of_a_start_that_was_given_up(spawner_on, monkeypatch):
+    """What YARN has accepted for a start that was cancelled is ended, also when its answer comes later."""
+    cluster = SlowToAnswer()
+    spawner = spawner_on(cluster)
+
+    async def never():
+        cluster.asked.set()
+        await asyncio.Event().wait()
+
+    cluster.asked = asyncio.Event()
+    cluster.active = never
+    start = asyncio.ensure_future(submitted_to(spawner, monkeypatch))
+    await cluster.asked.wait()
+    start.cancel()
+    await asyncio.wait([start])
+    cluster.late(ID)
+    assert spawner.access.ending.pending == {ID}

@@ -5,9 +5,12 @@ from datetime import datetime, timezone
 
 import pytest
 import skein
+from jupyterhub import orm
+from sqlalchemy import text
 from traitlets import TraitError
 
 from yarnspawner import YarnSpawner
+from yarnspawner.accounts import Accounts
 from yarnspawner.features import called, is_overdue, limit_lifetime, modified, time_left
 from yarnspawner.identity import IdentityRefused
 from yarnspawner.planning import hadoop_user, localized_files, server_request
@@ -152,6 +155,107 @@ async def test_an_account_belongs_to_the_first_user_who_had_it(spawner_of):
         second.claim("alice")
     second.claim("alice2")
     first.claim("alice")
+
+
+async def test_a_claim_outlasts_a_named_server(spawner_of):
+    """An account stays its user's when the server is deleted that ran as it."""
+    first, second = spawner_of("alice@a.example"), spawner_of("alice@b.example")
+    user = first.user
+    user.db.add(orm.Spawner(name="lab", user=user.orm_user))
+    user.db.commit()
+    named = user.spawners["lab"]
+    named.claim("alice")
+    end(named)
+    await named.delete_forever()
+    user.db.delete(named.orm_spawner)
+    user.db.commit()
+    Accounts._of_databases.clear()  # the hub restarts
+    with pytest.raises(IdentityRefused):
+        second.claim("alice")
+
+
+async def test_a_claim_outlasts_a_renamed_default_server(spawner_of):
+    """An account stays its user's when the default server was renamed, and then deleted."""
+    first, second = spawner_of("alice@a.example"), spawner_of("alice@b.example")
+    user = first.user
+    first.claim("alice")
+    end(first)
+    first.orm_spawner.name = "lab"
+    user.db.commit()
+    user.spawners.pop("")
+    named = user.spawners["lab"]
+    await named.delete_forever()
+    user.db.delete(named.orm_spawner)
+    user.db.commit()
+    with pytest.raises(IdentityRefused):
+        second.claim("alice")
+
+
+async def test_a_claim_counts_at_once(spawner_of):
+    """Of two users who start at the same moment, the second is refused, and the first keeps the account."""
+    first, second = spawner_of("a"), spawner_of("b")
+    with first.claimed("alice") as keep:
+        with pytest.raises(IdentityRefused), second.claimed("alice"):
+            pass
+        keep()
+    with first.claimed("alice"):
+        pass
+    with pytest.raises(IdentityRefused):
+        second.claim("alice")
+
+
+async def test_a_claim_is_released_if_nothing_was_submitted(spawner_of):
+    """A start that fails before it submits anything leaves the account to others."""
+    first, second = spawner_of("a"), spawner_of("b")
+    with pytest.raises(ZeroDivisionError), first.claimed("alice"):
+        raise ZeroDivisionError
+    second.claim("alice")
+
+
+async def test_a_claim_is_kept_for_the_users_other_start(spawner_of):
+    """A start that fails does not release the account that another start of the user goes by."""
+    first, second = spawner_of("a"), spawner_of("b")
+    with first.claimed("alice"), pytest.raises(ZeroDivisionError), first.claimed("alice"):
+        raise ZeroDivisionError
+    with first.claimed("alice"), first.claimed("alice") as keep:
+        keep()
+    with pytest.raises(IdentityRefused):
+        second.claim("alice")
+
+
+async def test_a_deleted_user_frees_the_account(spawner_of):
+    """The account of a user whom the hub has deleted is free."""
+    first, second = spawner_of("a"), spawner_of("b")
+    first.claim("alice")
+    end(first)
+    first.user.db.delete(first.user.orm_user)
+    first.user.db.commit()
+    second.claim("alice")
+
+
+async def test_a_renamed_user_frees_the_account(spawner_of):
+    """The account of a user's former name is free, but not while a server still runs as it."""
+    first, second = spawner_of("alice"), spawner_of("bob")
+    first.claim("alice")
+    first.orm_spawner.state = {**first.get_state(), "hadoop_user": "alice"}
+    first.user.orm_user.name = "alice2"
+    first.user.db.commit()
+    with pytest.raises(IdentityRefused):
+        second.claim("alice")
+    end(first)
+    second.claim("alice")
+
+
+async def test_a_broken_state_of_another_user_is_skipped(spawner_of, database, caplog):
+    """A row of the database that is broken stops nobody else's start, and the log says so once."""
+    first, second = spawner_of("eve"), spawner_of("zoe")
+    second.claim("zoe")
+    database.execute(text("update spawners set state = '{broken' where user_id = :id"), {"id": second.user.id})
+    database.commit()
+    Accounts._of_databases.clear()
+    for _ in range(2):
+        first.claim("eve")
+    assert len([record for record in caplog.records if "is broken" in record.getMessage()]) == 1
 
 
 async def test_an_account_may_be_shared_if_the_admin_says_so(spawner_of):

@@ -192,7 +192,7 @@ class ChoosingSpawner(ProfileSettings, FeatureSpawner, YarnSpawnerSettings):
 
     def load_state(self, state: dict[str, Any]) -> None:
         """Take up what another run of the hub has kept."""
-        super().load_state(state)
+        super().load_state(state)  # type: ignore[misc]
         self._profile_name = str(state.get("profile", ""))
 
     # -- What is offered
