@@ -328,6 +328,52 @@ def test_attack_bobs_processes_read_nothing_of_alices(alice: Member, bob: Member
     assert application in unfinished(cluster, "alice")
 
 
+# Listens to a kernel's output, and tries whether its ports let this process in, with and without its keys.
+EAVESDROP = """
+import json, threading, zmq
+context, heard, kept = zmq.Context(), {}, []
+def connected(kind, port, keys):
+    client = context.socket(kind)
+    client.linger = 0
+    if keys:
+        client.curve_publickey, client.curve_secretkey = zmq.curve_keypair()
+        client.curve_serverkey = keys
+    client.monitor(f"inproc://{id(client)}", zmq.EVENT_HANDSHAKE_SUCCEEDED)
+    events = context.socket(zmq.PAIR)
+    events.connect(f"inproc://{id(client)}")
+    kept.append((client, events))
+    client.connect(f"tcp://127.0.0.1:{port}")
+    return client, events
+def let_in(channel, port, keys):
+    client, events = connected(zmq.SUB if channel == "iopub" else zmq.DEALER, port, keys)
+    return bool(events.poll(2000))
+def listen(port, keys):
+    client, events = connected(zmq.SUB, port, keys)
+    client.subscribe(b"")
+    events.poll(2000)
+    heard[keys] = b""
+    def run():
+        while client.poll(20000):
+            heard[keys] += b"".join(client.recv_multipart())
+    threading.Thread(target=run, daemon=True).start()
+"""
+
+
+def test_attack_bob_cannot_eavesdrop_on_alices_kernel(alice: Member, bob: Member) -> None:
+    """No port of alice's kernel lets bob in, and he reads nothing of what it prints; with her key he would."""
+    kernel = json.loads(alice.run("import ipykernel; print(open(ipykernel.get_connection_file()).read())"))
+    ports = {channel: kernel[f"{channel}_port"] for channel in ("shell", "stdin", "control", "hb", "iopub")}
+    iopub, key = kernel["iopub_port"], kernel["curve_publickey"].encode()
+    bob.run(EAVESDROP)
+    for keys, entry in ((b"", False), (key, True)):
+        said = bob.run(
+            f"print(json.dumps([let_in(*port, {keys!r}) for port in {ports}.items()])); listen({iopub}, {keys!r})"
+        )
+        assert json.loads(said) == [entry] * len(ports)
+    alice.run("print('patient', 4000 + 711)")
+    assert bob.run(f"import time; time.sleep(1); print(b'patient 4711' in heard[{key!r}], heard[b''])") == "True b''\n"
+
+
 # -- What alice can post
 
 

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 # Imported when the recipe is ready to report that it cannot be.
 from jupyter_server.serverapp import ServerApp
 
+from yarnspawner.singleuser.encryption import encrypt_kernels
 from yarnspawner.singleuser.failure import RecipeError
 from yarnspawner.singleuser.listening import PORT_RANGE_VARIABLE, listen, parse_port_range
 
@@ -36,6 +37,11 @@ class ListeningServer:
                 unused.close()
             type(self).sockets = listen(self.ip, [self.port])
         self.port = self.sockets[0].getsockname()[1]
+
+    def init_configurables(self: Any) -> None:
+        # After all configuration has been read, and before the manager of the kernels is made from it.
+        self.update_config(encrypt_kernels(self.config))
+        super().init_configurables()  # type: ignore[misc]
 
     def _bind_http_server_tcp(self: Any) -> bool:
         self.http_server.add_sockets(self.sockets)

@@ -161,6 +161,41 @@ def test_sigterm_ends_a_server_in_order(master: ApplicationMaster, start: Start)
     assert "Shutting down 1 kernel\n" in log
 
 
+@pytest.mark.parametrize(
+    ("own", "encrypted"),
+    [
+        ("", True),
+        ("--KernelManager.transport_encryption=disabled", False),
+        ("--MappingKernelManager.transport_encryption=disabled", False),
+        ("--AsyncMappingKernelManager.transport_encryption=required", True),
+    ],
+)
+def test_kernels_are_encrypted_unless_the_user_says_otherwise(
+    master: ApplicationMaster, start: Start, own: str, encrypted: bool
+) -> None:
+    """Kernels that can encrypt do so; a setting of the user's, for any class, wins."""
+    server = start(RECIPE, *AS_ROOT, *own.split(), "--KernelManager.shutdown_wait_time=1")
+    port = Address.from_bytes(master.wait(ADDRESS_KEY)).port
+    kernel = request(port, "/kernels", b"{}")["id"]
+    (file,) = (master.folder / ".jupyter-runtime").glob(f"kernel-{kernel}.json")
+    assert ("curve_publickey" in json.loads(file.read_text())) is encrypted
+    server.terminate()
+    server.communicate(timeout=20)
+
+
+def test_a_configuration_file_wins_over_the_encryption(
+    master: ApplicationMaster, start: Start, environment: dict[str, str]
+) -> None:
+    """What a file of Jupyter's configuration says of encryption counts."""
+    folder = Path(environment["HOME"]) / ".jupyter"
+    folder.mkdir()
+    (folder / "jupyter_server_config.py").write_text("c.AsyncKernelManager.transport_encryption = 'disabled'")
+    start(RECIPE, *AS_ROOT)
+    kernel = request(Address.from_bytes(master.wait(ADDRESS_KEY)).port, "/kernels", b"{}")["id"]
+    (file,) = (master.folder / ".jupyter-runtime").glob(f"kernel-{kernel}.json")
+    assert "curve_publickey" not in json.loads(file.read_text())
+
+
 def test_folders_that_cannot_be_used_are_replaced(master: ApplicationMaster, start: Start) -> None:
     start(RECIPE, *AS_ROOT, HOME="/proc/nowhere", JUPYTER_RUNTIME_DIR="/proc/nowhere")
     master.wait(ADDRESS_KEY)
