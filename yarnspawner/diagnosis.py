@@ -162,7 +162,7 @@ _SECRET = re.compile(
     re.IGNORECASE,
 )
 # YARN lists the command lines of all processes of a container that used too much memory.
-_PROCESSES = re.compile(r"Dump of the process-tree for \S+ :\n(?:\s*\|-.*\n?)*")
+_PROCESSES = re.compile(r"Dump of the process-tree for \S+ :\n(?:\s*\|-[^\n]*(?:\n|\Z))*")
 
 
 def _find(text: str, causes: Sequence[Cause], fields: Mapping[str, str]) -> tuple[str, str] | None:

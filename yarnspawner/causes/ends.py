@@ -9,7 +9,7 @@ from yarnspawner.causes.sizes import SIZES
 ENDS = [
     *SIZES,
     Cause(
-        r"beyond the '(?P<kind>PHYSICAL|VIRTUAL)' memory limit\. Current usage: (?P<used>[\d.]+ ?\w+) of (?P<limit>[\d.]+ ?\w+) physical",
+        r"beyond the '(?P<kind>PHYSICAL|VIRTUAL)' memory limit\. Current usage: (?P<used>[\d.]{1,20} ?\w{1,3}) of (?P<limit>[\d.]{1,20} ?\w{1,3}) physical",
         says="The server used more memory than it was given ({used} of {limit}), so YARN ended it.",
         remedy="Start it again with more memory, or use less at a time.",
     ),
@@ -97,7 +97,7 @@ ENDS = [
         r"exitCode: -100\b",
         r"lost\* node",
         "released on a lost node",
-        "Node .* lost",
+        "Node .{1,300}? lost",
         says="The node on which the server ran is gone, or does not work as it should.",
         remedy="Start it again.",
     ),
@@ -107,15 +107,14 @@ ENDS = [
         remedy="Its node or its network may be overloaded or gone. Start it again.",
     ),
     Cause(
-        "Token .* expired",
+        "token .{1,1000}? expired",
         "can't be found in cache",
         "InvalidToken",
-        "token .* is expired",
         says="The server's access to HDFS or YARN had expired.",
         remedy="Start it again.",
     ),
     Cause(
-        r"Error launching .*Got exception: (?P<what>[^\n]*)",
+        "Error launching .{0,400}?Got exception: ",
         says="YARN could not start the server's container.",
         remedy="Start it again, and tell your administrator if that goes on.",
     ),
@@ -165,13 +164,13 @@ LOGS = [
         remedy="Remove files there, then start the server again.",
     ),
     Cause(
-        r"(?P<command>\S+): command not found",
+        r"(?<!\S)(?P<command>\S+): command not found",
         says="The command {command} was not found on the node.",
         remedy=ADMIN
         + "the prologue or the command of the server names something that its node or environment does not have.",
     ),
     Cause(
-        r"(?P<path>\S+/(?:bin/)?(?:activate|python[\d.]*)): No such file or directory",
+        r"(?<!\S)(?P<path>\S+/(?:bin/)?(?:activate|python[\d.]*)): No such file or directory",
         says="The server's Python environment is not where it should be: {path}",
         remedy=ADMIN + "check localize_files and the prologue.",
     ),
@@ -199,9 +198,9 @@ LOGS = [
         remedy="Start it again.",
     ),
     Cause(
-        "(?:Failed to connect to|Cannot connect to|Error connecting to).*hub",
-        "Connection refused.*hub/api",
-        "hub/api.*(?:refused|timed out|unreachable)",
+        "(?:Failed to connect to|Cannot connect to|Error connecting to).{0,500}?hub",
+        "Connection refused.{0,500}?hub/api",
+        "hub/api.{0,500}?(?:refused|timed out|unreachable)",
         says="The server could not reach the hub from its node.",
         remedy=ADMIN + "hub_connect_ip must be an address of the hub that the cluster's nodes can reach.",
     ),

@@ -72,17 +72,17 @@ REFUSALS = [
     ),
     # --- HDFS
     Cause(
-        r'Permission denied: user=(?P<who>[^,]+), access=\w+, inode="/user"',
+        r'Permission denied: user=(?P<who>[^,]{1,200}), access=\w+, inode="/user"',
         says="The user {who} has no home folder in HDFS (/user/{who}).",
         remedy=ADMIN + "create /user/{who} in HDFS and give it to {who}.",
     ),
     Cause(
-        r'Permission denied: user=(?P<who>[^,]+), access=(?P<access>\w+), inode="(?P<path>[^"]+)"',
+        r'Permission denied: user=(?P<who>[^,]{1,200}), access=(?P<access>\w+), inode="(?P<path>[^"]+)"',
         says="The user {who} may not use {path} in HDFS ({access}).",
         remedy=ADMIN + "check the owner and the permissions of {path} in HDFS.",
     ),
     Cause(
-        r"The (?:DiskSpace|NameSpace) quota .*?of (?:directory )?(?P<path>/\S+) is exceeded",
+        r"The (?:DiskSpace|NameSpace) quota .{0,500}?of (?:directory )?(?P<path>/\S{1,1000}) is exceeded",
         says="There is no room left in {path} in HDFS: its quota is used up.",
         remedy="Remove files there, or ask your administrator for a larger quota.",
     ),
@@ -119,7 +119,7 @@ REFUSALS = [
         "Unable to obtain (?:password|Principal)",
         "not found in Kerberos database",
         "Keytab contains no suitable keys",
-        "Key table file .* not found",
+        "Key table file .{1,1000}? not found",
         r"keytab \S+ (?:does not exist|cannot be read)",
         "Preauthentication failed",
         says="The hub cannot log in to Kerberos with its keytab.",

@@ -6,12 +6,12 @@ from yarnspawner.causes import Cause
 
 SIZES = [
     Cause(
-        r"Requested resource=<(?P<asked>[^>]*)>, maximum allowed allocation=<(?P<most>[^>]*)>",
+        r"Requested resource=<(?P<asked>[^>]{0,300})>, maximum allowed allocation=<(?P<most>[^>]{0,300})>",
         says="The server is larger than YARN allows: asked were {asked}, at most {most} are allowed.",
         remedy="Choose a smaller size.",
     ),
     Cause(
-        "Invalid resource request.*(?:greater than maximum|requested memory|requested virtual cores)",
+        "Invalid resource request.{0,500}?(?:greater than maximum|requested memory|requested virtual cores)",
         says="The server is larger than YARN allows.",
         remedy="Choose a smaller size.",
     ),

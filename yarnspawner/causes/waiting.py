@@ -10,7 +10,7 @@ WAITING = [
         says="because no node of the cluster is up and healthy",
     ),
     Cause(
-        r"AM Partition = (?P<label>[^<;]\S*?) ?;.*Partition Resource = <memory:0\b",
+        r"AM Partition = (?P<label>[^<;]\S{0,200}?) ?;.{0,2000}?Partition Resource = <memory:0\b",
         says="because no node with the label {label} is up",
     ),
     Cause(

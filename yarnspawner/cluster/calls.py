@@ -132,7 +132,7 @@ _NOT_REACHED = re.compile(
     r"|GSS initiate failed|No valid credentials|RetriableException|safe ?mode",
     re.IGNORECASE,
 )
-_WHERE_TO_READ = re.compile(r";? *For more details see:\s+\S+")
+_WHERE_TO_READ = re.compile(r";? {0,4}For more details see:\s+\S+")
 _TICKET_GONE = re.compile(r"Client cannot authenticate|GSS initiate failed|No valid credentials", re.IGNORECASE)
 
 

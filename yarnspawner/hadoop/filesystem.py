@@ -178,6 +178,6 @@ def _entry(line: str) -> Entry:
 def _reason(ended: Finished) -> str:
     """Hadoop's own words: the first line that is not a log's."""
     lines = [line.strip() for line in ended.errors.splitlines() if line.strip()]
-    said = [line for line in lines if re.match(r"\w+: ", line) and not re.match(r"(WARN|INFO|Picked)", line)]
+    said = [line for line in lines if re.match(r"\w{1,100}: ", line) and not re.match(r"(WARN|INFO|Picked)", line)]
     text = (said or lines[-1:] or [f"exit status {ended.status}"])[0]
     return re.sub(r"[^\x20-\x7e]+", " ", text)[:500]

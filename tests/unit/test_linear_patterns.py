@@ -1,0 +1,160 @@
+"""Every regular expression of the package does work in proportion to its text, whoever wrote that."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import pkgutil
+import re
+import sys
+from collections.abc import Iterator, Mapping
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import yarnspawner
+from tests.support.backtracking import CAP, Matcher, TooMuch, attacks, repeats, steps
+from tests.support.fuzzing import many
+from yarnspawner.state import _VALID
+
+PACKAGE = Path(yarnspawner.__file__).parent
+# Characters of a text, and steps for each of them.
+SIZE = 256
+STEPS = 5 * CAP
+
+# Patterns that are not written where they are used, by file and expression, and what they can be.
+ELSEWHERE: dict[tuple[str, str], list[str]] = {
+    ("causes/__init__.py", "pattern"): [],  # the catalogue's, found as objects
+    ("state.py", "_VALID.get(name, '(?s:.*)')"): [*_VALID.values(), "(?s:.*)"],
+    ("kernels/words.py", "pattern"): [],
+    # The names of fields, which are ours.
+    ("expansion.py", "f'(?<![${{]){{({names})}}(?!}})'"): [r"(?<![${]){(username|prologue)}(?!})"],
+    # An administrator's own, tried on at most 200 characters.
+    ("options/profiles.py", "self.validation_regex"): [],
+    ("options/profile_list.py", "texts.get('validation_regex', '')"): [],
+}
+
+
+def modules() -> Iterator[Any]:
+    yield yarnspawner
+    for found in pkgutil.walk_packages([str(PACKAGE)], "yarnspawner."):
+        if not found.name.endswith("__main__"):
+            yield importlib.import_module(found.name)
+
+
+def patterns_in(value: Any, seen: set[int]) -> Iterator[re.Pattern[str]]:
+    """Yield the compiled patterns that a value of the package has anywhere within."""
+    if id(value) in seen:
+        return
+    seen.add(id(value))
+    if isinstance(value, re.Pattern):
+        yield value
+    elif isinstance(value, Mapping):
+        for item in list(value.values()):
+            yield from patterns_in(item, seen)
+    elif isinstance(value, (list, tuple, set, frozenset)):
+        for item in value:
+            yield from patterns_in(item, seen)
+    elif str(getattr(value, "__module__", "")).startswith("yarnspawner"):  # a class, or an object of one
+        yield from patterns_in(dict(getattr(value, "__dict__", {})), seen)
+
+
+def written_in_calls() -> Iterator[re.Pattern[str]]:
+    """Yield the patterns that are written in calls of ``re``'s functions."""
+    for file in sorted(PACKAGE.rglob("*.py")):
+        name = str(file.relative_to(PACKAGE))
+        source = file.read_text()
+        for call in ast.walk(ast.parse(source)):
+            function = call.func if isinstance(call, ast.Call) else None
+            if not (isinstance(function, ast.Attribute) and isinstance(function.value, ast.Name)):
+                continue
+            if function.value.id != "re" or function.attr == "escape":
+                continue
+            assert isinstance(call, ast.Call)
+            argument = call.args[0]
+            flags = "re.DOTALL" in (ast.get_source_segment(source, call) or "") and re.DOTALL
+            if isinstance(argument, ast.Constant):
+                yield re.compile(argument.value, flags)
+            elif function.attr != "compile" or (name, ast.unparse(argument)) in ELSEWHERE:
+                yield from map(re.compile, ELSEWHERE[name, ast.unparse(argument)])
+
+
+def all_patterns() -> list[re.Pattern[str]]:
+    """Return every pattern of the package once."""
+    seen: set[int] = set()
+    found = {pattern for module in modules() for pattern in patterns_in(dict(vars(module)), seen)}
+    found |= set(written_in_calls())
+    return sorted(found, key=lambda pattern: pattern.pattern)
+
+
+PATTERNS = all_patterns()
+
+
+@pytest.fixture(autouse=True)
+def deep() -> Iterator[None]:
+    """The matcher recurses for each turn of a group."""
+    limit = sys.getrecursionlimit()
+    sys.setrecursionlimit(10_000)
+    yield
+    sys.setrecursionlimit(limit)
+
+
+def most_work(pattern: re.Pattern[str]) -> tuple[float, str]:
+    """Return the most steps for a character of a text that is made against a pattern, and that text."""
+    worst = (0.0, "")
+    for text in sorted(set(attacks(pattern, SIZE)), key=len):
+        try:
+            worst = max(worst, (steps(pattern, text, STEPS * max(SIZE, len(text))) / max(SIZE, len(text)), text))
+        except TooMuch:
+            return float("inf"), text
+    return worst
+
+
+def test_all_patterns_are_found() -> None:
+    """Patterns of modules, of the catalogue's rows, and in calls."""
+    written = {pattern.pattern for pattern in PATTERNS}
+    assert {"exceeded the lifetime period", r"application_\d{1,19}_\d{1,10}", r"[^\x20-\x7e]+"} <= written
+    assert len(written) > 150
+
+
+@pytest.mark.parametrize("pattern", filter(repeats, PATTERNS), ids=lambda pattern: pattern.pattern[:50])
+def test_work_is_in_proportion_to_the_text(pattern: re.Pattern[str]) -> None:
+    """No text that is made against a pattern takes more than some steps for each character."""
+    work, text = most_work(pattern)
+    assert work <= STEPS, f"{pattern.pattern!r} works too long on {text[:60]!r}..."
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        "a.*b",
+        r"\S+: command not found",
+        r"(?:a+)+b",
+        "(a|aa)+$",
+        r"\s*\n",
+        "Key table file .* not found",
+        "denied: user=([^,]+), access",
+        "a.*b.*c",
+        r"^(?P<x>.*?)End (?P=x)",
+    ],
+)
+def test_patterns_that_are_not_linear_are_seen(pattern: str) -> None:
+    """The measure tells them."""
+    assert most_work(re.compile(pattern, re.DOTALL | re.MULTILINE))[0] > STEPS
+
+
+@given(st.sampled_from(PATTERNS), st.data())
+@many()
+def test_the_measure_matches_what_python_matches(pattern: re.Pattern[str], data: st.DataObject) -> None:
+    """The matcher that counts steps is a matcher: it finds what ``re`` finds."""
+    text = data.draw(st.from_regex(pattern) | st.sampled_from(sorted(set(attacks(pattern, 24)))))[:60]
+    try:
+        spans = Matcher(pattern, text, 1_000_000).find_all()
+    except TooMuch:
+        return
+    if not re.search(r"\{\d*,?\d{2,}\}", pattern.pattern):  # whose bounds count as smaller
+        assert spans[:1] == [match.span() for match in islice(pattern.finditer(text), 1)]
