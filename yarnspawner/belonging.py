@@ -48,7 +48,8 @@ class BelongingSpawner(HubSettings):
     @cached_property
     def hub_identity(self) -> HubIdentity:
         """Which hub this is, among those that share the cluster."""
-        return identify(self.hub_id, cookie_secret_file(self.config.JupyterHub), self.seal, self.log)
+        db = getattr(self.user or self.parent, "db", None)
+        return identify(self.hub_id, cookie_secret_file(self.config.JupyterHub), self.seal, self.log, db=db)
 
     @property
     def audit_facts(self) -> dict[str, str]:

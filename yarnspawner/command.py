@@ -80,6 +80,18 @@ def _add_sweep(commands: argparse._SubParsersAction[_Parser]) -> None:
         parents=[_hub(), _login("", "Without these, those of the hub's configuration.")],
     )
     sweep.add_argument("--dry-run", action="store_true", help="say what would be done, and do nothing")
+    sweep.add_argument(
+        "--yes",
+        action="store_true",
+        help="end the orphans also where they are more than half of the hub's applications, or where none of these"
+        " belongs to a server, which otherwise counts as a sign of a wrong database",
+    )
+    sweep.add_argument(
+        "--moved",
+        action="store_true",
+        help="the hub's database or folder has moved on purpose: bind the hub's id to it where it is now, then sweep;"
+        " start the hub again afterwards",
+    )
     sweep.set_defaults(run="yarnspawner.command_hub:sweep")
 
 

@@ -6,6 +6,7 @@ import argparse
 import asyncio
 import logging
 import os
+import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,9 @@ from yarnspawner.cluster import ClusterError, ClusterUnavailable, Report
 from yarnspawner.hub import settings_of, sweep_of
 from yarnspawner.hub_identity import HubIdentity, cookie_secret_file, identify
 from yarnspawner.spawner import YarnSpawner
-from yarnspawner.sweeping import Found, Sweep
+from yarnspawner.sweeping import Found, Sweep, Swept
+
+_CONFIRM = "Is it the right database? If these really are orphans, end them with --yes."
 
 
 class HubUnknown(ClusterError):
@@ -40,13 +43,17 @@ def sweep(options: argparse.Namespace) -> int:
     """End this hub's orphans and remove what ended applications left in HDFS, or say which they are."""
     if options.dry_run:
         return int(_with_sweep(options, _would_sweep))
-    ended, removed = _with_sweep(options, lambda sweep: sweep.run())
-    print(f"Ended {ended} applications and removed {removed} folders in HDFS.")
-    return 0
+    swept: Swept = _with_sweep(options, lambda sweep: sweep.run(confirmed=options.yes))
+    print(f"Ended {swept.ended} applications and removed {swept.removed} folders in HDFS.")
+    if swept.held:
+        print(f"yarnspawner: No application was ended: {swept.held}. {_CONFIRM}", file=sys.stderr)
+    return 1 if swept.held else 0
 
 
 async def _would_sweep(sweep: Sweep) -> int:
     found = await sweep.find()
+    if held := sweep.held(found):
+        print(f"{held}. {_CONFIRM}")
     for orphan in found.orphans:
         print(f"would end {orphan.id} of {found.owned.name(orphan) or orphan.user}, {orphan.state} in {orphan.queue}")
     left = await sweep.left_behind()
@@ -70,13 +77,14 @@ def _row(report: Report, found: Found) -> tuple[str, ...]:
 def _with_sweep(options: argparse.Namespace, work: Callable[[Sweep], Awaitable[Any]]) -> Any:
     hub = _load(options.config)
     settings = _settings(hub, options)
-    identity = _identity(settings)
+    identity = _identity(settings, hub.db)
     if not identity.certain:
         raise HubUnknown(
             "This hub has no id of its own: it was never started with this version, or its cookie secret is in no file."
             " Start it once, or set c.YarnSpawner.hub_id."
         )
     settings.hub_identity = identity
+    _check_claim(identity, moved=getattr(options, "moved", False) and not options.dry_run)
     if not LOGGER.handlers:
         LOGGER.addHandler(logging.StreamHandler())
         LOGGER.propagate = False
@@ -127,9 +135,22 @@ def _settings(hub: Any, options: argparse.Namespace) -> BelongingSpawner:
     return settings
 
 
-def _identity(settings: BelongingSpawner) -> HubIdentity:
+def _check_claim(identity: HubIdentity, *, moved: bool) -> None:
+    """Refuse to take another hub's applications for this one's; with ``moved``, bind the id to this database."""
+    if identity.claim is None:
+        return
+    if moved:
+        try:
+            identity.claim.rebind()
+        except OSError as error:
+            raise HubUnknown(f"The hub's id cannot be bound to its database: {error}") from None
+    if refusal := identity.claim.refusal():
+        raise HubUnknown(f"Not this hub's applications: {refusal}.")
+
+
+def _identity(settings: BelongingSpawner, db: Any) -> HubIdentity:
     quiet = logging.getLogger("yarnspawner.command")
     quiet.addHandler(logging.NullHandler())
     quiet.propagate = False
     secret_file = cookie_secret_file(settings.config.JupyterHub)
-    return identify(settings.hub_id, secret_file, settings.seal, quiet, make=False)
+    return identify(settings.hub_id, secret_file, settings.seal, quiet, db=db, make=False)

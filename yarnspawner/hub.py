@@ -28,10 +28,22 @@ def attend(spawner_class: type[BelongingSpawner]) -> None:
     Args:
         spawner_class: of which it is.
     """
-    module = sys.modules.get("jupyterhub.app")
-    original = getattr(getattr(module, "JupyterHub", None), "init_spawners", None)
-    if module is None or original is None:
-        return
+    for hub_class in _hub_classes():
+        _attend(hub_class, spawner_class)
+
+
+def _hub_classes() -> list[Any]:
+    """The classes of JupyterHub's application in this process: ``python -m jupyterhub.app`` has one of its own."""
+    main = sys.modules.get("__main__")
+    modules = [sys.modules.get("jupyterhub.app")]
+    if getattr(getattr(main, "__spec__", None), "name", "") == "jupyterhub.app":
+        modules.append(main)
+    classes = [getattr(module, "JupyterHub", None) for module in modules]
+    return [hub_class for hub_class in classes if hasattr(hub_class, "init_spawners")]
+
+
+def _attend(hub_class: Any, spawner_class: type[BelongingSpawner]) -> None:
+    original = hub_class.init_spawners
 
     @functools.wraps(original)
     async def init_spawners(self: Any) -> Any:
@@ -39,7 +51,7 @@ def attend(spawner_class: type[BelongingSpawner]) -> None:
         begin(self, spawner_class)
         return result
 
-    module.JupyterHub.init_spawners = init_spawners
+    hub_class.init_spawners = init_spawners
 
 
 def begin(hub: Any, spawner_class: type[BelongingSpawner]) -> None:
@@ -81,11 +93,14 @@ def sweep_of(settings: BelongingSpawner, db: Any, *, spawners: Any = ()) -> Swee
         db: JupyterHub's database session.
         spawners: those in memory, if this is the hub.
     """
-    hub_id = settings.hub_identity.id
+    identity = settings.hub_identity
+    hub_id = identity.id
     return Sweep(
         settings.access,
         hub_id,
         grace=settings.sweep_grace,
         owned=lambda: read_owned(db, hub_id=hub_id, spawners=spawners),
         log=settings.log,
+        shared=getattr(settings, "shared_hadoop_users", ()),
+        refusal=identity.claim.refusal if identity.claim is not None else lambda: "",
     )

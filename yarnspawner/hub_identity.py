@@ -7,13 +7,12 @@ import os
 import re
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from yarnspawner.hub_claim import FILE_NAME, HubClaim, record_file
 from yarnspawner.state import Seal
-
-FILE_NAME = "yarnspawner_hub_id"
 
 _MADE_ID = re.compile(r"[0-9a-f]{32}")
 # Where JupyterHub looks when its configuration says nothing (JupyterHub.cookie_secret_file, .cookie_secret).
@@ -33,12 +32,14 @@ class HubIdentity:
         source: where that comes from, for people.
         certain: whether no other hub has the same id unless an admin wants it so. Only then anything is swept.
         former: ids that its servers may have from before: its secret's, of earlier versions, and that in its file.
+        claim: to the id; None where the id is the secret's.
     """
 
     id: str
     source: str
     certain: bool
     former: tuple[str, ...]
+    claim: HubClaim | None = field(default=None, compare=False)
 
     def is_own(self, hub_id: str) -> bool:
         """Whether a server that was started by the hub of that id ("" if it was not written down) is this hub's."""
@@ -57,20 +58,39 @@ def cookie_secret_file(config: Mapping[str, Any]) -> Path | None:
 
 
 def identify(
-    chosen: str, secret_file: Path | None, seal: Seal, log: logging.Logger, *, make: bool = True
+    chosen: str, secret_file: Path | None, seal: Seal, log: logging.Logger, *, db: Any = None, make: bool = True
 ) -> HubIdentity:
     """The hub's identity.
+
+    A hub that has no claim to its id, since another hub runs with it or it belongs to another database, has its secret's
+    in its place: then neither hub takes the other's applications for its own.
 
     Args:
         chosen: by the admin; "" for none.
         secret_file: the file of the hub's cookie secret, beside which the id is kept; None if there is none.
         seal: made of the hub's secret, for the id where none can be kept.
-        make: whether an id is made where there is none yet.
+        db: JupyterHub's database session, to which the id is bound; None for no database.
+        make: whether this is the hub, which makes an id where there is none yet and claims it.
     """
     known = (chosen, secret_file, seal.hub_id, make)
     if known not in _identities:
-        _identities[known] = _identify(chosen, secret_file, seal.hub_id, log, make=make)
+        identity = _identify(chosen, secret_file, seal.hub_id, log, make=make)
+        _identities[known] = _claimed(identity, record_file(chosen, secret_file), seal.hub_id, db, log, hub=make)
     return _identities[known]
+
+
+def _claimed(
+    identity: HubIdentity, file: Path, derived: str, db: Any, log: logging.Logger, *, hub: bool
+) -> HubIdentity:
+    if not identity.certain:
+        return identity
+    claim = HubClaim(file, identity.id, db, log, hub=hub)
+    if hub and (refusal := claim.refusal()):
+        log.error("This hub sweeps nothing and starts servers with another id than %s: %s", identity.source, refusal)
+        claim.close()
+        former = (identity.id, *identity.former)
+        return HubIdentity(derived, "the hub's secret", certain=False, former=former)
+    return replace(identity, claim=claim)
 
 
 def _identify(chosen: str, secret_file: Path | None, derived: str, log: logging.Logger, *, make: bool) -> HubIdentity:
@@ -108,7 +128,8 @@ def _kept(file: Path, *, make: bool) -> str:
             pass
         finally:
             fresh.unlink()
-    content = file.read_text(errors="replace").strip()
+    # The second line is the record of the hub's database, see HubClaim.
+    content = file.read_text(errors="replace").strip().partition("\n")[0].strip()
     if not _MADE_ID.fullmatch(content):
         raise ValueError("it holds something else than 32 hexadecimal digits")
     return content

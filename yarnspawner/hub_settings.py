@@ -107,7 +107,8 @@ class HubSettings(Configurable):
         Name of this hub among all that share the cluster: what the tags of its applications are made of, and which of
         them it sweeps. Two hubs must not have the same. Default: an id that is made once and kept in the file
         ``yarnspawner_hub_id`` beside JupyterHub's cookie secret. A hub whose cookie secret is in no file needs this
-        setting, or its orphans are not swept. Example: ``"production"``.
+        setting, or its orphans are not swept. The id is locked while the hub runs and belongs to the hub's database: after
+        that has moved, run ``yarnspawner sweep --moved`` once. Example: ``"production"``.
         """,
     )
 

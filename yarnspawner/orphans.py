@@ -12,12 +12,14 @@ So it was thought through what somebody gains who copies this hub's tags, all of
 - To make the hub act as a mighty account: applications of system accounts and of the hub's own are never taken for ours, as
   no server runs as one of them. What Hadoop does not let the hub do as a user, is refused, logged once, and not insisted on.
 - To make the hub remove folders: those in the home of the application's own user, with that application's id, as that user.
-- To keep it busy: a sweep ends one after another, and no more than its limit.
+- To keep it busy: a sweep ends one after another, no more than its limit, the accounts in turn, and what was refused waits.
+- To keep it from sweeping: of one account only a few orphans count for the limit above which a sweep ends nothing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -26,6 +28,9 @@ from yarnspawner.cluster import Report
 from yarnspawner.identity import is_person, tag
 
 _KINDS = ("user", "server", "start")
+# Orphans of one account that count in addition to twice the account's owned applications: a user who copies tags onto
+# hundreds of applications must not keep the hub from sweeping those of others.
+_UNOWNED = 5
 
 
 @dataclass(frozen=True)
@@ -124,3 +129,31 @@ def orphans(
         and report.started <= latest
     ]
     return sorted(found, key=lambda report: report.id)
+
+
+def too_many(
+    ours: Collection[Report], orphans: Collection[Report], owned: Owned, *, shared: Collection[str] = ()
+) -> str:
+    """Return why these may not be orphans at all, since they are too many; "" if they are few.
+
+    - A hub that owns none of what runs ends nothing.
+    - A hub that would end more than half of what runs ends nothing. Of one account no more orphans count than
+      `_UNOWNED` and twice the applications of that account that are owned, unless users share the account.
+
+    Args:
+        ours: the hub's unfinished applications.
+        orphans: those of them that would be ended.
+        shared: accounts that several users share.
+    """
+    if not orphans:
+        return ""
+    known = Counter(report.user for report in ours if owned.owner(report) is not None)
+    if not known:
+        return f"none of the {len(ours)} applications with this hub's tags belongs to a server in its database"
+    lost = Counter(report.user for report in orphans)
+    counted = sum(
+        number if user in shared else min(number, 2 * known[user] + _UNOWNED) for user, number in lost.items()
+    )
+    if counted > len(ours) - len(orphans):
+        return f"{len(orphans)} of {len(ours)} applications with this hub's tags belong to no server in its database"
+    return ""

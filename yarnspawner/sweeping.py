@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import defaultdict
-from collections.abc import Awaitable, Callable
+import time
+from collections import Counter, defaultdict
+from collections.abc import Awaitable, Callable, Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
+from typing import NamedTuple
 
 from yarnspawner.access import Access
 from yarnspawner.audit import audit, audit_end
 from yarnspawner.cluster import ClusterError, ClusterRefused, ClusterUnavailable, Report
 from yarnspawner.hadoop.staging import StagingUnavailable
 from yarnspawner.identity import tag
-from yarnspawner.orphans import Owned, is_ours, orphans
+from yarnspawner.orphans import Owned, is_ours, orphans, too_many
 
 # Applications that one sweep ends, and folders that it removes; the next one goes on.
 _MOST = 500
+# Seconds until an application that could not be ended has another turn, doubled each time up to a day and a third.
+_COOL_DOWN = 3600.0
+_MOST_DOUBLINGS = 5
 # Seconds that YARN has to say that an application has ended.
 _END_TIMEOUT = 30.0
 
@@ -31,18 +36,35 @@ class Found:
     owned: Owned
 
 
+class Swept(NamedTuple):
+    """What a sweep has done.
+
+    Attributes:
+        ended: number of applications.
+        removed: number of folders in HDFS.
+        held: why nothing was ended, which only an admin can judge; "" if there is no such reason.
+    """
+
+    ended: int
+    removed: int
+    held: str = ""
+
+
 class Sweep:
     """Finds and ends what nobody owns.
 
     - only applications that `orphans` says are this hub's and nobody's; what is being ended already is left to that
     - one after another, each as its user, whose application it is
-    - what YARN refuses is said once and not insisted on; what else fails is done by the next sweep
+    - the accounts in turn, and what could not be ended waits longer each time, so that nobody's keep others waiting
+    - nothing at all while another hub has the id, or where so many seem to be orphans that the database must be wrong
 
     Args:
         access: the hub's way to the cluster.
         hub_id: which hub this is.
         grace: seconds that an application must have been there, or must have ended.
         owned: reads what the hub's spawners own at the time it is called.
+        shared: accounts that several users share.
+        refusal: says why the id is not this hub's; "" if it is.
     """
 
     def __init__(
@@ -53,13 +75,20 @@ class Sweep:
         grace: float,
         owned: Callable[[], Awaitable[Owned]],
         log: logging.Logger,
+        shared: Collection[str] = (),
+        refusal: Callable[[], str] = lambda: "",
     ) -> None:
         self._access = access
+        self._shared = shared
+        self._refusal = refusal
         self._hub_id = hub_id
         self._grace = grace
         self._owned = owned
         self._log = log
-        self._refused: set[str] = set()
+        # By application: how often it could not be ended, and when it has its next turn.
+        self._failed: dict[str, tuple[int, float]] = {}
+        self._said: set[tuple[str, str]] = set()
+        self._held = ""
         self._clean: set[str] = set()
         self._no_staging = ""
 
@@ -71,18 +100,59 @@ class Sweep:
         us = {"hub_id": self._hub_id, "hub_user": self._access.hub_user}
         now = datetime.now(timezone.utc)
         nobodys = orphans(reports, owned, **us, now=now, grace=self._grace)
-        self._refused &= {report.id for report in reports}
+        there = {report.id for report in reports}
+        self._failed = {name: failed for name, failed in self._failed.items() if name in there}
+        self._said = {said for said in self._said if said[0] in {report.user for report in reports}}
         ours = sorted((report for report in reports if is_ours(report, **us)), key=lambda report: report.id)
         return Found(ours, [report for report in nobodys if report.id not in self._access.ending.pending], owned)
 
-    async def run(self) -> tuple[int, int]:
-        """Sweep once; how many applications were ended and folders removed. Raises ClusterUnavailable."""
+    async def run(self, *, confirmed: bool = False) -> Swept:
+        """Sweep once. Raises ClusterUnavailable.
+
+        Args:
+            confirmed: whether an admin has said that orphans are orphans, however many there are.
+        """
+        if refusal := self._refusal():
+            return Swept(0, 0, self._hold(refusal))
         found = await self.find()
-        ended = [orphan for orphan in found.orphans[:_MOST] if await self.end(orphan, found.owned)]
+        held = "" if confirmed else self.held(found)
+        self._hold(held)
+        turn = [] if held else self._turn(found.orphans)
+        ended = [orphan for orphan in turn if await self.end(orphan, found.owned)]
         removed = await self.clean()
         if ended or removed:
             self._log.warning("Swept %d orphaned applications and %d folders in HDFS", len(ended), removed)
-        return len(ended), removed
+        return Swept(len(ended), removed, held)
+
+    def held(self, found: Found) -> str:
+        """Return why an admin has to confirm that these are orphans; "" if nobody has to."""
+        return too_many(found.ours, found.orphans, found.owned, shared=self._shared)
+
+    def _hold(self, reason: str) -> str:
+        """Say once that nothing is ended, and why."""
+        if reason and reason != self._held:
+            self._log.error(
+                "The sweep ends nothing: %s. If that is right, look at `yarnspawner sweep --dry-run`, and confirm with"
+                " `yarnspawner sweep --yes`",
+                reason,
+            )
+        self._held = reason
+        return reason
+
+    def _turn(self, orphans: Iterable[Report]) -> list[Report]:
+        """Choose which orphans this sweep ends: the first of each account, then the second of each, and so on."""
+        now = time.monotonic()
+        places: Counter[str] = Counter()
+        turns = []
+        for orphan in orphans:
+            if self._failed.get(orphan.id, (0, now))[1] <= now:
+                turns.append((places[orphan.user], orphan.id, orphan))
+                places[orphan.user] += 1
+        return [orphan for _, _, orphan in sorted(turns, key=lambda turn: turn[:2])[:_MOST]]
+
+    def _postpone(self, orphan: Report) -> None:
+        times = self._failed.get(orphan.id, (0, 0.0))[0]
+        self._failed[orphan.id] = times + 1, time.monotonic() + _COOL_DOWN * 2 ** min(times, _MOST_DOUBLINGS)
 
     async def end(self, orphan: Report, owned: Owned) -> bool:
         """End an orphan; whether YARN says that it has ended."""
@@ -91,8 +161,9 @@ class Sweep:
         try:
             await self._access.cluster.kill(orphan.id, orphan.user)
         except ClusterRefused as error:
-            if orphan.id not in self._refused:
-                self._refused.add(orphan.id)
+            self._postpone(orphan)
+            if (said := (orphan.user, str(error))) not in self._said:
+                self._said.add(said)
                 self._log.warning("The orphan %s%s cannot be ended as %s: %s", orphan.id, whose, orphan.user, error)
             return False
         except ClusterError as error:
@@ -100,6 +171,7 @@ class Sweep:
             return False
         with self._access.applications.watching(orphan.id):
             if not await self._access.applications.ended(orphan.id, _END_TIMEOUT):
+                self._postpone(orphan)
                 self._log.warning("YARN does not say that the orphan %s%s has ended", orphan.id, whose)
                 return False
             status = await self._access.applications.status(orphan.id)

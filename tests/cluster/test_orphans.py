@@ -75,13 +75,13 @@ def audited(text: str, event: str) -> list[dict[str, Any]]:
     return [line for line in map(json.loads, lines) if line["event"] == event]
 
 
-def command(hub: Hub, *arguments: str) -> subprocess.CompletedProcess[str]:
+def command(hub: Hub, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
     """An admin's command in the hub's folder."""
     words = [sys.executable, "-m", "yarnspawner.command", *arguments, "-f", str(hub.configuration)]
     done = subprocess.run(
         words, cwd=hub.folder, env=hub.environment, capture_output=True, text=True, timeout=180, check=False
     )
-    assert done.returncode == 0, done.stderr
+    assert done.returncode == 0 or not check, done.stderr
     return done
 
 
@@ -112,16 +112,19 @@ IN_FULL = pytest.mark.parametrize(
 @BOTH
 def test_a_hub_ends_what_nobody_owns_and_nothing_else(hub_in: Callable[..., Hub], cluster: LocalHadoop) -> None:
     hub, other = hub_in("hub"), hub_in("other")
+    # A hub that owns nothing of what runs sweeps nothing.
+    started(hub, "bob")
+    (kept,) = unfinished(cluster, "bob")
     started(hub, "alice")
     bob = started(other, "bob")
-    (orphan,), (neighbour,) = unfinished(cluster, "alice"), unfinished(cluster, "bob")
+    (orphan,), (neighbour,) = unfinished(cluster, "alice"), set(unfinished(cluster, "bob")) - {kept}
     hub.kill()
     forget_servers(hub, "alice")
     hub.start()
     # Nobody logs in to it, and still:
     until(lambda: not unfinished(cluster, "alice"), END, "ended")
     until(lambda: audited(log_of(hub), "ended"), END, "told")
-    assert unfinished(cluster) == [neighbour]
+    assert sorted(unfinished(cluster)) == sorted([kept, neighbour])
     (end,) = audited(log_of(hub), "ended")
     assert (end["application"], end["by"], end["final_status"]) == (orphan, "sweep", "KILLED")
     # The other hub has swept all the time, and bob's server has noticed nothing.
@@ -176,6 +179,27 @@ def test_a_copy_of_a_hub_sweeps_nothing_and_takes_nothing_over(
     assert sorted(unfinished(cluster)) == before
     assert alice.servers()[""]["ready"] and bob.servers()[""]["ready"]
     assert not audited(log_of(copy), "ended")
+
+
+@IN_FULL
+def test_another_hub_in_the_same_folder_ends_nothing(hub_in: Callable[..., Hub], cluster: LocalHadoop) -> None:
+    """A hub with a new database in the folder of another, beside it or after it, leaves its servers alone."""
+    hub = hub_in("hub")
+    alice = started(hub, "alice")
+    before = unfinished(cluster)
+    hub.kill()
+    database = hub.folder / "jupyterhub.sqlite"
+    database.rename(hub.folder / "away.sqlite")
+    hub.start()
+    until(lambda: "This hub sweeps nothing" in log_of(hub), START, "refused")
+    refused = command(hub, "sweep", "--grace", "0", check=False)
+    assert refused.returncode == 1 and "--moved" in refused.stderr
+    hub.kill()
+    (hub.folder / "away.sqlite").replace(database)
+    hub.start()
+    until(lambda: log_of(hub).count("All servers were checked") == 1, START, "checked")
+    assert unfinished(cluster) == before
+    assert alice.servers()[""]["ready"]
 
 
 @IN_FULL

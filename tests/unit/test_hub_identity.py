@@ -1,10 +1,19 @@
 """Which hub this is."""
 
+import json
 import logging
+import os
 import stat
+import subprocess
+import sys
+from datetime import datetime
 
 import pytest
+from jupyterhub import orm
+from sqlalchemy import create_engine
+from sqlalchemy.orm import Session
 
+from yarnspawner.hub_claim import HubClaim
 from yarnspawner.hub_identity import FILE_NAME, cookie_secret_file, identify
 from yarnspawner.state import Seal
 
@@ -20,15 +29,24 @@ def secret(tmp_path):
     return file
 
 
+def another_run(monkeypatch, *before):
+    """Forget what this process knows, as if the hub had ended and started again."""
+    monkeypatch.setattr("yarnspawner.hub_identity._identities", {})
+    for identity in before:
+        if identity.claim is not None:
+            identity.claim.close()
+
+
 def test_an_id_is_made_once_and_kept_where_only_the_hub_reads_it(secret, monkeypatch):
     first = identify("", secret, SEAL, LOG)
-    monkeypatch.setattr("yarnspawner.hub_identity._identities", {})  # another run
+    another_run(monkeypatch, first)
     assert identify("", secret, SEAL, LOG).id == first.id
     assert first.certain
     file = secret.with_name(FILE_NAME)
     assert first.source == str(file)
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
-    assert [path.name for path in secret.parent.iterdir() if FILE_NAME in path.name] == [FILE_NAME]
+    files = sorted(path.name for path in secret.parent.iterdir() if FILE_NAME in path.name)
+    assert files == [FILE_NAME, f"{FILE_NAME}.lock"]
 
 
 def test_a_hub_with_the_same_secret_elsewhere_is_another(secret, tmp_path):
@@ -85,3 +103,151 @@ def test_where_the_cookie_secret_is(tmp_path, monkeypatch):
     assert cookie_secret_file({"cookie_secret": b"x"}) is None
     monkeypatch.setenv("JPY_COOKIE_SECRET", "00")
     assert cookie_secret_file({}) is None
+
+
+@pytest.fixture
+def database(tmp_path):
+    """Makes databases of JupyterHub in files, with users."""
+    made = []
+
+    def make(path, *users):
+        # JupyterHub's own function brings alembic's configuration of logging along.
+        engine = create_engine(f"sqlite:///{path}")
+        orm.Base.metadata.create_all(engine)
+        session = Session(engine)
+        made.append(session)
+        for name, year in users:
+            session.add(orm.User(name=name, created=datetime(year, 1, 1)))  # noqa: DTZ001 - as JupyterHub keeps it
+        session.commit()
+        return session
+
+    yield make
+    for session in made:
+        session.close()
+
+
+ALICE, BOB = ("alice", 2020), ("bob", 2021)
+
+
+def test_a_second_hub_in_the_same_folder_has_another_id(secret, monkeypatch, caplog):
+    """While a hub runs, another one with its id sweeps nothing, and starts nothing that the first would sweep."""
+    first = identify("", secret, SEAL, LOG)
+    monkeypatch.setattr("yarnspawner.hub_identity._identities", {})
+    second = identify("", secret, SEAL, LOG)
+    assert first.certain and not second.certain
+    assert second.id != first.id and second.is_own(first.id)
+    assert "another hub runs with the same id" in caplog.text
+    another_run(monkeypatch, first)
+    assert identify("", secret, SEAL, LOG).id == first.id
+
+
+@pytest.mark.parametrize("chosen", ["", "production"])
+def test_the_lock_ends_with_the_process_that_holds_it(secret, chosen, monkeypatch):
+    """A killed hub leaves no lock behind."""
+    program = (
+        "import logging, pathlib, sys, time\nfrom yarnspawner.hub_identity import identify\n"
+        "from yarnspawner.state import Seal\n"
+        f"identity = identify({chosen!r}, pathlib.Path(sys.argv[1]), Seal(b'cookie secret'), logging.getLogger())\n"
+        "print(identity.certain, flush=True)\ntime.sleep(600)\n"
+    )
+    hub = subprocess.Popen([sys.executable, "-c", program, str(secret)], stdout=subprocess.PIPE, text=True)
+    try:
+        assert hub.stdout.readline() == "True\n"
+        assert not identify(chosen, secret, SEAL, LOG).certain
+    finally:
+        hub.kill()
+        hub.communicate()
+    another_run(monkeypatch)
+    assert identify(chosen, secret, SEAL, LOG).certain
+
+
+def test_an_id_without_a_record_is_bound_to_the_database_it_is_found_with(secret, database, tmp_path):
+    """The file of an earlier version, which holds an id alone, keeps working."""
+    secret.with_name(FILE_NAME).write_text(f"{'ab' * 16}\n")
+    identity = identify("", secret, SEAL, LOG, db=database(tmp_path / "hub.sqlite", ALICE))
+    assert (identity.id, identity.certain) == ("ab" * 16, True)
+    first, record = secret.with_name(FILE_NAME).read_text().splitlines()
+    assert first == "ab" * 16 and str(tmp_path / "hub.sqlite") in json.loads(record)["place"]
+    assert "alice" not in record
+
+
+@pytest.mark.parametrize("chosen", ["", "production"])
+def test_an_id_belongs_to_one_database(secret, database, tmp_path, monkeypatch, caplog, chosen):
+    """A hub with a mistyped or copied database sweeps nothing, and the right one goes on afterwards."""
+    right = database(tmp_path / "hub.sqlite", ALICE)
+    first = identify(chosen, secret, SEAL, LOG, db=right)
+    another_run(monkeypatch, first)
+    for users in ([], [ALICE]):
+        other = database(tmp_path / f"other{len(users)}.sqlite", *users)
+        wrong = identify(chosen, secret, SEAL, LOG, db=other)
+        assert not wrong.certain and wrong.id != first.id
+        another_run(monkeypatch, wrong)
+    assert "yarnspawner sweep --moved" in caplog.text
+    again = identify(chosen, secret, SEAL, LOG, db=right)
+    assert again.certain and again.id == first.id
+
+
+def test_a_database_that_was_replaced_is_another(secret, database, tmp_path, monkeypatch):
+    """The same address with none of the users is another database; some other users are not."""
+    path = tmp_path / "hub.sqlite"
+    another_run(monkeypatch, identify("", secret, SEAL, LOG, db=database(path, ALICE, BOB)))
+    os.rename(path, tmp_path / "old.sqlite")
+    other = identify("", secret, SEAL, LOG, db=database(path, ("carol", 2026)))
+    assert not other.certain
+    another_run(monkeypatch, other)
+    path.unlink()
+    assert identify("", secret, SEAL, LOG, db=database(path, ("carol", 2026), BOB)).claim is not None
+
+
+def test_a_database_is_moved_with_a_word_of_the_admin(secret, database, tmp_path, monkeypatch):
+    """After `--moved` the id belongs to the new database, under the same name as before."""
+    first = identify("", secret, SEAL, LOG, db=database(tmp_path / "hub.sqlite", ALICE))
+    another_run(monkeypatch, first)
+    moved = database(tmp_path / "moved.sqlite", ALICE)
+    command = identify("", secret, SEAL, LOG, db=moved, make=False)
+    assert command.id == first.id and "belongs to the database" in command.claim.refusal()
+    command.claim.rebind()
+    assert not command.claim.refusal()
+    assert identify("", secret, SEAL, LOG, db=moved).id == first.id
+
+
+def test_a_command_neither_locks_nor_writes(secret, database, tmp_path):
+    """The command runs while the hub does."""
+    hub = identify("", secret, SEAL, LOG, db=database(tmp_path / "hub.sqlite", ALICE))
+    file = secret.with_name(FILE_NAME)
+    before = file.read_text()
+    claim = HubClaim(file, hub.id, database(tmp_path / "hub.sqlite", BOB), LOG, hub=False)
+    assert not claim.refusal()
+    assert file.read_text() == before
+
+
+def test_a_password_is_not_written_down(secret):
+    """The record names a database without its credentials."""
+
+    class Server:
+        def get_bind(self):
+            from sqlalchemy.engine import make_url
+
+            class Bind:
+                url = make_url("postgresql://hub:hunter2@db.example.com:5432/hub")
+
+            return Bind
+
+        def query(self, *columns):
+            return self
+
+        order_by = limit = query
+
+        def all(self):
+            return []
+
+    assert identify("", secret, SEAL, LOG, db=Server()).certain
+    text = secret.with_name(FILE_NAME).read_text()
+    assert "postgresql://db.example.com:5432/hub" in text and "hunter2" not in text
+
+
+def test_a_folder_that_cannot_be_written_keeps_no_hub_from_its_id(secret, database, tmp_path, caplog):
+    """Where nothing can be locked or kept, the id is as before, and the log says so once."""
+    claim = HubClaim(tmp_path / "none" / FILE_NAME, "h", database(tmp_path / "hub.sqlite"), LOG, hub=True)
+    assert (claim.refusal(), claim.refusal()) == ("", "")
+    assert caplog.text.count("cannot be bound") == 1

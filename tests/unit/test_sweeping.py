@@ -86,25 +86,33 @@ def log():
     return logging.getLogger("test")
 
 
-def sweep_of(yarn, log, owned=None):
+KEPT = [f"application_1_{number}" for number in range(9000, 9010)]
+
+
+def sweep_of(yarn, log, owned=None, kept=KEPT, **settings):
+    """A sweep of a hub that has other servers as well."""
+    yarn.reports.update({name: replace(application(0, user="carol"), id=name) for name in kept})
+
     async def read():
-        return owned or Owned()
+        found = owned or Owned()
+        found.applications.update(dict.fromkeys(kept, Owner("carol")))
+        return found
 
     yarn.staging = yarn.homes
-    return Sweep(yarn, "h", grace=60, owned=read, log=log)
+    return Sweep(yarn, "h", grace=60, owned=read, log=log, **settings)
 
 
 async def test_orphans_are_ended_as_their_users_and_what_is_owned_is_not(log):
     yarn = Yarn(application(1), application(2), application(3, user="bob"))
     owned = Owned(applications={"application_1_0002": Owner("alice")})
-    assert await sweep_of(yarn, log, owned).run() == (2, 0)
+    assert (await sweep_of(yarn, log, owned).run())[:2] == (2, 0)
     assert yarn.kills == [("application_1_0001", "alice"), ("application_1_0003", "bob")]
 
 
 async def test_what_is_being_ended_already_is_left_to_that(log):
     yarn = Yarn(application(1))
     yarn.pending = frozenset({"application_1_0001"})
-    assert await sweep_of(yarn, log).run() == (0, 0)
+    assert (await sweep_of(yarn, log).run())[:2] == (0, 0)
     assert not yarn.kills
 
 
@@ -122,9 +130,9 @@ async def test_folders_of_our_ended_applications_go_and_each_home_is_looked_at_o
     yarn = Yarn(application(1, **ended), application(2, **ended), application(3, **ended, tags=frozenset()))
     yarn.homes = Homes({"application_1_0001", "application_1_0003", "application_9_0001"})
     sweep = sweep_of(yarn, log)
-    assert await sweep.run() == (0, 1)
+    assert (await sweep.run())[:2] == (0, 1)
     assert yarn.homes.folders == {"application_1_0003", "application_9_0001"}
-    assert await sweep.run() == (0, 0)
+    assert (await sweep.run())[:2] == (0, 0)
     assert yarn.homes.asked == 1
 
 
@@ -137,7 +145,7 @@ async def test_folders_that_cannot_be_seen_are_looked_at_again(log, caplog):
     await sweep.run()
     assert caplog.text.count("no NameNode") == 1
     yarn.homes.broken = False
-    assert await sweep.run() == (0, 1)
+    assert (await sweep.run())[:2] == (0, 1)
 
 
 async def test_a_sweeper_tries_again_soon_while_yarn_does_not_answer_and_ends_when_told(log, monkeypatch):
@@ -154,3 +162,79 @@ async def test_a_sweeper_tries_again_soon_while_yarn_does_not_answer_and_ends_wh
             await asyncio.sleep(0.01)
     await sweeper.stop()
     assert yarn.kills == [("application_1_0001", "alice")]
+
+
+def mallorys(count):
+    """Applications with copied tags, as a user whom the hub may not impersonate."""
+    return [application(number, user="mallory") for number in range(count)]
+
+
+async def test_applications_that_cannot_be_ended_do_not_fill_every_sweep(log, caplog):
+    """Five hundred refused applications of one account delay nobody's orphan, and are not asked for again at once."""
+    yarn = Yarn(*mallorys(600), application(900))
+    allowed = yarn.kill
+
+    async def kill(application_id, user):
+        yarn.refuses = user == "mallory"
+        await allowed(application_id, user)
+
+    yarn.kill = kill
+    sweep = sweep_of(yarn, log)
+    assert (await sweep.run()).ended == 1
+    assert yarn.reports["application_1_0900"].ended
+    asked = len(yarn.kills)
+    await sweep.run()
+    assert {name for name, _ in yarn.kills[:asked]}.isdisjoint(name for name, _ in yarn.kills[asked:])
+    assert caplog.text.count("cannot be ended as mallory") == 1
+
+
+async def test_what_was_refused_has_another_turn(log, monkeypatch):
+    """A refusal postpones an application, and longer each time up to a limit."""
+    now = [0.0]
+    monkeypatch.setattr("yarnspawner.sweeping.time.monotonic", lambda: now[0])
+    yarn = Yarn(application(1))
+    yarn.refuses = True
+    sweep = sweep_of(yarn, log)
+    hours = []
+    for hour in range(200):
+        now[0] = hour * 3600.0
+        before = len(yarn.kills)
+        await sweep.run()
+        hours += [hour] * (len(yarn.kills) - before)
+    assert hours == [0, 1, 3, 7, 15, 31, 63, 95, 127, 159, 191]
+
+
+async def test_a_hub_that_owns_nothing_ends_nothing(log, caplog):
+    """With a new database, all that runs looks orphaned: nothing is ended until an admin confirms."""
+    yarn = Yarn(application(1), application(2, user="bob"))
+    sweep = sweep_of(yarn, log, kept=[])
+    for _ in range(2):
+        swept = await sweep.run()
+        assert (swept.ended, yarn.kills) == (0, []) and swept.held
+    assert [record.levelname for record in caplog.records].count("ERROR") == 1
+    assert "--yes" in caplog.text
+    assert (await sweep.run(confirmed=True))[:1] == (2,)
+
+
+@pytest.mark.parametrize(("lost", "kept", "ends"), [(5, 5, 5), (6, 5, 0), (1, 1, 1), (2, 1, 0), (0, 3, 0)])
+async def test_no_more_than_half_of_what_runs_is_ended(log, lost, kept, ends):
+    """A database that knows less than half of what runs is taken for a wrong one."""
+    yarn = Yarn(*(application(number, user=f"user{number}") for number in range(lost)))
+    assert (await sweep_of(yarn, log, kept=KEPT[:kept]).run()).ended == ends
+
+
+async def test_of_a_shared_account_all_count(log):
+    """Only where users share an account may many of its applications be lost at once."""
+    reports = [application(number, user="teaching") for number in range(20)]
+    assert (await sweep_of(Yarn(*reports), log).run()).ended == 20
+    assert (await sweep_of(Yarn(*reports), log, shared={"teaching"}).run()).held
+
+
+async def test_an_id_that_is_not_the_hubs_ends_nothing(log, caplog):
+    """A hub whose id is bound elsewhere neither ends applications nor removes folders."""
+    yarn = Yarn(application(1), application(2, state="FAILED", finished=LONG_AGO))
+    yarn.homes = Homes({"application_1_0002"})
+    sweep = sweep_of(yarn, log, refusal=lambda: "it belongs to another database")
+    assert (await sweep.run(confirmed=True)).ended == 0
+    assert (yarn.kills, yarn.homes.folders) == ([], {"application_1_0002"})
+    assert "belongs to another database" in caplog.text
