@@ -14,9 +14,10 @@ from tornado.testing import bind_unused_port
 from tornado.web import Application, RequestHandler
 from traitlets.config import Config
 
-from yarnspawner import YarnSpawner
+from yarnspawner import YarnSpawner, audit, hub_identity
 from yarnspawner.access import Access
 from yarnspawner.accounts import Accounts
+from yarnspawner.applications import Applications
 
 SCHEDULER = {
     "scheduler": {
@@ -83,6 +84,19 @@ async def yarn(lifetimes):
     server.add_socket(socket)
     yield f"http://127.0.0.1:{port}"
     server.stop()
+
+
+@pytest.fixture(autouse=True)
+def _nothing_shared():
+    """Let no test see what another one has left in the caches that all spawners of a hub share."""
+    caches = (Accounts._of_databases, Access._shared, Applications._instances, audit._told, hub_identity._identities)
+    kept = [dict(cache) for cache in caches]
+    for cache in caches:
+        cache.clear()
+    yield
+    for cache, before in zip(caches, kept, strict=True):
+        cache.clear()
+        cache.update(before)
 
 
 @pytest.fixture(scope="session")

@@ -2,23 +2,27 @@
 
 import asyncio
 import contextlib
+import json
 import logging
 from types import SimpleNamespace
 
 import pytest
 
 from yarnspawner import ending
-from yarnspawner.cluster import ClusterUnavailable
+from yarnspawner.cluster import ClusterUnavailable, Report
 from yarnspawner.ending import Ending
 
 
 class Yarn:
     """Ends an application at the first kill after so many failures."""
 
+    report = None
+
     def __init__(self, failures=0):
         self.failures = failures
         self.kills = []
         self.is_ended = False
+        self.pauses = []
 
     async def kill(self, application_id, user):
         self.kills.append((application_id, user))
@@ -27,12 +31,13 @@ class Yarn:
         self.is_ended = True
 
     async def status(self, application_id):
-        return SimpleNamespace(ended=self.is_ended, report=None)
+        return SimpleNamespace(ended=self.is_ended, report=self.report if self.is_ended else None)
 
     async def look(self, application_id):
         pass
 
     async def ended(self, application_id, timeout):
+        self.pauses.append(timeout)
         await asyncio.sleep(0)
         return self.is_ended
 
@@ -83,3 +88,31 @@ async def test_who_gives_up_waiting_does_not_end_the_ending(log):
 
 def test_the_pauses_grow():
     assert list(ending._PAUSES) == sorted(ending._PAUSES)
+
+
+async def test_a_long_outage_only_makes_the_kills_rarer(log):
+    """The pauses between kills grow up to half a minute, and the ending never gives up."""
+    yarn = Yarn(failures=10)
+    await Ending(yarn, yarn, log=log).end("application_1_1", "alice")
+    assert len(yarn.kills) == 11
+    low = [0.5, 1, 2, 5, 10, 30, 30, 30, 30, 30]
+    assert all(pause >= least / 2 for pause, least in zip(yarn.pauses, low, strict=False)), yarn.pauses
+    assert yarn.pauses[0] <= 1 and max(yarn.pauses) <= 60
+
+
+@pytest.mark.parametrize(
+    ("by", "killed", "told"),
+    [("hub", True, "hub"), ("hub", False, "yarn"), ("stop", True, "stop"), ("stop", False, "stop")],
+)
+async def test_the_audit_says_whose_server_was_ended_and_by_whom(log, caplog, by, killed, told):
+    """A start that fails after its application has ended by itself was ended by YARN."""
+    yarn = Yarn()
+    yarn.report = Report("application_1_1", user="alice", state="KILLED")
+    yarn.is_ended = not killed
+    one = Ending(yarn, yarn, log=log)
+    with caplog.at_level(logging.INFO, "yarnspawner.audit"):
+        await one.end("application_1_1", "alice", by=by, facts={"user": "Alice"})
+    (line,) = [json.loads(record.getMessage()) for record in caplog.records if record.name == "yarnspawner.audit"]
+    assert (line["by"], line["user"], line["hadoop_user"]) == (told, "Alice", "alice")
+    await asyncio.sleep(0)
+    assert one.pending == frozenset()

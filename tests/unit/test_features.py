@@ -349,6 +349,15 @@ async def test_an_account_that_was_taken_before_the_hub_started_is_still_its_use
         second.claim("alice")
 
 
+async def test_an_account_that_its_user_no_longer_has_is_free(spawner_of):
+    """A user whose servers now run as another account leaves the first one to others."""
+    first, second = spawner_of("alice@a.example"), spawner_of("alice@b.example")
+    first.claim("alice")
+    first.orm_spawner.state = {"hadoop_user": "alice2"}
+    first.user.db.commit()
+    second.claim("alice")
+
+
 async def test_an_account_is_free_again_when_the_hub_knows_its_user_no_more(spawner_of):
     first, second = spawner_of("alice@a.example"), spawner_of("alice@b.example")
     first.claim("alice")

@@ -1,5 +1,7 @@
 """Who a user of the hub is on the cluster."""
 
+from types import SimpleNamespace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -51,3 +53,17 @@ def test_different_names_have_different_tags(a, b, c, d):
 def test_yarn_takes_every_tag_as_it_is(name):
     made = tag("user", name)
     assert made.isascii() and made == made.lower() and "," not in made and len(made) <= 100
+
+
+def test_persons_accounts_begin_at_uid_1000(monkeypatch):
+    """The first account of a person on a machine has uid 1000; system accounts lie below."""
+    uids = {"alice": 1000, "service": 999}
+    monkeypatch.setattr("pwd.getpwnam", lambda name: SimpleNamespace(pw_uid=uids[name]))
+    assert check_account("alice", hub="jupyterhub") == "alice"
+    with pytest.raises(IdentityRefused, match="uid 999"):
+        check_account("service", hub="jupyterhub")
+
+
+def test_a_tag_stays_the_same_in_all_versions():
+    """An upgraded hub finds running applications by their tags."""
+    assert tag("server", "hub", "alice", "") == "yarnspawner-server-af9456bd6bb3cf458b1eadbd969ff32a"

@@ -333,7 +333,24 @@ def test_every_name_has_a_slug_that_a_form_can_use(name):
     assert slug_of(name).isascii()
 
 
+def test_memory_without_a_unit_is_in_bytes():
+    """A number written as text means the same as the number."""
+    assert parse("mem_limit", "1024") == parse("mem_limit", 1024) == 1024
+
+
+def test_a_range_of_gpus_begins_at_none():
+    """Who may choose GPUs may choose none, and the page offers no more than the cluster gives."""
+    limit = Limit.read("gpus", {"maximum": 8})
+    assert (limit.minimum, limit.check(0), limit.most(2), limit.most(None)) == (0, 0, 2, 8)
+
+
 # -- Forms
+
+
+def test_a_link_may_bring_a_text_alone():
+    """A typed text counts also where its list is not filled in."""
+    form = {"profile": ["spark"], "version--unlisted-choice": ["3.3"]}
+    assert read_form(offer(), form) == {"profile": "spark", "version--unlisted-choice": "3.3"}
 
 
 def test_a_form_says_the_same_as_the_rest_api():

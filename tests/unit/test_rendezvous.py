@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from yarnspawner import rendezvous
 from yarnspawner.rendezvous import Address, Failure, RendezvousError, StopRequest
 
 
@@ -141,3 +142,16 @@ def test_a_request_to_stop_arrives_as_it_was_sent() -> None:
 def test_a_grace_that_is_no_time_is_refused(grace: object) -> None:
     with pytest.raises(RendezvousError, match="grace"):
         StopRequest.from_bytes(document(reason="Stopped.", grace=grace))
+
+
+def test_the_keys_in_the_store_have_their_documented_names() -> None:
+    """Servers that outlive an upgrade of the hub, and skein's command line, know the keys by these names."""
+    assert (rendezvous.ADDRESS_KEY, rendezvous.ERROR_KEY) == ("jupyter.server.address", "jupyter.server.error")
+    assert (rendezvous.STOP_KEY, rendezvous.KERNEL_KEY) == ("jupyter.server.stop", "ipython.kernel.info")
+
+
+def test_a_reason_that_would_move_the_cursor_is_refused() -> None:
+    """The reason of a stop reaches a log, so it has no control characters."""
+    for reason in ("\x1b[2J", 5):
+        with pytest.raises(RendezvousError, match="reason"):
+            StopRequest.from_bytes(document(reason=reason, grace=1))

@@ -56,7 +56,19 @@ def test_it_runs_as_the_user_and_the_hub_may_see_and_end_it():
     specification = application_specification(request(queue="q", node_label="gpu"))
     assert (specification.user, specification.queue, specification.node_label) == ("alice", "q", "gpu")
     assert specification.acls.enable
-    assert specification.acls.view_users == specification.acls.modify_users == ["jupyterhub"]
+    acls = specification.acls
+    assert acls.view_users == acls.modify_users == acls.ui_users == ["jupyterhub"]
+
+
+def test_the_hub_finds_its_application_and_reads_its_store():
+    """The application has the hub's tags, its credentials and its files, and runs the server once."""
+    jar = skein.File("hdfs:///skein.jar")
+    specification = application_specification(request(master_files={"skein.jar": jar}))
+    assert specification.tags == {"tag"}
+    security = specification.master.security
+    assert (security.cert_bytes, security.key_bytes) == (b"certificate", b"key")
+    assert specification.master.files["skein.jar"] == jar
+    assert specification.services == {}
 
 
 def test_a_server_that_died_is_not_replaced_by_an_empty_one():
@@ -148,6 +160,28 @@ def test_a_folder_that_the_admin_names_stays(tmp_path):
 
 def test_jupyters_runtime_folder_is_private(tmp_path):
     assert run(tmp_path, "stat -c %a $JUPYTER_RUNTIME_DIR") == ("700\n", 0)
+
+
+def test_the_runtime_folder_reaches_programs(tmp_path):
+    """Kernels' connection files stay in the container, as the variable is exported."""
+    assert run(tmp_path, "printenv JUPYTER_RUNTIME_DIR") == (f"{tmp_path}/.jupyter-runtime\n", 0)
+
+
+def test_home_is_the_containers_folder_where_the_node_lacks_the_users_own(tmp_path, monkeypatch):
+    """A user whose home is missing on the node still has a server."""
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    (programs / "getent").write_text("#!/bin/sh\necho user:x:1:1::/nowhere:/bin/sh\n")
+    (programs / "getent").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{programs}:{os.environ['PATH']}")
+    assert run(tmp_path, "echo $HOME") == (f"{tmp_path}\n", 0)
+
+
+def test_without_its_environment_no_server_starts(tmp_path):
+    """A missing environment file ends the script at once with status 1."""
+    script = server_script(SCRIPT_TEMPLATE, user="alice", prologue="", command="echo started", epilogue="")
+    done = subprocess.run(["bash", "-c", script], cwd=tmp_path, capture_output=True, timeout=20, check=False)
+    assert (done.stdout, done.returncode) == (b"", 1)
 
 
 @settings(deadline=None, max_examples=25)

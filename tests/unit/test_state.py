@@ -1,10 +1,12 @@
 """What is kept of a server for a hub that restarts."""
 
+import base64
 import json
 from datetime import datetime, timedelta, timezone
 
 import pytest
 from cryptography import x509
+from cryptography.fernet import Fernet, InvalidToken
 from cryptography.hazmat.primitives import serialization
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -107,3 +109,31 @@ def test_new_credentials_are_a_pair_in_skeins_name_that_a_late_clock_accepts():
     assert certificate.subject.rfc4514_string() == "CN=skein-internal"
     assert certificate.not_valid_before_utc < datetime.now(timezone.utc) - timedelta(minutes=50)
     assert made.key != Credentials.new().key
+
+
+# Sealed with the secret b"x" by the first release that seals.
+SEALED = (
+    "gAAAAABrCSHm96c-JjnvWewFLKVTJeSToj5TI9cYmABS1A9r78QmVT5BaqyUA7rPB2LYdrV5EMFfkS54WMydtUT3X7koISMly3v0Lb4xE9k-Uiy5"
+    "y-whz1k="
+)
+
+
+def test_an_upgraded_hub_opens_stored_states():
+    """A changed key derivation would make every stored state unreadable."""
+    assert Seal(b"x").open(SEALED) == {"key": "s3cret"}
+    assert Seal(b"x").hub_id == "fbc3937d3f87030e20d89610aba65c0b"
+
+
+def test_the_hubs_id_is_no_part_of_its_key():
+    """The id is in the clear in logs and states, so the key is derived for another purpose."""
+    seal = Seal(b"x")
+    assert bytes.fromhex(seal.hub_id) not in seal._derive(b"yarnspawner state", 32)
+    with pytest.raises(InvalidToken):
+        Fernet(base64.urlsafe_b64encode(seal._derive(b"yarnspawner hub id", 32))).decrypt(SEALED)
+
+
+def test_a_start_records_its_hub():
+    """The hub that started a server is kept, and the start's id cannot be met by chance."""
+    server = ServerState.new("alice", "default", SERVER.credentials, hub="h")
+    assert restored(server.to_dict(SEAL)).hub == "h"
+    assert len(server.start_id) == 32
