@@ -52,7 +52,6 @@ async def started(
         say(f"Submitting to queue {request.queue}")
         # Its result is needed even after Ctrl-C.
         submission = asyncio.ensure_future(cluster.submit(described))
-        application_id = ""
         try:
             application_id = await asyncio.shield(submission)
             say(f"Submitted as {application_id}")
@@ -61,18 +60,30 @@ async def started(
             file.write(information)
             say(f"The connection is {'' if 'curve_publickey' in information else 'not '}encrypted.")
             return file
-        except ClusterRefused as error:
-            raise KernelError(words_of_refusal(error, getpass.getuser(), request.queue)) from None
         except _Ended as error:
             raise KernelError(await _why(error.report, principal, keytab)) from None
+        except ClusterRefused as error:
+            await _end(cluster, submission)
+            raise KernelError(words_of_refusal(error, getpass.getuser(), request.queue)) from None
         except BaseException:
-            with contextlib.suppress(ClusterError):
-                application_id = application_id or await submission
-                await cluster.kill(application_id, "")
-                say(f"Ended {application_id}")
+            await _end(cluster, submission)
             raise
         finally:
             await cluster.close()
+
+
+async def _end(cluster: Cluster, submission: asyncio.Future[str]) -> None:
+    """Kill what was submitted, if YARN accepted it, whatever the start failed for."""
+    application_id = ""
+    try:
+        application_id = await submission
+        await cluster.kill(application_id, "")
+        say(f"Ended {application_id}")
+    except ClusterError as error:
+        if application_id:
+            say(
+                f"{application_id} may still run, since YARN did not end it: {error}\nTry: yarn application -kill {application_id}"
+            )
 
 
 class _Ended(Exception):
