@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -47,7 +47,30 @@ class Diagnosis:
     detail: str = ""
 
 
-def explain(report: Report, *, failure: Failure | None = None, log_tail: str = "", memory: str = "") -> Diagnosis:
+@dataclass(frozen=True)
+class Wording:
+    """How to speak of what was started.
+
+    Attributes:
+        what: what it is: "server" or "kernel".
+        phrased: changes a sentence of the catalogue before it is filled in with the words of YARN and of users.
+    """
+
+    what: str = "server"
+    phrased: Callable[[str], str] = str
+
+
+_OF_SERVERS = Wording()
+
+
+def explain(
+    report: Report,
+    *,
+    failure: Failure | None = None,
+    log_tail: str = "",
+    memory: str = "",
+    wording: Wording = _OF_SERVERS,
+) -> Diagnosis:
     """Why an application ended.
 
     Args:
@@ -55,6 +78,7 @@ def explain(report: Report, *, failure: Failure | None = None, log_tail: str = "
         failure: what the recipe in the container published, if it did.
         log_tail: the last lines of the server's log, if there are any.
         memory: what the server was given, for people, if that is known.
+        wording: of the sentences.
     """
     fields = {
         "user": report.user,
@@ -71,14 +95,16 @@ def explain(report: Report, *, failure: Failure | None = None, log_tail: str = "
         (log_tail if _OF_MASTER in log_tail else "", ENDS),
         ("" if failure else report.diagnostics, EXITS),
     ):
-        if found := _find(text, causes, fields):
+        if found := _find(text, causes, fields, wording):
             return Diagnosis(*found, detail)
     if failure and (told := plain(failure.message, _SENTENCE_LIMIT).replace("\n", " ")):
         return Diagnosis(told, "", detail)
-    return Diagnosis(*_ended(report.final_status or report.state), detail)
+    return Diagnosis(*_ended(report.final_status or report.state, wording.what), detail)
 
 
-def explain_refusal(error: ClusterRefused, *, hub: str, user: str, queue: str) -> Diagnosis:
+def explain_refusal(
+    error: ClusterRefused, *, hub: str, user: str, queue: str, wording: Wording = _OF_SERVERS
+) -> Diagnosis:
     """Why YARN, or HDFS on the way to it, did not take a submission.
 
     Args:
@@ -86,22 +112,23 @@ def explain_refusal(error: ClusterRefused, *, hub: str, user: str, queue: str) -
         hub: the hub's short name in Hadoop, as in ``hadoop.proxyuser.<hub>``.
         user: the Hadoop user that the server is for.
         queue: that was asked for.
+        wording: of the sentences.
     """
     text = str(error)
     fields = {"hub": hub, "user": user, "queue": queue, "given": "it was given"}
     # Hadoop's client waits until an application is accepted; one that fails at once is refused to it.
     cause, remedy = (
-        _find(text, REFUSALS, fields)
-        or _find(text, ENDS, fields)
+        _find(text, REFUSALS, fields, wording)
+        or _find(text, ENDS, fields, wording)
         or (
-            "YARN did not accept the server's application.",
+            f"YARN did not accept the {wording.what}'s application.",
             "The details have YARN's own words; your administrator may know more.",
         )
     )
     return Diagnosis(cause, remedy, plain(text, _DETAIL_LIMIT))
 
 
-def explain_outage(error: ClusterUnavailable) -> tuple[Diagnosis, bool]:
+def explain_outage(error: ClusterUnavailable, wording: Wording = _OF_SERVERS) -> tuple[Diagnosis, bool]:
     """Why a submission got no answer.
 
     Returns:
@@ -109,9 +136,9 @@ def explain_outage(error: ClusterUnavailable) -> tuple[Diagnosis, bool]:
     """
     text = str(error)
     detail = plain(text, _DETAIL_LIMIT)
-    if found := _find(text, LASTING, {}):
+    if found := _find(text, LASTING, {}, wording):
         return Diagnosis(*found, detail), False
-    cause, remedy = _find(text, PASSING, {}) or ("YARN does not answer.", "")
+    cause, remedy = _find(text, PASSING, {}, wording) or ("YARN does not answer.", "")
     return Diagnosis(cause, remedy or "The start goes on when it does.", detail), True
 
 
@@ -121,7 +148,7 @@ def explain_waiting(report: Report) -> str:
     Returns:
         A clause that follows "It waits in the queue, ", such as "because its queue is full"; "" if YARN does not say.
     """
-    found = _find(report.diagnostics, WAITING, {"user": report.user, "queue": report.queue})
+    found = _find(report.diagnostics, WAITING, {"user": report.user, "queue": report.queue}, _OF_SERVERS)
     return found[0] if found else ""
 
 
@@ -165,20 +192,23 @@ _SECRET = re.compile(
 _PROCESSES = re.compile(r"Dump of the process-tree for \S+ :\n(?:\s*\|-[^\n]*(?:\n|\Z))*")
 
 
-def _find(text: str, causes: Sequence[Cause], fields: Mapping[str, str]) -> tuple[str, str] | None:
+def _find(text: str, causes: Sequence[Cause], fields: Mapping[str, str], wording: Wording) -> tuple[str, str] | None:
     """What the first row that fits says, and its remedy, filled in."""
     text = _middle_left_out(text, _SEARCH_LIMIT)
     for cause in causes:
         groups = cause.find(text)
         if groups is not None:
-            known = {name: plain(value, _NAME_LIMIT).replace("\n", " ") for name, value in {**fields, **groups}.items()}
-            return cause.says.format_map(known), cause.remedy.format_map(known)
+            known = {
+                name: plain(value, _NAME_LIMIT).replace("\n", " ")
+                for name, value in {**fields, **groups, "what": wording.what}.items()
+            }
+            return wording.phrased(cause.says).format_map(known), wording.phrased(cause.remedy).format_map(known)
     return None
 
 
-def _ended(status: str) -> tuple[str, str]:
+def _ended(status: str, what: str) -> tuple[str, str]:
     if status == "SUCCEEDED":
-        return "The server has ended by itself.", "Start it again if you still need it."
+        return f"The {what} has ended by itself.", "Start it again if you still need it."
     if status == "KILLED":
-        return "The server's application was killed.", "If that was not you, ask your administrator why."
-    return "The server's application failed.", "The details have YARN's own words; your administrator may know more."
+        return f"The {what}'s application was killed.", "If that was not you, ask your administrator why."
+    return f"The {what}'s application failed.", "The details have YARN's own words; your administrator may know more."

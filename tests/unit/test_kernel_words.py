@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
+from yarnspawner.causes.ends import ENDS, EXITS, LOGS
+from yarnspawner.causes.outages import LASTING, PASSING
+from yarnspawner.causes.refusals import REFUSALS
+from yarnspawner.causes.waiting import WAITING
 from yarnspawner.cluster import ClusterRefused, ClusterUnavailable, Report
 from yarnspawner.kernels.words import of_kernel, words_of_end, words_of_ended, words_of_outage, words_of_refusal
 
@@ -80,3 +86,30 @@ def test_an_end_in_order_needs_no_reason_and_any_other_has_one() -> None:
         "The kernel was ended by signal 9 (SIGKILL).",
         "Its log: yarnspawner kernel logs application_1_0001",
     ]
+
+
+@pytest.mark.parametrize("path", ["hdfs:///opt/jupyter-server/env.tar.gz", "/srv/the-hub's/server.tar.gz"])
+def test_paths_are_told_as_they_are(path: str) -> None:
+    """Only our own words are changed, never those of users."""
+    words = words_of_refusal(ClusterRefused(f"File {path} does not exist"), "alice", "default")
+    assert words.splitlines()[0] == f"A file that the kernel needs is missing: {path}"
+
+
+def test_queues_are_told_as_they_are() -> None:
+    """A queue may be called like a server."""
+    words = words_of_refusal(ClusterRefused("to unknown queue"), "alice", "root.server")
+    assert words.startswith("The queue root.server does not exist.")
+
+
+def test_an_outages_details_are_yarns_own() -> None:
+    """Names of hosts and files in them are not changed."""
+    assert "/opt/server/x" in words_of_outage(ClusterUnavailable("Call From a to b:1 failed on /opt/server/x"))
+    assert "/opt/server" in words_of_outage(
+        ClusterUnavailable("No Java: JAVA_HOME is /opt/server, where there is none")
+    )
+
+
+def test_no_sentence_of_the_catalogue_speaks_of_a_server_to_a_kernel() -> None:
+    """Each of them has the field for it."""
+    for table in (ENDS, LOGS, EXITS, REFUSALS, LASTING, PASSING, WAITING):
+        assert not [cause.says for cause in table if re.search(r"\bserver\b", cause.says + cause.remedy)]

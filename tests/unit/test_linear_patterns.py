@@ -30,7 +30,6 @@ STEPS = 5 * CAP
 ELSEWHERE: dict[tuple[str, str], list[str]] = {
     ("causes/__init__.py", "pattern"): [],  # the catalogue's, found as objects
     ("state.py", "_VALID.get(name, '(?s:.*)')"): [*_VALID.values(), "(?s:.*)"],
-    ("kernels/words.py", "pattern"): [],
     # The names of fields, which are ours.
     ("expansion.py", "f'(?<![${{]){{({names})}}(?!}})'"): [r"(?<![${]){(username|prologue)}(?!})"],
     # An administrator's own, tried on at most 200 characters.

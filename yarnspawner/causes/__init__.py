@@ -18,7 +18,7 @@ class Cause:
         patterns: regular expressions, any of which is found in what was said. They ignore case, and ``.`` matches a
             newline. The texts are the users' own in part, so what a pattern repeats has a bound or an unmistakable
             beginning: ``a.{0,500}?b``, not ``a.*b``, which takes seconds for thousands of ``a``.
-        says: what it means, one sentence for the user. It may name ``{user}``, ``{queue}``, ``{hub}`` where they are
+        says: what it means, one sentence for the user. It may name ``{what}`` ("server" or "kernel"), ``{user}``, ``{queue}``, ``{hub}`` where they are
             known, ``{given}`` for the memory "it was given", and the named groups that all
             patterns of the row have.
         remedy: what to do, and who can.

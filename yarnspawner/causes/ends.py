@@ -10,7 +10,7 @@ ENDS = [
     *SIZES,
     Cause(
         r"beyond the '(?P<kind>PHYSICAL|VIRTUAL)' memory limit\. Current usage: (?P<used>[\d.]{1,20} ?\w{1,3}) of (?P<limit>[\d.]{1,20} ?\w{1,3}) physical",
-        says="The server used more memory than it was given ({used} of {limit}), so YARN ended it.",
+        says="The {what} used more memory than it was given ({used} of {limit}), so YARN ended it.",
         remedy="Start it again with more memory, or use less at a time.",
     ),
     Cause(
@@ -19,23 +19,23 @@ ENDS = [
         "killed by elastic cgroups OOM handler",
         "oom-?kill",
         r"exitCode: -10[34]\b",
-        says="The server used more memory than {given}, so YARN ended it.",
+        says="The {what} used more memory than {given}, so YARN ended it.",
         remedy="Start it again with more memory, or use less at a time.",
     ),
     Cause(
         r"was killed by user (?P<who>\S+)(?: at (?P<where>\S+))?",
-        says="The server's application was killed by {who}.",
+        says="The {what}'s application was killed by {who}.",
         remedy="If that was not you, ask your administrator why.",
     ),
     Cause(
         "exceeded the lifetime period",
-        says="The server reached the longest time that an application may run.",
+        says="The {what} reached the longest time that an application may run.",
         remedy="Start it again.",
     ),
     Cause(
         "preempted by scheduler",
         r"exitCode: -102\b",
-        says="YARN took the server's place away for an application of a queue that was promised it (preemption).",
+        says="YARN took the {what}'s place away for an application of a queue that was promised it (preemption).",
         remedy="Start it again, if possible in another queue.",
     ),
     # LinuxContainerExecutor passes on what the native container-executor prints.
@@ -47,12 +47,12 @@ ENDS = [
     ),
     Cause(
         r"\bUser \S+ not found",
-        says="The user {user} has no account on the node where the server was to run.",
+        says="The user {user} has no account on the node where the {what} was to run.",
         remedy=ADMIN + "create the account on all nodes of the cluster.",
     ),
     Cause(
         r"Application \S+ initialization failed \(exitCode=",
-        says="The node where the server was to run could not prepare folders for the user {user}.",
+        says="The node where the {what} was to run could not prepare folders for the user {user}.",
         remedy=ADMIN + "check that {user} has an account on all nodes of the cluster; the NodeManager's log has more.",
     ),
     Cause(
@@ -63,17 +63,17 @@ ENDS = [
         r"exitCode: -101\b",
         "usable space is below configured utilization",
         "used space above threshold",
-        says="The node where the server was to run has no room left on its disks.",
+        says="The node where the {what} was to run has no room left on its disks.",
         remedy="Start it again: YARN will choose another node. Tell your administrator if that goes on.",
     ),
     Cause(
         r"File does not exist: (?P<path>\S+)",
-        says="A file that the server needs is no longer there: {path}",
+        says="A file that the {what} needs is no longer there: {path}",
         remedy="Start it again, and tell your administrator if that goes on.",
     ),
     Cause(
         r"Resource (?P<path>\S+) changed on src filesystem",
-        says="A file that the server needs was changed while it started: {path}",
+        says="A file that the {what} needs was changed while it started: {path}",
         remedy="Start it again.",
     ),
     Cause(
@@ -90,7 +90,7 @@ ENDS = [
         "unexpected eof",
         "ZipException",
         r"chmod: cannot access '\S+/filecache/\d+_tmp/",
-        says="An archive that the server needs, such as its packed environment, is broken or incomplete.",
+        says="An archive that the {what} needs, such as its packed environment, is broken or incomplete.",
         remedy=ADMIN + "make it again (with venv-pack or conda-pack) and put it in place of the broken one.",
     ),
     Cause(
@@ -98,24 +98,24 @@ ENDS = [
         r"lost\* node",
         "released on a lost node",
         "Node .{1,300}? lost",
-        says="The node on which the server ran is gone, or does not work as it should.",
+        says="The node on which the {what} ran is gone, or does not work as it should.",
         remedy="Start it again.",
     ),
     Cause(
         r"ApplicationMaster for attempt \S+ timed out",
-        says="The server's container was no longer heard of.",
+        says="The {what}'s container was no longer heard of.",
         remedy="Its node or its network may be overloaded or gone. Start it again.",
     ),
     Cause(
         "token .{1,1000}? expired",
         "can't be found in cache",
         "InvalidToken",
-        says="The server's access to HDFS or YARN had expired.",
+        says="The {what}'s access to HDFS or YARN had expired.",
         remedy="Start it again.",
     ),
     Cause(
         "Error launching .{0,400}?Got exception: ",
-        says="YARN could not start the server's container.",
+        says="YARN could not start the {what}'s container.",
         remedy="Start it again, and tell your administrator if that goes on.",
     ),
     Cause(
@@ -123,7 +123,7 @@ ENDS = [
         "Localization failed",
         "Failed to download resource",
         "localization",
-        says="The node could not fetch the files that the server needs.",
+        says="The node could not fetch the files that the {what} needs.",
         remedy="Start it again, and tell your administrator if that goes on.",
     ),
 ]
@@ -132,58 +132,58 @@ ENDS = [
 LOGS = [
     Cause(
         "No module named '?yarnspawner",
-        says="The server's Python environment does not have yarnspawner.",
-        remedy="Install yarnspawner into the environment that the server runs in.",
+        says="The {what}'s Python environment does not have yarnspawner.",
+        remedy="Install yarnspawner into the environment that the {what} runs in.",
     ),
     Cause(
         "No module named '?jupyterlab",
         "Jupyter command `jupyter-lab` not found",
         "jupyter-?lab: (?:command )?not found",
-        says="JupyterLab is not installed in the server's Python environment.",
+        says="JupyterLab is not installed in the {what}'s Python environment.",
         remedy="Install jupyterlab there, or choose another environment.",
     ),
     Cause(
         "No module named '?(?:jupyter_server|jupyterhub|notebook)",
         "jupyterhub-singleuser: (?:command )?not found",
-        says="Jupyter is not installed in the server's Python environment.",
+        says="Jupyter is not installed in the {what}'s Python environment.",
         remedy="Install jupyterhub and jupyterlab there, or choose another environment.",
     ),
     Cause(
         r"No module named '?(?P<module>[\w.]+)",
-        says="The server's Python environment lacks the module {module}.",
+        says="The {what}'s Python environment lacks the module {module}.",
         remedy="Install it there, or choose another environment.",
     ),
     Cause(
         "No space left on device",
-        says="The node where the server ran has no room left on its disks.",
+        says="The node where the {what} ran has no room left on its disks.",
         remedy="Start it again: YARN may choose another node. Tell your administrator if that goes on.",
     ),
     Cause(
         "Disk quota exceeded",
         says="Your home folder is full.",
-        remedy="Remove files there, then start the server again.",
+        remedy="Remove files there, then start the {what} again.",
     ),
     Cause(
         r"(?<!\S)(?P<command>\S+): command not found",
         says="The command {command} was not found on the node.",
         remedy=ADMIN
-        + "the prologue or the command of the server names something that its node or environment does not have.",
+        + "the prologue or the command of the {what} names something that its node or environment does not have.",
     ),
     Cause(
         r"(?<!\S)(?P<path>\S+/(?:bin/)?(?:activate|python[\d.]*)): No such file or directory",
-        says="The server's Python environment is not where it should be: {path}",
+        says="The {what}'s Python environment is not where it should be: {path}",
         remedy=ADMIN + "check localize_files and the prologue.",
     ),
     Cause(
         "Cannot allocate memory",
         "MemoryError",
         r"java\.lang\.OutOfMemoryError",
-        says="There was not enough memory for the server to start.",
+        says="There was not enough memory for the {what} to start.",
         remedy="Start it with more memory.",
     ),
     Cause(
         r"Permission denied: '?(?P<path>/[^'\n]*)",
-        says="The server may not use {path} on its node.",
+        says="The {what} may not use {path} on its node.",
         remedy=ADMIN + "check the permissions of that file or folder on the nodes.",
     ),
     Cause(
@@ -194,14 +194,14 @@ LOGS = [
     Cause(
         "Address already in use",
         "no free port",
-        says="No port was free for the server on its node.",
+        says="No port was free for the {what} on its node.",
         remedy="Start it again.",
     ),
     Cause(
         "(?:Failed to connect to|Cannot connect to|Error connecting to).{0,500}?hub",
         "Connection refused.{0,500}?hub/api",
         "hub/api.{0,500}?(?:refused|timed out|unreachable)",
-        says="The server could not reach the hub from its node.",
+        says="The {what} could not reach the hub from its node.",
         remedy=ADMIN + "hub_connect_ip must be an address of the hub that the cluster's nodes can reach.",
     ),
 ]
@@ -210,12 +210,12 @@ LOGS = [
 EXITS = [
     Cause(
         r"exit ?code:? 127\b",
-        says="A command of the server's start was not found on the node.",
+        says="A command of the {what}'s start was not found on the node.",
         remedy="The log has more.",
     ),
     Cause(
         r"exit ?code:? 126\b",
-        says="A command of the server's start could not be run on the node.",
+        says="A command of the {what}'s start could not be run on the node.",
         remedy="The log has more.",
     ),
     # YARN sends SIGTERM to all processes of a container that used too much memory, and 250 ms later SIGKILL. skein's
@@ -224,17 +224,17 @@ EXITS = [
         r"exit ?code:? (?:137|143)\b",
         "shutdown by external signal",
         "Killed by external signal",
-        says="The server was killed, most likely because it used more memory than {given}.",
+        says="The {what} was killed, most likely because it used more memory than {given}.",
         remedy="Start it again with more memory, or use less at a time.",
     ),
     Cause(
         r"(?:driver failed with|non-zero) exit code:? (?P<code>\d+)",
-        says="The server ended by itself with exit status {code}.",
+        says="The {what} ended by itself with exit status {code}.",
         remedy="The log says why.",
     ),
     Cause(
         r"AM Container for \S+ exited with +exitCode: (?P<code>-?\d+)",
-        says="The server's container ended with exit status {code}.",
+        says="The {what}'s container ended with exit status {code}.",
         remedy="The log says why.",
     ),
 ]

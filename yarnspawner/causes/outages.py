@@ -7,8 +7,8 @@ from yarnspawner.causes import ADMIN, Cause
 # To wait would be in vain. Each names the hub's own means, which its log has with all details.
 LASTING = [
     Cause(
-        r"The keytab (?P<path>\S+) (?P<what>does not exist|cannot be read)",
-        says="The hub cannot log in to Kerberos: its keytab {what}.",
+        r"The keytab (?P<path>\S+) (?P<fault>does not exist|cannot be read)",
+        says="The hub cannot log in to Kerberos: its keytab {fault}.",
         remedy=ADMIN + "the hub expects it as {path}.",
     ),
     Cause(

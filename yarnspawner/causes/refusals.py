@@ -9,7 +9,7 @@ REFUSALS = [
     # --- who may act as whom
     Cause(
         r"User: (?P<proxy>\S+) is not allowed to impersonate (?P<whom>\S+)",
-        says="The hub ({proxy}) may not impersonate {whom}, so Hadoop lets it start no server for that user.",
+        says="The hub ({proxy}) may not impersonate {whom}, so Hadoop lets it start no {what} for that user.",
         remedy=ADMIN + "hadoop.proxyuser.{hub}.users or .groups in Hadoop's core-site.xml must include {whom}.",
     ),
     Cause(
@@ -67,7 +67,7 @@ REFUSALS = [
         "node label not enabled",
         "node label expression",
         "permission to access all labels",
-        says="The queue {queue} cannot use the kind of node that the server asks for.",
+        says="The queue {queue} cannot use the kind of node that the {what} asks for.",
         remedy="Choose another queue or another kind of node.",
     ),
     # --- HDFS
@@ -89,7 +89,7 @@ REFUSALS = [
     Cause(
         r"File (?:file:)?(?P<path>\S+) does not exist",
         r"File does not exist: (?P<path>\S+)",
-        says="A file that the server needs is missing: {path}",
+        says="A file that the {what} needs is missing: {path}",
         remedy=ADMIN + "localize_files of the hub's configuration names a file that is not there.",
     ),
     Cause(

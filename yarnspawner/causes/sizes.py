@@ -7,22 +7,22 @@ from yarnspawner.causes import Cause
 SIZES = [
     Cause(
         r"Requested resource=<(?P<asked>[^>]{0,300})>, maximum allowed allocation=<(?P<most>[^>]{0,300})>",
-        says="The server is larger than YARN allows: asked were {asked}, at most {most} are allowed.",
+        says="The {what} is larger than YARN allows: asked were {asked}, at most {most} are allowed.",
         remedy="Choose a smaller size.",
     ),
     Cause(
         "Invalid resource request.{0,500}?(?:greater than maximum|requested memory|requested virtual cores)",
-        says="The server is larger than YARN allows.",
+        says="The {what} is larger than YARN allows.",
         remedy="Choose a smaller size.",
     ),
     Cause(
         "zero amount of resource",
-        says="The queue {queue} gives none of a resource that the server needs.",
+        says="The queue {queue} gives none of a resource that the {what} needs.",
         remedy="Choose another queue or another size.",
     ),
     Cause(
         r"Resource '(?P<resource>[\w./-]+)' is not defined in your cluster's configuration",
-        says="The cluster does not have a kind of resource that the server asks for: {resource}.",
+        says="The cluster does not have a kind of resource that the {what} asks for: {resource}.",
         remedy="Choose a size without it.",
     ),
 ]
