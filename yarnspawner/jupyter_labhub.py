@@ -1,8 +1,10 @@
 """The server recipe under its name of 0.4.0, so that ``cmd = "python -m yarnspawner.jupyter_labhub"`` goes on working."""
 
 from yarnspawner.singleuser.__main__ import main
+from yarnspawner.singleuser.descendants import guard
 from yarnspawner.singleuser.leaving import Leaving
 
 if __name__ == "__main__":
+    guard()
     leave = Leaving()
     leave(main())

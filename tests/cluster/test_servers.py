@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
+import psutil
 import pytest
 
 from demo.hub import Hub
@@ -168,3 +169,40 @@ def test_an_environment_without_python_is_told(
     hub = other_hub(YARNSPAWNER_ENVIRONMENT=str(tmp_path))
     told = Member(hub.address, "alice", hub.password).failure()
     assert "python" in told.lower(), told
+
+
+# Processes in sessions of their own, which a signal to the container's process group does not reach.
+LEAVE_BEHIND = """
+import json, pathlib, subprocess
+from jupyter_core.paths import jupyter_data_dir
+kernel = pathlib.Path(jupyter_data_dir(), "kernels", "sleeper")
+kernel.mkdir(parents=True)
+kernel.joinpath("kernel.json").write_text(json.dumps({"argv": ["sleep", "98765"], "display_name": "S", "language": "s"}))
+subprocess.run(["bash", "-c", "nohup sleep 98764 >/dev/null 2>&1 &"], start_new_session=True)
+subprocess.run(["bash", "-c", "setsid -f sleep 98763"])
+"""
+
+
+@pytest.mark.parametrize("end", ["stop", pytest.param("kill", marks=pytest.mark.full)])
+def test_no_process_outlives_a_server(end: str, alice: Member, cluster: LocalHadoop) -> None:
+    """Whether a user stops a server or YARN kills it: no process that was started in it lives on."""
+    alice.ask_to_start()
+    alice.wait_ready()
+    alice.run(LEAVE_BEHIND)
+    alice._call("POST", "/user/alice/api/kernels", {"name": "sleeper"})
+    until(lambda: len(sleepers()) == 3, END, "started")
+    if end == "stop":
+        alice.ask_to_stop()
+    else:
+        (application,) = unfinished(cluster, "alice")
+        cluster.run(["yarn", "application", "-kill", application])
+    alice.wait_gone()
+    until(lambda: not sleepers(), END, "without processes")
+
+
+def sleepers() -> list[int]:
+    """The processes that are to end with the server."""
+    found = psutil.process_iter(["cmdline"])
+    return [
+        process.pid for process in found if (process.info["cmdline"] or [])[1:] in (["98763"], ["98764"], ["98765"])
+    ]

@@ -17,6 +17,7 @@ import traceback
 from typing import Any
 
 from yarnspawner.rendezvous import ERROR_KEY, STOP_KEY, Address, Failure
+from yarnspawner.singleuser.descendants import guard
 from yarnspawner.singleuser.environment import find_certificates, mend_folders, node_name
 from yarnspawner.singleuser.failure import RecipeError, Tail, explain, say
 from yarnspawner.singleuser.imports import put_off_grammar
@@ -124,5 +125,6 @@ def _help(arguments: list[str]) -> int:
 
 
 if __name__ == "__main__":
+    guard()
     leave = Leaving()
     leave(main())

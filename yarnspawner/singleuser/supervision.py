@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from yarnspawner.rendezvous import Failure, RendezvousError
+from yarnspawner.singleuser.descendants import adopt_orphans, end_descendants
 from yarnspawner.singleuser.environment import parents
 
 # Seconds between two looks at the child, and at the processes that this one runs for.
@@ -32,6 +33,7 @@ class Supervision:
 
     - the fork comes before anything is imported or opened that would not survive it, or take memory twice
     - what the child can say of its own failure, it reports; of a crash, the parent knows the signal
+    - what the child has started ends with it, also in a session of its own
     - the child does not outlive the parent: a kernel sees to that itself, from JPY_PARENT_PID
     """
 
@@ -42,6 +44,7 @@ class Supervision:
 
     def fork(self) -> bool:
         """True in the child."""
+        adopt_orphans()
         self._child = os.fork()
         if self._child:
             os.close(self._reporting)
@@ -66,6 +69,7 @@ class Supervision:
                 status = self._end_child()
                 break
             time.sleep(_INTERVAL)
+        end_descendants()
         code = os.waitstatus_to_exitcode(status)
         if code == 0:
             return Ending(0, None)
