@@ -12,7 +12,8 @@ from datetime import datetime, timezone
 from typing import ClassVar
 
 from yarnspawner.cluster import Cluster, ClusterRefused, ClusterUnavailable, Report
-from yarnspawner.watched import Status, Watched
+from yarnspawner.retry import Retry
+from yarnspawner.watched import Status, Watched, wait_for_event
 
 # A list of thousands takes the ResourceManager a while, 0.05 ms of its CPU time for each application and 0.2 ms of the
 # driver's (`python -m benchmarks list`); of the view's time at most a fifth is spent in them.
@@ -43,8 +44,15 @@ class Applications:
         self._slow = slow
         self._log: logging.Logger = log or logging.getLogger(__name__)
         self._watched: dict[str, Watched] = {}
-        self._failures = 0
-        self._unknown_since: float | None = None
+        self._outage = Retry(
+            self._log,
+            "YARN does not answer; until it does, what runs counts as running",
+            recovered="YARN answers again",
+            first=2 * fast,
+            longest=slow,
+            expected=ClusterUnavailable,
+        )
+        self._refreshes = Retry(self._log, "The view of YARN's applications could not be refreshed", longest=slow)
         self._reason = ""
         self._turn = asyncio.Lock()
         self._next: asyncio.Task[list[Report]] | None = None
@@ -80,15 +88,17 @@ class Applications:
             self._drop(application_id, watched)
 
     @contextmanager
-    def watching(self, application_id: str) -> Iterator[None]:
-        """Watch closely for as long as the context lasts; afterwards as before. Several may do so at the same time."""
+    def watching(self, application_id: str, *, closely: bool = True) -> Iterator[None]:
+        """Watch for as long as the context lasts, refreshing every ``fast`` seconds if ``closely``; several may do so."""
         watched = self._entry(application_id)
-        watched.close_watchers += 1
-        self._attend(hurry=True)
+        watched.watchers += 1
+        watched.close_watchers += closely
+        self._attend(hurry=closely)
         try:
             yield
         finally:
-            watched.close_watchers -= 1
+            watched.watchers -= 1
+            watched.close_watchers -= closely
             self._drop(application_id, watched)
 
     async def ended(self, application_id: str, timeout: float) -> bool:
@@ -129,7 +139,7 @@ class Applications:
                 return status
             if watched:
                 watched.changed.clear()
-                await _wait(watched.changed, left)
+                await wait_for_event(watched.changed, left)
             else:
                 await asyncio.sleep(min(left, self._slow))
 
@@ -167,7 +177,7 @@ class Applications:
         return self._watched.setdefault(application_id, Watched(since=time.monotonic()))
 
     def _drop(self, application_id: str, watched: Watched) -> None:
-        if not watched.owned and not watched.close_watchers and self._watched.get(application_id) is watched:
+        if not watched.owned and not watched.watchers and self._watched.get(application_id) is watched:
             del self._watched[application_id]
 
     def _attend(self, *, hurry: bool) -> None:
@@ -181,32 +191,41 @@ class Applications:
         before = 0.0
         while any(watched.open for watched in self._watched.values()):
             began = time.monotonic()
-            try:
-                await self._list()
-                for application_id, watched in list(self._watched.items()):
-                    if watched.absences and watched.open:
-                        await self._settle(application_id, watched)
-            except ClusterUnavailable:
-                pass  # noted where it was raised
-            except Exception:  # noqa: BLE001  # whatever a cluster may answer, the view must go on
-                self._log.exception("The view of YARN's applications could not be refreshed")
+            with self._refreshes.attempt():
+                await self._refresh_once()
             # One list that takes long is none that is long: it has waited for a driver to start.
             took = time.monotonic() - began
             await self._pause(min(took, before))
             before = took
 
+    async def _refresh_once(self) -> None:
+        try:
+            await self._list()
+        except ClusterUnavailable:
+            return  # noted where it was raised
+        surprise: Exception | None = None
+        for application_id, watched in list(self._watched.items()):
+            if watched.absences and watched.open:
+                try:
+                    await self._settle(application_id, watched)
+                except Exception as error:  # noqa: BLE001 - what is wrong with one concerns no other
+                    surprise = error
+        if surprise is not None:
+            raise surprise
+
     async def _pause(self, took: float) -> None:
         hurry = any(watched.hurried for watched in self._watched.values())
         pause = self._fast if hurry else self._slow
-        if self._failures:
-            pause = min(self._fast * 2**self._failures, self._slow)
+        failing = max(self._outage.pause, self._refreshes.pause)
+        if failing:
+            pause = failing
         # However many are in a hurry at the same time, and however long the list, the ResourceManager is not flooded.
         least = max(self._fast, took * _PAUSE_PER_LIST)
-        if self._failures:
+        if failing:
             least = min(least, self._slow)  # what took long was waiting for an answer
         await asyncio.sleep(least)
         if pause > least:
-            await _wait(self._wake, pause - least)
+            await wait_for_event(self._wake, pause - least)
         self._wake.clear()
 
     async def _list(self) -> list[Report]:
@@ -224,6 +243,9 @@ class Applications:
             except ClusterUnavailable as error:
                 self._failed(error)
                 raise
+            except Exception as error:
+                self._failed(error)
+                raise ClusterUnavailable(f"YARN's list could not be read: {error!r}") from error
             self._answered()
             self._take(reports, asked)
             return reports
@@ -268,19 +290,21 @@ class Applications:
             tell, watched.on_end = watched.on_end, None
             tell()
 
-    def _failed(self, error: ClusterUnavailable) -> None:
-        self._failures += 1
+    @property
+    def _unknown_since(self) -> float | None:
+        return self._outage.since
+
+    def _failed(self, error: Exception) -> None:
         self._reason = str(error)
-        if self._unknown_since is None:
-            self._unknown_since = time.monotonic()
-            self._log.warning("YARN does not answer; until it does, what runs counts as running: %s", error)
+        news = self._outage.since is None
+        self._outage.failed(error)
+        if news:
             for watched in self._watched.values():
                 watched.changed.set()
 
     def _answered(self) -> None:
-        if self._unknown_since is not None:
-            self._log.warning("YARN answers again, after %.0f s", time.monotonic() - self._unknown_since)
-        self._failures, self._unknown_since, self._reason = 0, None, ""
+        self._outage.succeeded()
+        self._reason = ""
 
     def _status(self, watched: Watched) -> Status:
         return watched.status(self._unknown_since, self._reason)
@@ -290,7 +314,7 @@ class Applications:
             report = await self._cluster.report(application_id)
         except ClusterRefused:
             report = self._forgotten(application_id, None)
-        except ClusterUnavailable as error:
+        except Exception as error:  # noqa: BLE001 - whatever it is, nothing is known
             self._failed(error)
             return Status(None, known=False, unknown_since=self._unknown_since, reason=str(error))
         self._answered()
@@ -304,10 +328,3 @@ class Applications:
 
 
 _LONG_AGO = datetime.fromtimestamp(0, timezone.utc)
-
-
-async def _wait(event: asyncio.Event, timeout: float) -> None:
-    try:
-        await asyncio.wait_for(event.wait(), timeout)
-    except asyncio.TimeoutError:
-        return

@@ -1,4 +1,4 @@
-"""What must end, ends: kills are repeated until YARN says that the application has ended."""
+"""Kill applications, and retry until YARN reports them as finished."""
 
 from __future__ import annotations
 
@@ -8,17 +8,23 @@ from collections.abc import Mapping
 
 from yarnspawner.applications import Applications
 from yarnspawner.audit import audit_end
-from yarnspawner.cluster import Cluster, ClusterError
+from yarnspawner.cluster import Cluster, ClusterError, ClusterRefused
+from yarnspawner.retry import Retry
 
-# Seconds between two attempts: at first soon, since most failures are a hiccup, then seldom.
-_PAUSES = (0.5, 1, 2, 5, 10, 30)
+# First and longest pause between two attempts, in seconds: while YARN does not answer, and after it refused a kill, which
+# helps only once an administrator has changed something.
+_UNAVAILABLE = (0.5, 30.0)
+_REFUSED = (2.0, 600.0)
+# Seconds that YARN has to report an application as finished after it took the kill.
+_TAKEN = 5.0
 
 
 class Ending:
     """Ends applications, however often YARN has to be asked.
 
     - an application given to :meth:`end` is killed until it has ended, whether anyone waits for that or not
-    - asking twice is asking once
+    - a kill that YARN refuses is repeated every ten minutes in the end, and at once when :meth:`end` is called again
+    - calling :meth:`end` twice is otherwise the same as calling it once
     - JupyterHub forgets a stop that failed, or that took too long; this does not
     """
 
@@ -27,6 +33,7 @@ class Ending:
         self._applications = applications
         self._log = log
         self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._again: dict[str, asyncio.Event] = {}
 
     @property
     def pending(self) -> frozenset[str]:
@@ -48,28 +55,69 @@ class Ending:
         """
         task = self._tasks.get(application_id)
         if task is None:
+            self._again[application_id] = asyncio.Event()
             task = asyncio.create_task(
                 self._end(application_id, user, by, dict(facts or {})), name=f"ending {application_id}"
             )
             self._tasks[application_id] = task
-            task.add_done_callback(lambda _: self._tasks.pop(application_id, None))
+            task.add_done_callback(lambda _: self._forget(application_id))
+        self._again[application_id].set()
         return asyncio.shield(task)
+
+    def _forget(self, application_id: str) -> None:
+        self._tasks.pop(application_id, None)
+        self._again.pop(application_id, None)
 
     async def _end(self, application_id: str, user: str, by: str, facts: dict[str, str]) -> None:
         attempt = 0
-        with self._applications.watching(application_id):
-            while not (status := await self._applications.status(application_id)).ended:
-                pause = _PAUSES[min(attempt, len(_PAUSES) - 1)]
-                try:
-                    await self._cluster.kill(application_id, user)
-                    # YARN has just said that it is done; no need to wait for the next list.
-                    await self._applications.look(application_id)
-                except ClusterError as error:
-                    self._log.warning("Cannot end %s yet, trying again in %s s: %s", application_id, pause, error)
-                await self._applications.ended(application_id, timeout=pause)
-                attempt += 1
+        away = self._retry(f"Cannot end {application_id} yet", *_UNAVAILABLE)
+        refusals = self._retry(f"YARN refuses to end {application_id}", *_REFUSED)
+        while True:
+            self._again[application_id].clear()
+            with self._applications.watching(application_id):
+                status = await self._applications.status(application_id)
+                if status.ended:
+                    break
+                await self._kill(application_id, user, away, refusals)
+                if not refusals.pause:
+                    await self._applications.ended(application_id, timeout=away.pause or _TAKEN)
+            if refusals.pause:
+                await self._cool_down(application_id, refusals.pause)
+            attempt += 1
         self._log.info("%s of %s has ended", application_id, user)
         if status.report is not None:
             # A start fails most often because its application has ended by itself.
             by = "yarn" if by == "hub" and not attempt else by
             audit_end(status.report, by=by, hadoop_user=user, **facts)
+
+    async def _kill(self, application_id: str, user: str, away: Retry, refusals: Retry) -> None:
+        try:
+            await self._cluster.kill(application_id, user)
+            # YARN has just said that it is done; no need to wait for the next list.
+            await self._applications.look(application_id)
+        except ClusterRefused as error:
+            away.pause = 0.0
+            refusals.failed(error)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the application must end
+            refusals.pause = 0.0
+            away.failed(error)
+        else:
+            away.succeeded()
+            refusals.succeeded()
+
+    async def _cool_down(self, application_id: str, seconds: float) -> None:
+        """Wait, at most so long, until the application ends or :meth:`end` is called again; the view is not hurried."""
+        with self._applications.watching(application_id, closely=False):
+            waits = {
+                asyncio.ensure_future(self._applications.ended(application_id, timeout=seconds)),
+                asyncio.ensure_future(self._again[application_id].wait()),
+            }
+            try:
+                await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                for waiting in waits:
+                    waiting.cancel()
+
+    def _retry(self, what: str, first: float, longest: float) -> Retry:
+        recovered = "YARN takes the kill again"
+        return Retry(self._log, what, recovered=recovered, first=first, longest=longest, expected=ClusterError)

@@ -17,6 +17,7 @@ from yarnspawner.cluster import ClusterError, ClusterRefused, ClusterUnavailable
 from yarnspawner.hadoop.staging import StagingUnavailable
 from yarnspawner.identity import tag
 from yarnspawner.orphans import Owned, is_ours, orphans, too_many
+from yarnspawner.retry import Retry
 
 # Applications that one sweep ends, and folders that it removes; the next one goes on.
 _MOST = 500
@@ -255,16 +256,18 @@ class Sweeper:
     async def _run(self) -> None:
         self._log.info("All servers were checked; in %g s, what none of them owns is swept", self._grace)
         await asyncio.sleep(self._grace)
+        longest = min(self._RETRY, self._interval or self._RETRY)
+        retry = Retry(
+            self._log,
+            "The sweep failed",
+            first=longest,
+            longest=longest,
+            expected=ClusterUnavailable,
+            level=logging.INFO,
+        )
         while True:
-            try:
+            with retry.attempt():
                 await self._sweep.run()
-                done = True
-            except ClusterUnavailable as error:
-                self._log.debug("No sweep, as YARN does not answer: %s", error)
-                done = False
-            except Exception:  # noqa: BLE001 - whatever happens, the next sweep may succeed
-                self._log.exception("The sweep failed")
-                done = True
-            if done and not self._interval:
+            if not retry.failures and not self._interval:
                 return
-            await asyncio.sleep(self._interval if done else min(self._RETRY, self._interval or self._RETRY))
+            await asyncio.sleep(retry.pause or self._interval)

@@ -35,6 +35,7 @@ class Watched:
     since: float
     owned: bool = False
     fast: bool = False
+    watchers: int = 0
     close_watchers: int = 0
     report: Report | None = None
     listed: bool = False  # whether a list that was asked for since then has come
@@ -58,3 +59,11 @@ class Watched:
         if unknown_since is not None:
             return Status(self.report, known=False, unknown_since=unknown_since, reason=reason)
         return Status(self.report, known=self.listed and self.doubt_since is None, unknown_since=self.doubt_since)
+
+
+async def wait_for_event(event: asyncio.Event, timeout: float) -> None:
+    """Wait until an event is set, at most ``timeout`` seconds."""
+    try:
+        await asyncio.wait_for(event.wait(), timeout)
+    except asyncio.TimeoutError:
+        return

@@ -402,7 +402,7 @@ async def test_an_answer_that_nobody_expected_does_not_end_the_view(
     await asyncio.sleep(0.1)
     yarn.active, yarn.listed = working, [RUNNING]  # type: ignore[method-assign]
     await until(view, "RUNNING")
-    assert "could not be refreshed" in caplog.text
+    assert "no such thing" in caplog.text
 
 
 async def test_one_view_for_all_spawners(yarn: Lists) -> None:

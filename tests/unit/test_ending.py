@@ -8,8 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from yarnspawner import ending
-from yarnspawner.cluster import ClusterUnavailable, Report
+from yarnspawner.cluster import ClusterRefused, ClusterUnavailable, Report
 from yarnspawner.ending import Ending
 
 
@@ -41,7 +40,7 @@ class Yarn:
         await asyncio.sleep(0)
         return self.is_ended
 
-    def watching(self, application_id):
+    def watching(self, application_id, *, closely=True):
         return contextlib.nullcontext()
 
 
@@ -86,16 +85,12 @@ async def test_who_gives_up_waiting_does_not_end_the_ending(log):
         await asyncio.sleep(0)
 
 
-def test_the_pauses_grow():
-    assert list(ending._PAUSES) == sorted(ending._PAUSES)
-
-
 async def test_a_long_outage_only_makes_the_kills_rarer(log):
     """The pauses between kills grow up to half a minute, and the ending never gives up."""
     yarn = Yarn(failures=10)
     await Ending(yarn, yarn, log=log).end("application_1_1", "alice")
     assert len(yarn.kills) == 11
-    low = [0.5, 1, 2, 5, 10, 30, 30, 30, 30, 30]
+    low = [0.5, 1, 2, 4, 8, 16, 30, 30, 30, 30]
     assert all(pause >= least / 2 for pause, least in zip(yarn.pauses, low, strict=False)), yarn.pauses
     assert yarn.pauses[0] <= 1 and max(yarn.pauses) <= 60
 
@@ -116,3 +111,60 @@ async def test_the_audit_says_whose_server_was_ended_and_by_whom(log, caplog, by
     assert (line["by"], line["user"], line["hadoop_user"]) == (told, "Alice", "alice")
     await asyncio.sleep(0)
     assert one.pending == frozenset()
+
+
+class Refusing(Yarn):
+    """Refuses every kill, until it does not."""
+
+    refuses = True
+
+    async def kill(self, application_id, user):
+        self.kills.append((application_id, user))
+        if self.refuses:
+            raise ClusterRefused("jupyterhub is not allowed to impersonate alice")
+        self.is_ended = True
+
+    async def ended(self, application_id, timeout):
+        if not self.is_ended:
+            await asyncio.sleep(timeout)
+        return self.is_ended
+
+
+async def test_a_refused_kill_cools_down(log, caplog):
+    """A refusal is logged once, and does not refresh the view quickly."""
+    yarn = Refusing()
+    close = []
+
+    @contextlib.contextmanager
+    def watching(application_id, *, closely=True):
+        close.append(closely)
+        yield
+        close.append(None)
+
+    yarn.watching = watching
+    one = Ending(yarn, yarn, log=log)
+    done = one.end("application_1_1", "alice")
+    await asyncio.sleep(0.2)
+    assert len(yarn.kills) == 1
+    assert close == [True, None, False]
+    assert caplog.text.count("refuses") == 1
+    yarn.refuses = False
+    await asyncio.wait_for(one.end("application_1_1", "alice"), 1)
+    assert done.done()
+
+
+async def test_refusals_become_rare(log, caplog):
+    """A thousand refusals make one log message, and their pauses grow to ten minutes."""
+    waits = []
+
+    class Quick(Refusing):
+        async def ended(self, application_id, timeout):
+            waits.append(timeout)
+            self.refuses = len(waits) < 1000
+            return False
+
+    yarn = Quick()
+    await Ending(yarn, yarn, log=log).end("application_1_1", "alice")
+    assert 500 < max(waits) <= 600
+    assert waits[0] <= 2
+    assert caplog.text.count("refuses") == 1

@@ -19,6 +19,7 @@ import grpc
 
 from yarnspawner.cluster.calls import CallFailed, ClusterUnavailable, Request
 from yarnspawner.cluster.drivers import Driver
+from yarnspawner.retry import Retry
 
 _LONGEST_PAUSE = 30.0
 # Seconds for the ping of a driver that has a thread to spare.
@@ -49,7 +50,15 @@ class Seat:
         self._driver: Driver | None = None
         self._wear = 0
         self._starting: asyncio.Task[Driver] | None = None
-        self._fruitless = 0
+        # A first failure is followed by another attempt at once.
+        self._pace = Retry(None, "", longest=_LONGEST_PAUSE)
+        self._starts = Retry(
+            log,
+            "No driver for YARN",
+            recovered="A driver for YARN was started",
+            expected=ClusterUnavailable,
+            level=logging.ERROR,
+        )
         self._not_before = 0.0
         self._reason = ""
         self._dismissed: Driver | None = None
@@ -100,9 +109,9 @@ class Seat:
                 # It looks for a ticket only when it starts.
                 self._replace(driver, _NO_TICKET)
                 raise ClusterUnavailable(_NO_TICKET) from failure
-            self._fruitless = 0
+            self._pace.succeeded()
             raise
-        self._fruitless = 0
+        self._pace.succeeded()
         return response
 
     def overdue(self, driver: Driver, request: Request, timeout: float) -> None:
@@ -142,11 +151,14 @@ class Seat:
             raise ClusterUnavailable(self._reason)
         try:
             driver = await self._start()
-        except ClusterUnavailable as error:
-            if str(error) != self._reason:
-                self._log.error("%s", error)
-            self._pause(str(error))
-            raise
+        except Exception as error:
+            self._starts.failed(error)
+            reason = (
+                str(error) if isinstance(error, ClusterUnavailable) else f"The YARN driver did not start: {error!r}"
+            )
+            self._pause(reason)
+            raise ClusterUnavailable(reason) from error
+        self._starts.succeeded()
         driver.on_exit = lambda: self._replace(driver, "it left")
         if self._driver is not None:
             self._dismiss(self._driver)
@@ -168,8 +180,9 @@ class Seat:
 
     def _pause(self, reason: str) -> float:
         """Set how long no driver is started, in seconds: not at all after a first failure, ever longer after more."""
-        self._fruitless += 1
-        pause = min(2.0 ** (self._fruitless - 1), _LONGEST_PAUSE) if self._fruitless > 1 else 0.0
+        pause = self._pace.failed(ClusterUnavailable(reason))
+        if self._pace.failures == 1:
+            pause = 0.0
         self._not_before = time.monotonic() + pause
         self._reason = reason
         return pause

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from yarnspawner.hadoop.subprocesses import CommandTimeout, run
+from yarnspawner.retry import Retry
 
 # What a program needs of the hub's environment to find its libraries, its realm and its Java. The rest, which holds the
 # hub's secrets (CONFIGPROXY_AUTH_TOKEN, JUPYTERHUB_CRYPT_KEY), stays here.
@@ -63,6 +64,14 @@ class TicketCache:
         # mkdtemp makes it 0700; a finalizer also runs at the interpreter's end.
         self._folder = Path(tempfile.mkdtemp(prefix="yarnspawner-tickets-"))
         self._remove = weakref.finalize(self, shutil.rmtree, self._folder, ignore_errors=True)
+        self._renewals = Retry(
+            self._log,
+            "The Kerberos ticket was not renewed, the last one is used on",
+            recovered="The Kerberos ticket was renewed",
+            first=_RETRY_SECONDS,
+            longest=_RETRY_SECONDS,
+            expected=KerberosError,
+        )
         self._due = 0.0
         self._lock = asyncio.Lock()
 
@@ -103,9 +112,9 @@ class TicketCache:
         except KerberosError as error:
             if not self.path.exists():
                 raise
-            self._log.warning("The Kerberos ticket was not renewed, the last one is used on: %s", error)
-            self._due = time.monotonic() + _RETRY_SECONDS
+            self._due = time.monotonic() + self._renewals.failed(error)
         else:
+            self._renewals.succeeded()
             self._due = time.monotonic() + self._renew_after
 
     async def _kinit(self) -> None:
@@ -119,4 +128,7 @@ class TicketCache:
             raise KerberosError(f"kinit cannot be run: {error.strerror}") from None
         if ended.status != 0:
             raise KerberosError(ended.errors.strip() or f"kinit ended with exit status {ended.status}")
-        fresh.replace(self.path)
+        try:
+            fresh.replace(self.path)
+        except OSError as error:
+            raise KerberosError(f"the ticket cannot be kept: {error}") from None

@@ -261,7 +261,7 @@ class Uploads:
             if self._keep and time.monotonic() >= self._cleaned.get(base, 0.0):
                 self._cleaned[base] = time.monotonic() + _DAY
                 await self.clean(user)
-        except FileSystemError as error:
+        except Exception as error:  # noqa: BLE001 - nobody waits for this, and the next start looks again
             self._shared.pop((user, path), None)
             self._log.warning("%s is looked for again at the next start: %s", path, error)
 

@@ -6,6 +6,7 @@ import os
 import signal
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 
 from yarnspawner.rendezvous import Failure, RendezvousError
@@ -61,7 +62,8 @@ class Supervision:
     def wait(self, meanwhile: Callable[[], None]) -> Ending:
         """In the parent: wait for the child's end, and do something every quarter of a second until then."""
         while True:
-            meanwhile()
+            with suppress(Exception):  # the kernel's end must be noticed whatever this raises
+                meanwhile()
             pid, status = os.waitpid(self._child, os.WNOHANG)
             if pid:
                 break

@@ -9,11 +9,14 @@ import time
 from collections.abc import Callable
 
 from yarnspawner.rendezvous import ADDRESS_KEY, STOP_KEY, Address, RendezvousError, StopRequest
+from yarnspawner.retry import Retry
 from yarnspawner.singleuser.environment import parents
 from yarnspawner.singleuser.store import Store, StoreError
 
 # Seconds between two looks at the store, which take some milliseconds: half of it is what a user who stops waits for it.
 _INTERVAL = 0.25
+# Seconds between two looks at most, while they fail.
+_LONGEST_PAUSE = 2.0
 # Seconds for which the store may refuse the address. Nobody could find the server, so it must not live on.
 _PUBLISH_LIMIT = 60.0
 # Seconds for a stop whose request cannot be read, or which is nobody's request.
@@ -47,18 +50,21 @@ class Watcher(threading.Thread):
             self._stop(f"The address could not be published: {self.unpublished}", _DEFAULT_GRACE)
             return
         self._log.info("Listening on %s://%s:%d", self._address.scheme, self._address.host, self._address.port)
+        retry = Retry(self._log, "The watch over the server failed", first=_INTERVAL, longest=_LONGEST_PAUSE)
         while True:
-            time.sleep(_INTERVAL)
-            # The application master, whose child this is, or the script between: YARN does not end what a crashed
-            # application master leaves. That the store does not answer is a weaker sign, which a busy or paused one
-            # gives as well, and YARN itself ends the containers of one that is dead.
-            if parents() != self._parents:
-                self._stop("The application master has ended", _DEFAULT_GRACE)
-                return
-            request = self._request()
-            if request is not None:
-                self._stop(request.reason, request.grace)
-                return
+            time.sleep(retry.pause or _INTERVAL)
+            with retry.attempt():
+                if (request := self._reason_to_stop()) is not None:
+                    break
+        self._stop(request.reason, request.grace)
+
+    def _reason_to_stop(self) -> StopRequest | None:
+        # The application master, whose child this is, or the script between: YARN does not end what a crashed
+        # application master leaves. That the store does not answer is a weaker sign, which a busy or paused one
+        # gives as well, and YARN itself ends the containers of one that is dead.
+        if parents() != self._parents:
+            return StopRequest("The application master has ended", _DEFAULT_GRACE)
+        return self._request()
 
     def _publish(self) -> bool:
         until = time.monotonic() + _PUBLISH_LIMIT
@@ -66,9 +72,9 @@ class Watcher(threading.Thread):
             try:
                 self._store.put(ADDRESS_KEY, self._address.to_bytes())
                 return True
-            except StoreError as error:
+            except Exception as error:  # noqa: BLE001 - whatever it is, the next attempt may succeed
                 if time.monotonic() > until:
-                    self.unpublished = error
+                    self.unpublished = error if isinstance(error, StoreError) else StoreError(repr(error))
                     return False
                 time.sleep(_INTERVAL)
 
