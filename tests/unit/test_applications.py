@@ -371,6 +371,8 @@ async def test_what_is_not_watched_is_asked_for_once(view: Applications, yarn: L
     status = await view.status(ID)
     assert not status.known
     assert not status.ended
+    assert status.reason == "Connection refused"
+    assert status.unknown_since is not None
     assert yarn.lists == 0
 
 
@@ -411,3 +413,76 @@ async def test_one_view_for_all_spawners(yarn: Lists) -> None:
     await one.close()
     assert Applications.shared(yarn) is not one  # type: ignore[arg-type]
     await Applications.shared(yarn).close()  # type: ignore[arg-type]
+
+
+async def test_one_start_among_running_servers_is_seen_soon(view: Applications, yarn: Lists) -> None:
+    """One application that starts is enough for frequent lists."""
+    other = replace(RUNNING, id="application_1_0002")
+    yarn.listed = [RUNNING, other]
+    view.watch(ID)
+    view.watch(other.id, fast=True)
+    await asyncio.sleep(0.6)
+    assert yarn.lists >= 5
+
+
+async def test_a_close_watch_looks_at_once(yarn: Lists) -> None:
+    """A stop does not wait for the next of the rare lists."""
+    view = Applications(yarn, fast=0.02, slow=600, log=logging.getLogger("test.view"))  # type: ignore[arg-type]
+    yarn.listed = [RUNNING]
+    view.watch(ID)
+    await until(view, "RUNNING")
+    await asyncio.sleep(0.1)
+    before = yarn.lists
+    with view.watching(ID):
+        await asyncio.sleep(0.3)
+        assert yarn.lists > before
+    await view.close()
+
+
+async def test_the_last_close_watcher_closes_the_door(view: Applications, yarn: Lists) -> None:
+    """An application stays in view until nobody watches it any more."""
+    yarn.listed = [RUNNING]
+    first, second = view.watching(ID), view.watching(ID)
+    first.__enter__()
+    second.__enter__()
+    first.__exit__(None, None, None)
+    assert ID in view._watched
+    second.__exit__(None, None, None)
+    assert view._watched == {}
+
+
+async def test_an_application_is_heard_of_once_yarn_has_answered_or_cannot(view: Applications, yarn: Lists) -> None:
+    """A poll waits only for a first answer that may still come."""
+    assert not view.heard_of(ID)
+    yarn.delay = 0.05
+    yarn.listed = [RUNNING]
+    view.watch(ID)
+    assert not view.heard_of(ID)
+    await view.status(ID)
+    assert view.heard_of(ID)
+    late = "application_1_0002"
+    yarn.reports = {late: replace(KILLED, id=late)}
+    view.watch(late)
+    assert not view.heard_of(late)
+    await view.look(late)
+    assert view.heard_of(late)
+    yarn.unavailable = "Connection refused"
+    with pytest.raises(ClusterUnavailable):
+        await view.find("tag")
+    view.watch("application_1_0003")
+    assert view.heard_of("application_1_0003")
+
+
+async def test_a_doubt_is_taken_back_when_the_list_has_it(view: Applications, yarn: Lists) -> None:
+    """After a failed report the status is known again with the next list, though the report is the same."""
+    yarn.listed = [RUNNING]
+    view.watch(ID, fast=True)
+    await until(view, "RUNNING")
+    working, yarn.active = yarn.active, asyncio.Event().wait  # type: ignore[method-assign, assignment]
+    await asyncio.sleep(0.2)
+    yarn.unavailable = "Connection refused"
+    await view.look(ID)
+    assert not (await view.status(ID)).known
+    yarn.unavailable, yarn.active = "", working  # type: ignore[method-assign]
+    view._take(yarn.listed, time.monotonic())
+    assert (await view.status(ID)).known

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from yarnspawner.cluster import ClusterUnavailable
+from yarnspawner.cluster import ClusterUnavailable, lanes
 from yarnspawner.cluster.calls import Request
 from yarnspawner.cluster.lanes import Lane
 
@@ -123,3 +124,94 @@ async def test_who_gave_up_waiting_takes_nobodys_place(kills: Lane, control: Sea
     ask(kills, "kill 3")
     await control.answer("kill 0")
     assert list(control.calls) == ["kill 3"]
+
+
+async def test_a_cancelled_caller_leaves_its_call_to_the_driver(kills: Lane, control: Seat) -> None:
+    """The driver goes on working on a call, so the call keeps its place until it has ended."""
+    asked = ask(kills, "kill")
+    await settled()
+    asked.cancel()
+    await settled()
+    assert asked.cancelled()
+    assert not control.calls["kill"].cancelled()
+    assert not kills._free
+
+
+async def test_a_cancelled_wait_is_cancelled_and_gives_its_turn_back(kills: Lane, control: Seat) -> None:
+    """A caller that is cancelled in the moment in which its turn comes keeps no place."""
+    control.ready = False
+    lane = Lane([control], 1)  # type: ignore[list-item]
+    ask(lane, "first")
+    await settled()
+    waiting = ask(lane, "second")
+    await settled()
+    assert lane._waiting
+    lane._waiting[0].add_done_callback(lambda _: waiting.cancel())
+    await control.answer("first")
+    assert waiting.cancelled()
+    assert list(lane._free) == [control]
+
+
+async def test_a_place_is_not_lent_before_its_driver_runs(kills: Lane, submissions: Lane, submitter: Seat) -> None:
+    """A kill does not wait for a driver of submissions to start."""
+    ask(submissions, "submit 0")
+    ask(submissions, "submit 1")
+    ask(kills, "kill 0")
+    ask(kills, "kill 1")
+    await settled()
+    submitter.ready = False
+    await submitter.answer("submit 0")
+    assert "kill 1" not in submitter.calls
+    assert list(submissions._free) == [submitter]
+
+
+class Driver:
+    """A driver that runs."""
+
+    alive = True
+    pid = 1
+    calls_in_flight = 0
+    on_exit = None
+
+    async def close(self) -> None:
+        self.alive = False
+
+
+def real_seat(started: list[Driver], worn_out_after: int = 3) -> lanes.Seat:
+    async def start() -> Any:
+        started.append(Driver())
+        return started[-1]
+
+    return lanes.Seat(start, logging.getLogger("test"), worn_out_after=worn_out_after)
+
+
+async def test_a_seat_is_ready_while_its_driver_runs() -> None:
+    """A seat without a driver is not ready."""
+    seat = real_seat([])
+    assert seat.ready is False
+    driver = await seat.driver()
+    assert seat.ready is True
+    await driver.close()
+    assert seat.ready is False
+    await seat.close()
+
+
+async def test_a_driver_is_replaced_when_it_is_worn_out_and_not_before() -> None:
+    """The next driver starts after the last of so many calls."""
+    started: list[Driver] = []
+    seat = real_seat(started)
+    driver = await seat.driver()
+    for count in (1, 1, 2):
+        seat.wear(driver)
+        await settled()
+        assert len(started) == count
+    await seat.close()
+
+
+async def test_fruitless_starts_become_rarer_down_to_two_a_minute() -> None:
+    """The first failure is retried at once; the pause then doubles up to 30 seconds."""
+    seat = real_seat([])
+    pauses = [seat._pause("YARN is away") for _ in range(8)]
+    assert pauses == sorted(pauses)
+    assert pauses[0] == 0 and 0 < pauses[1] <= 2 and 15 <= pauses[-1] <= 45, pauses
+    await seat.close()
