@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import logging
+import time
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
 from yarnspawner.access import Access
 from yarnspawner.cluster import ClusterError, Report, Store
 from yarnspawner.hadoop.resourcemanager import Node, ResourceManagerUnavailable
+from yarnspawner.retry import Retry
 from yarnspawner.state import Credentials
 
 if TYPE_CHECKING:
     from typing_extensions import Self
+
+
+# Seconds between two lookups of a node that nobody could tell.
+_PAUSE = 2.0
+_LONGEST_PAUSE = 10.0
 
 
 class Conversation:
@@ -34,6 +42,15 @@ class Conversation:
         self._log = log
         self._node: Node | None = None
         self._open: Store | None = None
+        self._lookups = Retry(
+            log,
+            f"The ResourceManager does not say where {application_id} runs",
+            recovered=f"The ResourceManager says where {application_id} runs",
+            first=_PAUSE,
+            longest=_LONGEST_PAUSE,
+            expected=ResourceManagerUnavailable,
+        )
+        self._not_before = 0.0
 
     async def __aenter__(self) -> Self:
         return self
@@ -49,11 +66,9 @@ class Conversation:
         one of the cluster's nodes: the application master runs as the user, who could name any host.
         """
         if self._node is None:
-            try:
-                self._node = await self._access.resource_manager.master_node(self._application_id)
-            except ResourceManagerUnavailable as error:
-                self._log.warning("The ResourceManager does not say where %s runs: %s", self._application_id, error)
-                self._node = await self._known_node(report.host)
+            self._node = await self._find(
+                lambda: self._access.resource_manager.master_node(self._application_id), report.host
+            )
         return self._node
 
     async def server_node(self, said: str) -> Node | None:
@@ -62,11 +77,22 @@ class Conversation:
         Where the ResourceManager's web service cannot be asked, the host that the server says counts as far as it is
         one of the cluster's nodes.
         """
+        return await self._find(lambda: self._access.resource_manager.server_node(self._application_id), said)
+
+    async def _find(self, ask: Callable[[], Awaitable[Node | None]], said: str) -> Node | None:
+        """Ask where a container runs. After a failure nobody is asked for a while: callers look four times a second."""
+        if time.monotonic() < self._not_before:
+            return None
         try:
-            return await self._access.resource_manager.server_node(self._application_id)
+            node = await ask()
         except ResourceManagerUnavailable as error:
-            self._log.warning("The ResourceManager does not say where %s runs: %s", self._application_id, error)
-            return await self._known_node(said)
+            pause = self._lookups.failed(error)
+            node = await self._known_node(said)
+            if node is None:
+                self._not_before = time.monotonic() + pause
+            return node
+        self._lookups.succeeded()
+        return node
 
     async def _known_node(self, host: str) -> Node | None:
         try:

@@ -93,3 +93,23 @@ async def test_there_is_one_connection_and_it_is_closed():
 async def test_without_credentials_it_is_dumb():
     with pytest.raises(ClusterError, match="credentials"):
         await conversation(Cluster(Node("worker1")), None).get(registered(""), "key")
+
+
+async def test_an_outage_costs_a_few_lookups_and_one_warning(caplog):
+    """While nobody can tell the node, looks that follow each other quickly do not list all nodes again."""
+    cluster = Cluster(nodes=())
+    lists = 0
+
+    async def nodes():
+        nonlocal lists
+        lists += 1
+        return []
+
+    cluster.nodes = nodes
+    talk = conversation(cluster)
+    for _ in range(40):
+        assert await talk.node(registered("worker1")) is None
+    assert (lists, caplog.text.count("does not say where")) == (1, 1)
+    talk._not_before = 0.0
+    cluster._node = Node("worker2")
+    assert await talk.node(registered("")) == Node("worker2")
