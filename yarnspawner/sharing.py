@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit
 
 import skein
 
 from yarnspawner.hadoop.uploads import UploadError, Uploads
+from yarnspawner.local_files import check_local_files, local_path
 
 # In bytes. What is smaller is sent along with the application in less time than it takes to look for it.
 _LEAST = 1 << 20
@@ -29,12 +30,17 @@ async def shared_files(
         uploads: of the hub.
         user: the Hadoop user.
         tell: where the user is told what takes its time.
+
+    Raises:
+        SpecificationError: a user could change what the hub reads.
     """
+    await asyncio.to_thread(check_local_files, files)
     found = dict(files)
     for name, source in files.items():
-        if (file := _large(source)) is None:
+        local = local_path(source)
+        if local is None or not _is_large(local):
             continue
-        local = _path(file)
+        file = source if isinstance(source, skein.File) else skein.File.from_dict(source)
         public = str(file.visibility) == "PUBLIC"
         tell(f"Looking for {local.name} in HDFS, where it is put once.")
         try:
@@ -48,15 +54,8 @@ async def shared_files(
     return found
 
 
-def _large(source: Any) -> skein.File | None:
-    """A file of this machine that is worth it."""
+def _is_large(path: Path) -> bool:
     try:
-        file = source if isinstance(source, skein.File) else skein.File.from_dict(source)
-        worth = file.source.startswith("file:") and _path(file).stat().st_size >= _LEAST
-    except (TypeError, ValueError, OSError):
-        return None  # skein says what is wrong with it
-    return file if worth else None
-
-
-def _path(file: skein.File) -> Path:
-    return Path(unquote(urlsplit(file.source).path))
+        return path.stat().st_size >= _LEAST
+    except OSError:
+        return False  # skein says that it is not there
