@@ -183,6 +183,8 @@ def print_usage(cluster: LocalHadoop, options: str) -> None:
     print(f"  python -m localhadoop shell{options}" + (" --user alice" if cluster.kerberos else ""))
     print_exports(cluster)
     if cluster.kerberos:
+        # A cache of its own: whoever uses the default one may have tickets of another realm there.
+        print('  export KRB5CCNAME="FILE:$(mktemp -d)/tickets"')
         print(f"  kinit -kt {cluster.keytab('alice')} alice   # or with the password {cluster.password('alice')!r}")
     print(f"Logs: {cluster.directory / 'logs'}")
     print(f"Stop: python -m localhadoop down{options}")

@@ -225,8 +225,10 @@ def secure_yarn(settings: Settings) -> Properties:
         "yarn.nodemanager.webapp.spnego-principal": f"HTTP/_HOST@{REALM}",
         "yarn.nodemanager.webapp.spnego-keytab-file": services,
         "yarn.resourcemanager.proxy-user-privileges.enabled": "true",
-        # A JVM for each container that needs files; it lives for a second or two.
-        "yarn.nodemanager.container-localizer.java.opts": "-Xmx128m -XX:+UseSerialGC -XX:TieredStopAtLevel=1",
+        # A JVM for each container that needs files; it lives for a second or two. It runs as the user, whose own tickets
+        # of this cluster it cannot read without the cluster's krb5.conf.
+        "yarn.nodemanager.container-localizer.java.opts": "-Xmx128m -XX:+UseSerialGC -XX:TieredStopAtLevel=1"
+        f" -Djava.security.krb5.conf={settings.folder}/krb5.conf",
         "yarn.nodemanager.container-executor.class": f"{LEVEL}.nodemanager.LinuxContainerExecutor",
         f"{executor}.path": str(settings.folder / "bin" / "container-executor"),
         f"{executor}.group": "root",

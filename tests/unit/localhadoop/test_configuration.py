@@ -203,3 +203,9 @@ def test_gpus_are_a_kind_of_resource_that_only_nodes_have() -> None:
     assert "yarn.resource-types" not in all_properties(SIMPLE)
     with pytest.raises(LocalHadoopError, match="GPUs"):
         check_choices(1, 4096, 8, "kerberos", -1)
+
+
+def test_a_users_own_tickets_do_not_confuse_the_localizer():
+    """The localizer runs as the user, whose ticket cache it finds, so it must know the cluster's realm."""
+    options = all_properties(KERBEROS)["yarn.nodemanager.container-localizer.java.opts"]
+    assert f"-Djava.security.krb5.conf={KERBEROS.folder}/krb5.conf" in options
