@@ -142,6 +142,10 @@ class YarnSpawnerSettings(Configurable):
         :attr:`shared_folder`, so that each node keeps one copy; else by one user's, in ``.yarnspawner`` in the user's
         home. Smaller ones are uploaded at each start. What is in HDFS already is named by its URL. The visibility is
         ``application`` (this start's alone, if nothing is said), ``private`` (this user's) or ``public`` (everybody's).
+
+        The hub reads local files with its own permissions, so it refuses a path that users can change, such as one below
+        ``/home/alice``: a link there could lead to the hub's keytab. Root, the hub's account and service accounts (uid
+        below 1000) may own the file and the folders above it.
         Default: no files. Example::
 
             c.YarnSpawner.localize_files = {
@@ -161,7 +165,10 @@ class YarnSpawnerSettings(Configurable):
         The fields of :attr:`application_name` are filled in as words of the shell, quoted where they must be: leave
         them outside of quotes. All other braces stay as they are, so ``${HOME}`` is the shell's own. The same holds in
         :attr:`epilogue`, and without quotes in ``environment`` and the sources of :attr:`localize_files`.
-        Default: none.
+
+        The server does not start, and its user reads which command failed, if the last command fails, if a command is not
+        found, or if ``source``, ``.``, ``cd``, ``conda`` or ``module`` fails. Write ``command || true`` if a failure does
+        not matter. Other commands that fail are passed over. Default: none.
         """,
     )
 

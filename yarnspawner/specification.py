@@ -42,6 +42,35 @@ mkdir -p -m 700 "$JUPYTER_RUNTIME_DIR"
 unset account
 """
 
+# Around the admin's prologue. Bash calls the ERR trap for each command that fails outside of a condition; functions,
+# subshells and sourced files (whose BASH_SOURCE is longer) are one command each. What runs after a prologue that did not
+# do its work would be whatever Python the node has.
+_BEFORE_PROLOGUE = """\
+yarnspawner_prologue_failed() {
+    echo "yarnspawner: the prologue failed with status $1: $2" >&2
+    exit "$1"
+}
+yarnspawner_command_failed() {
+    [ "$3" -le "$yarnspawner_depth" ] || return 0
+    yarnspawner_error=("$1" "$2")
+    case "$1:${2%%[[:space:]]*}" in
+    126:* | 127:* | *:source | *:. | *:cd | *:conda | *:mamba | *:micromamba | *:module) yarnspawner_prologue_failed "$1" "$2" ;;
+    esac
+}
+yarnspawner_error=(0 "")
+yarnspawner_depth=${#BASH_SOURCE[@]}
+trap 'yarnspawner_command_failed $? "$BASH_COMMAND" ${#BASH_SOURCE[@]}' ERR
+"""
+_AFTER_PROLOGUE = """
+yarnspawner_status=$?
+trap - ERR
+if [ $yarnspawner_status != 0 ] && [ $yarnspawner_status = "${yarnspawner_error[0]}" ]; then
+    yarnspawner_prologue_failed "${yarnspawner_error[@]}"
+fi
+unset -f yarnspawner_prologue_failed yarnspawner_command_failed
+unset yarnspawner_error yarnspawner_depth yarnspawner_status
+"""
+
 _VARIABLE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
@@ -155,11 +184,14 @@ def server_script(template: str, *, user: str, prologue: str, command: str, epil
     Args:
         template: the admin's, with ``{prologue}``, ``{singleuser_command}`` and ``{epilogue}``.
         user: the Hadoop user.
-        prologue, command, epilogue: pieces of shell.
+        prologue, command, epilogue: pieces of shell. A prologue that fails ends the script, as the help of
+            ``prologue`` says, with a line on stderr that names the command.
 
     Raises:
         SpecificationError: the template has a field that is none of these.
     """
+    if prologue.strip():
+        prologue = f"{_BEFORE_PROLOGUE}{prologue}{_AFTER_PROLOGUE}"
     try:
         body = template.format(prologue=prologue, singleuser_command=command, epilogue=epilogue)
     except (KeyError, IndexError, ValueError) as error:

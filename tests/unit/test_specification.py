@@ -190,3 +190,66 @@ def test_any_value_arrives_as_it_is(tmp_path_factory, value):
     output, status = run(tmp_path_factory.mktemp("container"), 'printf %s. "$VALUE"', environment={"VALUE": value})
     # Reading a program's output as text makes one newline of each kind.
     assert (output, status) == (value.replace("\r\n", "\n").replace("\r", "\n") + ".", 0)
+
+
+FAILED = "yarnspawner: the prologue failed with status"
+
+
+def run_prologue(tmp_path, prologue, command="echo started"):
+    """Run a script with a prologue; its output, its errors and its status."""
+    (tmp_path / ENVIRONMENT_FILE).write_text("")
+    script = server_script(SCRIPT_TEMPLATE, user="nobody", prologue=prologue, command=command, epilogue="")
+    outer = {"PATH": os.environ["PATH"]}
+    done = subprocess.run(
+        ["bash", "-c", script], cwd=tmp_path, env=outer, capture_output=True, text=True, timeout=20, check=False
+    )
+    return done.stdout, done.stderr, done.returncode
+
+
+@pytest.mark.parametrize(
+    ("prologue", "command", "status"),
+    [
+        ("source /opt/nothing/bin/activate", "source /opt/nothing/bin/activate", 1),
+        ("source enviroment/bin/activate\nexport A=1", "source enviroment/bin/activate", 1),
+        (". ./nothing; true", ". ./nothing", 1),
+        ("cd /nowhere; true", "cd /nowhere", 1),
+        ("conda activate base\ntrue", "conda activate base", 127),
+        ("no-such-program --now; true", "no-such-program --now", 127),
+        ("echo first; (exit 7)", "( exit 7 )", 7),
+        ("false # why\n", "false", 1),
+    ],
+)
+def test_a_prologue_that_fails_ends_the_start_and_is_named(tmp_path, prologue, command, status):
+    output, errors, found = run_prologue(tmp_path, prologue)
+    assert "started" not in output
+    assert found == status
+    assert f"{FAILED} {status}: {command}\n" in errors
+
+
+@pytest.mark.parametrize(
+    "prologue",
+    [
+        "",
+        "  \n",
+        "grep -q nothing /dev/null; export A=1",
+        "[ -f ~/.no-such-profile ] && . ~/.no-such-profile",
+        "no-such-program || true",
+        "if cd /nowhere; then true; fi",
+        "source ./inner; true",
+        "f() { cd /nowhere; true; }; f",
+        "cat <<EOF >/dev/null\ntext\nEOF",
+        "set -u; export A=1",
+    ],
+)
+def test_what_may_fail_in_a_prologue_does_not_end_the_start(tmp_path, prologue):
+    """Conditions, functions and sourced files decide for themselves, as they did in 0.4.0."""
+    (tmp_path / "inner").write_text("cd /nowhere; no-such-program; true\n")
+    output, errors, status = run_prologue(tmp_path, prologue)
+    assert output.endswith("started\n")
+    assert FAILED not in errors
+    assert status == 0
+
+
+def test_a_prologue_leaves_nothing_of_its_guard_to_the_server(tmp_path):
+    output, _, _ = run_prologue(tmp_path, "export A=1", "set | grep -c ^yarnspawner_; trap -p")
+    assert output == "0\n"
