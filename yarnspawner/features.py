@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import logging
 import time
 from collections.abc import Callable, Iterator
@@ -15,6 +14,7 @@ from jupyterhub.utils import maybe_future
 
 from yarnspawner.access import Access
 from yarnspawner.accounts import Accounts, carried
+from yarnspawner.admin_code import SettingFailed, call_setting
 from yarnspawner.feature_settings import FeatureSettings
 from yarnspawner.hadoop.resourcemanager import ResourceManager, ResourceManagerUnavailable
 from yarnspawner.identity import IdentityRefused
@@ -47,8 +47,16 @@ class FeatureSpawner(FeatureSettings):
 
     @property
     def resource_manager(self) -> ResourceManager:
-        """What YARN tells of queues, nodes and applications; for hooks as well."""
-        return self.access.resource_manager
+        """What YARN tells of queues, nodes and applications; for hooks as well.
+
+        Raises:
+            SettingFailed: Hadoop's configuration does not say where the ResourceManager is.
+        """
+        try:
+            return self.access.resource_manager
+        except ResourceManagerUnavailable as error:
+            self.log.error("No server can start: %s", error)  # noqa: TRY400 - it says what is missing
+            raise SettingFailed(f"The hub cannot find its cluster: {error}.") from None
 
     def claim(self, hadoop_user: str) -> None:
         """Take a Hadoop user as this user's own, which is committed at once. A start calls it before anything else.
@@ -92,15 +100,14 @@ class FeatureSpawner(FeatureSettings):
             self._accounts.spread(self.user)
 
 
-async def called(hook: Callable[..., Any] | None, *arguments: Any) -> Any:
-    """What an admin's hook returns, which may be async; None if there is no hook."""
-    result = hook(*arguments) if hook else None
-    return await result if inspect.isawaitable(result) else result
-
-
 async def modified(spawner: FeatureSpawner, specification: skein.ApplicationSpec) -> skein.ApplicationSpec:
     """The specification as ``modify_spec_hook`` wants it."""
-    returned = await called(spawner.modify_spec_hook, spawner, specification)
+    if spawner.modify_spec_hook is None:
+        return specification
+    name = "modify_spec_hook"
+    returned = await call_setting(name, spawner.modify_spec_hook, spawner, specification, log=spawner.log)
+    if returned is not None and not isinstance(returned, skein.ApplicationSpec):
+        raise SettingFailed(f"The hub's setting {name} returned {type(returned).__name__}, not an ApplicationSpec.")
     return specification if returned is None else returned
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from jupyterhub.utils import maybe_future
 
+from yarnspawner.admin_code import SettingFailed
 from yarnspawner.aftermath import RememberingSpawner
 from yarnspawner.applications import Applications
 from yarnspawner.audit import audit
@@ -168,10 +169,11 @@ class LastingSpawner(BelongingSpawner, RememberingSpawner, ChoosingSpawner):
     async def _poll_lost(self) -> int | None:
         """Poll a server whose stored state cannot be used: its tags lead to it, and JupyterHub has its address."""
         try:
-            user = await hadoop_user(self, hub_user=self.access.hub_user)
+            users = await self._possible_accounts()
             report = None
             for hub_id in (self.hub_identity.id, *self.hub_identity.former):
-                report = report or await self._applications.find(server_tag(self, hub_id=hub_id), user)
+                for user in users:
+                    report = report or await self._applications.find(server_tag(self, hub_id=hub_id), user)
         except ClusterUnavailable:
             return None
         except (IdentityRefused, TemplateError) as error:
@@ -183,8 +185,22 @@ class LastingSpawner(BelongingSpawner, RememberingSpawner, ChoosingSpawner):
         if report is None:
             return 0
         self.log.info("%s of %s was found again by its tags", report.id, self._log_name)
-        self._keep(ServerState.found(report.id, user, report.queue))
+        self._keep(ServerState.found(report.id, report.user, report.queue))
         return None
+
+    async def _possible_accounts(self) -> list[str]:
+        """The Hadoop users as whom a server may run whose state was lost.
+
+        Raises:
+            ClusterUnavailable: nobody can tell.
+        """
+        try:
+            return [await hadoop_user(self, hub_user=self.access.hub_user)]
+        except SettingFailed as error:
+            # One that goes by what a login brings (auth_state) cannot know it after a restart.
+            if claimed := self._accounts.of_user(self.user):
+                return claimed
+            raise ClusterUnavailable(str(error)) from None
 
     async def get_url(self) -> str:
         """The address of a server that was there before this hub was; a start that was pending goes on.

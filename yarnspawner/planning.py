@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import inspect
 import shlex
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import skein
 
+from yarnspawner.admin_code import call_setting, expand_setting
 from yarnspawner.cluster import SKEIN_JAR_NAME
-from yarnspawner.expansion import expand, fill_in, template_fields
+from yarnspawner.expansion import fill_in, template_fields
 from yarnspawner.identity import check_account, tag
 from yarnspawner.specification import ENVIRONMENT_FILE, ServerRequest, server_script, shell_command
 from yarnspawner.state import Credentials, ServerState
@@ -25,12 +25,14 @@ async def hadoop_user(spawner: ChoosingSpawner, *, hub_user: str) -> str:
 
     Raises:
         IdentityRefused: a system account, the hub's own, or no account's name.
+        SettingFailed: the setting's callable raised something.
         TemplateError: the setting's template has an unknown field.
     """
     mapping = spawner.hadoop_user
-    name = mapping(spawner) if callable(mapping) else expand(mapping, template_fields(spawner.user, spawner.name))
-    if inspect.isawaitable(name):
-        name = await name
+    if callable(mapping):
+        name = await call_setting("hadoop_user", mapping, spawner, log=spawner.log)
+    else:
+        name = expand_setting("hadoop_user", mapping, template_fields(spawner.user, spawner.name))
     # A directory service may take its time to say who that is.
     return await asyncio.to_thread(check_account, name, hub=hub_user)
 
@@ -91,7 +93,7 @@ def server_request(
     """
     fields = template_fields(spawner.user, spawner.name)
     return ServerRequest(
-        name=expand(spawner.application_name, fields),
+        name=expand_setting("application_name", spawner.application_name, fields),
         user=server.hadoop_user,
         hub_user=hub_user,
         queue=server.queue,
@@ -99,7 +101,7 @@ def server_request(
         application_master_memory=spawner.application_master_memory,
         vcores=spawner.cpu_limit,
         gpus=spawner.gpus,
-        node_label=expand(spawner.node_label, fields),
+        node_label=expand_setting("node_label", spawner.node_label, fields),
         tags=server_tags(spawner, server, hub_id=hub_id),
         script=server_script(
             spawner.script_template,

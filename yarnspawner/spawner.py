@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from typing import Any
 
 from jupyterhub.spawner import Spawner
@@ -82,12 +82,23 @@ class YarnSpawner(SubmittingSpawner, Spawner):
 
     async def _start_in_time(self) -> str:
         try:
-            return await asyncio.wait_for(self._submit_and_arrive(), self._start_limit)
-        except asyncio.TimeoutError:
-            raise StartFailed(too_late(self.start_timeout, self._progress.last), reason="timeout") from None
+            return await self._within(self._start_limit, self._submit_and_arrive())
         except (IdentityRefused, TemplateError, SpecificationError) as error:
             audit("refused", reason=str(error), **self.audit_facts)
             raise StartFailed(Diagnosis(str(error), "Please tell your administrator.", ""), reason="settings") from None
+
+    async def _within(self, limit: float, start: Coroutine[Any, Any, str]) -> str:
+        """Give a start so many seconds. What raises a TimeoutError of its own within them was not late."""
+        starting = asyncio.ensure_future(start)
+        try:
+            done, _ = await asyncio.wait([starting], timeout=limit)
+        finally:
+            if not starting.done():
+                starting.cancel()
+                await asyncio.wait([starting])
+        if not done and (starting.cancelled() or isinstance(starting.exception(), asyncio.TimeoutError)):
+            raise StartFailed(too_late(self.start_timeout, self._progress.last), reason="timeout")
+        return starting.result()
 
     async def _submit_and_arrive(self) -> str:
         return await self._arrive(await self._submit())

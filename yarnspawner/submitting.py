@@ -8,13 +8,14 @@ from typing import Any
 
 import skein
 
+from yarnspawner.admin_code import call_setting, expand_setting
 from yarnspawner.audit import audit
 from yarnspawner.certificates import CertifiedSpawner
 from yarnspawner.cluster import SKEIN_JAR, ClusterRefused, ClusterUnavailable
 from yarnspawner.diagnosis import explain_outage, explain_refusal
 from yarnspawner.errors import StartFailed
-from yarnspawner.expansion import expand, template_fields
-from yarnspawner.features import called, limit_lifetime, modified
+from yarnspawner.expansion import template_fields
+from yarnspawner.features import limit_lifetime, modified
 from yarnspawner.lasting import PAUSE, LastingSpawner
 from yarnspawner.planning import (
     container_environment,
@@ -44,6 +45,7 @@ class SubmittingSpawner(LastingSpawner, CertifiedSpawner):
         super().__init__(**kwargs)
 
     async def _submit(self) -> ServerState:
+        _ = self.resource_manager  # where there is no cluster, nothing is submitted
         user = await hadoop_user(self, hub_user=self.access.hub_user)
         with self.claimed(user) as keep_claim:
             server = await self._submit_as(user, keep_claim)
@@ -53,21 +55,25 @@ class SubmittingSpawner(LastingSpawner, CertifiedSpawner):
             self._keep(server)
         if self.time_left:
             self._progress.tell(15, f"The server ends by itself: {self.time_left}.")
-        await called(self.after_submit_hook, self, server.application_id)
+        if hook := self.after_submit_hook:
+            await call_setting("after_submit_hook", hook, self, server.application_id, log=self.log)
         return server
 
     async def _submit_as(self, user: str, keep_claim: Callable[[], None]) -> ServerState:
         credentials = Credentials.new()
         server = ServerState.new(
             user,
-            expand(self.queue, template_fields(self.user, self.name)),
+            expand_setting("queue", self.queue, template_fields(self.user, self.name)),
             credentials,
             container=self.server_container,
             hub=self.hub_identity.id,
             settings=self.chosen_settings,
         )
         files: dict[str, str | bytes] = {
-            ENVIRONMENT_FILE: environment_file(container_environment(self)),
+            # JupyterHub lets its values be callables.
+            ENVIRONMENT_FILE: environment_file(
+                await call_setting("environment", container_environment, self, log=self.log)
+            ),
             **self._certificates,
         }
         with private_files(files) as paths:

@@ -11,7 +11,7 @@ from traitlets import TraitError
 
 from yarnspawner import YarnSpawner
 from yarnspawner.accounts import Accounts
-from yarnspawner.features import called, is_overdue, limit_lifetime, modified, time_left
+from yarnspawner.features import is_overdue, limit_lifetime, modified, time_left
 from yarnspawner.identity import IdentityRefused
 from yarnspawner.planning import hadoop_user, localized_files, server_request
 from yarnspawner.specification import ENVIRONMENT_FILE, application_specification
@@ -280,10 +280,6 @@ async def test_hooks_may_be_async_and_change_in_place_or_return(spawner_of):
     changed = await modified(spawner_of("dora", modify_spec_hook=add_tag), made)
     assert "of-dora" in changed.tags
     assert await modified(spawner_of("emil"), made) is made
-
-
-async def test_a_hook_that_is_not_there_is_not_called():
-    assert await called(None, 1, 2) is None
 
 
 async def test_auth_state_reaches_the_environment(spawner_of):

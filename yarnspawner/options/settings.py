@@ -14,7 +14,8 @@ from yarnspawner.options.profile_list import read_profiles
 from yarnspawner.options.profiles import Profile
 
 # What no choice changes: who the hub is, and what it offers.
-FIXED = frozenset(HubSettings.class_own_traits(config=True)) | frozenset(
+HUB_SETTINGS = frozenset(HubSettings.class_own_traits(config=True))
+FIXED = HUB_SETTINGS | frozenset(
     "profile_list group_queues additional_profile_form_template_paths options_form options_from_form apply_user_options"
     " group_overrides auth_state_hook".split()
 )

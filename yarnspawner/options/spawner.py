@@ -3,25 +3,27 @@
 from __future__ import annotations
 
 import asyncio
-import inspect
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
+from tornado import web
 from traitlets import TraitError, default
 
+from yarnspawner.admin_code import SettingFailed, call_setting, failed
 from yarnspawner.audit import audit
 from yarnspawner.errors import OptionsRefused
 from yarnspawner.expansion import TemplateError, expand, template_fields
 from yarnspawner.features import FeatureSpawner
 from yarnspawner.hadoop.queues import Queue
 from yarnspawner.hadoop.resourcemanager import ResourceManagerUnavailable
+from yarnspawner.hooks import HookingSpawner
 from yarnspawner.options.choices import LABELS, ChoiceRefused, Limit, ProfileError, check_ceiling
 from yarnspawner.options.form import cards, render
 from yarnspawner.options.overrides import Overrides
 from yarnspawner.options.profiles import Profile
 from yarnspawner.options.selection import Offer, Selection, read_form, select
-from yarnspawner.options.settings import FIXED, ProfileSettings
+from yarnspawner.options.settings import FIXED, HUB_SETTINGS, ProfileSettings
 from yarnspawner.settings import YarnSpawnerSettings
 
 # Seconds that the page waits for what YARN tells of queues and sizes, and a start for the largest size.
@@ -31,7 +33,7 @@ _START_PATIENCE = 3.0
 T = TypeVar("T")
 
 
-class ChoosingSpawner(ProfileSettings, FeatureSpawner, YarnSpawnerSettings):
+class ChoosingSpawner(HookingSpawner, ProfileSettings, FeatureSpawner, YarnSpawnerSettings):
     """The part of a spawner that offers choices, checks them and applies them.
 
     - a form is checked when it is posted, and everything, also what came through the REST API, again at the start
@@ -117,7 +119,7 @@ class ChoosingSpawner(ProfileSettings, FeatureSpawner, YarnSpawnerSettings):
         """
         for key, override in await self._overrides_of_groups():
             self.log.info("%s: the group override %s changes %s", self._log_name, key, ", ".join(override))
-            await self._changes.apply(override)
+            await call_setting(f"group_overrides ({key})", self._changes.apply, override, log=self.log)
 
     async def apply_choices(self, user_options: Mapping[str, Any]) -> None:
         """Change the settings for this start as the user has chosen.
@@ -130,7 +132,7 @@ class ChoosingSpawner(ProfileSettings, FeatureSpawner, YarnSpawnerSettings):
         try:
             selection = self._select(offer, user_options) if offer.decides else Selection(None, ())
             for override in ({"queue": self._group_queue(self.queue)}, *selection.overrides):
-                await self._changes.apply(override)
+                await self._apply(override)
             ceiling = await self._ceiling(_START_PATIENCE, queue=self._queue_of(self.queue))
             for name, most in ceiling.items():
                 check_ceiling(name, getattr(self, name), most)
@@ -142,6 +144,17 @@ class ChoosingSpawner(ProfileSettings, FeatureSpawner, YarnSpawnerSettings):
             # For JupyterHub's admin page, also of who has not chosen; what is stored stays as it was posted.
             shown = {} if self.choice_notice else user_options
             self.user_options = {**shown, "profile": selection.profile.slug}
+
+    async def _apply(self, override: Mapping[str, Any]) -> None:
+        """Change settings as the user has chosen. A value that a setting cannot have is the user's own, and refused."""
+        try:
+            await self._changes.apply(override)
+        except (TraitError, web.HTTPError):
+            raise
+        except Exception as error:
+            name = f"profile_list ({', '.join(override)})"
+            self.log.exception("The setting %s of the configuration raised an exception", name)
+            raise failed(name, error) from error
 
     def _select(self, offer: Offer, user_options: Mapping[str, Any]) -> Selection:
         try:
@@ -200,7 +213,7 @@ class ChoosingSpawner(ProfileSettings, FeatureSpawner, YarnSpawnerSettings):
     async def _offer(self, patience: float) -> Offer:
         """What this user may choose from, checked anew where the admin's callables decide."""
         try:
-            written = await self._called(self.profile_list)
+            written = await self._value_of("profile_list")
             groups = self._group_names
             read = self.read_profiles(written or [])
             profiles = [mine for one in read if (mine := one.offered_to(self.user.name, groups))]
@@ -212,12 +225,12 @@ class ChoosingSpawner(ProfileSettings, FeatureSpawner, YarnSpawnerSettings):
         return Offer(profiles, limits, ceiling, to_others=bool(read))
 
     async def _limits(self) -> dict[str, Limit]:
-        read = {name: Limit.read(name, await self._called(getattr(self, f"{name}_choices"))) for name in LABELS}
+        read = {name: Limit.read(name, await self._value_of(f"{name}_choices")) for name in LABELS}
         return {name: limit for name, limit in read.items() if limit}
 
-    async def _called(self, setting: Any) -> Any:
-        value = setting(self) if callable(setting) else setting
-        return await value if inspect.isawaitable(value) else value
+    async def _value_of(self, name: str) -> Any:
+        setting = getattr(self, name)
+        return await call_setting(name, setting, self, log=self.log) if callable(setting) else setting
 
     @property
     def _group_names(self) -> list[str]:
@@ -229,13 +242,24 @@ class ChoosingSpawner(ProfileSettings, FeatureSpawner, YarnSpawnerSettings):
 
     async def _overrides_of_groups(self) -> list[tuple[str, Mapping[str, Any]]]:
         """What ``group_overrides`` say of this user's groups, by their keys; later ones count."""
-        written = await self._called(self.group_overrides)
+        written = await self._value_of("group_overrides")
         groups = frozenset(self._group_names)
-        return [
-            (key, one["spawner_override"])
-            for key, one in sorted(written.items())
-            if not groups.isdisjoint(one["groups"])
-        ]
+        try:
+            mine = {
+                key: dict(one["spawner_override"])
+                for key, one in sorted(written.items())
+                if not groups.isdisjoint(one["groups"])
+            }
+        except (AttributeError, LookupError, TypeError, ValueError) as error:
+            self.log.exception("group_overrides are not written as JupyterHub wants them")
+            raise failed("group_overrides", error) from None
+        if hubs := sorted({name for override in mine.values() for name in override} & HUB_SETTINGS):
+            message = (
+                f"The hub's setting group_overrides changes {', '.join(hubs)}, which must be the same for all users."
+            )
+            self.log.error("%s: %s Set it for the whole hub", self._log_name, message)
+            raise SettingFailed(message)
+        return list(mine.items())
 
     async def _settings_of_groups(self, names: Sequence[str]) -> dict[str, Any]:
         """Settings as they will be at a start, before the user's choice; the spawner's own stay as they are."""
