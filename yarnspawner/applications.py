@@ -11,7 +11,7 @@ from dataclasses import replace
 from datetime import datetime, timezone
 from typing import ClassVar
 
-from yarnspawner.cluster import Cluster, ClusterRefused, ClusterUnavailable, Report
+from yarnspawner.cluster import ApplicationUnknown, Cluster, ClusterRefused, ClusterUnavailable, Report
 from yarnspawner.retry import Retry
 from yarnspawner.watched import Status, Watched, wait_for_event
 
@@ -277,9 +277,9 @@ class Applications:
         report: Report | None = None
         try:
             report = await self._cluster.report(application_id)
-        except ClusterRefused:
+        except ApplicationUnknown:
             report = self._forgotten(application_id, watched.report) if watched.absences > 1 else None
-        except ClusterUnavailable as error:
+        except (ClusterRefused, ClusterUnavailable) as error:
             self._log.debug("What became of %s is not known yet: %s", application_id, error)
         if report is None:
             watched.doubt_since = watched.doubt_since or time.monotonic()
@@ -312,8 +312,11 @@ class Applications:
     async def _ask_once(self, application_id: str) -> Status:
         try:
             report = await self._cluster.report(application_id)
-        except ClusterRefused:
+        except ApplicationUnknown:
             report = self._forgotten(application_id, None)
+        except ClusterRefused as error:
+            self._answered()
+            return Status(None, known=False, reason=str(error))
         except Exception as error:  # noqa: BLE001 - whatever it is, nothing is known
             self._failed(error)
             return Status(None, known=False, unknown_since=self._unknown_since, reason=str(error))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 
 from yarnspawner.applications import Applications
 from yarnspawner.audit import audit_end
@@ -33,6 +33,7 @@ class Ending:
         self._applications = applications
         self._log = log
         self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._searches: set[asyncio.Task[None]] = set()
         self._again: dict[str, asyncio.Event] = {}
 
     @property
@@ -63,6 +64,24 @@ class Ending:
             task.add_done_callback(lambda _: self._forget(application_id))
         self._again[application_id].set()
         return asyncio.shield(task)
+
+    def end_when_found(
+        self, find: Callable[[], Awaitable[str]], user: str, *, by: str = "hub", facts: Mapping[str, str] | None = None
+    ) -> None:
+        """End an application whose submission was never answered, as soon as YARN says which it is.
+
+        Args:
+            find: waits for that; returns its id, or "" if there is none.
+            user, by, facts: see :meth:`end`.
+        """
+
+        async def search() -> None:
+            if application_id := await find():
+                await self.end(application_id, user, by=by, facts=facts)
+
+        task = asyncio.create_task(search(), name="ending what was never answered")
+        self._searches.add(task)
+        task.add_done_callback(self._searches.discard)
 
     def _forget(self, application_id: str) -> None:
         self._tasks.pop(application_id, None)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Coroutine
+from functools import partial
 from typing import Any
 
 from jupyterhub.spawner import Spawner
@@ -161,7 +162,8 @@ class YarnSpawner(SubmittingSpawner, Spawner):
                 self.note_end(status.report, setting_text("mem_limit", self.mem_limit))
             by = "stop" if server.stopping else "lifetime" if server.ends and time.time() >= server.ends else "yarn"
             audit_end(status.report, by=by, hadoop_user=server.hadoop_user, **self.audit_facts)
-        return 1 if status.report is not None and status.report.final_status == "FAILED" else 0
+        final = status.report.final_status if status.report is not None else ""
+        return 1 if final == "FAILED" or (final == "KILLED" and not server.stopping) else 0
 
     # -- Stopping
 
@@ -179,7 +181,11 @@ class YarnSpawner(SubmittingSpawner, Spawner):
             application_id = server.application_id or await self._find_application(server)
         except ClusterUnavailable:
             # Its user may want to start again, and need not wait for that.
-            self.log.warning("YARN does not say whether %s was submitted; if so, the sweep ends it", self._log_name)
+            self.log.warning(
+                "YARN does not say whether %s was submitted; if so, it is ended as soon as YARN says so", self._log_name
+            )
+            find = partial(self._find_patiently, server)
+            self.access.ending.end_when_found(find, server.hadoop_user, by="stop", facts=self.audit_facts)
             return
         if not application_id:
             return

@@ -10,7 +10,7 @@ from datetime import datetime, timezone
 import pytest
 
 from yarnspawner.applications import Applications
-from yarnspawner.cluster import ApplicationUnknown, ClusterUnavailable, Report
+from yarnspawner.cluster import ApplicationUnknown, ClusterRefused, ClusterUnavailable, Report
 from yarnspawner.watched import Status
 
 ID = "application_1_0001"
@@ -162,6 +162,25 @@ async def test_an_end_stays_known_while_yarn_is_away(view: Applications, yarn: L
     with pytest.raises(ClusterUnavailable):
         await view.find("tag")
     assert await view.status(ID) == Status(KILLED, known=True)
+
+
+async def test_a_refused_report_is_no_end(view: Applications, yarn: Lists) -> None:
+    """A report that YARN refuses for a reason of its own says nothing of the application, watched or not."""
+    yarn.listed = [RUNNING]
+    view.watch(ID, fast=True)
+    await until(view, "RUNNING")
+
+    async def refused(application_id: str) -> Report:
+        raise ClusterRefused("java.lang.NullPointerException")
+
+    yarn.report = refused  # type: ignore[method-assign]
+    yarn.listed = []
+    await until(view, None)
+    lists = yarn.lists
+    while yarn.lists < lists + 3:
+        await asyncio.sleep(0.02)
+    assert not (await view.status(ID)).ended
+    assert await view.status("application_1_0009") == Status(None, known=False)
 
 
 async def test_an_end_while_only_single_reports_fail_is_not_known_yet(view: Applications, yarn: Lists) -> None:

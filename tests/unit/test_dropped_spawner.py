@@ -10,6 +10,7 @@ from jupyterhub.orm import Server as ServerRow
 import yarnspawner.spawner
 from tests.support.one_application import ID, KILLED, RUNNING, OneApplication
 from yarnspawner.cluster import ClusterUnavailable, Report
+from yarnspawner.planning import start_tag
 from yarnspawner.state import Credentials, ServerState
 
 NEW = "application_1_0002"
@@ -258,3 +259,42 @@ async def test_late_submission_of_a_start_that_was_given_up(spawner_on, monkeypa
     await asyncio.wait([start])
     cluster.late(ID)
     assert spawner.access.ending.pending == {ID}
+
+
+# -- Ends
+
+
+async def test_stop_of_what_was_never_answered(spawner_on, monkeypatch):
+    """What was submitted without an answer is ended when YARN is back, also without a sweep."""
+    monkeypatch.setattr("yarnspawner.lasting.PAUSE", 0.01)
+    cluster = Cluster()
+    spawner = spawner_on(cluster)
+    server = ServerState.new("alice", "default", Credentials.new())
+    spawner._keep(server)
+    cluster.away = True
+    await spawner.stop()
+    spawner.clear_state()
+    tags = frozenset({start_tag(server)})
+    cluster.applications[ID] = Report(ID, user="alice", state="ACCEPTED", tags=tags)
+    await asyncio.sleep(0.05)
+    assert cluster.killed == []
+    cluster.away = False
+    while not cluster.killed:
+        await asyncio.sleep(0.01)
+    assert cluster.killed == [ID]
+
+
+@pytest.mark.parametrize(
+    ("final_status", "stopped", "status"),
+    [("KILLED", False, 1), ("KILLED", True, 0), ("FAILED", False, 1), ("SUCCEEDED", False, 0)],
+)
+async def test_status_of_an_end(spawner_on, final_status, stopped, status):
+    """A server that YARN has killed did not end in order, unless the hub has stopped it."""
+    cluster = OneApplication()
+    spawner = spawner_on(cluster)
+    server = ServerState.new("alice", "default", Credentials.new()).submitted(ID)
+    spawner._keep(server.stopped() if stopped else server)
+    spawner._stopping = stopped
+    cluster.now = Report(ID, user="alice", state="FINISHED", final_status=final_status)
+    assert await spawner._applications.ended(ID, 5)
+    assert await spawner.poll() == status
