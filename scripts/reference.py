@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from jupyterhub.traitlets import ByteSpecification, Callable, Command
-from traitlets import Dict, Enum, Integer, List, Set, TraitType, Tuple, Unicode, Union
+from traitlets import Bool, Dict, Enum, Integer, List, Set, TraitType, Tuple, Unicode, Union
 
 from yarnspawner.feature_settings import FeatureSettings
 from yarnspawner.hub_settings import HubSettings
@@ -36,6 +36,7 @@ SECTIONS = [
 TYPES: list[tuple[type[TraitType], str]] = [
     (ByteSpecification, "number of bytes, or text with a unit"),
     (Command, "text, or list of words"),
+    (Bool, "`True` or `False`"),
     (Integer, "whole number"),
     (Unicode, "text"),
     (Callable, "callable"),

@@ -28,6 +28,7 @@ class Access:
         submission_drivers: how many driver processes submit.
         shared_folder: in HDFS, for what the hub shares with all servers; "" for none.
         keep_uploads: days after which an upload that nobody uses is removed; 0 for never.
+        spnego_over_http: whether the hub logs in with Kerberos over plain HTTP at other hosts.
     """
 
     principal: str = ""
@@ -36,6 +37,7 @@ class Access:
     submission_drivers: int = 2
     shared_folder: str = ""
     keep_uploads: int = 30
+    spnego_over_http: bool = False
     log: logging.Logger = field(default_factory=lambda: logging.getLogger("yarnspawner"), compare=False)
 
     # A hub has one of them, or a few where groups override the queue's principal; they live as long as the hub.
@@ -74,6 +76,7 @@ class Access:
     def resource_manager(self) -> ResourceManager:
         """What skein's driver cannot tell."""
         options: dict[str, Any] = {"principal": self.principal, "keytab": self.keytab, "log": self.log}
+        options["plain_login"] = self.spnego_over_http
         if urls := [url.strip() for url in self.resource_manager_url.split(",") if url.strip()]:
             return ResourceManager(urls, **options)
         return ResourceManager.from_configuration(**options)
@@ -81,7 +84,9 @@ class Access:
     @cached_property
     def staging(self) -> StagingFolders:
         """What applications leave in HDFS. Raises StagingUnavailable where there is no HDFS."""
-        return StagingFolders.from_configuration(principal=self.principal, keytab=self.keytab)
+        return StagingFolders.from_configuration(
+            principal=self.principal, keytab=self.keytab, plain_login=self.spnego_over_http
+        )
 
     @cached_property
     def uploads(self) -> Uploads:

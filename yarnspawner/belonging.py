@@ -90,6 +90,7 @@ class BelongingSpawner(HubSettings):
             self.submission_drivers,
             self.shared_folder or "",
             self.keep_uploads,
+            self.spnego_over_http,
         )
         if self._known_access is None or self._known_access[0] != settings:
             self._known_access = (settings, Access(*settings, log=self.log).shared())

@@ -90,7 +90,8 @@ class FeatureSettings(Configurable):
         Hadoop users that several users of the hub may have their servers run as, for instance ``{"teaching"}``.
 
         Any other Hadoop user belongs to the one user of the hub who had a server as it first: with a
-        :attr:`hadoop_user` that maps two names to one account, the second is refused. Default: none.
+        :attr:`hadoop_user` that maps two names to one account, the second is refused. Users who share one are one user to Hadoop: each can read
+        the files, logs and API tokens of the others, and so use and stop their servers. Default: none.
         """,
     )
 

@@ -14,6 +14,7 @@ import weakref
 from typing import Any
 
 from yarnspawner.belonging import BelongingSpawner, living
+from yarnspawner.hadoop.configuration import ConfigurationError, HadoopConfiguration
 from yarnspawner.ownership import read_owned
 from yarnspawner.sweeping import Sweep, Sweeper
 
@@ -63,6 +64,8 @@ def begin(hub: Any, spawner_class: type[BelongingSpawner]) -> None:
     """
     if hub in _sweepers or not issubclass(hub.spawner_class, spawner_class):
         return
+    if warning := open_to_all():
+        hub.log.warning("%s", warning)
     try:
         settings = settings_of(hub)
         if settings.sweep_interval < 0 or not settings.hub_identity.certain:
@@ -77,6 +80,25 @@ def begin(hub: Any, spawner_class: type[BelongingSpawner]) -> None:
         _sweepers[hub].start()
     except Exception:
         hub.log.exception("Orphaned applications will not be swept")
+
+
+def open_to_all() -> str:
+    """Return a warning if YARN lets everybody end everybody's server, as far as the hub's Hadoop configuration says."""
+    try:
+        configuration = HadoopConfiguration.load()
+    except ConfigurationError:
+        return ""  # said by whatever needs it
+    if configuration.flag("yarn.acl.enable"):
+        everybody = (configuration.get("yarn.admin.acl") or "").strip() == "*"
+        return (
+            "yarn.admin.acl of yarn-site.xml is *: everybody on the cluster can end everybody's server"
+            if everybody
+            else ""
+        )
+    return (
+        "yarn.acl.enable of yarn-site.xml is false: everybody on the cluster can end everybody's server and look at it."
+        ' Set it to true (docs/install.md, "YARN\'s own settings")'
+    )
 
 
 def settings_of(hub: Any) -> BelongingSpawner:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from traitlets import Integer, Unicode
+from traitlets import Bool, Integer, Unicode
 from traitlets.config import Configurable
 
 
@@ -43,6 +43,20 @@ class HubSettings(Configurable):
         separated with commas.
 
         Default: from yarn-site.xml in ``$HADOOP_CONF_DIR``.
+        """,
+    )
+
+    spnego_over_http = Bool(
+        False,
+        config=True,
+        help="""
+        Whether the hub logs in with Kerberos (SPNEGO) at the web services of YARN and HDFS over plain HTTP.
+
+        Without TLS, whoever can read the cluster's network can take the hub's session cookie and act as the hub, which
+        may act as every user. Default: false. On a cluster with ``HTTP_ONLY`` whose web services demand a login the hub
+        then removes old folders in HDFS with ``hadoop fs``, the options page shows no queues, a server's node is checked
+        only against YARN's list of nodes, and a lifetime is kept by the hub. Web services on the hub's own machine,
+        HTTPS, and those without a login work either way. Example: ``True``, where the network is trusted or encrypted.
         """,
     )
 

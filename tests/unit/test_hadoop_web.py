@@ -15,7 +15,7 @@ from tornado.testing import bind_unused_port
 from tornado.web import Application, RequestHandler
 
 from yarnspawner.hadoop import web as hadoop_web
-from yarnspawner.hadoop.web import HadoopWeb, WebError, WebRefused
+from yarnspawner.hadoop.web import HadoopWeb, WebError, WebInsecure, WebRefused, _confidential
 
 Serve = Callable[[Callable[[RequestHandler], object]], str]
 
@@ -181,3 +181,36 @@ async def test_a_page_instead_of_a_document_is_an_error(serve: Serve) -> None:
     with pytest.raises(WebError, match="something else than a JSON document"):
         answer.json()
     web.close()
+
+
+@pytest.mark.parametrize(
+    ("origin", "safe"),
+    [
+        ("https://nn.example.com:9871", True),
+        ("http://127.0.0.1:9870", True),
+        ("http://[::1]:9870", True),
+        ("http://localhost:9870", True),
+        (f"http://{socket.gethostname()}:9870", True),
+        ("http://nn.example.com:9870", False),
+        ("http://10.0.0.1:9870", False),
+        ("http://localhost.example.com:9870", False),
+        ("http://127.0.0.1.example.com:9870", False),
+    ],
+)
+def test_what_is_read_by_nobody_else(origin: str, safe: bool) -> None:
+    """HTTPS and this machine are confidential, and nothing else is."""
+    assert _confidential(origin) is safe
+
+
+async def test_no_login_over_plain_http(serve: Serve, curl: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another host over plain HTTP gets no ticket and no cookie, unless that is allowed."""
+    monkeypatch.setattr("yarnspawner.hadoop.web._confidential", lambda origin: False)
+    (curl / "answer").write_text(NEGOTIATED)
+    url = serve(wants_ticket)
+    web, allowed = HadoopWeb("hub"), HadoopWeb("hub", plain_login=True)
+    with pytest.raises(WebInsecure, match="spnego_over_http"):
+        await web.get(f"{url}/ws")
+    assert not (curl / "calls").exists()
+    assert (await allowed.get(f"{url}/ws")).json() == {"got": "ticket"}
+    web.close()
+    allowed.close()

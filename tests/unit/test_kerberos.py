@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import shutil
 import stat
 from pathlib import Path
 
@@ -110,3 +111,16 @@ def test_the_hubs_secrets_stay_in_the_hub(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setenv("HADOOP_CONF_DIR", "/etc/hadoop/conf")
     assert client_environment()["HADOOP_CONF_DIR"] == "/etc/hadoop/conf"
     assert not {"CONFIGPROXY_AUTH_TOKEN", "HADOOP_PROXY_USER"} & client_environment().keys()
+
+
+async def test_a_folder_that_was_cleaned_away_is_made_again(kinit: Path) -> None:
+    """A cache whose folder or file is gone from /tmp has a new ticket, in a private folder."""
+    cache = TicketCache("hub", "keytab")
+    await cache.environment()
+    cache.path.unlink()
+    assert Path((await cache.environment())["KRB5CCNAME"]).exists()
+    shutil.rmtree(cache.path.parent)
+    assert Path((await cache.environment())["KRB5CCNAME"]).exists()
+    assert stat.S_IMODE(cache.path.parent.stat().st_mode) == 0o700
+    cache.close()
+    assert not cache.path.parent.exists()

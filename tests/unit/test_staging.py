@@ -5,7 +5,10 @@ from tornado.httpserver import HTTPServer
 from tornado.testing import bind_unused_port
 from tornado.web import Application, RequestHandler
 
+from yarnspawner.hadoop.filesystem import FileSystem, Place
 from yarnspawner.hadoop.staging import StagingFolders, StagingUnavailable
+from yarnspawner.hadoop.subprocesses import Finished
+from yarnspawner.hadoop.web import HadoopWeb, WebInsecure
 
 STANDBY = {"RemoteException": {"exception": "StandbyException", "message": "Operation category READ is not supported"}}
 ID = "application_1763890000000_0001"
@@ -103,3 +106,24 @@ async def test_where_there_is_no_hdfs_that_is_said(tmp_path, monkeypatch):
     )
     with pytest.raises(StagingUnavailable, match="s3a://bucket, not HDFS"):
         StagingFolders.from_configuration()
+
+
+async def test_hadoops_own_client_serves_where_webhdfs_is_not_to_be_asked(monkeypatch):
+    """Without a login over plain HTTP, folders are listed and removed through `hadoop fs`, as their user."""
+    done = []
+
+    async def insecure(self, url):
+        raise WebInsecure("plain")
+
+    async def run(self, *arguments, **options):
+        done.append((self._user, *arguments))
+        return Finished(0, f"/user/alice/.skein/{ID}\n/user/alice/.skein/other\n".encode(), "", cut=False)
+
+    monkeypatch.setattr(HadoopWeb, "get", insecure)
+    monkeypatch.setattr(FileSystem, "_command", run)
+    monkeypatch.setattr(Place, "configured", lambda: Place("hdfs", "/user"))
+    folders = StagingFolders(["http://nn.example.com:9870"])
+    assert await folders.applications("alice") == {ID}
+    assert await folders.remove(ID, "alice")
+    assert [command[0] for command in done] == ["alice", "alice"]
+    assert done[1][-1] == f"/user/alice/.skein/{ID}"

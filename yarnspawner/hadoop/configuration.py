@@ -16,6 +16,7 @@ _DEFAULTS = {
     "fs.defaultFS": "file:///",
     "hadoop.security.authentication": "simple",
     "yarn.acl.enable": "false",
+    "yarn.admin.acl": "*",
     "yarn.http.policy": "HTTP_ONLY",
     "yarn.log-aggregation-enable": "false",
     "yarn.resourcemanager.ha.enabled": "false",

@@ -103,6 +103,13 @@ class FileSystem:
         text = ended.output.decode(errors="replace")
         return {path: datetime.strptime(when, "%Y-%m-%d %H:%M") for when, path in _LISTED.findall(text)}  # noqa: DTZ007
 
+    async def names(self, folder: str) -> list[str]:
+        """The names of what is in a folder; none if it is not there."""
+        ended = await self._command("-ls", "-C", folder)
+        if ended.status and "No such file" not in ended.errors:
+            raise FileSystemError(_reason(ended))
+        return [line.rpartition("/")[2] for line in ended.output.decode(errors="replace").splitlines()]
+
     async def remove(self, *paths: str) -> None:
         """Remove files and folders for good, and not into the trash; what is not there counts as removed."""
         await self._done("-rm", "-r", "-f", "-skipTrash", *paths)

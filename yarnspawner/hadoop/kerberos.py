@@ -61,9 +61,7 @@ class TicketCache:
         self._keytab = keytab
         self._renew_after = renew_after
         self._log = log or logging.getLogger(__name__)
-        # mkdtemp makes it 0700; a finalizer also runs at the interpreter's end.
-        self._folder = Path(tempfile.mkdtemp(prefix="yarnspawner-tickets-"))
-        self._remove = weakref.finalize(self, shutil.rmtree, self._folder, ignore_errors=True)
+        self._make_folder()
         self._renewals = Retry(
             self._log,
             "The Kerberos ticket was not renewed, the last one is used on",
@@ -96,7 +94,11 @@ class TicketCache:
             KerberosError: there is none, and none could be had.
         """
         async with self._lock:
-            if time.monotonic() >= self._due:
+            # systemd-tmpfiles and the like remove what has been in /tmp for some days.
+            if not self._folder.is_dir():
+                self._remove()
+                self._make_folder()
+            if time.monotonic() >= self._due or not self.path.exists():
                 await self._renew()
         return {"KRB5CCNAME": str(self.path)}
 
@@ -105,6 +107,11 @@ class TicketCache:
         self._remove()
         for key in [key for key, cache in self._shared.items() if cache is self]:
             del self._shared[key]
+
+    def _make_folder(self) -> None:
+        # mkdtemp makes it 0700, under a name that nobody could take first; a finalizer also runs at the interpreter's end.
+        self._folder = Path(tempfile.mkdtemp(prefix="yarnspawner-tickets-"))
+        self._remove = weakref.finalize(self, shutil.rmtree, self._folder, ignore_errors=True)
 
     async def _renew(self) -> None:
         try:

@@ -18,7 +18,7 @@ from typing import Any
 from yarnspawner.hadoop.configuration import ConfigurationError, HadoopConfiguration
 from yarnspawner.hadoop.kerberos import TicketCache
 from yarnspawner.hadoop.queues import Queue, Resources, as_list, as_resources, largest, read_queues, smaller
-from yarnspawner.hadoop.web import Answer, HadoopWeb, WebError, WebRefused
+from yarnspawner.hadoop.web import Answer, HadoopWeb, WebError, WebInsecure, WebRefused
 from yarnspawner.identity import hub_account
 
 # Nodes, queues and limits change when an admin changes them, or when a node comes or goes.
@@ -63,6 +63,8 @@ class ResourceManager:
         keytab: path; without one, the ticket that kinit left behind is used.
         ca_file: PEM file of the authorities that signed the certificates; default the system's.
         timeout: seconds for each answer.
+        plain_login: whether the hub logs in with Kerberos over plain HTTP at other hosts; else what needs a login is not
+            known, which is said once.
         log: where a change of the active ResourceManager is said.
     """
 
@@ -75,6 +77,7 @@ class ResourceManager:
         keytab: str = "",
         ca_file: str = "",
         timeout: float = 10,
+        plain_login: bool = False,
         log: logging.Logger | None = None,
     ) -> None:
         if not urls:
@@ -82,7 +85,10 @@ class ResourceManager:
         self._urls = [url.rstrip("/") for url in urls]
         self._log = log or logging.getLogger(__name__)
         tickets = TicketCache.shared(principal, keytab)
-        self._web = HadoopWeb(user or hub_account(principal), tickets=tickets, ca_file=ca_file, timeout=timeout)
+        self._web = HadoopWeb(
+            user or hub_account(principal), tickets=tickets, ca_file=ca_file, timeout=timeout, plain_login=plain_login
+        )
+        self._insecure_said = False
         self._kept: dict[str, tuple[float, asyncio.Future[dict[str, Any]]]] = {}
 
     @classmethod
@@ -260,10 +266,21 @@ class ResourceManager:
             except WebError as error:
                 reasons.append(str(error))
                 refused = refused or isinstance(error, WebRefused)
+                self._say_insecure(error)
                 continue
             self._prefer(url)
             return document
         raise (ResourceManagerRefused if refused else ResourceManagerUnavailable)("; ".join(reasons))
+
+    def _say_insecure(self, error: WebError) -> None:
+        if isinstance(error, WebInsecure) and not self._insecure_said:
+            self._insecure_said = True
+            self._log.warning(
+                "%s. Without it the hub does not ask the ResourceManager's web service: the page shows no queues, servers'"
+                " nodes are checked against YARN's list of nodes only, and the hub itself ends servers at their"
+                " maximum_lifetime",
+                error,
+            )
 
     def _prefer(self, url: str) -> None:
         if url != self._urls[0]:

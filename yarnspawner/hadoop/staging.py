@@ -8,20 +8,26 @@ could remove.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, TypeVar
 from urllib.parse import quote, urlencode
 
 from yarnspawner.hadoop.configuration import ConfigurationError, HadoopConfiguration
+from yarnspawner.hadoop.filesystem import FileSystem, FileSystemError, Place
 from yarnspawner.hadoop.kerberos import TicketCache
-from yarnspawner.hadoop.web import Answer, HadoopWeb, WebError
+from yarnspawner.hadoop.web import Answer, HadoopWeb, WebError, WebInsecure
 from yarnspawner.identity import hub_account
 
+_Result = TypeVar("_Result")
 _APPLICATION_ID = re.compile(r"application_\d{1,19}_\d{1,10}")
 
 
 class StagingUnavailable(Exception):
     """The folders cannot be seen or removed now; the message says why."""
+
+
+class _PlainHttp(StagingUnavailable):
+    """WebHDFS is not to be asked."""
 
 
 class StagingFolders:
@@ -30,14 +36,21 @@ class StagingFolders:
     Args:
         name_nodes: web addresses, such as ``http://nn.example.com:9870``; of several, whichever is active answers.
         principal, keytab: the hub's; "" without Kerberos, or with a ticket of its own.
+        plain_login: whether the hub logs in with Kerberos over plain HTTP at other hosts. Else, where that would be needed,
+            `hadoop fs` does the work: encrypted as HDFS is, and a Java process for each user.
     """
 
-    def __init__(self, name_nodes: Sequence[str], *, principal: str = "", keytab: str = "") -> None:
+    def __init__(
+        self, name_nodes: Sequence[str], *, principal: str = "", keytab: str = "", plain_login: bool = False
+    ) -> None:
+        self._login = {"principal": principal, "keytab": keytab}
         self._name_nodes = [url.rstrip("/") for url in name_nodes]
-        self._web = HadoopWeb(hub_account(principal), tickets=TicketCache.shared(principal, keytab))
+        self._web = HadoopWeb(
+            hub_account(principal), tickets=TicketCache.shared(principal, keytab), plain_login=plain_login
+        )
 
     @classmethod
-    def from_configuration(cls, *, principal: str = "", keytab: str = "") -> StagingFolders:
+    def from_configuration(cls, *, principal: str = "", keytab: str = "", plain_login: bool = False) -> StagingFolders:
         """Those of Hadoop's default file system. Raises StagingUnavailable if that is not HDFS."""
         try:
             configuration = HadoopConfiguration.load()
@@ -45,11 +58,15 @@ class StagingFolders:
             raise StagingUnavailable(str(error)) from None
         if not (name_nodes := configuration.name_nodes()):
             raise StagingUnavailable(f"The default file system is {configuration['fs.defaultFS']}, not HDFS")
-        return cls(name_nodes, principal=principal, keytab=keytab)
+        return cls(name_nodes, principal=principal, keytab=keytab, plain_login=plain_login)
 
     async def applications(self, user: str) -> set[str]:
         """The ids of the applications that have a folder in a user's home. Raises StagingUnavailable."""
-        answer = await self._ask("GET", f"{await self._folder(user)}", user, op="LISTSTATUS")
+        try:
+            answer = await self._ask("GET", f"{await self._folder(user)}", user, op="LISTSTATUS")
+        except _PlainHttp:
+            names = await self._by_command(lambda files, folder: files.names(folder), user)
+            return {name for name in names if _APPLICATION_ID.fullmatch(name)}
         if answer.status == 404:
             return set()
         try:
@@ -62,12 +79,23 @@ class StagingFolders:
         """Remove an application's folder, as its user; whether there was one. Raises StagingUnavailable."""
         if not _APPLICATION_ID.fullmatch(application_id):
             raise ValueError(f"not an application's id: {application_id!r}")
-        path = f"{await self._folder(user)}/{application_id}"
+        try:
+            path = f"{await self._folder(user)}/{application_id}"
+        except _PlainHttp:
+            await self._by_command(lambda files, folder: files.remove(f"{folder}/{application_id}"), user)
+            return True
         return bool(_document(await self._ask("DELETE", path, user, op="DELETE", recursive="true")).get("boolean"))
 
     def close(self) -> None:
         """Close the connections."""
         self._web.close()
+
+    async def _by_command(self, work: Callable[[FileSystem, str], Awaitable[_Result]], user: str) -> _Result:
+        """Work on a user's folder with `hadoop fs`, as that user. Raises StagingUnavailable."""
+        try:
+            return await work(FileSystem(user=user, **self._login), f"{Place.configured().homes}/{user}/.skein")
+        except FileSystemError as error:
+            raise StagingUnavailable(str(error)) from None
 
     async def _folder(self, user: str) -> str:
         home = _document(await self._ask("GET", "/", user, op="GETHOMEDIRECTORY")).get("Path")
@@ -81,6 +109,8 @@ class StagingFolders:
             url = f"{name_node}/webhdfs/v1{quote(path)}?{urlencode({**query, 'doas': user})}"
             try:
                 answer = await (self._web.get(url) if method == "GET" else self._web.delete(url))
+            except WebInsecure as error:
+                raise _PlainHttp(str(error)) from None
             except WebError as error:
                 reason = str(error)
                 continue

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 import json
 import re
+import socket
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlencode, urlsplit
@@ -26,6 +28,10 @@ class WebError(Exception):
 
 class WebRefused(WebError):
     """The service does not let the hub in (401, 403, or no Kerberos ticket)."""
+
+
+class WebInsecure(WebRefused):
+    """The service wants a Kerberos login over plain HTTP from another host, which is not allowed."""
 
 
 @dataclass(frozen=True)
@@ -76,6 +82,8 @@ class HadoopWeb:
     - a service that wants SPNEGO gets it through ``curl --negotiate``, once: the cookie that it hands out
       (``hadoop.auth``, good for ten hours by default) serves until it is refused
     - redirects are never followed, so a ticket or cookie goes to no other host than the one asked
+    - no login over plain HTTP with another host, unless that is allowed: whoever reads the cookie there can use it, and act
+      as the hub and all its users
     - every wait and every size has a limit, and nothing blocks the event loop
 
     Args:
@@ -83,11 +91,19 @@ class HadoopWeb:
         tickets: where the hub's ticket is; None for the one that kinit left behind.
         ca_file: PEM file of the authorities that signed the services' certificates; default the system's.
         timeout: seconds for an answer.
+        plain_login: whether the hub logs in with Kerberos over plain HTTP at other hosts.
     """
 
     def __init__(
-        self, user: str, *, tickets: TicketCache | None = None, ca_file: str = "", timeout: float = 10
+        self,
+        user: str,
+        *,
+        tickets: TicketCache | None = None,
+        ca_file: str = "",
+        timeout: float = 10,
+        plain_login: bool = False,
     ) -> None:
+        self._plain_login = plain_login
         self._user = user
         self._tickets = tickets
         self._ca_file = ca_file
@@ -117,11 +133,17 @@ class HadoopWeb:
         Raises:
             WebError: no answer in time, or one that is too long.
             WebRefused: the service does not know the hub.
+            WebInsecure: it would, but only over plain HTTP.
         """
         origin = "{0.scheme}://{0.netloc}".format(urlsplit(request.url))
         cookie = self._cookies.get(origin)
         answer = await self._plain(request, cookie)
         if answer.status == 401 and "negotiate" in ",".join(answer.headers.get_list("WWW-Authenticate")).lower():
+            if not self._plain_login and not _confidential(origin):
+                raise WebInsecure(
+                    f"{origin} wants a Kerberos login over plain HTTP, which others could read and use"
+                    " (c.YarnSpawner.spnego_over_http allows it; better, let Hadoop serve HTTPS)"
+                )
             async with self._negotiating.setdefault(origin, asyncio.Lock()):
                 if self._cookies.get(origin) == cookie:
                     answer = await self._negotiate(request, origin)
@@ -184,6 +206,18 @@ class HadoopWeb:
             if value.startswith("hadoop.auth=") and answer.status != 401:
                 self._cookies[origin] = value.partition(";")[0]
         return answer
+
+
+def _confidential(origin: str) -> bool:
+    """Whether nobody on the network reads what goes there: HTTPS, or this machine."""
+    parts = urlsplit(origin)
+    host = parts.hostname or ""
+    if parts.scheme == "https" or host in ("localhost", socket.gethostname().lower()):
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def _parse(url: str, output: bytes) -> Answer:

@@ -1,0 +1,49 @@
+"""What a hub does as a whole when it starts."""
+
+import sys
+from types import ModuleType, SimpleNamespace
+
+import pytest
+
+from yarnspawner.hub import attend, open_to_all
+
+
+@pytest.mark.parametrize(
+    ("settings", "warns"),
+    [
+        ({}, "yarn.acl.enable"),
+        ({"yarn.acl.enable": "false", "yarn.admin.acl": "yarn"}, "yarn.acl.enable"),
+        ({"yarn.acl.enable": "true"}, "yarn.admin.acl"),
+        ({"yarn.acl.enable": "true", "yarn.admin.acl": "yarn"}, ""),
+    ],
+)
+def test_acls_that_are_off_are_warned_of(settings, warns, tmp_path, monkeypatch):
+    """YARN's defaults let everybody end everybody's server."""
+    properties = "".join(
+        f"<property><name>{name}</name><value>{value}</value></property>" for name, value in settings.items()
+    )
+    (tmp_path / "yarn-site.xml").write_text(f"<configuration>{properties}</configuration>")
+    monkeypatch.setenv("HADOOP_CONF_DIR", str(tmp_path))
+    assert warns in open_to_all() and bool(open_to_all()) == bool(warns)
+
+
+async def test_the_hub_is_found_under_both_its_names(monkeypatch):
+    """`python -m jupyterhub.app` runs a class of its own, which is attended to as well."""
+
+    class JupyterHub:
+        spawner_class = int
+
+        async def init_spawners(self):
+            return "done"
+
+    main = ModuleType("__main__")
+    main.__spec__ = SimpleNamespace(name="jupyterhub.app")
+    main.JupyterHub = JupyterHub
+    monkeypatch.setitem(sys.modules, "__main__", main)
+    monkeypatch.delitem(sys.modules, "jupyterhub.app", raising=False)
+    begun = []
+    monkeypatch.setattr("yarnspawner.hub.begin", lambda hub, spawner_class: begun.append(hub))
+    attend(str)
+    hub = JupyterHub()
+    assert await hub.init_spawners() == "done"
+    assert begun == [hub]
