@@ -9,6 +9,7 @@ from traitlets import TraitError
 
 from tests.support.fuzzing import JSON, SCALARS, TRAPS, many
 from yarnspawner.options.choices import LABELS, ChoiceRefused, Limit, ProfileError, parse, shown, text
+from yarnspawner.options.form import _number_field
 from yarnspawner.options.profile_list import read_profiles, slug_of
 from yarnspawner.options.selection import Offer, read_form, select
 
@@ -160,3 +161,23 @@ def test_fuzz_any_name_has_a_slug(name):
 @many()
 def test_fuzz_anything_can_be_shown(value):
     assert shown(value).isprintable() and len(shown(value)) <= 63
+
+
+SIZES = st.integers(1, 2**45) | st.sampled_from([1500 * 2**20, 2744 * 2**20, 2**30, 3 * 2**30 + 1])
+
+
+@given(st.sampled_from(["mem_limit", "cpu_limit", "gpus"]), SIZES, SIZES | st.none(), SIZES | st.none(), SIZES)
+@example("mem_limit", 1500 * 2**20, 8 * 2**30, None, 0)
+@example("mem_limit", 2**30, None, 2744 * 2**20, 2**40)
+@example("mem_limit", 5, 5, None, 5)
+@many()
+def test_fuzz_the_page_accepts_every_number_that_it_shows(name, minimum, maximum, ceiling, value):
+    """The ends of a range and what stands in its field beforehand can be sent as they are."""
+    ends = [end % 10**9 if name != "mem_limit" and end else end for end in (minimum, maximum, ceiling)]
+    limit = Limit(name, ends[0], None if ends[1] is None else max(ends[:2]))
+    ceiling = None if ends[2] is None else max(ends[0], ends[2])
+    offer = Offer((), {name: limit}, {} if ceiling is None else {name: ceiling})
+    field = _number_field(name, limit, value, limit.most(ceiling))
+    for shown_number in filter(None, (field.minimum, field.maximum, field.value)):
+        if name == "mem_limit" or len(shown_number) <= 9:
+            select(offer, read_form(offer, {field.name: [shown_number]}))  # or it raises ChoiceRefused

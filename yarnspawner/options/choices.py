@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any
 
 GIBIBYTE = 2**30
@@ -13,7 +14,7 @@ GIBIBYTE = 2**30
 _LARGEST = 2**63 - 1
 
 _UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
-_BYTES = re.compile(r"(\d{1,15}(?:\.\d{1,6})?)\s*([KMGT]?)", re.ASCII)
+_BYTES = re.compile(r"(\d{1,15}(?:\.\d{1,30})?)\s*([KMGT]?)", re.ASCII)
 
 # The settings that users may be let choose, and what people call them.
 LABELS = {
@@ -162,7 +163,7 @@ def parse_number(name: str, asked: Any) -> int:
         return asked
     if name == "mem_limit":
         if isinstance(asked, str) and (match := _BYTES.fullmatch(asked.strip())):
-            size = int(float(match[1]) * _UNITS[match[2]])
+            size = int(Fraction(match[1]) * _UNITS[match[2]])
             if size <= _LARGEST:
                 return size
         raise ChoiceRefused(f'{title(name)}: {shown(asked)} is not a size; write for instance "4 G".')

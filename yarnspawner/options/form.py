@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from functools import lru_cache
 from typing import Any
 
@@ -12,6 +13,10 @@ import jinja2
 from yarnspawner.options.choices import GIBIBYTE, LABELS, ChoiceRefused, Limit, duration, parse, text
 from yarnspawner.options.profiles import Option, Override, Profile
 from yarnspawner.options.selection import Offer, field_name
+
+# Sizes in GiB are shown in millionths; a number of bytes has at most so many decimals in GiB.
+_PARTS = 10**6
+_DECIMALS = 30
 
 
 @dataclass(frozen=True)
@@ -183,10 +188,32 @@ def _number_field(field: str, limit: Limit, value: int | str | None, most: int |
     number = value if isinstance(value, int) else limit.minimum
     number = max(limit.minimum, number if most is None else min(number, most))
     if limit.name == "mem_limit":
-        least, end, now = ("" if size is None else f"{size / GIBIBYTE:.6g}" for size in (*ends, number))
+        least, end, now = _gibibytes(limit.minimum, most, number)
         return LimitField(f"{field}--gib", LABELS[limit.name], now, minimum=least, maximum=end, unit="GiB")
     least, end, now = ("" if size is None else str(size) for size in (*ends, number))
     return LimitField(field, LABELS[limit.name], now, minimum=least, maximum=end)
+
+
+def _gibibytes(least: int, most: int | None, now: int) -> tuple[str, str, str]:
+    """Return sizes in GiB as the page shows them: rounded, but never to what is outside of the range."""
+    minimum = _rounded(least, up=True)
+    maximum = None if most is None else _rounded(most)
+    if maximum is not None and minimum > maximum:  # no round number is in the range, so the exact ones are shown
+        minimum, maximum = (Fraction(size, GIBIBYTE) for size in (least, max(least, most or 0)))
+    value = max(minimum, _rounded(now))
+    value = value if maximum is None else min(value, maximum)
+    return _decimal(minimum), "" if maximum is None else _decimal(maximum), _decimal(value)
+
+
+def _rounded(size: int, *, up: bool = False) -> Fraction:
+    parts = size * _PARTS
+    return Fraction(-(-parts // GIBIBYTE) if up else parts // GIBIBYTE, _PARTS)
+
+
+def _decimal(size: Fraction) -> str:
+    """Write a number whose denominator divides a power of ten, exactly."""
+    whole, rest = divmod(size * 10**_DECIMALS, 10**_DECIMALS)
+    return f"{whole}.{int(rest):0{_DECIMALS}}".rstrip("0").rstrip(".")
 
 
 def _value(name: str, written: Any) -> int | str | None:
