@@ -40,7 +40,7 @@ if command == "-stat":
             continue
         found = at(path).stat()
         kind = "directory" if at(path).is_dir() else "regular file"
-        print({user!r}, "group", f"{{stat.S_IMODE(found.st_mode):o}}", found.st_size, kind)
+        print(f"{{stat.S_IMODE(found.st_mode):o}}", found.st_size, f"{{kind}}/{user}/domain users")
 elif command == "-mkdir":
     for path in rest[1:]:
         at(path).mkdir(parents=True, exist_ok=True)
@@ -59,7 +59,7 @@ elif command == "-touchz":
 elif command == "-ls":
     for path in sorted(at(rest[1]).rglob("*")):
         when = time.strftime("%Y-%m-%d %H:%M", time.localtime(path.stat().st_mtime))
-        print(f"-rw-r--r--   1 hub group 0 {{when}} /{{path.relative_to(root)}}")
+        print(f"-rw-r--r--   1 hub domain users 0 {{when}} /{{path.relative_to(root)}}")
 elif command == "-rm":
     for path in rest[3:]:
         shutil.rmtree(at(path)) if at(path).is_dir() else at(path).unlink(missing_ok=True)

@@ -28,7 +28,9 @@ _COPY_TIMEOUT = 1800.0
 _JAVA_OPTIONS = "-Xmx256m -XX:TieredStopAtLevel=1 -XX:+UseSerialGC -Xshare:auto"
 
 # permissions, replication, owner, group, size, date, time, path
-_LISTED = re.compile(r"^[d-]\S{9}\S? +\S+ +\S+ +\S+ +\d+ (\d{4}-\d\d-\d\d \d\d:\d\d) (/.*|\w+://.*)$", re.MULTILINE)
+_LISTED = re.compile(
+    r"^[d-]\S{9}\S? +\S+ +\S[^\n]{0,500}? \d+ (\d{4}-\d\d-\d\d \d\d:\d\d) (/.*|\w+://.*)$", re.MULTILINE
+)
 
 
 class FileSystemError(Exception):
@@ -72,7 +74,7 @@ class FileSystem:
         Raises:
             FileSystemError: it cannot be asked.
         """
-        ended = await self._command("-stat", "%u %g %a %b %F", *paths)
+        ended = await self._command("-stat", "%a %b %F/%u/%g", *paths)
         lines = ended.output.decode(errors="replace").splitlines()
         if len(lines) < len(paths) and "No such file" not in ended.errors and "Permission denied" not in ended.errors:
             raise FileSystemError(_reason(ended))
@@ -176,7 +178,9 @@ def _umask(private: bool) -> list[str]:
 
 def _entry(line: str) -> Entry:
     try:
-        owner, group, mode, size, kind = line.split(" ", 4)
+        # Names of accounts may have spaces ("domain users"), but no slashes.
+        described, owner, group = line.split("/")
+        mode, size, kind = described.split(" ", 2)
         return Entry(owner, group, int(mode, 8), int(size), kind == "directory")
     except ValueError:
         raise FileSystemError(f"`hadoop fs -stat` answered {line[:200]!r}") from None
