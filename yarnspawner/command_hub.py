@@ -14,10 +14,11 @@ from typing import Any
 from yarnspawner.audit import LOGGER
 from yarnspawner.belonging import BelongingSpawner
 from yarnspawner.cluster import ClusterError, ClusterUnavailable, Report
+from yarnspawner.diagnosis import plain
 from yarnspawner.hub import settings_of, sweep_of
 from yarnspawner.hub_identity import HubIdentity, cookie_secret_file, identify
 from yarnspawner.spawner import YarnSpawner
-from yarnspawner.sweeping import Found, Sweep, Swept
+from yarnspawner.sweeping import MOST, Found, Sweep, Swept
 
 _CONFIRM = "Is it the right database? If these really are orphans, end them with --yes."
 
@@ -44,7 +45,7 @@ def sweep(options: argparse.Namespace) -> int:
     if options.dry_run:
         return int(_with_sweep(options, _would_sweep))
     swept: Swept = _with_sweep(options, lambda sweep: sweep.run(confirmed=options.yes))
-    print(f"Ended {swept.ended} applications and removed {swept.removed} folders in HDFS.")
+    print(f"Ended {_count(swept.ended, 'application')} and removed {_count(swept.removed, 'folder')} in HDFS.")
     if swept.held:
         print(f"yarnspawner: No application was ended: {swept.held}. {_CONFIRM}", file=sys.stderr)
     return 1 if swept.held else 0
@@ -54,12 +55,16 @@ async def _would_sweep(sweep: Sweep) -> int:
     found = await sweep.find()
     if held := sweep.held(found):
         print(f"{held}. {_CONFIRM}")
-    for orphan in found.orphans:
-        print(f"would end {orphan.id} of {found.owned.name(orphan) or orphan.user}, {orphan.state} in {orphan.queue}")
-    left = await sweep.left_behind()
-    for report in left:
-        print(f"would remove what {report.id} left in the home of {report.user}")
-    print(f"Nothing was done: {len(found.orphans)} applications to end and {len(left)} folders to remove.")
+    turn, left = sweep.turn(found.orphans), await sweep.left_behind()
+    for orphan in turn:
+        whose = _cell(str(found.owned.name(orphan) or orphan.user))
+        print(f"would end {orphan.id} of {whose}, {orphan.state} in {_cell(orphan.queue)}")
+    for report in left[:MOST]:
+        print(f"would remove what {report.id} left in the home of {_cell(report.user)}")
+    to_end, to_remove = _count(len(turn), "application"), _count(len(left[:MOST]), "folder")
+    print(f"Nothing was done: {to_end} to end and {to_remove} to remove.")
+    if later := len(found.orphans) - len(turn) + max(0, len(left) - MOST):
+        print(f"One sweep ends and removes at most {MOST} of each; later sweeps do the other {later}.")
     return 0
 
 
@@ -71,7 +76,17 @@ def _row(report: Report, found: Found) -> tuple[str, ...]:
         owner = "orphan" if report in found.orphans else "too new to tell"
     server = "" if name is None else name.server or "(default)"
     started = "" if report.started is None else f"{report.started.astimezone():%Y-%m-%d %H:%M:%S}"
-    return (report.id, name.user if name else "?", server, report.user, report.queue, report.state, started, owner)
+    cells = (report.id, name.user if name else "?", server, report.user, report.queue, report.state, started, owner)
+    return tuple(map(_cell, cells))
+
+
+def _cell(text: str) -> str:
+    """Return a name fit for a terminal: of one line, without control characters."""
+    return plain(text, 200).replace("\n", " ")
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def _with_sweep(options: argparse.Namespace, work: Callable[[Sweep], Awaitable[Any]]) -> Any:

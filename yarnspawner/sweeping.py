@@ -20,7 +20,7 @@ from yarnspawner.orphans import Owned, is_ours, orphans, too_many
 from yarnspawner.retry import Retry
 
 # Applications that one sweep ends, and folders that it removes; the next one goes on.
-_MOST = 500
+MOST = 500
 # Seconds until an application that could not be ended has another turn, doubled each time up to a day and a third.
 _COOL_DOWN = 3600.0
 _MOST_DOUBLINGS = 5
@@ -118,7 +118,7 @@ class Sweep:
         found = await self.find()
         held = "" if confirmed else self.held(found)
         self._hold(held)
-        turn = [] if held else self._turn(found.orphans)
+        turn = [] if held else self.turn(found.orphans)
         ended = [orphan for orphan in turn if await self.end(orphan, found.owned)]
         removed = await self.clean()
         if ended or removed:
@@ -140,7 +140,7 @@ class Sweep:
         self._held = reason
         return reason
 
-    def _turn(self, orphans: Iterable[Report]) -> list[Report]:
+    def turn(self, orphans: Iterable[Report]) -> list[Report]:
         """Choose which orphans this sweep ends: the first of each account, then the second of each, and so on."""
         now = time.monotonic()
         places: Counter[str] = Counter()
@@ -149,7 +149,7 @@ class Sweep:
             if self._failed.get(orphan.id, (0, now))[1] <= now:
                 turns.append((places[orphan.user], orphan.id, orphan))
                 places[orphan.user] += 1
-        return [orphan for _, _, orphan in sorted(turns, key=lambda turn: turn[:2])[:_MOST]]
+        return [orphan for _, _, orphan in sorted(turns, key=lambda turn: turn[:2])[:MOST]]
 
     def _postpone(self, orphan: Report) -> None:
         times = self._failed.get(orphan.id, (0, 0.0))[0]
@@ -206,7 +206,7 @@ class Sweep:
     async def clean(self) -> int:
         """Remove what this hub's ended applications left in HDFS; how many folders. Raises ClusterUnavailable."""
         removed = 0
-        for report in (await self.left_behind())[:_MOST]:
+        for report in (await self.left_behind())[:MOST]:
             try:
                 if await self._access.staging.remove(report.id, report.user):
                     removed += 1

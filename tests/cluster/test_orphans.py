@@ -247,7 +247,7 @@ def test_an_admin_lists_and_sweeps_by_hand(hub_in: Callable[..., Hub], cluster: 
     assert f"would end {application}" in command(hub, "sweep", "--dry-run").stdout
     assert len(unfinished(cluster)) == 2
     swept = command(hub, "sweep")
-    assert "Ended 1 applications and removed " in swept.stdout
+    assert "Ended 1 application and removed " in swept.stdout
     assert [line["application"] for line in audited(swept.stderr, "ended")] == [application]
     assert len(unfinished(cluster)) == 1
     assert application not in folders(cluster, "alice")

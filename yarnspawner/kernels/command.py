@@ -92,7 +92,14 @@ def list_kernels(options: argparse.Namespace) -> int:
         if TAG in report.tags:
             file = ConnectionFile(report.id)
             known = str(file.path) if file.exists() else ""
-            rows.append((report.id, plain(report.name, 40), report.user, report.queue, report.state, known))
+            rows.append(
+                (
+                    report.id,
+                    *(plain(text, 40).replace("\n", " ") for text in (report.name, report.user, report.queue)),
+                    report.state,
+                    known,
+                )
+            )
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
         print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
