@@ -7,7 +7,7 @@ from datetime import datetime, timezone
 from typing import Any
 
 from yarnspawner.cluster import Report
-from yarnspawner.diagnosis import explain
+from yarnspawner.diagnosis import Diagnosis, explain
 
 KEY = "last_end"
 
@@ -30,15 +30,21 @@ class RememberingSpawner:
         """Keep why an application ended that had a server of that memory; saying it twice is saying it once."""
         if report.final_status == "SUCCEEDED" or (self._last_end or {}).get("application_id") == report.id:
             return
-        diagnosis = explain(report, memory=memory)
+        self._remember(report.id, explain(report, memory=memory), report.finished)
+
+    def note_failure(self, application_id: str, diagnosis: Diagnosis) -> None:
+        """Keep why a start failed that went on after a restart of the hub: nobody's page waits for it any more."""
+        self._remember(application_id, diagnosis, None)
+
+    def _remember(self, application_id: str, diagnosis: Diagnosis, when: datetime | None) -> None:
         said = " ".join(filter(None, (diagnosis.cause, diagnosis.remedy)))
-        when = report.finished or datetime.now(timezone.utc)
+        when = when or datetime.now(timezone.utc)
         self._last_end = {
-            "application_id": report.id,
+            "application_id": application_id,
             "when": f"{when.astimezone():%Y-%m-%d %H:%M %Z}",
             "said": said,
         }
-        self.log.warning("%s of %s has ended: %s\n%s", report.id, self._log_name, said, diagnosis.detail)
+        self.log.warning("%s of %s has ended: %s\n%s", application_id, self._log_name, said, diagnosis.detail)
 
     def forget_end(self) -> None:
         """Another server starts."""

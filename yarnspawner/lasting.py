@@ -12,7 +12,6 @@ from jupyterhub.utils import maybe_future
 from yarnspawner.admin_code import SettingFailed
 from yarnspawner.aftermath import RememberingSpawner
 from yarnspawner.applications import Applications
-from yarnspawner.audit import audit
 from yarnspawner.belonging import BelongingSpawner
 from yarnspawner.cluster import ClusterUnavailable
 from yarnspawner.conversation import Conversation
@@ -30,7 +29,6 @@ class LastingSpawner(BelongingSpawner, RememberingSpawner, ChoosingSpawner):
     """The part of a spawner that keeps what is known of its server, and finds it again.
 
     - a server whose submission was never answered, or whose state cannot be read, is found by its tags
-    - a start that was pending when the hub ended goes on
     - one that listens counts as running before YARN has said so, and has ended as soon as YARN says so
     - what is still under way when JupyterHub drops the spawner, or starts another server with it, touches neither the
       user's new server nor its stored state
@@ -45,13 +43,8 @@ class LastingSpawner(BelongingSpawner, RememberingSpawner, ChoosingSpawner):
 
     # There was a stored state, and it could not be used.
     _lost = False
-    _adopted = False
     _looked_at = False
     _telling: asyncio.Task[None] | None = None
-
-    async def _arrive(self, server: ServerState) -> str:
-        """Wait for the server of a submitted application and keep its address."""
-        raise NotImplementedError
 
     # -- What is kept
 
@@ -201,35 +194,6 @@ class LastingSpawner(BelongingSpawner, RememberingSpawner, ChoosingSpawner):
             if claimed := self._accounts.of_user(self.user):
                 return claimed
             raise ClusterUnavailable(str(error)) from None
-
-    async def get_url(self) -> str:
-        """The address of a server that was there before this hub was; a start that was pending goes on.
-
-        Never raises: JupyterHub would give up on all servers. An address where nobody answers ends the server alone.
-        """
-        if self._yarn_server is not None and not self._yarn_server.url and self._yarn_server.credentials is not None:
-            self.log.info("The start of %s goes on", self._log_name)
-            try:
-                await asyncio.wait_for(self._adopt(self._yarn_server), self.start_timeout)
-            except Exception as error:  # noqa: BLE001 - see above
-                self.log.warning("The start of %s could not go on: %s", self._log_name, error)
-        if self._yarn_server is None or not self._yarn_server.url:
-            return str(self.server.url)
-        if not self._adopted:
-            self._adopted = True
-            facts = {"hadoop_user": self._yarn_server.hadoop_user, **self.audit_facts}
-            audit("adopted", application=self._yarn_server.application_id, address=self._yarn_server.url, **facts)
-        # JupyterHub copies host and port from what this returns, but not the scheme.
-        self.server.proto = self._yarn_server.url.partition(":")[0]
-        return f"{self._yarn_server.url}{self.server.base_url}"
-
-    async def _adopt(self, server: ServerState) -> None:
-        while not server.application_id:
-            if found := await self._find_patiently(server):
-                server = server.submitted(found)
-            else:
-                await asyncio.sleep(PAUSE)
-        await self._arrive(server)
 
     # -- Means
 

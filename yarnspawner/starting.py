@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 
 from yarnspawner.access import Access
@@ -11,6 +10,7 @@ from yarnspawner.conversation import Conversation
 from yarnspawner.diagnosis import Diagnosis, explain, explain_waiting
 from yarnspawner.errors import StartFailed
 from yarnspawner.hadoop.logs import LogsUnavailable, tail
+from yarnspawner.meeting import meet
 from yarnspawner.progress import Progress
 from yarnspawner.rendezvous import ADDRESS_KEY, ERROR_KEY, Address, Failure, RendezvousError
 from yarnspawner.state import ServerState
@@ -118,19 +118,7 @@ class Arrival:
 
     async def _met(self, address: Address) -> Address:
         """See that it is the server who answers there."""
-        applications = self._access.applications
-        status = await applications.status(self._application_id)
-
-        async def watch() -> None:
-            nonlocal status
-            while not status.ended:
-                status = await applications.wait_change(self._application_id, status, timeout=_IDLE_INTERVAL)
-
-        watching = asyncio.ensure_future(watch())
-        try:
-            found = await self._welcome.meet(address, lambda: status.ended)
-        finally:
-            watching.cancel()
+        found, status = await meet(self._access.applications, self._application_id, self._welcome, address)
         if not found:
             return address
         if status.report is not None and status.ended:

@@ -9,6 +9,7 @@ from typing import Any
 import skein
 
 from yarnspawner.admin_code import call_setting, expand_setting
+from yarnspawner.adopting import AdoptingSpawner
 from yarnspawner.audit import audit
 from yarnspawner.certificates import CertifiedSpawner
 from yarnspawner.cluster import SKEIN_JAR, ClusterRefused, ClusterUnavailable
@@ -16,7 +17,7 @@ from yarnspawner.diagnosis import explain_outage, explain_refusal
 from yarnspawner.errors import StartFailed
 from yarnspawner.expansion import template_fields
 from yarnspawner.features import limit_lifetime, modified
-from yarnspawner.lasting import PAUSE, LastingSpawner
+from yarnspawner.lasting import PAUSE
 from yarnspawner.planning import (
     container_environment,
     hadoop_user,
@@ -33,7 +34,7 @@ from yarnspawner.state import Credentials, ServerState
 _SUBMISSION_IS_SLOW = 10.0
 
 
-class SubmittingSpawner(LastingSpawner, CertifiedSpawner):
+class SubmittingSpawner(AdoptingSpawner, CertifiedSpawner):
     """The part of a spawner that submits.
 
     - what is needed to find an application again is saved before it is submitted

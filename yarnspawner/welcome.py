@@ -26,6 +26,8 @@ _LARGEST_ANSWER = 16 * 1024
 # Seconds for one answer, and between two attempts.
 _PATIENCE = 5.0
 _INTERVAL = 0.25
+# A server that is away for long is asked less and less often.
+_LONGEST_INTERVAL = 5.0
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,7 @@ class Welcome:
         base_url: the server's path: ``/user/alice/``.
         ports: the first and the last one that it may have; None for all that a user can listen on.
         certified: the hub's TLS context, where ``internal_ssl`` is on.
-        timeout: seconds for the server to answer.
+        timeout: seconds for the server to answer; ``math.inf`` for no limit.
     """
 
     base_url: str
@@ -75,12 +77,14 @@ class Welcome:
         """
         client = SimpleAsyncHTTPClient(force_instance=True, max_body_size=_LARGEST_ANSWER)
         until = time.monotonic() + self.timeout
+        pause = _INTERVAL
         try:
             while True:
                 found, final = _judged(await self._ask(client, address))
                 if not found or final or ended() or time.monotonic() > until:
                     return found
-                await asyncio.sleep(_INTERVAL)
+                await asyncio.sleep(pause)
+                pause = min(1.2 * pause, _LONGEST_INTERVAL)
         finally:
             client.close()
 
