@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from yarnspawner.causes import Cause
 from yarnspawner.causes.ends import ENDS, EXITS, LOGS
-from yarnspawner.causes.outages import LASTING, PASSING
+from yarnspawner.causes.outages import BROKEN, LASTING, PASSING
 from yarnspawner.causes.refusals import REFUSALS
 from yarnspawner.causes.waiting import WAITING
 
@@ -138,7 +138,10 @@ def explain_outage(error: ClusterUnavailable, wording: Wording = _OF_SERVERS) ->
     detail = plain(text, _DETAIL_LIMIT)
     if found := _find(text, LASTING, {}, wording):
         return Diagnosis(*found, detail), False
-    cause, remedy = _find(text, PASSING, {}, wording) or ("YARN does not answer.", "")
+    passing = _find(text, PASSING, {}, wording)
+    if not passing and (found := _find(text, BROKEN, {}, wording)):
+        return Diagnosis(*found, detail), False
+    cause, remedy = passing or ("YARN does not answer.", "")
     return Diagnosis(cause, remedy or "The start goes on when it does.", detail), True
 
 

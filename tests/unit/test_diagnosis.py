@@ -590,7 +590,26 @@ OUTAGES = [
         "cannot log in to Kerberos with its keytab",
         False,
     ),
-    ("No Java: JAVA_HOME is not set; set it in the hub's environment", "cannot talk to YARN", False),
+    ("No Java: JAVA_HOME is not set; set it in the hub's environment", "finds no Java", False),
+    (
+        "No Java: JAVA_HOME is /opt/none, where there is no bin/java; set it in the hub's environment",
+        "no Java in /opt/none, which JAVA_HOME names",
+        False,
+    ),
+    ("No `yarn` command on the hub's PATH; install Hadoop's client", "no yarn command on its PATH", False),
+    ("/opt/none holds no Hadoop configuration (core-site.xml)", "no Hadoop configuration in /opt/none", False),
+    ("Set both the principal and the keytab, or neither", "only one of its settings", False),
+    (
+        "The YARN driver did not start: java.lang.IllegalAccessException: no access (3 drivers in a row ended by themselves)",
+        "does not start: java.lang.IllegalAccessException: no access.",
+        False,
+    ),
+    ("The YARN driver did not start: java.lang.IllegalAccessException: no access", "YARN does not answer.", True),
+    (
+        "The YARN driver did not start: java.net.ConnectException: refused (7 drivers in a row ended by themselves)",
+        "Kerberos (its KDC) does not answer",
+        True,
+    ),
 ]
 
 

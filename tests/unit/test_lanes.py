@@ -212,6 +212,6 @@ async def test_fruitless_starts_become_rarer_down_to_two_a_minute() -> None:
     """The first failure is retried at once; the pause then doubles up to 30 seconds."""
     seat = real_seat([])
     pauses = [seat._pause("YARN is away") for _ in range(8)]
-    assert pauses == sorted(pauses)
+    assert pauses[:5] == sorted(pauses[:5])
     assert pauses[0] == 0 and 0 < pauses[1] <= 2 and 15 <= pauses[-1] <= 45, pauses
     await seat.close()

@@ -13,8 +13,10 @@ from typing import Any
 import pytest
 
 from yarnspawner.applications import Applications
-from yarnspawner.cluster import ClusterRefused, ClusterUnavailable, Report, lanes
-from yarnspawner.cluster.lanes import Seat
+from yarnspawner.cluster import ClusterRefused, ClusterUnavailable, Report, seats
+from yarnspawner.cluster.calls import DriverEnded
+from yarnspawner.cluster.seats import Seat
+from yarnspawner.diagnosis import explain_outage
 from yarnspawner.ending import Ending
 from yarnspawner.hadoop.kerberos import KerberosError, TicketCache
 from yarnspawner.rendezvous import Address, StopRequest
@@ -137,7 +139,7 @@ async def test_the_view_survives_a_report_that_raises(no_pauses: list[float]) ->
 
 async def test_a_seat_survives(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
     """Callers get ClusterUnavailable at each of 5,000 driver starts that fail, and then a driver."""
-    monkeypatch.setattr(lanes, "_LONGEST_PAUSE", 0.0)
+    monkeypatch.setattr(seats, "_LONGEST_PAUSE", 0.0)
     driver = SimpleNamespace(alive=True, pid=1)
     start = Failing(ClusterUnavailable("The YARN driver did not start: no KDC"), OSError("no memory"), result=driver)
     seat = Seat(start.wait, LOG, worn_out_after=200)
@@ -223,3 +225,22 @@ def test_the_servers_watcher_survives(monkeypatch: pytest.MonkeyPatch, caplog: p
     assert stopped
     assert (put.calls, get.calls) == (MANY + 1, MANY + 1)
     assert len([line for line in warnings(caplog) if "watch over" in line]) == 1
+
+
+async def test_drivers_that_always_end_are_no_outage(caplog: pytest.LogCaptureFixture) -> None:
+    """After three in a row, callers and the log get the first one's error; a driver that serves clears it."""
+    ends = DriverEnded("The YARN driver did not start: java.lang.IllegalAccessException: no access", "the whole trace")
+    seat = Seat(Failing(ends).wait, LOG, worn_out_after=200)
+    for number in range(1, 6):
+        seat._not_before = 0.0
+        with pytest.raises(ClusterUnavailable) as raised:
+            await seat.driver()
+        diagnosis, passes = explain_outage(raised.value)
+        assert passes is (number < 3)
+        assert ("IllegalAccessException: no access" in diagnosis.cause) is (number >= 3)
+    assert caplog.text.count("the whole trace") == 1
+    seat._served()
+    seat._not_before = 0.0
+    with pytest.raises(ClusterUnavailable) as raised:
+        await seat.driver()
+    assert explain_outage(raised.value)[1]

@@ -26,10 +26,28 @@ LASTING = [
     ),
     Cause(
         "Set both the principal and the keytab",
+        says="The hub cannot talk to YARN: only one of its settings principal and keytab is set.",
+        remedy=ADMIN + "set both, or neither.",
+    ),
+    Cause(
+        "^No Java: JAVA_HOME is (?P<home>.+), where there is no bin/java",
+        says="The hub cannot talk to YARN: there is no Java in {home}, which JAVA_HOME names.",
+        remedy=ADMIN + "set JAVA_HOME in the hub's environment to the folder of a Java installation.",
+    ),
+    Cause(
         "^No Java:",
+        says="The hub cannot talk to YARN: it finds no Java.",
+        remedy=ADMIN + "set JAVA_HOME in the hub's environment to the folder of a Java installation.",
+    ),
+    Cause(
         "^No `yarn` command",
-        says="The hub cannot talk to YARN.",
-        remedy=ADMIN + "the hub's log says what it lacks.",
+        says="The hub cannot talk to YARN: there is no yarn command on its PATH.",
+        remedy=ADMIN + "install Hadoop's client on the hub's machine, and add its bin folder to the hub's PATH.",
+    ),
+    Cause(
+        "(?P<folder>.+) holds no Hadoop configuration",
+        says="The hub cannot talk to YARN: there is no Hadoop configuration in {folder}.",
+        remedy=ADMIN + "set HADOOP_CONF_DIR in the hub's environment to the folder of yarn-site.xml.",
     ),
 ]
 
@@ -56,5 +74,14 @@ PASSING = [
         "The hub has no (?:valid )?Kerberos ticket",
         says="The hub has no valid Kerberos ticket.",
         remedy=ADMIN + "check the hub's keytab and principal. The start goes on when it has a ticket.",
+    ),
+]
+
+# A driver that always ends does not come back by itself, unless it ends for a reason that passes.
+BROKEN = [
+    Cause(
+        r"^The YARN driver (?:did not start|left): (?P<words>.*) \(\d+ drivers in a row ended by themselves\)$",
+        says="The hub's connection to YARN does not start: {words}.",
+        remedy=ADMIN + "the hub's log has the whole error.",
     ),
 ]

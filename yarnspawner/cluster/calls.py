@@ -27,6 +27,14 @@ class ClusterUnavailable(ClusterError):
     """No answer in time, or nobody there to answer: nothing is known. The message says what to do, where that is known."""
 
 
+class DriverEnded(ClusterUnavailable):
+    """A driver JVM ended by itself before it served a call; ``log`` has its last lines."""
+
+    def __init__(self, message: str, log: str = "") -> None:
+        super().__init__(message)
+        self.log = log
+
+
 class ClusterRefused(ClusterError):
     """YARN answered no. The message is its reason, in one or a few lines."""
 

@@ -27,9 +27,10 @@ from yarnspawner.cluster.calls import (
     meaning,
 )
 from yarnspawner.cluster.drivers import Driver, in_thread
-from yarnspawner.cluster.lanes import DriverLost, Lane, Seat
+from yarnspawner.cluster.lanes import Lane
 from yarnspawner.cluster.launch import JAVA_OPTIONS, SKEIN_JAR, SKEIN_JAR_NAME, DriverSettings
 from yarnspawner.cluster.reports import ClusterNode, Queue, Report, ReportLists
+from yarnspawner.cluster.seats import DriverLost, Seat
 from yarnspawner.cluster.store import Store
 
 LateSubmission = Callable[[str], Awaitable[None] | None]

@@ -23,7 +23,15 @@ from typing import TypeVar
 
 import skein
 
-from yarnspawner.cluster.calls import MEBIBYTE, CallFailed, Channel, ClusterUnavailable, Request, printable
+from yarnspawner.cluster.calls import (
+    MEBIBYTE,
+    CallFailed,
+    Channel,
+    ClusterUnavailable,
+    DriverEnded,
+    Request,
+    printable,
+)
 from yarnspawner.cluster.launch import (
     DriverSettings,
     driver_classpath,
@@ -64,6 +72,7 @@ class Driver:
         self._process: subprocess.Popen[bytes] | None = None
         self._channel: Channel | None = None
         self._ending = threading.Event()
+        self._left = threading.Event()
         self._last_lines: collections.deque[str] = collections.deque(maxlen=_LOG_LINES_KEPT)
         self._refused: tuple[str, list[str]] | None = None
         self._refusals: collections.deque[tuple[float, str, str]] = collections.deque(maxlen=_REFUSALS_KEPT)
@@ -120,6 +129,14 @@ class Driver:
         except CallFailed:
             return False
         return True
+
+    async def has_ended(self) -> bool:
+        """Whether the JVM ended by itself; waits for that half a second, since a lost call is noticed first."""
+        for _ in range(10):
+            if self._ending.is_set() or self._left.is_set():
+                break
+            await asyncio.sleep(0.05)
+        return self._left.is_set() and not self._ending.is_set()
 
     async def close(self) -> None:
         """End the JVM, within ten seconds whatever state it is in. Idempotent."""
@@ -187,7 +204,7 @@ class Driver:
         while time.monotonic() < deadline:
             if not self.alive:
                 forget_classpath()
-                raise ClusterUnavailable(f"The YARN driver did not start: {self._last_words()}")
+                raise DriverEnded(f"The YARN driver did not start: {self.last_words()}", "\n".join(self._last_lines))
             try:
                 connection, _ = callback.accept()
                 with connection:
@@ -198,7 +215,7 @@ class Driver:
             if len(answer) == 4:
                 return int(struct.unpack("!i", answer)[0])
         raise ClusterUnavailable(
-            f"The YARN driver did not start within {self._settings.start_timeout:.0f} s: {self._last_words()}"
+            f"The YARN driver did not start within {self._settings.start_timeout:.0f} s: {self.last_words()}"
         )
 
     def _read_log(self) -> None:
@@ -213,6 +230,7 @@ class Driver:
                     self._log.debug("driver %d: %s", self.pid, line)
                     self._note_refusal(line)
         self._process.wait()
+        self._left.set()
         if self._loop is not None:
             try:
                 self._loop.call_soon_threadsafe(self._exited)
@@ -236,12 +254,12 @@ class Driver:
         _running.discard(self)
         if self._channel is not None and not self._ending.is_set():
             self._log.warning(
-                "YARN driver %d left with status %d: %s", self.pid, self._process.returncode, self._last_words()
+                "YARN driver %d left with status %d: %s", self.pid, self._process.returncode, self.last_words()
             )
             if self.on_exit is not None:
                 self.on_exit()
 
-    def _last_words(self) -> str:
+    def last_words(self) -> str:
         """Return the line of the JVM's log that says most: the last cause in a stack trace, else the last line."""
         lines = [line for line in self._last_lines if not line.startswith(_SAY_NOTHING)]
         causes = [line for line in lines if "Exception: " in line or "Error: " in line]
