@@ -163,7 +163,10 @@ def too_late(limit: float, last: str) -> Diagnosis:
         last: what the user was told last.
     """
     doing = f" The last that was known of it: {plain(last, _SENTENCE_LIMIT)}" if last else ""
-    return Diagnosis(f"The server did not start within {limit:g} seconds.{doing}", "Try again later, or with less.")
+    # What it was waiting for may be a cause that is known, with a better remedy.
+    found = _find(last, LOGS, {"user": "", "queue": "", "given": "it was given"}, _OF_SERVERS)
+    remedy = found[1] if found else "Try again later, or with less."
+    return Diagnosis(f"The server did not start within {limit:g} seconds.{doing}", remedy)
 
 
 def plain(text: str, limit: int) -> str:

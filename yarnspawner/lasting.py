@@ -39,7 +39,6 @@ class LastingSpawner(BelongingSpawner, RememberingSpawner, ChoosingSpawner):
     poll: Callable[[], Coroutine[Any, Any, int | None]]
     poll_and_notify: Callable[[], Coroutine[Any, Any, int | None]]
     server: Any
-    start_timeout: int
 
     # There was a stored state, and it could not be used.
     _lost = False

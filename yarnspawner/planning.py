@@ -46,6 +46,7 @@ def container_environment(spawner: ChoosingSpawner) -> dict[str, str]:
         if isinstance(written, str) and environment.get(name) == written:
             environment[name] = fill_in(written, fields)
     environment["YARNSPAWNER_LOG_LIMIT"] = str(spawner.log_limit)
+    environment["YARNSPAWNER_START_TIMEOUT"] = str(spawner.start_timeout)
     if spawner.port_range:
         environment["YARNSPAWNER_PORT_RANGE"] = "{}:{}".format(*spawner.port_range)
     return environment

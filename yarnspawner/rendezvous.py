@@ -22,6 +22,9 @@ ADDRESS_KEY = "jupyter.server.address"
 ERROR_KEY = "jupyter.server.error"
 """Why a server or kernel did not start: a :class:`Failure`, written by the container before it leaves."""
 
+STATUS_KEY = "jupyter.server.status"
+"""What a server that starts is waiting for: a :class:`Waiting`, written by the container while it does."""
+
 STOP_KEY = "jupyter.server.stop"
 """That a server should end in order: a :class:`StopRequest`, written by the hub."""
 
@@ -135,6 +138,24 @@ class Failure(_Document):
         )
         detail = isinstance(self.detail, str) and self.detail.split("\n")
         self._expect("detail", bool(detail) and all(_printable(line) == line for line in detail), "lines of plain text")
+
+
+@dataclass(frozen=True)
+class Waiting(_Document):
+    """What a server waits for while it starts."""
+
+    message: str
+    """One sentence for the user."""
+
+    _max_message: ClassVar[int] = 500
+
+    def to_bytes(self) -> bytes:
+        """The document as UTF-8 JSON, its message cut to what a reader accepts."""
+        return _Document.to_bytes(Waiting(_printable(self.message)[: self._max_message]))
+
+    def _check(self) -> None:
+        text = isinstance(self.message, str) and _printable(self.message) == self.message
+        self._expect("message", text and len(self.message) <= self._max_message, "one line of plain text")
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from yarnspawner.errors import StartFailed
 from yarnspawner.hadoop.logs import LogsUnavailable, tail
 from yarnspawner.meeting import meet
 from yarnspawner.progress import Progress
-from yarnspawner.rendezvous import ADDRESS_KEY, ERROR_KEY, Address, Failure, RendezvousError
+from yarnspawner.rendezvous import ADDRESS_KEY, ERROR_KEY, STATUS_KEY, Address, Failure, RendezvousError, Waiting
 from yarnspawner.state import ServerState
 from yarnspawner.watched import Status
 from yarnspawner.welcome import NOBODY, Welcome
@@ -102,6 +102,8 @@ class Arrival:
             if (raw := await self._conversation.get(report, ERROR_KEY)) is not None:
                 raise self._failed(explain(report, failure=Failure.from_bytes(raw)))
             if (raw := await self._conversation.get(report, ADDRESS_KEY)) is None:
+                if (raw := await self._conversation.get(report, STATUS_KEY)) is not None:
+                    self._progress.tell(70, Waiting.from_bytes(raw).message, self._link)
                 return None
             said = Address.from_bytes(raw)
             self._welcome.admit(said)

@@ -204,6 +204,11 @@ LOGS = [
         remedy="Start it again.",
     ),
     Cause(
+        r"(?:cannot reach|Cannot connect to) the hub at (?P<where>[\w.:\[\]-]{1,300}?)(?: yet|: )",
+        says="The {what} could not reach the hub at {where} from its node.",
+        remedy=ADMIN + "hub_connect_ip must be an address of the hub that the cluster's nodes can reach.",
+    ),
+    Cause(
         "(?:Failed to connect to|Cannot connect to|Error connecting to).{0,500}?hub",
         "Connection refused.{0,500}?hub/api",
         "hub/api.{0,500}?(?:refused|timed out|unreachable)",

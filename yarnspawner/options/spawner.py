@@ -46,6 +46,7 @@ class ChoosingSpawner(HookingSpawner, ProfileSettings, FeatureSpawner, YarnSpawn
     environment: Mapping[str, Any]
     get_env: Callable[[], Mapping[str, Any]]
     get_args: Callable[[], Sequence[str]]
+    start_timeout: int
     group_overrides: Any
     log: logging.Logger
     name: str

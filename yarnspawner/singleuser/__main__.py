@@ -16,7 +16,7 @@ import time
 import traceback
 from typing import Any
 
-from yarnspawner.rendezvous import ERROR_KEY, STOP_KEY, Address, Failure
+from yarnspawner.rendezvous import ERROR_KEY, STATUS_KEY, STOP_KEY, Address, Failure, Waiting
 from yarnspawner.singleuser.descendants import guard
 from yarnspawner.singleuser.environment import find_certificates, mend_folders, node_name
 from yarnspawner.singleuser.failure import RecipeError, Tail, explain, say
@@ -73,6 +73,7 @@ class Recipe:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._watcher: Watcher | None = None
+        self._waiting = ""
 
     def run(self, arguments: list[str]) -> None:
         """Serve until stopped. Whatever this raises is a failure."""
@@ -85,7 +86,7 @@ class Recipe:
         from yarnspawner.singleuser.server import serve
 
         try:
-            serve(arguments, self._watch)
+            serve(arguments, self._watch, self._wait)
         except SystemExit as error:
             # Extensions may end the process of a server that listens and was asked to stop; that is no failure.
             if error.code not in (0, None) or self._watcher is None:
@@ -94,6 +95,19 @@ class Recipe:
             raise RecipeError("Jupyter ended before it listened.")
         if self._watcher.unpublished:
             raise RecipeError(f"The server's address could not be published: {self._watcher.unpublished}")
+
+    def _wait(self, message: str) -> None:
+        """Let the user see what the server waits for."""
+        if message == self._waiting:
+            return
+        self._waiting = message
+        if message:
+            say(_NAME, message)
+        with contextlib.suppress(StoreError):  # the server starts also if nobody hears of that
+            if message:
+                self._store.put(STATUS_KEY, Waiting(message).to_bytes())
+            else:
+                self._store.discard(STATUS_KEY)
 
     def _watch(self, app: Any) -> None:
         gc.enable()

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 # Imported when the recipe is ready to report that it cannot be.
 from jupyter_server.serverapp import ServerApp
 
+from yarnspawner.singleuser.awaiting import context_of, find_hub
 from yarnspawner.singleuser.encryption import encrypt_kernels
 from yarnspawner.singleuser.failure import RecipeError
 from yarnspawner.singleuser.listening import PORT_RANGE_VARIABLE, listen, parse_port_range
@@ -54,12 +55,33 @@ class ListeningServer:
         super().start_ioloop()  # type: ignore[misc]
 
 
-def serve(arguments: list[str], on_listening: Callable[[Any], None]) -> None:
+def _waits_for_hub(tell: Callable[[str], None]) -> Callable[[Any], Any]:
+    """What takes the place of JupyterHub's own check, which asks five times and leaves."""
+
+    async def check_hub_version(self: Any) -> None:
+        url = getattr(self, "hub_api_url", "") or self.hub_auth.api_url
+        auth = self.hub_auth
+        try:
+            version = await find_hub(url, tell, context_of(auth.keyfile, auth.certfile, auth.client_ca))
+        except RecipeError as error:
+            # Of other exceptions Jupyter says only that an extension could not be loaded.
+            self.log.critical("%s", error)
+            raise SystemExit(1) from error
+        with contextlib.suppress(ImportError):
+            from jupyterhub._version import __version__, _check_version
+
+            _check_version(version or None, __version__, self.log)
+
+    return check_hub_version
+
+
+def serve(arguments: list[str], on_listening: Callable[[Any], None], on_waiting: Callable[[str], None]) -> None:
     """Run JupyterHub's single-user server until it is stopped.
 
     Args:
         arguments: of ``jupyterhub-singleuser``.
         on_listening: called with the ``ServerApp`` on its event loop, once, when it listens.
+        on_waiting: called with what the server waits for before that, and "" when it waits no more.
 
     Raises:
         ListenError: no port is free.
@@ -69,7 +91,7 @@ def serve(arguments: list[str], on_listening: Callable[[Any], None]) -> None:
     """
     ListeningServer.sockets, ListeningServer.address = _listen_as_told()
     ListeningServer.on_listening = staticmethod(on_listening)
-    _application().launch_instance(arguments)
+    _application(_waits_for_hub(on_waiting)).launch_instance(arguments)
 
 
 def _listen_as_told() -> tuple[list[socket.socket], tuple[str, int]]:
@@ -87,7 +109,7 @@ def _listen_as_told() -> tuple[list[socket.socket], tuple[str, int]]:
     return sockets, (host, port)
 
 
-def _application() -> Any:
+def _application(check: Callable[[Any], Any]) -> Any:
     """JupyterHub's application, as it chooses it from the environment, on a listening server."""
     from jupyterhub import singleuser
 
@@ -96,6 +118,7 @@ def _application() -> Any:
         from jupyterhub.singleuser.extension import JupyterHubSingleUser
 
         JupyterHubSingleUser.serverapp_class = type("ServerApp", (ListeningServer, ServerApp), {})
+        JupyterHubSingleUser.check_hub_version = check
         return JupyterHubSingleUser
 
     # JUPYTERHUB_SINGLEUSER_EXTENSION=0: a subclass of it, JupyterLab's if there is one and no other is asked for.
@@ -105,4 +128,4 @@ def _application() -> Any:
             base = importlib.import_module("jupyterlab.labhubapp").SingleUserLabApp
     if base is None or not issubclass(base, ServerApp):
         raise RecipeError("JUPYTERHUB_SINGLEUSER_APP must be an application of Jupyter Server, which this one is not.")
-    return type(base.__name__, (ListeningServer, base), {})
+    return type(base.__name__, (ListeningServer, base), {"check_hub_version": check})

@@ -93,13 +93,13 @@ ALICE = {
 
 
 @contextmanager
-def hub() -> Iterator[str]:
+def hub(port: int = 0) -> Iterator[str]:
     """The API of a hub that takes every token for alice's."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             body = json.dumps(ALICE if self.path.endswith("/user") else {"version": "6"}).encode()
-            self.send_response(200)
+            self.send_response(404 if self.path == "/nowhere" else 200)
             self.send_header("Content-Type", "application/json")
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
@@ -108,7 +108,7 @@ def hub() -> Iterator[str]:
         def log_message(self, *arguments: object) -> None:
             pass
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     yield f"http://127.0.0.1:{server.server_port}/hub/api"
     server.shutdown()

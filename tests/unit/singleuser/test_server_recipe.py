@@ -16,8 +16,8 @@ from typing import Any
 
 import pytest
 
-from tests.unit.singleuser.surroundings import ApplicationMaster
-from yarnspawner.rendezvous import ADDRESS_KEY, ERROR_KEY, STOP_KEY, Address, Failure, StopRequest
+from tests.unit.singleuser.surroundings import ApplicationMaster, hub
+from yarnspawner.rendezvous import ADDRESS_KEY, ERROR_KEY, STATUS_KEY, STOP_KEY, Address, Failure, StopRequest, Waiting
 
 RECIPE = "yarnspawner.singleuser"
 AS_ROOT = ["--allow-root"] if os.getuid() == 0 else []
@@ -123,13 +123,50 @@ def test_a_missing_package_is_named(master: ApplicationMaster, start: Start, tmp
     assert sys.prefix in failure.message
 
 
-@pytest.mark.full
-@pytest.mark.full
-def test_a_hub_that_cannot_be_reached_is_told_without_the_token(master: ApplicationMaster, start: Start) -> None:
-    start(RECIPE, *AS_ROOT, JUPYTERHUB_API_URL=f"http://127.0.0.1:{free_port()}/a-token-of-alice")
+@pytest.mark.parametrize("extension", ["1", "0"])
+def test_a_hub_that_cannot_be_reached_is_told_without_the_token(
+    master: ApplicationMaster, start: Start, extension: str
+) -> None:
+    port = free_port()
+    api = f"http://127.0.0.1:{port}/a-token-of-alice"
+    start(
+        RECIPE,
+        *AS_ROOT,
+        JUPYTERHUB_API_URL=api,
+        JUPYTERHUB_SINGLEUSER_EXTENSION=extension,
+        YARNSPAWNER_START_TIMEOUT="2",
+    )
+    waiting = Waiting.from_bytes(master.wait(STATUS_KEY))
+    assert waiting.message.startswith(f"The server's node cannot reach the hub at 127.0.0.1:{port} yet (")
     failure = Failure.from_bytes(master.wait(ERROR_KEY, timeout=60))
-    assert "Failed to connect to my Hub" in failure.message
+    assert f"Cannot connect to the hub at 127.0.0.1:{port}: Connection refused." in failure.message
     assert b"a-token-of-alice" not in b"".join(master.values.values())
+
+
+def test_a_hub_that_is_away_is_waited_for(master: ApplicationMaster, start: Start) -> None:
+    port = free_port()
+    start(RECIPE, *AS_ROOT, JUPYTERHUB_API_URL=f"http://127.0.0.1:{port}/hub/api")
+    master.wait(STATUS_KEY)
+    with hub(port):
+        assert request(Address.from_bytes(master.wait(ADDRESS_KEY)).port, "")["version"]
+    assert STATUS_KEY not in master.values
+    assert ERROR_KEY not in master.values
+
+
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [
+        ("http://no.such.host.invalid:8081/hub/api", "its name is not known"),
+        ("https://127.0.0.1:{port}/hub/api", "TLS failed"),
+        ("http://127.0.0.1:{port}/nowhere", "HTTP status 404"),
+    ],
+)
+def test_an_address_that_is_not_the_hubs_is_told_soon(
+    master: ApplicationMaster, start: Start, environment: dict[str, str], url: str, words: str
+) -> None:
+    port = environment["JUPYTERHUB_API_URL"].split(":")[2].split("/")[0]
+    start(RECIPE, *AS_ROOT, JUPYTERHUB_API_URL=url.format(port=port), YARNSPAWNER_START_TIMEOUT="600")
+    assert words in Failure.from_bytes(master.wait(ERROR_KEY, timeout=60)).message
 
 
 def test_a_server_that_nobody_would_be_responsible_for_ends(
