@@ -66,6 +66,7 @@ def begin(hub: Any, spawner_class: type[BelongingSpawner]) -> None:
         return
     if warning := open_to_all():
         hub.log.warning("%s", warning)
+    _warm(hub)
     try:
         settings = settings_of(hub)
         if settings.sweep_interval < 0 or not settings.hub_identity.certain:
@@ -99,6 +100,14 @@ def open_to_all() -> str:
         "yarn.acl.enable of yarn-site.xml is false: everybody on the cluster can end everybody's server and look at it."
         ' Set it to true (docs/install.md, "YARN\'s own settings")'
     )
+
+
+def _warm(hub: Any) -> None:
+    """Start the drivers with the hub, so that the first user does not wait for them; what fails is logged."""
+    try:
+        settings_of(hub).access.warm()
+    except Exception:
+        hub.log.exception("The hub cannot prepare its access to YARN; the first start will try again")
 
 
 def settings_of(hub: Any) -> BelongingSpawner:

@@ -187,7 +187,9 @@ async def test_why_no_driver_starts_is_logged_once_however_many_users_wait(
         with pytest.raises(ClusterUnavailable, match="disk full"):
             await cluster.active()
         await eventually(lambda: hadoop.running() == [])
-    assert len([record for record in caplog.records if "disk full" in record.getMessage()]) <= 4  # its log and its error, for each driver
+    assert (
+        len([record for record in caplog.records if "disk full" in record.getMessage()]) <= 4
+    )  # its log and its error, for each driver
 
 
 async def test_without_a_ticket_the_admin_is_told_what_to_do(hadoop: FakeHadoop, cluster: Cluster) -> None:

@@ -47,3 +47,26 @@ async def test_the_hub_is_found_under_both_its_names(monkeypatch):
     hub = JupyterHub()
     assert await hub.init_spawners() == "done"
     assert begun == [hub]
+
+
+def test_a_hub_starts_its_drivers_with_itself(monkeypatch):
+    """The drivers start with the hub; what fails there is logged, and the hub starts."""
+    from types import SimpleNamespace
+
+    from yarnspawner import hub
+
+    warmed, logged = [], []
+    settings = SimpleNamespace(access=SimpleNamespace(warm=lambda: warmed.append(True)), sweep_interval=-1)
+    monkeypatch.setattr(hub, "settings_of", lambda _: settings)
+    log = SimpleNamespace(exception=logged.append)
+
+    class Hub:
+        spawner_class = int
+
+    one = Hub()
+    one.log = log
+    hub.begin(one, int)
+    assert (len(warmed), logged) == (1, [])
+    settings.access = None
+    hub.begin(one, int)
+    assert len(logged) == 1
