@@ -21,12 +21,35 @@ _REMEMBERED = 10_000
 _told: OrderedDict[str, None] = OrderedDict()
 
 
+class _Forward(logging.Handler):
+    """Hands lines to the handlers of another logger, unless an admin has routed the audit elsewhere meanwhile."""
+
+    def __init__(self, log: logging.Logger) -> None:
+        super().__init__()
+        self._log = log
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Hand on a line."""
+        if not _routed():
+            self._log.handle(record)
+
+
+def own_handlers() -> list[logging.Handler]:
+    """Return the handlers that an admin gave the audit."""
+    return [handler for handler in LOGGER.handlers if not isinstance(handler, _Forward)]
+
+
+def _routed() -> bool:
+    return bool(own_handlers()) or (LOGGER.propagate and LOGGER.parent is not None and LOGGER.parent.hasHandlers())
+
+
 def route(log: logging.Logger) -> None:
     """Send the lines to the hub's log as well, unless an admin has routed them elsewhere."""
     if LOGGER.level == logging.NOTSET:
         LOGGER.setLevel(logging.INFO)
-    if isinstance(log, logging.Logger) and not LOGGER.hasHandlers():
-        LOGGER.parent = log
+    forwards = any(isinstance(handler, _Forward) for handler in LOGGER.handlers)
+    if isinstance(log, logging.Logger) and not forwards and not _routed():
+        LOGGER.addHandler(_Forward(log))
 
 
 def audit(event: str, **facts: Any) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
-from yarnspawner.audit import LOGGER
+from yarnspawner.audit import LOGGER, own_handlers
 from yarnspawner.belonging import BelongingSpawner
 from yarnspawner.cluster import ClusterError, ClusterUnavailable, Report
 from yarnspawner.diagnosis import plain
@@ -100,7 +100,7 @@ def _with_sweep(options: argparse.Namespace, work: Callable[[Sweep], Awaitable[A
         )
     settings.hub_identity = identity
     _check_claim(identity, moved=getattr(options, "moved", False) and not options.dry_run)
-    if not LOGGER.handlers:
+    if not own_handlers():
         LOGGER.addHandler(logging.StreamHandler())
         LOGGER.propagate = False
 

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import logging.handlers
 
 import pytest
 
@@ -38,13 +39,23 @@ def test_an_end_is_told_once(lines):
 
 
 def test_lines_go_to_the_hubs_log_unless_an_admin_has_routed_them(monkeypatch):
-    root = logging.getLogger()
-    monkeypatch.setattr(root, "handlers", [])
-    monkeypatch.setattr(LOGGER, "parent", root)
-    hub, own = logging.getLogger("test-hub"), logging.NullHandler()
+    """The hub's log has each line once; with a handler of the admin's, before or after, only that has it."""
+    monkeypatch.setattr(logging.getLogger(), "handlers", [])
+    monkeypatch.setattr(LOGGER, "handlers", [])
+    parent = LOGGER.parent
+    hub, lines, own = (
+        logging.getLogger("test-hub"),
+        logging.handlers.BufferingHandler(10),
+        logging.handlers.BufferingHandler(10),
+    )
+    monkeypatch.setattr(hub, "handlers", [lines])
+    for _ in range(2):
+        route(hub)
+    audit("submitted")
+    assert (len(lines.buffer), LOGGER.parent) == (1, parent)
     LOGGER.addHandler(own)
+    audit("arrived")
+    assert (len(lines.buffer), len(own.buffer)) == (1, 1)
+    monkeypatch.setattr(LOGGER, "handlers", [own])
     route(hub)
-    assert LOGGER.parent is root
-    LOGGER.removeHandler(own)
-    route(hub)
-    assert LOGGER.parent is hub
+    assert LOGGER.handlers == [own]

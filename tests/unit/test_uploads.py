@@ -368,3 +368,17 @@ async def test_what_cannot_be_shared_is_uploaded_as_it_was_before(hdfs, uploads,
     assert found["environment"].source == f"file://{archive}"
     assert str(found["environment"].visibility) == "APPLICATION"
     assert str(found["environment"].type) == "ARCHIVE"
+
+
+async def test_what_is_remembered_of_uploads_has_a_limit(hdfs, uploads, archive, monkeypatch):
+    """Only the uploads that were used last are remembered, no turn outlives its upload, and failures are forgotten."""
+    monkeypatch.setattr("yarnspawner.hadoop.uploads._REMEMBERED", 2)
+    for content in ("one", "two", "three"):
+        archive.write_text(content)
+        last = await uploads.public(archive)
+    assert len(uploads._shared) == 2 and any(shared.url == last for shared in uploads._shared.values())
+    assert not uploads._turns
+    monkeypatch.setattr("yarnspawner.hadoop.uploads._RETRY", 0.0)
+    for path in ("/one", "/two", "/three"):
+        uploads._failure("alice", path, "no space")
+    assert len(uploads._failed) == 1

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import logging
 import secrets
 import time
@@ -11,7 +10,9 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
+from weakref import WeakValueDictionary
 
+from yarnspawner.hadoop.contents import identity, is_digest, sha256
 from yarnspawner.hadoop.filesystem import FileSystem, FileSystemError, Place
 from yarnspawner.hadoop.public_files import check_public
 
@@ -21,6 +22,8 @@ _USED = "used"
 _DAY = 24 * 3600.0
 # Seconds until what could not be done is tried again.
 _RETRY = 300.0
+# Uploads that are known to be there: for a user each, and some files, more than a large site has.
+_REMEMBERED = 50_000
 
 OldestStart = Callable[[], Awaitable[datetime | None]]
 
@@ -75,7 +78,8 @@ class Uploads:
         self._oldest_start = oldest_start
         self._log = log or logging.getLogger(__name__)
         self._shared: dict[tuple[str, str], _Shared] = {}  # by user ("" for public ones) and path in HDFS
-        self._turns: dict[tuple[str, str], asyncio.Lock] = {}
+        # Each is kept for as long as somebody holds it or waits for it.
+        self._turns: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
         self._digests: dict[str, tuple[tuple[int, ...], str]] = {}
         self._failed: dict[tuple[str, str], tuple[float, str]] = {}
         self._cleaned: dict[str, float] = {}
@@ -139,19 +143,23 @@ class Uploads:
             path = f"{self._base(user)}/{digest}/{local.name}"
         except FileSystemError as error:
             raise UploadError(str(error)) from None
-        async with self._turns.setdefault((user, path), asyncio.Lock()):
+        turn = self._turns.setdefault((user, path), asyncio.Lock())
+        async with turn:
             self._check_failure(user, path)
             if (user, path) not in self._shared:
                 try:
                     self._shared[user, path] = await self._find_or_upload(local, user, path)
                 except FileSystemError as error:
                     raise self._failure(user, path, str(error)) from None
-        shared = self._shared[user, path]
+            # The last used is the last in order; the oldest is looked for again when it is needed.
+            shared = self._shared[user, path] = self._shared.pop((user, path))
+            while len(self._shared) > _REMEMBERED:
+                del self._shared[next(iter(self._shared))]
         self._in_use(path, user, shared)
         return shared.url
 
     async def _find_or_upload(self, local: Path, user: str, path: str) -> _Shared:
-        size = _identity(local)[2]
+        size = identity(local)[2]
         if not await self._is_there(size, user, path):
             await self._upload(local, user, path)
             if not await self._is_there(size, user, path):
@@ -160,14 +168,14 @@ class Uploads:
 
     async def _upload(self, local: Path, user: str, path: str) -> None:
         private, files = bool(user), self._files(user)
-        before = _identity(local)
+        before = identity(local)
         folder = path.rpartition("/")[0]
         unfinished = f"{folder}/.{secrets.token_hex(8)}"
         began = time.monotonic()
         await files.make_folders(folder, private=private)
         try:
             await files.put(local, unfinished, private=private)
-            changed = _identity(local) != before
+            changed = identity(local) != before
             # Another hub may have been quicker with the same content.
             renamed = not changed and await files.rename(unfinished, path)
         except (FileSystemError, asyncio.CancelledError):
@@ -221,7 +229,9 @@ class Uploads:
             raise UploadError(reason)
 
     def _failure(self, user: str, path: str, reason: str) -> UploadError:
-        self._failed[user, path] = (time.monotonic(), reason)
+        now = time.monotonic()
+        self._failed = {name: failed for name, failed in self._failed.items() if now < failed[0] + _RETRY}
+        self._failed[user, path] = (now, reason)
         whose = f"of {user}" if user else "for all users"
         self._log.warning("%s cannot be shared %s and is uploaded at each start: %s", path, whose, reason)
         return UploadError(reason)
@@ -229,13 +239,13 @@ class Uploads:
     async def _digest(self, local: Path) -> str:
         """The SHA-256 of a file's content, which is read only if the file has changed."""
         try:
-            identity = _identity(local)
+            found = identity(local)
             known = self._digests.get(str(local))
-            if known is None or known[0] != identity:
-                digest = await asyncio.to_thread(_sha256, local)
-                if _identity(local) != identity:
+            if known is None or known[0] != found:
+                digest = await asyncio.to_thread(sha256, local)
+                if identity(local) != found:
                     raise UploadError(f"{local} is being changed")
-                known = self._digests[str(local)] = identity, digest
+                known = self._digests[str(local)] = found, digest
         except OSError as error:
             raise UploadError(f"{local}: {error.strerror}") from None
         return known[1]
@@ -259,7 +269,8 @@ class Uploads:
                 return
             await self._files(user).touch(f"{path.rpartition('/')[0]}/{_USED}", private=bool(user))
             if self._keep and time.monotonic() >= self._cleaned.get(base, 0.0):
-                self._cleaned[base] = time.monotonic() + _DAY
+                now = time.monotonic()
+                self._cleaned = {base: when for base, when in self._cleaned.items() if when > now} | {base: now + _DAY}
                 await self.clean(user)
         except Exception as error:  # noqa: BLE001 - nobody waits for this, and the next start looks again
             self._shared.pop((user, path), None)
@@ -280,7 +291,7 @@ class Uploads:
         unfinished = []
         for path, when in (await self._files(user).times(base)).items():
             digest, _, name = path[path.index(base) + len(base) :].strip("/").partition("/")
-            if not _is_digest(digest):
+            if not is_digest(digest):
                 continue
             folder = f"{base}/{digest}"
             last_used[folder] = max(when, last_used.get(folder, when))
@@ -309,20 +320,3 @@ class Uploads:
             task.set_name(name)
         self._background.add(task)
         task.add_done_callback(self._background.discard)
-
-
-def _identity(local: Path) -> tuple[int, ...]:
-    found = local.stat()
-    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
-
-
-def _is_digest(name: str) -> bool:
-    return len(name) == 64 and set(name) <= set("0123456789abcdef")
-
-
-def _sha256(local: Path) -> str:
-    digest = hashlib.sha256()
-    with local.open("rb") as file:
-        while chunk := file.read(1 << 20):
-            digest.update(chunk)
-    return digest.hexdigest()
