@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import pwd
 import re
 import subprocess
+from pathlib import Path
 
 import pytest
 
-from localhadoop import LocalHadoopError
+from localhadoop import LocalHadoopError, commands
 
 HOLD = "sleep 300"
 
@@ -31,6 +33,23 @@ def test_a_container_has_alices_uid_in_the_kerberos_kind(kerberos_cluster, drive
     log = skein.log(application)
     assert f"{alice.pw_uid}\nalice\n0027\n" in log
     assert re.search(r"alice .* hello", log), "the container's delegation token opens alice's HDFS"
+
+
+@pytest.mark.full
+def test_alices_own_tickets_do_not_keep_her_from_containers(kerberos_cluster, driver):
+    """The localizer runs as alice and finds the ticket cache that she has on this machine."""
+    alice = pwd.getpwnam("alice")
+    cache = Path(f"/tmp/krb5cc_{alice.pw_uid}")
+    command = ["kinit", "-c", f"FILE:{cache}", "-kt", kerberos_cluster.keytab("alice"), "alice"]
+    environment = {"PATH": os.environ["PATH"], **commands.client_environment(kerberos_cluster.settings)}
+    subprocess.run(command, user="alice", group="alice", env=environment, check=True, timeout=60)
+    try:
+        skein = driver(kerberos_cluster)
+        application = skein.submit("true")
+        assert skein.wait(application) == "FINISHED"
+        assert str(skein.client.application_report(application).final_status) == "SUCCEEDED"
+    finally:
+        cache.unlink(missing_ok=True)
 
 
 @pytest.mark.parametrize("kind", ["simple", "kerberos"])
