@@ -11,7 +11,7 @@ from dataclasses import replace
 from datetime import datetime, timezone
 from typing import ClassVar
 
-from yarnspawner.cluster import ApplicationUnknown, Cluster, ClusterRefused, ClusterUnavailable, Report
+from yarnspawner.cluster import AnswerTooLarge, ApplicationUnknown, Cluster, ClusterRefused, ClusterUnavailable, Report
 from yarnspawner.retry import Retry
 from yarnspawner.watched import Status, Watched, wait_for_event
 
@@ -54,6 +54,7 @@ class Applications:
         )
         self._refreshes = Retry(self._log, "The view of YARN's applications could not be refreshed", longest=slow)
         self._reason = ""
+        self._too_large = False
         self._turn = asyncio.Lock()
         self._next: asyncio.Task[list[Report]] | None = None
         self._wake = asyncio.Event()
@@ -240,15 +241,31 @@ class Applications:
             asked = time.monotonic()
             try:
                 reports = await self._cluster.active()
+            except AnswerTooLarge as error:
+                await self._ask_one_by_one(error)
+                raise
             except ClusterUnavailable as error:
                 self._failed(error)
                 raise
             except Exception as error:
                 self._failed(error)
                 raise ClusterUnavailable(f"YARN's list could not be read: {error!r}") from error
+            self._too_large = False
             self._answered()
             self._take(reports, asked)
             return reports
+
+    async def _ask_one_by_one(self, error: AnswerTooLarge) -> None:
+        """Bring the view up to date without a list, which applications of others with huge names make too large."""
+        if not self._too_large:
+            self._too_large = True
+            self._log.warning("Each server's application is asked for by itself from now on: %s", error)
+        self._answered()
+        for application_id, watched in list(self._watched.items()):
+            if watched.open:
+                watched.listed = True
+                watched.absences += 1
+                await self._settle(application_id, watched)
 
     def _take(self, reports: list[Report], asked: float) -> None:
         """Note what a list says. With thousands of servers this is the view's own work, so what has not changed costs

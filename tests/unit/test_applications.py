@@ -10,7 +10,7 @@ from datetime import datetime, timezone
 import pytest
 
 from yarnspawner.applications import Applications
-from yarnspawner.cluster import ApplicationUnknown, ClusterRefused, ClusterUnavailable, Report
+from yarnspawner.cluster import AnswerTooLarge, ApplicationUnknown, ClusterRefused, ClusterUnavailable, Report
 from yarnspawner.watched import Status
 
 ID = "application_1_0001"
@@ -505,3 +505,27 @@ async def test_a_doubt_is_taken_back_when_the_list_has_it(view: Applications, ya
     yarn.unavailable, yarn.active = "", working  # type: ignore[method-assign]
     view._take(yarn.listed, time.monotonic())
     assert (await view.status(ID)).known
+
+
+async def test_too_large_a_list_is_no_outage(caplog: pytest.LogCaptureFixture) -> None:
+    """Watched applications are asked for one by one, which is said once; a search still fails."""
+
+    class Cluster:
+        state = "RUNNING"
+
+        async def active(self) -> list[Report]:
+            raise AnswerTooLarge("YARN's answer is too large: 75499371 vs. 67108864")
+
+        async def report(self, application_id: str) -> Report:
+            return Report(application_id, state=self.state, final_status="SUCCEEDED")
+
+    cluster = Cluster()
+    view = Applications(cluster, fast=0.01, slow=0.02)  # type: ignore[arg-type]
+    view.watch("application_1_0001", fast=True)
+    assert (await view.status("application_1_0001")).report.state == "RUNNING"  # type: ignore[union-attr]
+    with pytest.raises(AnswerTooLarge):
+        await view.find("tag")
+    cluster.state = "FINISHED"
+    assert await view.ended("application_1_0001", 5)
+    assert len([record for record in caplog.records if "by itself" in record.message]) == 1
+    await view.close()

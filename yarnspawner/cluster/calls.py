@@ -35,6 +35,10 @@ class DriverEnded(ClusterUnavailable):
         self.log = log
 
 
+class AnswerTooLarge(ClusterUnavailable):
+    """YARN answers, with more than gRPC's limit for one answer."""
+
+
 class ClusterRefused(ClusterError):
     """YARN answered no. The message is its reason, in one or a few lines."""
 
@@ -147,7 +151,7 @@ _TICKET_GONE = re.compile(r"Client cannot authenticate|GSS initiate failed|No va
 def meaning(failure: CallFailed) -> ClusterError:
     """Say what a driver's failure means. skein gives nearly all of them the same two codes, so their texts decide."""
     if failure.code is grpc.StatusCode.RESOURCE_EXHAUSTED:
-        return ClusterUnavailable(f"YARN's answer is too large: {failure.details}")
+        return AnswerTooLarge(f"YARN's answer is too large: {failure.details}")
     if failure.code is grpc.StatusCode.INVALID_ARGUMENT:
         if failure.details.startswith(_UNKNOWN_APPLICATION):
             return ApplicationUnknown(failure.details)
