@@ -45,7 +45,7 @@ LASTING = [
         remedy=ADMIN + "install Hadoop's client on the hub's machine, and add its bin folder to the hub's PATH.",
     ),
     Cause(
-        "(?P<folder>.+) holds no Hadoop configuration",
+        "^(?P<folder>[^\n]{1,500}) holds no Hadoop configuration",
         says="The hub cannot talk to YARN: there is no Hadoop configuration in {folder}.",
         remedy=ADMIN + "set HADOOP_CONF_DIR in the hub's environment to the folder of yarn-site.xml.",
     ),
