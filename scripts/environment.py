@@ -67,13 +67,18 @@ def main() -> int:
 
 
 def place(jupyterhub: str) -> Path:
-    """One folder for each checkout and JupyterHub, where every user can reach it if this is root."""
+    """One folder for each checkout, interpreter and JupyterHub, where every user can reach it if this is root.
+
+    Two interpreters never share one: a demo or benchmark may be running in it.
+    """
     if os.getuid() == 0:
         caches = Path("/var/cache")
     else:
         caches = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser()
     checkout = hashlib.sha256(bytes(CHECKOUT)).hexdigest()[:10]
-    return caches / "yarnspawner" / f"{checkout}-jupyterhub{jupyterhub}"
+    interpreter = hashlib.sha256(os.path.realpath(sys.executable).encode()).hexdigest()[:6]
+    python = f"python{sys.version_info.major}.{sys.version_info.minor}-{interpreter}"
+    return caches / "yarnspawner" / f"{checkout}-{python}-jupyterhub{jupyterhub}"
 
 
 @contextlib.contextmanager
