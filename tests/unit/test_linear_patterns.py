@@ -45,11 +45,11 @@ def modules() -> Iterator[Any]:
             yield importlib.import_module(found.name)
 
 
-def patterns_in(value: Any, seen: set[int]) -> Iterator[re.Pattern[str]]:
+def patterns_in(value: Any, seen: dict[int, Any]) -> Iterator[re.Pattern[str]]:
     """Yield the compiled patterns that a value of the package has anywhere within."""
     if id(value) in seen:
         return
-    seen.add(id(value))
+    seen[id(value)] = value  # kept, or another object could have its id
     if isinstance(value, re.Pattern):
         yield value
     elif isinstance(value, Mapping):
@@ -84,7 +84,7 @@ def written_in_calls() -> Iterator[re.Pattern[str]]:
 
 def all_patterns() -> list[re.Pattern[str]]:
     """Return every pattern of the package once."""
-    seen: set[int] = set()
+    seen: dict[int, Any] = {}
     found = {pattern for module in modules() for pattern in patterns_in(dict(vars(module)), seen)}
     found |= set(written_in_calls())
     return sorted(found, key=lambda pattern: pattern.pattern)
@@ -120,7 +120,7 @@ def test_all_patterns_are_found() -> None:
     assert len(written) > 150
 
 
-@pytest.mark.parametrize("pattern", filter(repeats, PATTERNS), ids=lambda pattern: pattern.pattern[:50])
+@pytest.mark.parametrize("pattern", list(filter(repeats, PATTERNS)), ids=lambda pattern: pattern.pattern[:50])
 def test_work_is_in_proportion_to_the_text(pattern: re.Pattern[str]) -> None:
     """No text that is made against a pattern takes more than some steps for each character."""
     work, text = most_work(pattern)

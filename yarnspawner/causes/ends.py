@@ -133,7 +133,7 @@ LOGS = [
     # Written by the script around the prologue (specification.py).
     Cause(
         r"yarnspawner: the prologue failed with status (?P<status>\d{1,3}): (?P<command>[^\n]{1,200})",
-        says="The server's environment could not be set up: the command {command} failed with exit status {status}.",
+        says="The {what}'s environment could not be set up: the command {command} failed with exit status {status}.",
         remedy=ADMIN + "correct the prologue in the hub's configuration. The details have the command's own words.",
     ),
     Cause(
