@@ -64,7 +64,7 @@ def begin(hub: Any, spawner_class: type[BelongingSpawner]) -> None:
     """
     if hub in _sweepers or not issubclass(hub.spawner_class, spawner_class):
         return
-    if warning := open_to_all():
+    if warning := configuration_warning():
         hub.log.warning("%s", warning)
     _warm(hub)
     try:
@@ -83,12 +83,12 @@ def begin(hub: Any, spawner_class: type[BelongingSpawner]) -> None:
         hub.log.exception("Orphaned applications will not be swept")
 
 
-def open_to_all() -> str:
-    """Return a warning if YARN lets everybody end everybody's server, as far as the hub's Hadoop configuration says."""
+def configuration_warning() -> str:
+    """Return what is wrong with the hub's Hadoop configuration: it is not there, or lets everybody end any server."""
     try:
         configuration = HadoopConfiguration.load()
-    except ConfigurationError:
-        return ""  # said by whatever needs it
+    except ConfigurationError as error:
+        return f"The hub cannot find its cluster: {error}. Set HADOOP_CONF_DIR to the folder of yarn-site.xml"
     if configuration.flag("yarn.acl.enable"):
         everybody = (configuration.get("yarn.admin.acl") or "").strip() == "*"
         return (

@@ -139,12 +139,7 @@ class SubmittingSpawner(AdoptingSpawner, CertifiedSpawner):
 
         told = None
         while True:
-            slow = asyncio.get_running_loop().call_later(
-                _SUBMISSION_IS_SLOW,
-                self._progress.tell,
-                10,
-                "YARN has not answered yet. The start goes on when it does.",
-            )
+            slow = asyncio.get_running_loop().call_later(_SUBMISSION_IS_SLOW, self._say_what_is_slow)
             try:
                 return answers.take(await self.access.cluster.submit(specification, on_late=late))
             except ClusterUnavailable as error:
@@ -165,6 +160,10 @@ class SubmittingSpawner(AdoptingSpawner, CertifiedSpawner):
                 return answers.take(found)
             if answers.first.done():
                 return answers.first.result()
+
+    def _say_what_is_slow(self) -> None:
+        what = "YARN has not answered yet" if self.access.cluster.connected else "The hub is still connecting to YARN"
+        self._progress.tell(10, f"{what}. The start goes on when it does.")
 
     def _kill(self, server: ServerState, *, by: str = "hub") -> asyncio.Future[None]:
         return self.access.ending.end(server.application_id, server.hadoop_user, by=by, facts=self.audit_facts)

@@ -65,3 +65,23 @@ async def test_a_yarn_that_takes_its_time_does_not_keep_the_reason_from_the_user
     # It is ended in the background; JupyterHub's stop() waits for that.
     assert await spawner.poll() is None
     assert spawner.access.ending.pending == {ID}
+
+
+@pytest.mark.parametrize(
+    ("connected", "said"), [(True, "YARN has not answered yet"), (False, "still connecting to YARN")]
+)
+async def test_a_slow_submission_names_what_is_waited_for(spawner_on, monkeypatch, connected, said):
+    """Before the first driver runs, it is the hub that is not ready, and not YARN."""
+
+    class Slow(OneApplication):
+        async def submit(self, spec, on_late=None):
+            await asyncio.sleep(0.1)
+            return ID
+
+    cluster = Slow()
+    cluster.connected = connected
+    spawner = spawner_on(cluster)
+    monkeypatch.setattr("yarnspawner.submitting._SUBMISSION_IS_SLOW", 0.01)
+    server = ServerState.new("alice", "default", Credentials(b"", b""))
+    assert await spawner._submit_patiently(server, None) == ID
+    assert said in spawner._progress.last

@@ -5,7 +5,7 @@ from types import ModuleType, SimpleNamespace
 
 import pytest
 
-from yarnspawner.hub import attend, open_to_all
+from yarnspawner.hub import attend, configuration_warning
 
 
 @pytest.mark.parametrize(
@@ -24,7 +24,14 @@ def test_acls_that_are_off_are_warned_of(settings, warns, tmp_path, monkeypatch)
     )
     (tmp_path / "yarn-site.xml").write_text(f"<configuration>{properties}</configuration>")
     monkeypatch.setenv("HADOOP_CONF_DIR", str(tmp_path))
-    assert warns in open_to_all() and bool(open_to_all()) == bool(warns)
+    assert warns in configuration_warning() and bool(configuration_warning()) == bool(warns)
+
+
+def test_a_hub_without_hadoops_configuration_warns_when_it_starts(tmp_path, monkeypatch):
+    """The administrator reads what to set before the first user comes."""
+    monkeypatch.setenv("HADOOP_CONF_DIR", str(tmp_path / "nowhere"))
+    assert f"{tmp_path}/nowhere" in configuration_warning()
+    assert "Set HADOOP_CONF_DIR" in configuration_warning()
 
 
 async def test_the_hub_is_found_under_both_its_names(monkeypatch):
@@ -51,14 +58,12 @@ async def test_the_hub_is_found_under_both_its_names(monkeypatch):
 
 def test_a_hub_starts_its_drivers_with_itself(monkeypatch):
     """The drivers start with the hub; what fails there is logged, and the hub starts."""
-    from types import SimpleNamespace
-
     from yarnspawner import hub
 
     warmed, logged = [], []
     settings = SimpleNamespace(access=SimpleNamespace(warm=lambda: warmed.append(True)), sweep_interval=-1)
     monkeypatch.setattr(hub, "settings_of", lambda _: settings)
-    log = SimpleNamespace(exception=logged.append)
+    log = SimpleNamespace(exception=logged.append, warning=lambda *words: None)
 
     class Hub:
         spawner_class = int

@@ -108,6 +108,11 @@ class Cluster:
         if self._warming is None or self._warming.done():
             self._warming = asyncio.create_task(self._warm())
 
+    @property
+    def connected(self) -> bool:
+        """Return True if a driver runs that can submit: YARN is asked, not the hub's own driver waited for."""
+        return any(seat.ready for seat in self._seats[1:])
+
     async def _warm(self) -> None:
         control, *submitters = self._seats
         control.warm()
