@@ -91,18 +91,20 @@ class Ending:
         attempt = 0
         away = self._retry(f"Cannot end {application_id} yet", *_UNAVAILABLE)
         refusals = self._retry(f"YARN refuses to end {application_id}", *_REFUSED)
-        while True:
-            self._again[application_id].clear()
-            with self._applications.watching(application_id):
-                status = await self._applications.status(application_id)
-                if status.ended:
-                    break
-                await self._kill(application_id, user, away, refusals)
-                if not refusals.pause:
-                    await self._applications.ended(application_id, timeout=away.pause or _TAKEN)
-            if refusals.pause:
-                await self._cool_down(application_id, refusals.pause)
-            attempt += 1
+        # One entry of the view for all attempts: what YARN says of the application after a kill must not be forgotten.
+        with self._applications.watching(application_id, closely=False):
+            while True:
+                self._again[application_id].clear()
+                with self._applications.watching(application_id):
+                    status = await self._applications.status(application_id)
+                    if status.ended:
+                        break
+                    await self._kill(application_id, user, away, refusals)
+                    if not refusals.pause:
+                        await self._applications.ended(application_id, timeout=away.pause or _TAKEN)
+                if refusals.pause:
+                    await self._cool_down(application_id, refusals.pause)
+                attempt += 1
         self._log.info("%s of %s has ended", application_id, user)
         if status.report is not None:
             # A start fails most often because its application has ended by itself.
@@ -126,16 +128,15 @@ class Ending:
 
     async def _cool_down(self, application_id: str, seconds: float) -> None:
         """Wait, at most so long, until the application ends or :meth:`end` is called again; the view is not hurried."""
-        with self._applications.watching(application_id, closely=False):
-            waits = {
-                asyncio.ensure_future(self._applications.ended(application_id, timeout=seconds)),
-                asyncio.ensure_future(self._again[application_id].wait()),
-            }
-            try:
-                await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-            finally:
-                for waiting in waits:
-                    waiting.cancel()
+        waits = {
+            asyncio.ensure_future(self._applications.ended(application_id, timeout=seconds)),
+            asyncio.ensure_future(self._again[application_id].wait()),
+        }
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for waiting in waits:
+                waiting.cancel()
 
     def _retry(self, what: str, first: float, longest: float) -> Retry:
         recovered = "YARN takes the kill again"

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from yarnspawner.applications import Applications
 from yarnspawner.cluster import ClusterRefused, ClusterUnavailable, Report
 from yarnspawner.ending import Ending
 
@@ -168,3 +169,35 @@ async def test_refusals_become_rare(log, caplog):
     assert 500 < max(waits) <= 600
     assert waits[0] <= 2
     assert caplog.text.count("refuses") == 1
+
+
+async def test_one_kill_is_enough_after_an_outage(log):
+    """What YARN says after the kill counts, although its next list has not come yet."""
+
+    class Cluster:
+        kills = 0
+        away = True
+        now = Report("application_1_1", user="alice", state="RUNNING")
+
+        async def active(self):
+            raise ClusterUnavailable("no list")
+
+        async def report(self, application_id):
+            if self.away:
+                raise ClusterUnavailable("no report")
+            return self.now
+
+        async def kill(self, application_id, user):
+            if self.away:
+                raise ClusterUnavailable("no kill")
+            self.kills += 1
+            self.now = Report("application_1_1", user="alice", state="KILLED", final_status="KILLED")
+
+    cluster = Cluster()
+    view = Applications(cluster, fast=0.05, slow=60, log=log)
+    ending = Ending(cluster, view, log=log).end("application_1_1", "alice")
+    await asyncio.sleep(0.1)
+    cluster.away = False
+    await asyncio.wait_for(ending, 10)
+    assert cluster.kills == 1
+    await view.close()
