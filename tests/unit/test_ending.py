@@ -147,7 +147,7 @@ async def test_a_refused_kill_cools_down(log, caplog):
     done = one.end("application_1_1", "alice")
     await asyncio.sleep(0.2)
     assert len(yarn.kills) == 1
-    assert close == [True, None, False]
+    assert close == [False, True, None]
     assert caplog.text.count("refuses") == 1
     yarn.refuses = False
     await asyncio.wait_for(one.end("application_1_1", "alice"), 1)
