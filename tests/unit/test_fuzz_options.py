@@ -181,3 +181,10 @@ def test_fuzz_the_page_accepts_every_number_that_it_shows(name, minimum, maximum
     for shown_number in filter(None, (field.minimum, field.maximum, field.value)):
         if name == "mem_limit" or len(shown_number) <= 9:
             select(offer, read_form(offer, {field.name: [shown_number]}))  # or it raises ChoiceRefused
+
+
+@given(st.integers(1, 2**30 * 10**3))
+def test_fuzz_what_was_typed_is_shown_again(thousandths):
+    """A size of at most three decimals comes back as it was typed."""
+    typed = f"{thousandths / 1000:.3f}".rstrip("0").rstrip(".")
+    assert _number_field("mem_limit", Limit("mem_limit", 1, None), parse("mem_limit", f"{typed}G"), None).value == typed

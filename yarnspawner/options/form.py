@@ -200,7 +200,7 @@ def _gibibytes(least: int, most: int | None, now: int) -> tuple[str, str, str]:
     maximum = None if most is None else _rounded(most)
     if maximum is not None and minimum > maximum:  # no round number is in the range, so the exact ones are shown
         minimum, maximum = (Fraction(size, GIBIBYTE) for size in (least, max(least, most or 0)))
-    value = max(minimum, _rounded(now))
+    value = max(minimum, Fraction(round(Fraction(now * _PARTS, GIBIBYTE)), _PARTS))
     value = value if maximum is None else min(value, maximum)
     return _decimal(minimum), "" if maximum is None else _decimal(maximum), _decimal(value)
 
