@@ -44,6 +44,7 @@ class HubClaim:
         self._hub = hub
         self._lock: int | None = None
         self._warned = False
+        self._users_known = False
 
     def refusal(self) -> str:
         """Return why the id is not this hub's, with what to do about it; "" if it is."""
@@ -53,12 +54,18 @@ class HubClaim:
                     f"another hub runs with the same id ({self._lock_file} is locked): give each hub a folder of its own,"
                     " or set c.YarnSpawner.hub_id"
                 )
+        except OSError as error:
+            self._warn(error)
+        try:
             return self._bound()
         except OSError as error:
-            if not self._warned:
-                self._warned = True
-                self._log.warning("The hub's id cannot be bound to its database: %s", error)
+            self._warn(error)
             return ""
+
+    def _warn(self, error: OSError) -> None:
+        if not self._warned:
+            self._warned = True
+            self._log.warning("The hub's id cannot be bound to its database: %s", error)
 
     def rebind(self) -> None:
         """Record this database as the one that the id belongs to. Raises OSError."""
@@ -95,8 +102,11 @@ class HubClaim:
         step = "if that is on purpose, run `yarnspawner sweep --moved` once"
         if known is not None and known.get("place") != now["place"]:
             return f"its id belongs to the database {known.get('place')}, and this hub uses {now['place']}: {step}"
-        if known is not None and known.get("users") and not set(known["users"]) & set(now["users"]):
+        # Once for each process: all users of a hub may go while it runs, as temporary ones do.
+        had = set(known.get("users") or ()) if known is not None and not self._users_known else set()
+        if had and not had & set(now["users"]):
             return f"the database {now['place']} has none of the users that it had: {step}"
+        self._users_known = True
         if self._hub and known != now:
             self._write(now)
         return ""

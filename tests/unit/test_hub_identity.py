@@ -251,3 +251,14 @@ def test_a_folder_that_cannot_be_written_keeps_no_hub_from_its_id(secret, databa
     claim = HubClaim(tmp_path / "none" / FILE_NAME, "h", database(tmp_path / "hub.sqlite"), LOG, hub=True)
     assert (claim.refusal(), claim.refusal()) == ("", "")
     assert caplog.text.count("cannot be bound") == 1
+
+
+def test_a_hub_whose_users_all_go_keeps_its_id(secret, database, tmp_path):
+    """Temporary users are deleted every night."""
+    db = database(tmp_path / "hub.sqlite", ALICE)
+    identity = identify("", secret, SEAL, LOG, db=db)
+    db.query(orm.User).delete()
+    db.commit()
+    assert identity.claim.refusal() == ""
+    assert identity.claim.refusal() == ""
+    assert json.loads(secret.with_name(FILE_NAME).read_text().splitlines()[1])["users"] == []
