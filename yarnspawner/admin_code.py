@@ -13,6 +13,8 @@ from yarnspawner.diagnosis import Diagnosis, plain
 from yarnspawner.errors import StartFailed
 from yarnspawner.expansion import TemplateError, expand
 
+# What JupyterHub shows to users of any exception.
+_FOR_USERS = ("jupyterhub_message", "jupyterhub_html_message")
 _LIMIT = 300
 
 
@@ -33,7 +35,8 @@ async def call_setting(name: str, function: Callable[..., Any], *arguments: Any,
 
     Raises:
         SettingFailed: it raised something.
-        HTTPError: it raised this, which is how a hook speaks to users; SpawnException is one.
+        Exception: it raised an HTTPError, such as SpawnException, or an exception with ``jupyterhub_message`` or
+            ``jupyterhub_html_message``: so a hook speaks to users, says JupyterHub's documentation.
     """
     try:
         result = function(*arguments)
@@ -41,6 +44,8 @@ async def call_setting(name: str, function: Callable[..., Any], *arguments: Any,
     except web.HTTPError:
         raise
     except Exception as error:
+        if any(hasattr(error, name) for name in _FOR_USERS):
+            raise
         log.exception("The setting %s of the configuration raised an exception", name)
         raise failed(name, error) from error
 

@@ -8,8 +8,8 @@ from functools import partial
 from typing import Any
 
 from jupyterhub.utils import maybe_future
+from tornado import web
 
-from yarnspawner.admin_code import SettingFailed
 from yarnspawner.aftermath import RememberingSpawner
 from yarnspawner.applications import Applications
 from yarnspawner.belonging import BelongingSpawner
@@ -188,7 +188,7 @@ class LastingSpawner(BelongingSpawner, RememberingSpawner, ChoosingSpawner):
         """
         try:
             return [await hadoop_user(self, hub_user=self.access.hub_user)]
-        except SettingFailed as error:
+        except web.HTTPError as error:  # SettingFailed, and what a hook says to users
             # One that goes by what a login brings (auth_state) cannot know it after a restart.
             if claimed := self._accounts.of_user(self.user):
                 return claimed

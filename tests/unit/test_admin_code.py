@@ -17,6 +17,10 @@ def broken(*_):
     raise TimeoutError("the directory did not answer")
 
 
+def refusing(*_):
+    raise web.HTTPError(403, "no auth_state")
+
+
 async def broken_later(*_):
     broken()
 
@@ -144,9 +148,10 @@ async def test_no_hadoop_configuration(spawner_of, monkeypatch, tmp_path):
 async def test_lost_state(spawner_on, monkeypatch):
     """A lost server counts as running while hadoop_user cannot tell whose it is; a claim tells as well."""
     spawner = spawner_on(OneApplication())
-    spawner.hadoop_user = broken
     spawner._lost = True
-    assert await spawner.poll() is None
+    for hadoop_user in (refusing, broken):
+        spawner.hadoop_user = hadoop_user
+        assert await spawner.poll() is None
     spawner.claim("alice")
     asked = []
 
@@ -204,3 +209,17 @@ async def test_stored_state_stays(spawner_of):
     with pytest.raises(StartFailed, match="system account"):
         await spawner.start()
     assert spawner.orm_spawner.state == before
+
+
+@pytest.mark.parametrize("attribute", ["jupyterhub_message", "jupyterhub_html_message"])
+async def test_what_a_hook_says_to_users_by_jupyterhubs_rules_is_left_alone(attribute, caplog):
+    """An exception with a message for users is shown as it is."""
+    error = RuntimeError("quota")
+    setattr(error, attribute, "Your quota is used up.")
+
+    def hook():
+        raise error
+
+    with pytest.raises(RuntimeError) as raised:
+        await call_setting("pre_spawn_hook", hook, log=None)
+    assert raised.value is error
