@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import math
 import time
 from dataclasses import replace
 from datetime import timezone
@@ -19,6 +18,10 @@ from yarnspawner.rendezvous import Address
 from yarnspawner.state import ServerState
 from yarnspawner.welcome import Welcome
 
+# Seconds for which a server that YARN says runs, or nothing of, may not answer. YARN gives a node up after ten minutes
+# (yarn.nm.liveness-monitor.expiry-interval-ms), and then a network that is away has had the same again. JupyterHub takes no
+# stop of a server that is being checked, so this must have an end.
+_LONGEST_WAIT = 1200.0
 # Seconds that a server which listens may take to be found again, after its start's time is over.
 _LEAST_TO_GO_ON = 60.0
 # Seconds after which JupyterHub may have looked through the proxy's routes without a server, and between two looks at it.
@@ -57,7 +60,7 @@ class AdoptingSpawner(LastingSpawner):
 
         - it is known when the server answers there, or when YARN says that it has ended: JupyterHub ends what does not
           answer soon after that, and a server whose node is away for a while has not ended
-        - there is no limit while YARN says that it runs, or nothing. JupyterHub serves meanwhile, after its
+        - the limit while YARN says that it runs, or nothing, is twenty minutes. JupyterHub serves meanwhile, after its
           ``init_spawners_timeout``
         - this never raises: JupyterHub would give up on all servers
         """
@@ -84,7 +87,7 @@ class AdoptingSpawner(LastingSpawner):
         if server is not None and not server.url and server.credentials is not None:
             await self._go_on(server)
         elif server is not None and server.application_id and (address := self._address(server)) is not None:
-            welcome = replace(self._welcome(), timeout=math.inf)
+            welcome = replace(self._welcome(), timeout=_LONGEST_WAIT)
             found, status = await meet(self._applications, server.application_id, welcome, address)
             if found:
                 # Not what JupyterHub is told: whatever answers there counts for it, and what has ended it finds out.

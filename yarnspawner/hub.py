@@ -48,11 +48,31 @@ def _attend(hub_class: Any, spawner_class: type[BelongingSpawner]) -> None:
 
     @functools.wraps(original)
     async def init_spawners(self: Any) -> Any:
+        prepare(self, spawner_class)
         result = await original(self)
         begin(self, spawner_class)
         return result
 
     hub_class.init_spawners = init_spawners
+
+
+def prepare(hub: Any, spawner_class: type[BelongingSpawner]) -> None:
+    """Start the drivers, and warn of what is wrong with the configuration, before the hub checks its servers.
+
+    Their check may take long, and the first user should not wait for a driver. What fails is logged.
+
+    Args:
+        hub: JupyterHub's application.
+        spawner_class: see :func:`attend`.
+    """
+    try:
+        if not issubclass(hub.spawner_class, spawner_class):
+            return
+        if warning := configuration_warning():
+            hub.log.warning("%s", warning)
+        settings_of(hub).access.warm()
+    except Exception:
+        hub.log.exception("The hub cannot prepare its access to YARN; the first start will try again")
 
 
 def begin(hub: Any, spawner_class: type[BelongingSpawner]) -> None:
@@ -64,9 +84,6 @@ def begin(hub: Any, spawner_class: type[BelongingSpawner]) -> None:
     """
     if hub in _sweepers or not issubclass(hub.spawner_class, spawner_class):
         return
-    if warning := configuration_warning():
-        hub.log.warning("%s", warning)
-    _warm(hub)
     try:
         settings = settings_of(hub)
         if settings.sweep_interval < 0 or not settings.hub_identity.certain:
@@ -100,14 +117,6 @@ def configuration_warning() -> str:
         "yarn.acl.enable of yarn-site.xml is false: everybody on the cluster can end everybody's server and look at it."
         ' Set it to true (docs/install.md, "YARN\'s own settings")'
     )
-
-
-def _warm(hub: Any) -> None:
-    """Start the drivers with the hub, so that the first user does not wait for them; what fails is logged."""
-    try:
-        settings_of(hub).access.warm()
-    except Exception:
-        hub.log.exception("The hub cannot prepare its access to YARN; the first start will try again")
 
 
 def settings_of(hub: Any) -> BelongingSpawner:

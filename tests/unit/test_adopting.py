@@ -62,6 +62,13 @@ async def test_a_server_whose_node_is_away_is_waited_for_until_it_answers(adopte
     server.stop()
 
 
+async def test_a_server_that_never_answers_is_given_up_in_the_end(adopted, port, monkeypatch):
+    """JupyterHub takes no stop of a server that is being checked."""
+    monkeypatch.setattr("yarnspawner.adopting._LONGEST_WAIT", 0.5)
+    spawner, _ = adopted(f"http://127.0.0.1:{port}")
+    assert await asyncio.wait_for(spawner.get_url(), 15) == f"http://127.0.0.1:{port}/user/alice/"
+
+
 async def test_a_server_that_yarn_says_has_ended_is_not_waited_for(adopted, port):
     spawner, cluster = adopted(f"http://127.0.0.1:{port}")
     asking = asyncio.ensure_future(spawner.get_url())

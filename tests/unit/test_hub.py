@@ -49,11 +49,12 @@ async def test_the_hub_is_found_under_both_its_names(monkeypatch):
     monkeypatch.setitem(sys.modules, "__main__", main)
     monkeypatch.delitem(sys.modules, "jupyterhub.app", raising=False)
     begun = []
+    monkeypatch.setattr("yarnspawner.hub.prepare", lambda hub, spawner_class: begun.append("prepared"))
     monkeypatch.setattr("yarnspawner.hub.begin", lambda hub, spawner_class: begun.append(hub))
     attend(str)
     hub = JupyterHub()
     assert await hub.init_spawners() == "done"
-    assert begun == [hub]
+    assert begun == ["prepared", hub]
 
 
 def test_a_hub_starts_its_drivers_with_itself(monkeypatch):
@@ -70,8 +71,22 @@ def test_a_hub_starts_its_drivers_with_itself(monkeypatch):
 
     one = Hub()
     one.log = log
-    hub.begin(one, int)
+    hub.prepare(one, int)
     assert (len(warmed), logged) == (1, [])
     settings.access = None
-    hub.begin(one, int)
+    hub.prepare(one, int)
+    assert len(logged) == 1
+
+
+def test_a_configuration_that_cannot_be_read_keeps_no_hub_from_starting(monkeypatch):
+    """Whatever is wrong with it is logged."""
+    from yarnspawner import hub
+
+    def broken():
+        raise PermissionError("/etc/hadoop/conf")
+
+    monkeypatch.setattr(hub, "configuration_warning", broken)
+    logged = []
+    one = SimpleNamespace(spawner_class=int, log=SimpleNamespace(exception=logged.append))
+    hub.prepare(one, int)
     assert len(logged) == 1

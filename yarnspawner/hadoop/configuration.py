@@ -61,7 +61,10 @@ class HadoopConfiguration(Mapping[str, str]):
         """
         variables = os.environ.get("HADOOP_CONF_DIR") or os.environ.get("YARN_CONF_DIR")
         path = Path(folder or variables or "/etc/hadoop/conf")
-        found = [path / name for name in _FILES if (path / name).is_file()]
+        try:
+            found = [path / name for name in _FILES if (path / name).is_file()]
+        except OSError as error:
+            raise ConfigurationError(f"{path} cannot be read: {error.strerror}") from None
         if not found:
             raise ConfigurationError(f"{path} holds no Hadoop configuration ({', '.join(_FILES)})")
         return cls({name: value for file in found for name, value in _properties(file)})
