@@ -21,7 +21,7 @@ from skein.proto import skein_pb2 as messages
 from tests.support.fake_driver import FakeHadoop
 from yarnspawner.cluster import ApplicationUnknown, Cluster, ClusterRefused, ClusterUnavailable, launch
 from yarnspawner.cluster import client as cluster_module
-from yarnspawner.cluster.calls import CallFailed, meaning
+from yarnspawner.cluster.calls import AnswerTooLarge, CallFailed, meaning
 from yarnspawner.cluster.reports import Report, ReportLists
 from yarnspawner.cluster.store import LARGEST_VALUE, Store
 
@@ -417,7 +417,7 @@ def test_a_list_shows_what_changed_since_the_last() -> None:
         ("INVALID_ARGUMENT", "Unknown ApplicationId 'application_1_1'", ApplicationUnknown, "Unknown"),
         ("INVALID_ARGUMENT", "Queue 'x' does not exist", ClusterRefused, "Queue 'x' does not exist"),
         ("UNKNOWN", "", ClusterUnavailable, "The YARN driver failed"),
-        ("RESOURCE_EXHAUSTED", "larger than max", ClusterUnavailable, "too large"),
+        ("RESOURCE_EXHAUSTED", "larger than max", AnswerTooLarge, "too large"),
     ],
 )
 def test_each_answer_means_refused_or_unavailable(code: str, details: str, kind: type[Exception], text: str) -> None:
