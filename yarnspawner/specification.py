@@ -43,8 +43,9 @@ unset account
 """
 
 # Around the admin's prologue. Bash calls the ERR trap for each command that fails outside of a condition; functions,
-# subshells and sourced files (whose BASH_SOURCE is longer) are one command each. What runs after a prologue that did not
-# do its work would be whatever Python the node has.
+# subshells and sourced files (whose BASH_SOURCE is longer) are one command each. It calls the DEBUG trap before each: a
+# failure that another command follows was passed over, whatever status a condition at the prologue's end leaves. What runs
+# after a prologue that did not do its work would be whatever Python the node has.
 _BEFORE_PROLOGUE = """\
 yarnspawner_prologue_failed() {
     echo "yarnspawner: the prologue failed with status $1: $2" >&2
@@ -60,15 +61,17 @@ yarnspawner_command_failed() {
 yarnspawner_error=(0 "")
 yarnspawner_depth=${#BASH_SOURCE[@]}
 trap 'yarnspawner_command_failed $? "$BASH_COMMAND" ${#BASH_SOURCE[@]}' ERR
+trap '[[ $BASH_COMMAND = yarnspawner_* ]] || yarnspawner_error=(0 "")' DEBUG
 """
 _AFTER_PROLOGUE = """
 yarnspawner_status=$?
-trap - ERR
-if [ $yarnspawner_status != 0 ] && [ $yarnspawner_status = "${yarnspawner_error[0]}" ]; then
-    yarnspawner_prologue_failed "${yarnspawner_error[@]}"
+yarnspawner_last=("${yarnspawner_error[@]}")
+trap - ERR DEBUG
+if [ $yarnspawner_status != 0 ] && [ $yarnspawner_status = "${yarnspawner_last[0]}" ]; then
+    yarnspawner_prologue_failed "${yarnspawner_last[@]}"
 fi
 unset -f yarnspawner_prologue_failed yarnspawner_command_failed
-unset yarnspawner_error yarnspawner_depth yarnspawner_status
+unset yarnspawner_error yarnspawner_last yarnspawner_depth yarnspawner_status
 """
 
 _VARIABLE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")

@@ -217,6 +217,9 @@ def run_prologue(tmp_path, prologue, command="echo started"):
         ("no-such-program --now; true", "no-such-program --now", 127),
         ("echo first; (exit 7)", "( exit 7 )", 7),
         ("false # why\n", "false", 1),
+        ("mkdir /tmp\nfalse", "false", 1),
+        ("export A=1\ngrep -q nothing \\\n  /dev/null", "grep -q nothing /dev/null", 1),
+        ("grep nothing <<EOF\ntext\nEOF\n", "grep nothing <<EOF", 1),
     ],
 )
 def test_a_prologue_that_fails_ends_the_start_and_is_named(tmp_path, prologue, command, status):
@@ -239,6 +242,10 @@ def test_a_prologue_that_fails_ends_the_start_and_is_named(tmp_path, prologue, c
         "f() { cd /nowhere; true; }; f",
         "cat <<EOF >/dev/null\ntext\nEOF",
         "set -u; export A=1",
+        "mkdir /tmp\n[ -f ~/.no-such-profile ] && . ~/.no-such-profile",
+        "mkdir /tmp; [ -f ~/.no-such-profile ] && . ~/.no-such-profile",
+        "set -u\nmkdir /tmp\n[[ -f nothing ]] && . nothing # why\n",
+        "false\nfalse | true",
     ],
 )
 def test_what_may_fail_in_a_prologue_does_not_end_the_start(tmp_path, prologue):
