@@ -40,12 +40,17 @@ def guard() -> None:
         # A server without the parent would leave its own descendants behind.
         _prctl(_SET_PARENT_DEATH_SIGNAL, signal.SIGTERM)
         return
+    outlive(child)
+    _leave(_reap(child))
+
+
+def outlive(child: int) -> None:
+    """Leave the container's process group, which YARN kills, and pass on to the child what this process is told."""
     # The same session: by it the child knows the processes that it runs for (`environment.parents`).
     with suppress(PermissionError):  # of a script that is nothing but `exec`, which leads its session
         os.setpgid(0, 0)
     for number in _PASSED_ON:
         signal.signal(number, lambda received, _frame: _send([child], received))
-    _leave(_reap(child))
 
 
 def adopt_orphans() -> None:
@@ -61,7 +66,7 @@ def end_descendants() -> None:
     start = time.monotonic()
     asked: set[int] = set()
     while time.monotonic() < start + _LIMIT:
-        _bury()
+        bury()
         found = set(_descendants())
         if not found:
             return
@@ -92,10 +97,14 @@ def _leave(status: int) -> NoReturn:
     os._exit(code if code >= 0 else 128 - code)
 
 
-def _bury() -> None:
+def bury(child: int = 0) -> int | None:
+    """Take leave of all children that have ended, adopted ones included; the status of this child, None if it lives."""
+    result = None
     with suppress(ChildProcessError):
-        while os.waitpid(-1, os.WNOHANG)[0]:
-            pass
+        while (found := os.waitpid(-1, os.WNOHANG))[0]:
+            if found[0] == child:
+                result = found[1]
+    return result
 
 
 def _send(pids: list[int], number: int) -> int:

@@ -10,7 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from yarnspawner.rendezvous import Failure, RendezvousError
-from yarnspawner.singleuser.descendants import adopt_orphans, end_descendants
+from yarnspawner.singleuser.descendants import adopt_orphans, bury, end_descendants, outlive
 from yarnspawner.singleuser.environment import parents
 
 # Seconds between two looks at the child, and at the processes that this one runs for.
@@ -34,7 +34,7 @@ class Supervision:
 
     - the fork comes before anything is imported or opened that would not survive it, or take memory twice
     - what the child can say of its own failure, it reports; of a crash, the parent knows the signal
-    - what the child has started ends with it, also in a session of its own
+    - what the child has started ends with it, also in a session of its own, and if YARN kills the container's group
     - the child does not outlive the parent: a kernel sees to that itself, from JPY_PARENT_PID
     """
 
@@ -49,6 +49,7 @@ class Supervision:
         self._child = os.fork()
         if self._child:
             os.close(self._reporting)
+            outlive(self._child)
         else:
             os.close(self._reports)
             os.environ["JPY_PARENT_PID"] = str(os.getppid())
@@ -64,8 +65,8 @@ class Supervision:
         while True:
             with suppress(Exception):  # the kernel's end must be noticed whatever this raises
                 meanwhile()
-            pid, status = os.waitpid(self._child, os.WNOHANG)
-            if pid:
+            status = bury(self._child)
+            if status is not None:
                 break
             if parents() != self._parents:
                 status = self._end_child()
@@ -81,8 +82,7 @@ class Supervision:
         os.kill(self._child, signal.SIGTERM)
         until = time.monotonic() + _GRACE
         while time.monotonic() < until:
-            pid, status = os.waitpid(self._child, os.WNOHANG)
-            if pid:
+            if (status := bury(self._child)) is not None:
                 return status
             time.sleep(_INTERVAL)
         os.kill(self._child, signal.SIGKILL)
