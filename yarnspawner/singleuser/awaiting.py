@@ -25,8 +25,10 @@ _DEFAULT_LIMIT = 60.0
 _PATIENCE = 10.0
 _INTERVAL = 0.5
 _LONGEST_INTERVAL = 5.0
-# A wrong address is believed when it has been wrong so many times in a row: what stands before a hub may restart as well.
+# A wrong address is believed when it has been wrong so many times in a row, and for so many seconds: a proxy or a service
+# before a hub that restarts has no name, no route or another certificate meanwhile.
 _SURE = 3
+_SURE_AFTER = 40.0
 # Answers of HTTP below 500 that say "later".
 _LATER = (408, 425, 429)
 
@@ -57,18 +59,20 @@ async def find_hub(url: str, tell: Callable[[str], None], context: ssl.SSLContex
     where = f"{parts.hostname}:{parts.port or (443 if parts.scheme == 'https' else 80)}"
     family = parents()
     until = time.monotonic() + _limit()
-    pause, wrong = _INTERVAL, 0
+    pause, wrong, since = _INTERVAL, 0, 0.0
     while True:
         try:
             version = await asyncio.to_thread(_ask, url, context)
         except Away as error:
             wrong, found = 0, str(error)
         except Wrong as error:
+            since = since if wrong else time.monotonic()
             wrong, found = wrong + 1, str(error)
         else:
             tell("")
             return version
-        if wrong >= _SURE or time.monotonic() > until:
+        sure = wrong >= _SURE and time.monotonic() >= since + _SURE_AFTER
+        if sure or time.monotonic() > until:
             raise RecipeError(f"Cannot connect to the hub at {where}: {found}.")
         if parents() != family:
             raise RecipeError("The application master has ended.")

@@ -161,11 +161,12 @@ def test_a_hub_that_is_away_is_waited_for(master: ApplicationMaster, start: Star
         ("http://127.0.0.1:{port}/nowhere", "HTTP status 404"),
     ],
 )
-def test_an_address_that_is_not_the_hubs_is_told_soon(
+def test_what_is_wrong_with_the_hubs_address_is_told(
     master: ApplicationMaster, start: Start, environment: dict[str, str], url: str, words: str
 ) -> None:
     port = environment["JUPYTERHUB_API_URL"].split(":")[2].split("/")[0]
-    start(RECIPE, *AS_ROOT, JUPYTERHUB_API_URL=url.format(port=port), YARNSPAWNER_START_TIMEOUT="600")
+    start(RECIPE, *AS_ROOT, JUPYTERHUB_API_URL=url.format(port=port), YARNSPAWNER_START_TIMEOUT="2")
+    assert words in Waiting.from_bytes(master.wait(STATUS_KEY)).message
     assert words in Failure.from_bytes(master.wait(ERROR_KEY, timeout=60)).message
 
 

@@ -1,0 +1,53 @@
+"""The wait for the hub."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+import pytest
+
+from yarnspawner.singleuser import awaiting
+from yarnspawner.singleuser.awaiting import Wrong, find_hub
+from yarnspawner.singleuser.failure import RecipeError
+
+URL = "http://hub.example:8081/hub/api"
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(awaiting, "_INTERVAL", 0.02)
+    monkeypatch.setattr(awaiting, "_LONGEST_INTERVAL", 0.02)
+    monkeypatch.setattr(awaiting, "_SURE_AFTER", 0.5)
+
+
+def test_an_address_that_is_wrong_for_a_moment_is_not_believed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A service that restarts has no name meanwhile; the page says what is found."""
+    asked = 0
+
+    def ask(*_: object) -> str:
+        nonlocal asked
+        asked += 1
+        if asked <= 6:
+            raise Wrong("HTTP status 404")
+        return "6.0"
+
+    said: list[str] = []
+    monkeypatch.setattr(awaiting, "_ask", ask)
+    assert asyncio.run(find_hub(URL, said.append)) == "6.0"
+    assert said[-1] == ""
+    assert len(said) == 7
+    assert all("hub.example:8081 yet (HTTP status 404); waiting" in sentence for sentence in said[:-1])
+
+
+def test_an_address_that_stays_wrong_ends_the_start_soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its user needn't wait for the whole time of a start."""
+
+    def ask(*_: object) -> str:
+        raise Wrong("its name is not known")
+
+    monkeypatch.setattr(awaiting, "_ask", ask)
+    start = time.monotonic()
+    with pytest.raises(RecipeError, match=r"Cannot connect to the hub at hub.example:8081: its name is not known"):
+        asyncio.run(find_hub(URL, lambda _: None))
+    assert 0.5 <= time.monotonic() - start < 5
