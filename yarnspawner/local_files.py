@@ -16,6 +16,8 @@ from yarnspawner.specification import SpecificationError
 
 # As many as Linux follows (path_resolution(7)).
 _MOST_LINKS = 40
+# The group `users`, which all people are in on SUSE and may be on Debian, though its number is one of the system's.
+_USERS = 100
 
 
 def local_path(source: Any) -> Path | None:
@@ -72,5 +74,9 @@ def _is_of_users(found: os.stat_result) -> bool:
     sticky = stat.S_ISDIR(found.st_mode) and bool(found.st_mode & stat.S_ISVTX)
     if stat.S_ISLNK(found.st_mode) or sticky:
         return False
-    by_group = found.st_mode & stat.S_IWGRP and found.st_gid >= FIRST_USER_ID and found.st_gid != os.getegid()
+    by_group = found.st_mode & stat.S_IWGRP and _is_group_of_users(found.st_gid)
     return bool(found.st_mode & stat.S_IWOTH or by_group)
+
+
+def _is_group_of_users(gid: int) -> bool:
+    return gid != os.getegid() and (gid >= FIRST_USER_ID or gid == _USERS)

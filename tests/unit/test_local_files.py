@@ -73,6 +73,17 @@ def test_links_in_a_circle_end(tmp_path: Path) -> None:
     assert changeable(tmp_path / "a") == tmp_path / "a"
 
 
+@needs_root
+@pytest.mark.parametrize(("gid", "found"), [(0, False), (50, False), (999, False), (100, True), (1000, True)])
+def test_only_groups_of_people_count(tmp_path: Path, gid: int, found: bool) -> None:
+    """The group `users` (100) is one of people, in spite of its number."""
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    os.chown(folder, 0, gid)
+    folder.chmod(0o775)
+    assert (changeable(folder) == folder) is found
+
+
 def test_a_group_of_administrators_may_change_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Only groups of people count; which groups those are follows from the lowest uid of people."""
     folder = tmp_path / "folder"
