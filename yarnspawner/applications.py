@@ -7,18 +7,24 @@ import logging
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from datetime import datetime, timezone
 from typing import ClassVar
 
-from yarnspawner.cluster import AnswerTooLarge, ApplicationUnknown, Cluster, ClusterRefused, ClusterUnavailable, Report
+from yarnspawner.cluster import (
+    AnswerTooLarge,
+    ApplicationUnknown,
+    Cluster,
+    ClusterError,
+    ClusterRefused,
+    ClusterUnavailable,
+    Report,
+)
 from yarnspawner.retry import Retry
-from yarnspawner.watched import Status, Watched, wait_for_event
+from yarnspawner.watched import Status, Watched, forgotten, wait_for_event
 
 # A list of thousands takes the ResourceManager a while, 0.05 ms of its CPU time for each application and 0.2 ms of the
 # driver's (`python -m benchmarks list`); of the view's time at most a fifth is spent in them.
 _PAUSE_PER_LIST = 4.0
-_FORGOTTEN = "YARN no longer knows this application; it remembers only so many that have ended."
 
 
 class Applications:
@@ -54,6 +60,7 @@ class Applications:
         )
         self._refreshes = Retry(self._log, "The view of YARN's applications could not be refreshed", longest=slow)
         self._reason = ""
+        self._surprises: set[type[Exception]] = set()  # that are in the log
         self._too_large = False
         self._turn = asyncio.Lock()
         self._next: asyncio.Task[list[Report]] | None = None
@@ -204,15 +211,9 @@ class Applications:
             await self._list()
         except ClusterUnavailable:
             return  # noted where it was raised
-        surprise: Exception | None = None
         for application_id, watched in list(self._watched.items()):
             if watched.absences and watched.open:
-                try:
-                    await self._settle(application_id, watched)
-                except Exception as error:  # noqa: BLE001 - what is wrong with one concerns no other
-                    surprise = error
-        if surprise is not None:
-            raise surprise
+                await self._settle(application_id, watched)
 
     async def _pause(self, took: float) -> None:
         hurry = any(watched.hurried for watched in self._watched.values())
@@ -252,60 +253,45 @@ class Applications:
                 raise ClusterUnavailable(f"YARN's list could not be read: {error!r}") from error
             self._too_large = False
             self._answered()
-            self._take(reports, asked)
+            listed = {report.id: report for report in reports}
+            for application_id, watched in self._watched.items():
+                watched.take(listed.get(application_id), asked)
             return reports
 
     async def _ask_one_by_one(self, error: AnswerTooLarge) -> None:
-        """Bring the view up to date without a list, which applications of others with huge names make too large."""
+        """Do without a list, which others' huge names make too large; what is in no hurry is asked for every ``slow`` s."""
         if not self._too_large:
             self._too_large = True
             self._log.warning("Each server's application is asked for by itself from now on: %s", error)
-        self._answered()
         for application_id, watched in list(self._watched.items()):
-            if watched.open:
-                watched.listed = True
-                watched.absences += 1
-                await self._settle(application_id, watched)
-
-    def _take(self, reports: list[Report], asked: float) -> None:
-        """Note what a list says. With thousands of servers this is the view's own work, so what has not changed costs
-        little: a report that says the same as in the last list is the same object.
-        """
-        listed = {report.id: report for report in reports}
-        for application_id, watched in self._watched.items():
-            report = listed.get(application_id)
-            if report is not None and report is watched.report and watched.listed and not watched.absences:
-                if watched.doubt_since is not None:
-                    watched.doubt_since = None
-                    watched.changed.set()
+            now = time.monotonic()
+            due = watched.hurried or watched.alone is None or now - watched.alone >= self._slow
+            if not watched.open or not due:
                 continue
-            # A list that was on its way when the application was submitted says nothing of it.
-            if watched.since > asked or not watched.open:
-                continue
-            watched.listed = True
-            if report is None:
-                watched.absences += 1  # which says nothing before the application was asked for
-            else:
-                watched.report, watched.absences, watched.doubt_since = report, 0, None
-                watched.changed.set()
+            watched.listed, watched.alone = True, now
+            watched.absences += 1
+            problem = await self._settle(application_id, watched)
+            if isinstance(problem, ClusterUnavailable) and not isinstance(problem, AnswerTooLarge):
+                self._failed(problem)
+                raise problem
+            self._answered()
+        self._answered()
 
-    async def _settle(self, application_id: str, watched: Watched) -> None:
-        """Find out what became of an application that the list no longer has."""
-        report: Report | None = None
+    async def _settle(self, application_id: str, watched: Watched) -> Exception | None:
+        """Find out what became of an application that the list no longer has. Returns what prevents that, if anything."""
         try:
-            report = await self._cluster.report(application_id)
+            report: Report | None = await self._cluster.report(application_id)
         except ApplicationUnknown:
-            report = self._forgotten(application_id, watched.report) if watched.absences > 1 else None
-        except (ClusterRefused, ClusterUnavailable) as error:
-            self._log.debug("What became of %s is not known yet: %s", application_id, error)
-        if report is None:
-            watched.doubt_since = watched.doubt_since or time.monotonic()
-        else:
-            watched.report, watched.absences, watched.doubt_since = report, 0, None
-        watched.changed.set()
-        if not watched.open and watched.on_end is not None:
-            tell, watched.on_end = watched.on_end, None
-            tell()
+            report = forgotten(application_id, watched.report) if watched.absences > 1 else None
+        except Exception as error:  # noqa: BLE001 - what is wrong with one concerns no other, and says of no end
+            new = not isinstance(error, ClusterError) and type(error) not in self._surprises
+            self._surprises.add(type(error))
+            level = logging.ERROR if new else logging.DEBUG
+            self._log.log(level, "What became of %s is not known yet: %r", application_id, error, exc_info=new)
+            watched.settle(None)
+            return error
+        watched.settle(report)
+        return None
 
     @property
     def _unknown_since(self) -> float | None:
@@ -330,7 +316,7 @@ class Applications:
         try:
             report = await self._cluster.report(application_id)
         except ApplicationUnknown:
-            report = self._forgotten(application_id, None)
+            report = forgotten(application_id, None)
         except ClusterRefused as error:
             self._answered()
             return Status(None, known=False, reason=str(error))
@@ -339,12 +325,6 @@ class Applications:
             return Status(None, known=False, unknown_since=self._unknown_since, reason=str(error))
         self._answered()
         return Status(report, known=True)
-
-    @staticmethod
-    def _forgotten(application_id: str, last: Report | None) -> Report:
-        if last is None:
-            last = Report(application_id, state="FINISHED")
-        return replace(last, state="FINISHED", final_status="UNDEFINED", diagnostics=_FORGOTTEN)
 
 
 _LONG_AGO = datetime.fromtimestamp(0, timezone.utc)

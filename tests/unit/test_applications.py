@@ -503,7 +503,7 @@ async def test_a_doubt_is_taken_back_when_the_list_has_it(view: Applications, ya
     await view.look(ID)
     assert not (await view.status(ID)).known
     yarn.unavailable, yarn.active = "", working  # type: ignore[method-assign]
-    view._take(yarn.listed, time.monotonic())
+    view._watched[ID].take(RUNNING, time.monotonic())
     assert (await view.status(ID)).known
 
 
@@ -528,4 +528,65 @@ async def test_too_large_a_list_is_no_outage(caplog: pytest.LogCaptureFixture) -
     cluster.state = "FINISHED"
     assert await view.ended("application_1_0001", 5)
     assert len([record for record in caplog.records if "by itself" in record.message]) == 1
+    await view.close()
+
+
+class TooLarge(Lists):
+    """A cluster whose list is too large; each report is noted, and may fail."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked: list[str] = []
+        self.error: Exception | None = None
+
+    async def active(self) -> list[Report]:
+        raise AnswerTooLarge("YARN's answer is too large")
+
+    async def report(self, application_id: str) -> Report:
+        self.asked.append(application_id)
+        if self.error:
+            raise self.error
+        return replace(RUNNING, id=application_id)
+
+
+async def test_asking_one_by_one_stops_when_yarn_goes_away() -> None:
+    """The other servers are not waited for, and all are unknown."""
+    yarn = TooLarge()
+    yarn.error = ClusterUnavailable("Connection refused")
+    view = Applications(yarn, fast=600, slow=600)  # type: ignore[arg-type]
+    for number in range(5):
+        view._entry(f"application_1_000{number}")
+    status = await view.status("application_1_0004")
+    assert yarn.asked == ["application_1_0000"]
+    assert not status.known
+    assert status.reason == "Connection refused"
+    await view.close()
+
+
+async def test_a_report_that_fails_oddly_is_a_doubt(caplog: pytest.LogCaptureFixture) -> None:
+    """A poll does not fail by it, which JupyterHub would take for an end; it is logged once."""
+    yarn = TooLarge()
+    yarn.error = ValueError("no such state")
+    view = Applications(yarn, fast=0.01, slow=0.02)  # type: ignore[arg-type]
+    view.watch(ID, fast=True)
+    for _ in range(3):
+        status = await view.status(ID)
+        assert not status.known
+        assert not status.ended
+        await view.look(ID)
+    assert len([record for record in caplog.records if "ValueError" in record.getMessage()]) == 1
+    yarn.error = None
+    await until(view, "RUNNING")
+    await view.close()
+
+
+async def test_one_by_one_only_what_is_in_a_hurry_is_asked_for_often() -> None:
+    """What merely runs is asked for once in the slow interval."""
+    yarn = TooLarge()
+    view = Applications(yarn, fast=0.02, slow=600)  # type: ignore[arg-type]
+    view.watch("application_1_0002")
+    view.watch(ID, fast=True)
+    await asyncio.sleep(0.3)
+    assert yarn.asked.count("application_1_0002") == 1
+    assert yarn.asked.count(ID) > 3
     await view.close()
