@@ -63,7 +63,7 @@ class Accounts:
             user: of JupyterHub, or its database row.
         """
         key = (account, user.id)
-        held = [_kept(row.state).get(account) == user.name for row in user.orm_spawners.values()]
+        held = [_lasting(row.state, user.name).get(account) == user.name for row in user.orm_spawners.values()]
         if key in self._first_starts or not any(held):
             self._first_starts[key] = self._first_starts.get(key, 0) + 1
         if not all(held):
@@ -86,17 +86,17 @@ class Accounts:
 
     def spread(self, user: Any) -> None:
         """Give all claims of a user to each of the user's servers, before one of them is deleted."""
-        known = {name: by for row in user.orm_spawners.values() for name, by in _kept(row.state).items()}
+        known = {name: by for row in user.orm_spawners.values() for name, by in _lasting(row.state, user.name).items()}
         self._write(user, lambda kept: {**known, **kept})
 
     def of_user(self, user: Any) -> list[str]:
         """Return the accounts that a user has claimed."""
-        return sorted({name for row in user.orm_spawners.values() for name in _kept(row.state)})
+        return sorted({name for row in user.orm_spawners.values() for name in _lasting(row.state, user.name)})
 
     def _write(self, user: Any, change: Callable[[dict[str, str]], dict[str, str]]) -> None:
         for row in user.orm_spawners.values():
             if row.state is None or isinstance(row.state, dict):
-                row.state = {**(row.state or {}), KEY: change(_kept(row.state))}
+                row.state = {**(row.state or {}), KEY: change(_lasting(row.state, user.name))}
         self._db.commit()
 
     def _states(self, user_id: int | None = None) -> list[tuple[int, Any]]:
@@ -135,9 +135,13 @@ def claims(state: Any, user_name: str) -> dict[str, str]:
 
 def carried(state: Any, user_name: str) -> dict[str, Any]:
     """Return what a new state of a server must keep of the one before: the claims; {} if there are none."""
-    # Earlier versions had nothing but the last server's account.
-    kept = _kept(state) if isinstance(state, dict) and KEY in state else claims(state, user_name)
+    kept = _lasting(state, user_name)
     return {KEY: kept} if kept else {}
+
+
+def _lasting(state: Any, user_name: str) -> dict[str, str]:
+    # Earlier versions had nothing but the last server's account.
+    return _kept(state) if isinstance(state, dict) and KEY in state else claims(state, user_name)
 
 
 def _kept(state: Any) -> dict[str, str]:

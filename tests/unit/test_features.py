@@ -223,6 +223,21 @@ async def test_a_claim_is_kept_for_the_users_other_start(spawner_of):
         second.claim("alice")
 
 
+async def test_a_claim_of_an_earlier_version_survives_a_failed_start(spawner_of):
+    """Such a state has nothing but the last server's account, and that is a claim."""
+    first, second = spawner_of("a"), spawner_of("b")
+    first.orm_spawner.state = {"hadoop_user": "alice"}
+    first.user.db.commit()
+    Accounts._of_databases.clear()
+    for account in ("alice", "other"):
+        with pytest.raises(ZeroDivisionError), first.claimed(account):
+            raise ZeroDivisionError
+    end(first)
+    with pytest.raises(IdentityRefused):
+        second.claim("alice")
+    second.claim("other")
+
+
 async def test_a_deleted_user_frees_the_account(spawner_of):
     """The account of a user whom the hub has deleted is free."""
     first, second = spawner_of("a"), spawner_of("b")
