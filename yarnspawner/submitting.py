@@ -84,7 +84,7 @@ class SubmittingSpawner(AdoptingSpawner, CertifiedSpawner):
                 self._keep(server)
                 self._progress.tell(10, f"Submitting an application to queue {server.queue} as {user}.")
                 try:
-                    application_id = await self._submit_patiently(server, specification)
+                    application_id = await self._submit_patiently(server, specification, keep_claim)
                     break
                 except ClusterRefused as error:
                     if again and self.access.uploads.forget(str(error)):
@@ -92,6 +92,8 @@ class SubmittingSpawner(AdoptingSpawner, CertifiedSpawner):
                     refusal = explain_refusal(error, hub=self.access.hub_user, user=user, queue=server.queue)
                     audit("refused", reason=refusal.cause, hadoop_user=user, queue=server.queue, **self.audit_facts)
                     raise StartFailed(refusal, reason="refused") from error
+                except StartFailed:
+                    raise  # of the hub's own means: this attempt has submitted nothing
                 except BaseException:
                     keep_claim()  # nobody knows whether it was submitted
                     raise
@@ -122,17 +124,23 @@ class SubmittingSpawner(AdoptingSpawner, CertifiedSpawner):
         )
         return await modified(self, application_specification(request))
 
-    async def _submit_patiently(self, server: ServerState, specification: skein.ApplicationSpec) -> str:
+    async def _submit_patiently(
+        self, server: ServerState, specification: skein.ApplicationSpec, keep_claim: Callable[[], None]
+    ) -> str:
         """Submit until YARN answers; ``start_timeout`` limits it."""
         answers = _Answers(lambda application_id: self._kill(server.submitted(application_id)))
         try:
-            return await self._submit_until_answered(server, specification, answers)
+            return await self._submit_until_answered(server, specification, answers, keep_claim)
         except BaseException:
             answers.give_up()
             raise
 
     async def _submit_until_answered(
-        self, server: ServerState, specification: skein.ApplicationSpec, answers: _Answers
+        self,
+        server: ServerState,
+        specification: skein.ApplicationSpec,
+        answers: _Answers,
+        keep_claim: Callable[[], None],
     ) -> str:
         def late(application_id: str) -> None:
             answers.take(application_id)
@@ -146,6 +154,7 @@ class SubmittingSpawner(AdoptingSpawner, CertifiedSpawner):
                 outage, passes = explain_outage(error)
                 if not passes:
                     raise StartFailed(outage, reason="unavailable") from error
+                keep_claim()  # whatever a later attempt says, this one may have been accepted
                 if outage.cause != told:
                     self.log.warning("Cannot submit for %s yet: %s", self._log_name, error)
                     told = outage.cause

@@ -228,7 +228,7 @@ async def submitted_to(spawner, monkeypatch):
     """Submit to a cluster that answers late."""
     monkeypatch.setattr("yarnspawner.submitting.PAUSE", 0.01)
     server = ServerState.new("alice", "default", Credentials.new())
-    return await spawner._submit_patiently(server, None)
+    return await spawner._submit_patiently(server, None, lambda: None)
 
 
 async def test_late_submission(spawner_on, monkeypatch):

@@ -7,6 +7,7 @@ import asyncio
 import pytest
 
 from tests.support.one_application import ID, KILLED, OneApplication
+from yarnspawner.cluster import ClusterRefused, ClusterUnavailable
 from yarnspawner.diagnosis import Diagnosis
 from yarnspawner.errors import StartFailed
 from yarnspawner.state import Credentials, ServerState
@@ -83,5 +84,43 @@ async def test_a_slow_submission_names_what_is_waited_for(spawner_on, monkeypatc
     spawner = spawner_on(cluster)
     monkeypatch.setattr("yarnspawner.submitting._SUBMISSION_IS_SLOW", 0.01)
     server = ServerState.new("alice", "default", Credentials(b"", b""))
-    assert await spawner._submit_patiently(server, None) == ID
+    assert await spawner._submit_patiently(server, None, lambda: None) == ID
     assert said in spawner._progress.last
+
+
+NO_JAVA = ClusterUnavailable("No Java: it is not on PATH")
+NO_ANSWER = ClusterUnavailable("YARN did not accept the application within 120 s")
+REFUSED = ClusterRefused("Queue is stopped")
+
+
+@pytest.mark.parametrize(
+    ("errors", "kept"),
+    [
+        ([NO_JAVA], False),
+        ([REFUSED], False),
+        ([NO_ANSWER, REFUSED], True),
+        ([NO_ANSWER, NO_JAVA], True),
+        ([ZeroDivisionError()], True),
+        ([asyncio.CancelledError()], True),
+    ],
+)
+async def test_a_claim_is_kept_if_an_application_may_have_been_accepted(spawner_on, monkeypatch, errors, kept):
+    """An attempt without an answer keeps it, whatever a later one says; the hub's own lack of means does not."""
+
+    class Failing(OneApplication):
+        async def submit(self, spec, on_late=None):
+            raise next(failures)
+
+    async def nothing(*_):
+        return None
+
+    failures, claims = iter(errors), []
+    spawner = spawner_on(Failing())
+    spawner.access.uploads.forget = lambda _: False
+    monkeypatch.setattr("yarnspawner.submitting.PAUSE", 0.01)
+    monkeypatch.setattr("yarnspawner.submitting.container_environment", lambda _: {})
+    monkeypatch.setattr(spawner, "_specification", nothing)
+    monkeypatch.setattr(spawner, "_find_patiently", nothing)
+    with pytest.raises((StartFailed, ZeroDivisionError, asyncio.CancelledError)):
+        await spawner._submit_as("alice", lambda: claims.append("kept"))
+    assert bool(claims) is kept
