@@ -23,8 +23,8 @@ found.append(int(subprocess.check_output(["sh", "-c", "setsid nohup sleep 600 >/
 ignoring = subprocess.Popen([sys.executable, "-c", deaf], start_new_session=True, stdout=subprocess.PIPE)
 ignoring.stdout.readline()
 found.append(ignoring.pid)
-print(os.getppid(), os.getpid(), *found, flush=True)
 signal.signal(signal.SIGTERM, lambda *_: os._exit(3))
+print(os.getppid(), os.getpid(), *found, flush=True)
 time.sleep(600) if len(sys.argv) == 1 else os._exit(int(sys.argv[1]))
 """
 
