@@ -40,13 +40,13 @@ class Member(Visitor):
         """Go on in the kernel of an earlier visit."""
         self._kernel = other._kernel
 
-    def ask_to_start(self, server: str = "", options: dict[str, Any] | None = None) -> None:
-        """Ask for a start and do not wait for it."""
+    def ask_to_start(self, server: str = "", options: dict[str, Any] | None = None, *, wait: float = 1) -> None:
+        """Ask for a start and do not wait for it, but up to ``wait`` seconds for the hub's answer."""
         headers = {"X-XSRFToken": self._token("/hub/")}
         with contextlib.suppress(requests.ReadTimeout):
             # The hub answers after ten seconds, or when the server is there; the start goes on also if nobody listens.
             address = self._url(self._path(server))
-            self._check(self._session.post(address, json=options or {}, headers=headers, timeout=(10, 1)))
+            self._check(self._session.post(address, json=options or {}, headers=headers, timeout=(10, wait)))
 
     def ask_to_stop(self, server: str = "") -> None:
         """Ask for a stop, also of a server that is starting, and do not wait for it."""
