@@ -71,8 +71,9 @@ def copy_in(source: Path, target: Path) -> None:
 
 def load_libraries() -> None:
     """Import what the tests need, so that each forked process has it; nothing of the project."""
+    import cryptography.x509  # noqa: F401
     import hypothesis  # noqa: F401
-    import jupyterhub.user  # noqa: F401
+    import jupyterhub.app  # noqa: F401
     import skein  # noqa: F401
     import tornado.web  # noqa: F401
 

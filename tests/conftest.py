@@ -23,6 +23,12 @@ pytest_plugins = ["localhadoop.fixtures"]
 
 # For `pytest --hypothesis-profile full`, as `scripts/test --full` has it.
 hypothesis.settings.register_profile("full", max_examples=10_000, deadline=None)
+if "YARNSPAWNER_MUTANT" in os.environ:
+    # One failure is enough, and need not be made smaller.
+    hypothesis.settings.register_profile(
+        "mutant", phases=(hypothesis.Phase.explicit, hypothesis.Phase.generate), database=None, deadline=None
+    )
+    hypothesis.settings.load_profile("mutant")
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 from hypothesis import settings
@@ -41,6 +42,8 @@ JSON = st.recursive(
 
 
 def many(examples: int = 200) -> Any:
-    """So many inputs in the fast tier, and ten thousand in the full one."""
+    """So many inputs in the fast tier, ten thousand in the full one, and a tenth for a mutant."""
+    if "YARNSPAWNER_MUTANT" in os.environ:
+        return settings(max_examples=examples // 10, deadline=None)
     full = settings.default.max_examples if settings.default is not None else 0
     return settings(max_examples=max(examples, full), deadline=None)
