@@ -139,7 +139,6 @@ def application_specification(request: ServerRequest) -> skein.ApplicationSpec:
         SpecificationError: a file's name that the hub uses itself, or a file that skein cannot make sense of.
     """
     in_service = request.server_container == "service"
-    master_memory = MEMORY * MEBIBYTE if in_service else 0
     server = {
         "resources": skein.Resources(
             memory=_mebibytes(request.memory + (0 if in_service else request.application_master_memory)),
@@ -151,7 +150,9 @@ def application_specification(request: ServerRequest) -> skein.ApplicationSpec:
         "script": request.script,
     }
     beside = {
-        "resources": skein.Resources(memory=_mebibytes(max(request.application_master_memory, master_memory)), vcores=1)
+        "resources": skein.Resources(
+            memory=_mebibytes(max(request.application_master_memory, MEMORY * MEBIBYTE)), vcores=1
+        )
     }
     master = {"env": {}, "files": {}, **(beside if in_service else server)}
     master["files"] = {**master["files"], **request.master_files}

@@ -8,9 +8,11 @@ import skein
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from yarnspawner.application_master import MEMORY
 from yarnspawner.specification import (
     ENVIRONMENT_FILE,
     SCRIPT_TEMPLATE,
+    SERVER_SERVICE,
     ServerRequest,
     SpecificationError,
     application_specification,
@@ -71,6 +73,70 @@ def test_the_hub_finds_its_application_and_reads_its_store():
     assert specification.services == {}
 
 
+def test_the_master_and_a_server_in_its_own_container_share_nothing():
+    """The server has its resources, files and node label; the application master has its own memory and files."""
+    jar = skein.File("hdfs:///skein.jar")
+    made = application_specification(
+        request(
+            server_container="service",
+            vcores=3,
+            gpus=1,
+            node_label="gpu",
+            container_image="image:1",
+            application_master_memory=GIB,
+            files={"data.csv": "/data.csv"},
+            master_files={"skein.jar": jar},
+        )
+    )
+    (server,) = made.services.values()
+    assert list(made.services) == [SERVER_SERVICE]
+    assert (server.resources.memory, server.resources.vcores, server.resources.gpus) == (2048, 3, 1)
+    assert set(server.files) == {ENVIRONMENT_FILE, "data.csv"}
+    assert (server.script, server.node_label, server.instances) == ("true", "gpu", 1)
+    assert server.env["YARN_CONTAINER_RUNTIME_DOCKER_IMAGE"] == "image:1"
+    assert (made.master.resources.memory, made.master.resources.vcores) == (1024, 1)
+    assert (made.master.files, made.master.env, made.master.script) == ({"skein.jar": jar}, {}, "")
+    assert made.node_label == ""
+
+
+def test_the_master_of_a_separate_server_has_enough_memory():
+    """The memory on top of the server's is too little for an application master that runs alone."""
+    made = application_specification(request(server_container="service", application_master_memory=1))
+    assert made.master.resources.memory == MEMORY
+
+
+def test_an_image_is_passed_to_yarn():
+    """YARN's Docker runtime reads the image from two variables; without an image there is neither."""
+    assert application_specification(request(container_image="image:1")).master.env == {
+        "YARN_CONTAINER_RUNTIME_TYPE": "docker",
+        "YARN_CONTAINER_RUNTIME_DOCKER_IMAGE": "image:1",
+    }
+
+
+def test_the_masters_java_options_keep_the_servers_environment():
+    """The options are in addition to the variables of the container's image."""
+    made = application_specification(request(container_image="image:1", java_options="-Xmx1g"))
+    assert made.master.env["JAVA_TOOL_OPTIONS"] == "-Xmx1g"
+    assert "YARN_CONTAINER_RUNTIME_TYPE" in made.master.env
+
+
+def test_name_tokens_and_log_level_reach_the_application():
+    """These settings arrive as they are; without settings there are no extra tokens, and the level is INFO."""
+    made = application_specification(request(file_systems=["hdfs://other:8020"], log_level="DEBUG"))
+    assert (made.name, made.file_systems, made.master.log_level) == (
+        "jupyterhub-alice",
+        ["hdfs://other:8020"],
+        skein.model.LogLevel("DEBUG"),
+    )
+    made = application_specification(request())
+    assert (made.file_systems, made.master.log_level, made.node_label, made.master.resources.gpus) == (
+        [],
+        skein.model.LogLevel("INFO"),
+        "",
+        0,
+    )
+
+
 def test_a_server_that_died_is_not_replaced_by_an_empty_one():
     assert application_specification(request()).max_attempts == 1
 
@@ -103,14 +169,22 @@ def test_files_that_make_no_sense_are_named(files, reason):
         application_specification(request(files=files))
 
 
+@pytest.mark.parametrize("own", [{"private_files": {"x": "/hub/x"}}, {"master_files": {"x": skein.File("hdfs:///x")}}])
+def test_a_file_cannot_replace_one_of_the_spawners(own):
+    """The container's certificates and the application master's files keep their names."""
+    with pytest.raises(SpecificationError, match="'x' is one of the spawner's own"):
+        application_specification(request(files={"x": "/x"}, **own))
+
+
 def test_a_command_in_one_string_is_shell_and_a_list_of_words_is_quoted():
     assert shell_command(["python -m x --root=$HOME"], ["a b"]) == "python -m x --root=$HOME 'a b'"
     assert shell_command(["python", "-m", "x; y"], []) == "python -m 'x; y'"
 
 
-def test_a_template_with_another_field_is_refused():
+@pytest.mark.parametrize("template", ["{command}", "{}", "{prologue"])
+def test_a_template_with_another_field_is_refused(template):
     with pytest.raises(SpecificationError, match="script_template"):
-        server_script("{command}", user="alice", prologue="", command="", epilogue="")
+        server_script(template, user="alice", prologue="", command="", epilogue="")
 
 
 @pytest.mark.parametrize("name", ["A B", "", "1A", "A-B", "BASH_FUNC_x%%"])
