@@ -88,7 +88,7 @@ class Ending:
         self._again.pop(application_id, None)
 
     async def _end(self, application_id: str, user: str, by: str, facts: dict[str, str]) -> None:
-        attempt = 0
+        attempted = False
         away = self._retry(f"Cannot end {application_id} yet", *_UNAVAILABLE)
         refusals = self._retry(f"YARN refuses to end {application_id}", *_REFUSED)
         # One entry of the view for all attempts: what YARN says of the application after a kill must not be forgotten.
@@ -104,11 +104,11 @@ class Ending:
                         await self._applications.ended(application_id, timeout=away.pause or _TAKEN)
                 if refusals.pause:
                     await self._cool_down(application_id, refusals.pause)
-                attempt += 1
+                attempted = True
         self._log.info("%s of %s has ended", application_id, user)
         if status.report is not None:
             # A start fails most often because its application has ended by itself.
-            by = "yarn" if by == "hub" and not attempt else by
+            by = "yarn" if by == "hub" and not attempted else by
             audit_end(status.report, by=by, hadoop_user=user, **facts)
 
     async def _kill(self, application_id: str, user: str, away: Retry, refusals: Retry) -> None:
@@ -117,7 +117,6 @@ class Ending:
             # YARN has just said that it is done; no need to wait for the next list.
             await self._applications.look(application_id)
         except ClusterRefused as error:
-            away.pause = 0.0
             refusals.failed(error)
         except Exception as error:  # noqa: BLE001 - whatever it is, the application must end
             refusals.pause = 0.0

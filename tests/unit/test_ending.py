@@ -201,3 +201,96 @@ async def test_one_kill_is_enough_after_an_outage(log):
     await asyncio.wait_for(ending, 10)
     assert cluster.kills == 1
     await view.close()
+
+
+class Outage(Yarn):
+    """Refuses the first kill, does not answer the second, takes the third, and ends the application after the fourth."""
+
+    async def kill(self, application_id, user):
+        self.kills.append((application_id, user))
+        if len(self.kills) < 3:
+            raise [ClusterRefused("no"), ClusterUnavailable("no answer")][len(self.kills) - 1]
+        self.is_ended = len(self.kills) > 3
+
+
+async def test_each_outcome_of_a_kill_has_a_pause_of_its_own(log):
+    """An earlier refusal delays no kill after an outage; YARN has five seconds to end what it has taken."""
+    yarn = Outage()
+    one = Ending(yarn, yarn, log=log)
+    await one.end("application_1_1", "alice")
+    assert len(yarn.kills) == 4
+    refused, unavailable, taken, _ = yarn.pauses
+    assert 1.8 <= refused <= 2
+    assert 0.45 <= unavailable <= 0.5
+    assert taken == 5
+
+
+async def test_an_outage_and_its_end_are_one_line_each(log, caplog):
+    """A YARN that is away is no mistake in the hub, so the log has no traceback."""
+    caplog.set_level(logging.INFO)
+    yarn = Yarn(failures=3)
+    await Ending(yarn, yarn, log=log).end("application_1_1", "alice")
+    said = [record for record in caplog.records if record.name == "test"]
+    lines = [
+        "Cannot end application_1_1 yet: no answer",
+        "YARN takes the kill again",
+        "application_1_1 of alice has ended",
+    ]
+    assert [record.getMessage().split(", after")[0] for record in said] == lines
+    assert not any(record.exc_info for record in said)
+
+
+async def test_nothing_is_left_of_an_ending(log):
+    """The hub keeps neither a task nor a record of an application that has ended."""
+    yarn = Refusing()
+    one = Ending(yarn, yarn, log=log)
+    done = one.end("application_1_1", "alice")
+    await asyncio.sleep(0.05)
+    assert one.pending == {"application_1_1"}
+    yarn.refuses = False
+    one.end("application_1_1", "alice")
+    await done
+    await asyncio.sleep(0)
+    assert (one.pending, one._again) == (frozenset(), {})
+    assert asyncio.all_tasks() == {asyncio.current_task()}
+
+
+async def test_the_view_watches_what_is_being_ended_and_nothing_else(log):
+    """The view is refreshed quickly for an attempt, and keeps the application in between."""
+    yarn = Yarn(failures=1)
+    watched = []
+    yarn.watching = lambda name, *, closely=True: contextlib.nullcontext(watched.append((name, closely)))
+    await Ending(yarn, yarn, log=log).end("application_1_1", "alice")
+    assert watched == [("application_1_1", closely) for closely in (False, True, True, True)]
+
+
+async def test_what_was_submitted_without_an_answer_is_ended_when_it_is_found(log, caplog):
+    """The application is killed as its user, and the audit says by whom and for whom."""
+    yarn = Yarn()
+    yarn.report = Report("application_1_1", user="alice", state="KILLED")
+    found = asyncio.get_running_loop().create_future()
+    one = Ending(yarn, yarn, log=log)
+    with caplog.at_level(logging.INFO, "yarnspawner.audit"):
+        one.end_when_found(lambda: found, "alice", by="stop", facts={"user": "Alice"})
+        await asyncio.sleep(0.01)
+        assert yarn.kills == []
+        found.set_result("application_1_1")
+        while not yarn.is_ended:
+            await asyncio.sleep(0)
+        await one.end("application_1_1", "alice")
+    assert yarn.kills == [("application_1_1", "alice")]
+    (line,) = [json.loads(record.getMessage()) for record in caplog.records if record.name == "yarnspawner.audit"]
+    assert (line["by"], line["user"], line["hadoop_user"]) == ("stop", "Alice", "alice")
+
+
+async def test_what_yarn_never_took_is_not_ended(log):
+    """A search that finds nothing kills nothing and leaves nothing behind."""
+    yarn = Yarn()
+    one = Ending(yarn, yarn, log=log)
+
+    async def find():
+        return ""
+
+    one.end_when_found(find, "alice")
+    await asyncio.sleep(0.01)
+    assert (yarn.kills, one.pending, one._searches) == ([], frozenset(), set())

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from yarnspawner.cluster import ClusterUnavailable, lanes
+from yarnspawner.cluster import ClusterUnavailable
 from yarnspawner.cluster.calls import Request
 from yarnspawner.cluster.lanes import Lane
 
@@ -21,15 +20,29 @@ class Seat:
         self.ready = True
         self.calls: dict[str, asyncio.Future[bytes]] = {}
         self.worn = 0
+        self.any_driver, self.sound = SimpleNamespace(), SimpleNamespace()
+        self.error: Exception | None = None
+        self.called: list[tuple[Any, str, float]] = []
+        self.late: list[tuple[Any, str, float]] = []
 
     async def driver(self) -> Any:
-        return SimpleNamespace()
+        if self.error:
+            raise self.error
+        return self.any_driver
+
+    async def sound_driver(self) -> Any:
+        return self.sound
 
     async def call(self, driver: Any, request: Request, timeout: float) -> bytes:
+        self.called.append((driver, request.method, timeout))
         self.calls[request.method] = asyncio.get_running_loop().create_future()
         return await self.calls[request.method]
 
+    def overdue(self, driver: Any, request: Request, timeout: float) -> None:
+        self.late.append((driver, request.method, timeout))
+
     def wear(self, driver: Any) -> None:
+        assert driver in (self.any_driver, self.sound)
         self.worn += 1
 
     async def answer(self, method: str) -> None:
@@ -165,53 +178,54 @@ async def test_a_place_is_not_lent_before_its_driver_runs(kills: Lane, submissio
     assert list(submissions._free) == [submitter]
 
 
-class Driver:
-    """A driver that runs."""
-
-    alive = True
-    pid = 1
-    calls_in_flight = 0
-    on_exit = None
-
-    async def close(self) -> None:
-        self.alive = False
-
-
-def real_seat(started: list[Driver], worn_out_after: int = 3) -> lanes.Seat:
-    async def start() -> Any:
-        started.append(Driver())
-        return started[-1]
-
-    return lanes.Seat(start, logging.getLogger("test"), worn_out_after=worn_out_after)
-
-
-async def test_a_seat_is_ready_while_its_driver_runs() -> None:
-    """A seat without a driver is not ready."""
-    seat = real_seat([])
-    assert seat.ready is False
-    driver = await seat.driver()
-    assert seat.ready is True
-    await driver.close()
-    assert seat.ready is False
-    await seat.close()
+async def test_a_call_past_its_deadline_gives_its_place_to_the_next(
+    kills: Lane, control: Seat, submitter: Seat
+) -> None:
+    """A stuck driver is replaced, and a patient caller may still get the answer."""
+    submitter.ready = False
+    call = await kills.start(Request("kill 0", b""), 0.05, patience=600)
+    ask(kills, "kill 1")
+    await settled()
+    assert list(control.calls) == ["kill 0"]
+    await asyncio.sleep(0.1)
+    await settled()
+    assert control.late == [(control.sound, "kill 0", 0.05)]
+    assert list(control.calls) == ["kill 0", "kill 1"]
+    assert control.called == [(control.sound, "kill 0", 600), (control.any_driver, "kill 1", 60)]
+    await control.answer("kill 0")
+    assert await call == b""
+    assert control.worn == 0
 
 
-async def test_a_driver_is_replaced_when_it_is_worn_out_and_not_before() -> None:
-    """The next driver starts after the last of so many calls."""
-    started: list[Driver] = []
-    seat = real_seat(started)
-    driver = await seat.driver()
-    for count in (1, 1, 2):
-        seat.wear(driver)
-        await settled()
-        assert len(started) == count
-    await seat.close()
+async def test_a_driver_that_cannot_be_started_costs_no_place(control: Seat) -> None:
+    """The next caller does not wait for one whose driver did not start."""
+    control.error = ClusterUnavailable("no java")
+    lane = Lane([control], 1)  # type: ignore[list-item]
+    for number in range(2):
+        with pytest.raises(ClusterUnavailable, match="no java"):
+            await ask(lane, f"list {number}", turn=0.05)
+    control.error = None
+    ask(lane, "list 2")
+    await settled()
+    await control.answer("list 2")
+    assert control.worn == 0
 
 
-async def test_fruitless_starts_become_rarer_down_to_two_a_minute() -> None:
-    """The first failure is retried at once; the pause then doubles up to 30 seconds."""
-    seat = real_seat([])
-    pauses = [seat._pause("YARN is away") for _ in range(8)]
-    assert pauses[:5] == sorted(pauses[:5])
-    assert pauses[0] == 0 and 0 < pauses[1] <= 2 and 15 <= pauses[-1] <= 45, pauses
-    await seat.close()
+async def test_two_calls_go_to_two_drivers(control: Seat, submitter: Seat) -> None:
+    """A driver has a second call only if every other one has a first."""
+    lane = Lane([control, submitter], 2)  # type: ignore[list-item]
+    for number in range(3):
+        ask(lane, f"list {number}")
+    await settled()
+    assert [list(seat.calls) for seat in (control, submitter)] == [["list 0", "list 2"], ["list 1"]]
+
+
+async def test_a_caller_waits_for_its_turn_no_longer_than_for_the_answer(control: Seat) -> None:
+    """The time for the call limits the wait as well if a caller sets no other limit."""
+    lane = Lane([control], 1)  # type: ignore[list-item]
+    ask(lane, "first")
+    await settled()
+    with pytest.raises(ClusterUnavailable, match=r"second had no turn within 0\.05 s"):
+        await asyncio.wait_for(lane.call(Request("second", b""), 0.05), 5)
+    with pytest.raises(ClusterUnavailable, match=r"third had no turn within 0\.1 s"):
+        await asyncio.wait_for(lane.call(Request("third", b""), 60, turn=0.1), 5)
