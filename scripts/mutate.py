@@ -34,7 +34,9 @@ if TYPE_CHECKING:
 CHECKOUT = Path(__file__).resolve().parent.parent
 COPIED = ("pyproject.toml", "yarnspawner", "localhadoop", "demo", "benchmarks", "tests", "docs")
 LEAST = 90  # per cent
-LONGEST = 120  # seconds for the tests of one mutant
+# A mutant is killed if its tests take this many times as long as without it, and at least so many seconds.
+SLOWER = 5
+LEAST_SECONDS = 10.0
 UNSAID = re.compile(r"\b(?:log|_log|LOGGER|logging)\b\.|Refused\(|Error\(|Unavailable\(|Failed\(|Refusal\(|_refusal\(")
 
 
@@ -88,12 +90,16 @@ def score(copy: Path, module: Path, sample: int | None, seed: int) -> float:
     mutants = mutants_of(module, source)
     if sample is not None and sample < len(mutants):
         mutants = random.Random(seed).sample(mutants, sample)  # noqa: S311 - reproducible
-    if run(tests) != "survived":
+    began = time.monotonic()
+    if run(tests, compiled=True) != "survived":
         sys.exit(f"mutate: the tests of {module} fail without a mutant: {' '.join(tests)}")
+    longest = max(LEAST_SECONDS, SLOWER * (time.monotonic() - began))
+    for compiled in (copy / module).parent.glob(f"__pycache__/{module.stem}.*"):
+        compiled.unlink()
     survivors = []
     for number, mutant in enumerate(mutants, 1):
         (copy / module).write_text(mutant)
-        if run(tests) == "survived":
+        if run(tests, longest) == "survived":
             survivors.append(mutant)
         print(
             f"\r{module}: {number} of {len(mutants)}, {len(survivors)} survived ", end="", file=sys.stderr, flush=True
@@ -148,12 +154,12 @@ def tests_of(copy: Path, module: Path) -> list[str]:
     return [str(file.relative_to(copy)) for file in sorted(named or found, reverse=True)]
 
 
-def run(tests: Sequence[str]) -> str:
-    """Run tests in a process of their own group."""
+def run(tests: Sequence[str], longest: float = 300.0, *, compiled: bool = False) -> str:
+    """Run tests in a process of their own group, which may keep what it has ``compiled`` for the next ones."""
     process = os.fork()
     if not process:
-        child(tests)
-    until = time.monotonic() + LONGEST
+        child(tests, compiled=compiled)
+    until = time.monotonic() + longest
     status = None
     try:
         while status is None and time.monotonic() < until:
@@ -170,14 +176,14 @@ def run(tests: Sequence[str]) -> str:
     return "survived" if status == 0 else "killed"
 
 
-def child(tests: Sequence[str]) -> None:
+def child(tests: Sequence[str], *, compiled: bool) -> None:
     """End this forked process with pytest's status."""
     os.setsid()
     quiet = os.open(os.devnull, os.O_RDWR)
     for stream in (0, 1, 2):
         os.dup2(quiet, stream)
     os.environ["YARNSPAWNER_MUTANT"] = "1"
-    sys.dont_write_bytecode = True
+    sys.dont_write_bytecode = not compiled
     status = 1
     try:
         status = int(pytest.main(["-x", "-q", "--timeout=60", "-p", "no:cacheprovider", "--hypothesis-seed=0", *tests]))
