@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from yarnspawner.cluster import Report
 from yarnspawner.identity import tag
-from yarnspawner.orphans import Owned, Owner, is_ours, orphans
+from yarnspawner.orphans import Owned, Owner, is_ours, orphans, too_many
 from yarnspawner.state import Credentials, ServerState
 
 HUB = "0123456789abcdef0123456789abcdef"
@@ -117,6 +117,72 @@ def test_a_servers_name_is_known_by_its_tag():
     owned.add(Owner("alice", "lab"), None, hub_id=HUB, has_server=False)
     assert str(owned.name(application(tags=tags(server="lab")))) == "alice/lab"
     assert owned.name(application()) is None
+
+
+def test_orphans_are_ended_from_the_oldest_on():
+    """The order of the list is not YARN's."""
+    assert swept(application(3), application(1), application(2)) == [
+        "application_1_0001",
+        "application_1_0002",
+        "application_1_0003",
+    ]
+
+
+def test_a_start_is_told_by_the_name_of_its_server():
+    """Whatever the tags of its server say, an owned application is known by its owner."""
+    pending = owned_by(SERVER)
+    assert (pending.owner(application()), pending.name(application())) == (Owner("alice"), Owner("alice"))
+    assert pending.name(application(user="bob")) == Owner("alice")
+    assert str(Owner("alice")) == "alice"
+
+
+# -- How many
+
+
+def applications_of(user, numbers):
+    return [application(number, user=user) for number in numbers]
+
+
+def refused(lost, kept, shared=()):
+    """Whether a sweep with these orphans is refused, where each other application has an owner."""
+    owned = Owned(applications={report.id: Owner(report.user) for report in kept})
+    return too_many([*lost, *kept], lost, owned, shared=shared)
+
+
+def test_no_orphans_are_never_too_many():
+    """A hub without servers has nothing to end and nothing to complain of."""
+    assert refused([], []) == ""
+
+
+def test_a_hub_that_owns_nothing_ends_nothing():
+    """An empty database is more likely than a cluster full of orphans."""
+    assert "none of the 1 applications" in refused([application()], [])
+
+
+def test_at_most_half_of_what_runs_is_ended():
+    """More orphans than owned applications are too many, as many are not."""
+    kept = applications_of("bob", range(100, 104))
+    lost = [application(number, user=f"user{number}") for number in range(5)]
+    assert refused(lost[:4], kept) == ""
+    assert "5 of 9 applications" in refused(lost, kept)
+
+
+def test_one_account_alone_does_not_prevent_a_sweep():
+    """Of one account five orphans count, and two more for each of its owned applications."""
+    others, own = applications_of("bob", range(100, 105)), applications_of("alice", range(200, 202))
+    lost = applications_of("alice", range(50))
+    assert refused(lost, others) == ""
+    assert refused(lost, others[:4])
+    assert refused(lost[:4], others[:4]) == ""
+    assert refused(lost, [*others, *own])
+    assert refused(lost, [*others, *own, *applications_of("bob", range(300, 302))]) == ""
+
+
+def test_all_orphans_of_a_shared_account_count():
+    """Many users share it, so many orphans are no trick of one of them."""
+    kept, lost = applications_of("bob", range(100, 106)), applications_of("service", range(7))
+    assert refused(lost, kept) == ""
+    assert refused(lost, kept, shared=["service"])
 
 
 anything = st.recursive(
