@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from yarnspawner.options.choices import ChoiceRefused, Limit, ProfileError, parse, text
+from yarnspawner.options.choices import ChoiceRefused, Limit, ProfileError
 from yarnspawner.options.profile_list import read_profiles, slug_of
 from yarnspawner.options.selection import Offer, field_name, read_form, select
 
@@ -159,6 +159,50 @@ def test_what_is_typed_in_is_never_a_template_nor_anything_but_a_line(typed):
     assert "Image" in refusal({"i--unlisted-choice": typed}, profiles=profiles)
 
 
+@pytest.mark.parametrize(
+    ("options", "changes", "message"),
+    [
+        ({"profile": "huge"}, {"profiles": []}, "The profile huge is not offered to you."),
+        ({"gpus": 1}, {"profiles": []}, "There is no gpus to choose."),
+        ({"profile": "spark", "gpus": 1}, {}, "There is no gpus to choose with the profile spark."),
+        ({"gpus": 1}, {}, "There is no gpus to choose with the profile small."),
+    ],
+)
+def test_a_refusal_says_what_is_offered(options, changes, message):
+    """The message has the profile, where there is one."""
+    assert refusal(options, **changes) == message
+
+
+def test_a_key_without_a_value_is_not_there():
+    """A client may write null for what it leaves alone."""
+    assert chosen({"profile": None, "version": None, "principal": None}) == {"mem_limit": "1 G"}
+
+
+def test_later_overrides_count():
+    """A profile comes first, then its options in their order, then the limits."""
+    limits = {"mem_limit": {"maximum": "8 G"}, "cpu_limit": [1, 2]}
+    selection = select(offer(limits=limits), {"profile": "spark", "version": "3.4", "mem_limit": "2 G"})
+    assert selection.profile.slug == "spark"
+    assert selection.overrides == [
+        {"mem_limit": "4 G", "environment": {"A": "profile"}},
+        {"environment": {"SPARK": "3.4"}},
+        {"mem_limit": 2 * GIB},
+    ]
+
+
+def test_options_are_checked_for_who_is_offered_something_and_where_others_are():
+    """Without an offer for anybody, options are the admin's own business."""
+    limits = {"cpu_limit": Limit("cpu_limit")}
+    offers = [Offer(), Offer(to_others=True), Offer(limits=limits), Offer(offer().profiles)]
+    assert [(bool(mine), mine.decides) for mine in offers] == [
+        (False, False),
+        (False, True),
+        (True, True),
+        (True, True),
+    ]
+    assert select(Offer(), {}).profile is None
+
+
 # -- For whom
 
 
@@ -238,33 +282,6 @@ def test_a_profile_may_have_limits_of_its_own_or_none():
     assert chosen({"profile": "usual", "cpu_limit": 2}, profiles=profiles, limits=limits) == {"cpu_limit": 2}
 
 
-@pytest.mark.parametrize(
-    "written",
-    ["8 G", 5, {"max": 1}, {"minimum": 4, "maximum": 2}, {"minimum": "x"}, [None], ["a"], {"maximum": -1}],
-)
-def test_limits_that_make_no_sense_are_named(written):
-    with pytest.raises(ProfileError, match="cpu_limit_choices: "):
-        Limit.read("cpu_limit", written)
-
-
-def test_there_is_no_range_of_queues():
-    with pytest.raises(ProfileError, match="write a list"):
-        Limit.read("queue", {"minimum": "a"})
-
-
-@pytest.mark.parametrize(
-    ("size", "words"), [(GIB, "1 GiB"), (3 * GIB // 2, "1.5 GiB"), (2**20, "1 MiB"), (1, "1 bytes"), (2**40, "1 TiB")]
-)
-def test_sizes_are_told_as_people_do(size, words):
-    assert text("mem_limit", size) == words
-
-
-@given(st.integers(1, 2**20), st.sampled_from("KMGT"))
-def test_memory_means_the_same_with_and_without_a_unit(number, unit):
-    factor = {"K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}[unit]
-    assert parse("mem_limit", f"{number} {unit}") == parse("mem_limit", f"{number}{unit}") == number * factor
-
-
 # -- What an admin may get wrong
 
 
@@ -333,17 +350,6 @@ def test_every_name_has_a_slug_that_a_form_can_use(name):
     assert slug_of(name).isascii()
 
 
-def test_memory_without_a_unit_is_in_bytes():
-    """A number written as text means the same as the number."""
-    assert parse("mem_limit", "1024") == parse("mem_limit", 1024) == 1024
-
-
-def test_a_range_of_gpus_begins_at_none():
-    """Who may choose GPUs may choose none, and the page offers no more than the cluster gives."""
-    limit = Limit.read("gpus", {"maximum": 8})
-    assert (limit.minimum, limit.check(0), limit.most(2), limit.most(None)) == (0, 0, 2, 8)
-
-
 # -- Forms
 
 
@@ -388,6 +394,39 @@ def test_memory_is_filled_in_in_gibibytes():
     assert chosen(read_form(mine, {"mem_limit--gib": ["2.5"]}), profiles=[], limits=limits) == {
         "mem_limit": 5 * GIB // 2
     }
+
+
+def test_the_limits_of_a_profile_are_read_from_its_fields():
+    """The fields of a profile have its prefix, without a profile they have none."""
+    mine = offer(groups=["analysts"])
+    name = field_name(mine.profiles[2], "cpu_limit")
+    assert (name, field_name(None, "cpu_limit")) == ("profile-option-large--cpu_limit", "cpu_limit")
+    assert read_form(mine, {"profile": ["large"], name: ["4"]}) == {"profile": "large", "cpu_limit": "4"}
+    assert read_form(mine, {name: ["4"]}) == {}
+    assert read_form(mine, {"mem_limit--gib": ["2.5"]}) == {"mem_limit": "2.5 G"}
+
+
+def test_an_empty_field_does_not_count():
+    """A field that was not filled in, or whose file is empty, is left to its default."""
+    form = {"profile": [""], "version": [b""], "cpu_limit": ["0"], "_xsrf": ["2|1"]}
+    assert read_form(offer(), form) == {"cpu_limit": "0"}
+
+
+def test_without_a_list_a_choice_and_a_text_are_both_kept():
+    """What the form does not offer is refused later, by name."""
+    unlisted = {"enabled": True, "display_name": "Image", "yarnspawner_override": {"container_image": "{value}"}}
+    mine = offer(
+        [{"display_name": "P", "profile_options": {"i": {"display_name": "Docker", "unlisted_choice": unlisted}}}]
+    )
+    form = {"i": ["a"], "i--unlisted-choice": ["b"]}
+    assert read_form(mine, form) == {"i": "a", "i--unlisted-choice": "b"}
+    assert read_form(mine, {**form, "i": ["unlisted-choice"]}) == {"i--unlisted-choice": "b"}
+
+
+def test_a_field_without_a_value_is_refused():
+    """Every field comes once."""
+    with pytest.raises(ChoiceRefused, match="profile comes 0 times"):
+        read_form(offer(), {"profile": []})
 
 
 def test_a_field_that_comes_twice_is_refused():
