@@ -26,7 +26,7 @@ hypothesis.settings.register_profile("full", max_examples=10_000, deadline=None)
 if "YARNSPAWNER_MUTANT" in os.environ:
     # One failure is enough, and need not be made smaller.
     hypothesis.settings.register_profile(
-        "mutant", phases=(hypothesis.Phase.explicit, hypothesis.Phase.generate), database=None, deadline=None
+        "mutant", max_examples=20, phases=(hypothesis.Phase.explicit, hypothesis.Phase.generate), deadline=None
     )
     hypothesis.settings.load_profile("mutant")
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from yarnspawner import rendezvous
-from yarnspawner.rendezvous import Address, Failure, RendezvousError, StopRequest
+from yarnspawner.rendezvous import Address, Failure, RendezvousError, StopRequest, Waiting
 
 
 def document(**fields: object) -> bytes:
@@ -20,6 +20,21 @@ def document(**fields: object) -> bytes:
 def test_an_address_arrives_as_it_was_sent(host: str) -> None:
     address = Address("https", host, 40123)
     assert Address.from_bytes(address.to_bytes()) == address
+
+
+@pytest.mark.parametrize("port", [1, 65535])
+def test_the_first_and_last_port_are_accepted(port: int) -> None:
+    """A server may listen on any port."""
+    assert Address.from_bytes(Address("http", "node7", port).to_bytes()).port == port
+
+
+@pytest.mark.parametrize(
+    ("host", "url"),
+    [("node7", "https://node7:443"), ("10.0.0.7", "https://10.0.0.7:443"), ("fd00::7", "https://[fd00::7]:443")],
+)
+def test_an_address_has_a_url(host: str, url: str) -> None:
+    """An IPv6 address is in brackets, as URLs have it."""
+    assert Address("https", host, 443).url == url
 
 
 def test_an_address_looks_as_documented() -> None:
@@ -91,6 +106,14 @@ def test_a_document_of_another_shape_is_refused(raw: bytes) -> None:
         Address.from_bytes(raw)
 
 
+def test_the_largest_document_is_accepted() -> None:
+    """A document may have 4096 bytes, and not one more."""
+    raw = document(scheme="http", host="node7", port=80)
+    assert Address.from_bytes(raw.ljust(4096)) == Address("http", "node7", 80)
+    with pytest.raises(RendezvousError, match="4096"):
+        Address.from_bytes(raw.ljust(4097))
+
+
 def test_a_later_version_may_add_fields() -> None:
     raw = document(scheme="http", host="node7", port=80, more="than we know")
     assert Address.from_bytes(raw) == Address("http", "node7", 80)
@@ -120,6 +143,34 @@ def test_a_long_failure_keeps_the_beginning_of_its_message_and_the_end_of_its_lo
     assert received.detail.endswith("\nthe last line")
 
 
+def test_a_failure_has_500_characters_and_3000_of_its_log() -> None:
+    """The limits are in characters, and a log of the full size arrives."""
+    received = Failure.from_bytes(Failure("m" * 501, "\n".join("ab" * 1501)).to_bytes())
+    assert received == Failure("m" * 500, ("\n".join("ab" * 1501))[-3000:])
+
+
+@pytest.mark.parametrize("message", [5, None, ["Why."]])
+def test_a_failure_without_text_is_refused(message: object) -> None:
+    """Message and detail are texts."""
+    with pytest.raises(RendezvousError, match="message"):
+        Failure.from_bytes(document(message=message, detail=""))
+    with pytest.raises(RendezvousError, match="detail"):
+        Failure.from_bytes(document(message="Why.", detail=message))
+
+
+def test_what_a_server_waits_for_arrives() -> None:
+    """A long message is cut, and its control characters become spaces."""
+    assert Waiting.from_bytes(Waiting("Unpacking 😀\n").to_bytes()) == Waiting("Unpacking 😀 ")
+    assert Waiting.from_bytes(Waiting("😀" * 501).to_bytes()) == Waiting("😀" * 500)
+
+
+@pytest.mark.parametrize("message", ["x" * 501, "\x1b[2J", "one\ntwo", 5, None])
+def test_a_status_that_is_not_one_line_is_refused(message: object) -> None:
+    """The hub shows the status to the user as it is."""
+    with pytest.raises(RendezvousError, match="message"):
+        Waiting.from_bytes(document(message=message))
+
+
 def test_colours_and_line_ends_in_a_failure_become_spaces() -> None:
     assert Failure.from_bytes(Failure("one\r\ntwo", "\x1b[31mred\tline\nnext").to_bytes()) == Failure(
         "one  two", " [31mred line\nnext"
@@ -138,7 +189,13 @@ def test_a_request_to_stop_arrives_as_it_was_sent() -> None:
     assert StopRequest.from_bytes(request.to_bytes()) == request
 
 
-@pytest.mark.parametrize("grace", [-1, float("nan"), float("inf"), "10", True, None])
+@pytest.mark.parametrize("grace", [0, 0.5, 86400])
+def test_a_grace_of_up_to_a_day_is_accepted(grace: float) -> None:
+    """The time is a whole number of seconds or a fraction."""
+    assert StopRequest.from_bytes(document(reason="Stopped.", grace=grace)).grace == grace
+
+
+@pytest.mark.parametrize("grace", [86400.5, -0.5, -1, float("nan"), float("inf"), "10", True, None])
 def test_a_grace_that_is_no_time_is_refused(grace: object) -> None:
     with pytest.raises(RendezvousError, match="grace"):
         StopRequest.from_bytes(document(reason="Stopped.", grace=grace))
@@ -147,6 +204,7 @@ def test_a_grace_that_is_no_time_is_refused(grace: object) -> None:
 def test_the_keys_in_the_store_have_their_documented_names() -> None:
     """Servers that outlive an upgrade of the hub, and skein's command line, know the keys by these names."""
     assert (rendezvous.ADDRESS_KEY, rendezvous.ERROR_KEY) == ("jupyter.server.address", "jupyter.server.error")
+    assert rendezvous.STATUS_KEY == "jupyter.server.status"
     assert (rendezvous.STOP_KEY, rendezvous.KERNEL_KEY) == ("jupyter.server.stop", "ipython.kernel.info")
 
 

@@ -120,21 +120,13 @@ def test_the_masters_java_options_keep_the_servers_environment():
     assert "YARN_CONTAINER_RUNTIME_TYPE" in made.master.env
 
 
-def test_name_tokens_and_log_level_reach_the_application():
-    """These settings arrive as they are; without settings there are no extra tokens, and the level is INFO."""
-    made = application_specification(request(file_systems=["hdfs://other:8020"], log_level="DEBUG"))
-    assert (made.name, made.file_systems, made.master.log_level) == (
-        "jupyterhub-alice",
-        ["hdfs://other:8020"],
-        skein.model.LogLevel("DEBUG"),
-    )
-    made = application_specification(request())
-    assert (made.file_systems, made.master.log_level, made.node_label, made.master.resources.gpus) == (
-        [],
-        skein.model.LogLevel("INFO"),
-        "",
-        0,
-    )
+@pytest.mark.parametrize("changes", [{}, {"file_systems": ["hdfs://other:8020"], "log_level": "DEBUG"}])
+def test_tokens_and_log_level_reach_the_application(changes):
+    """Without these settings there are no extra tokens, and the level is INFO."""
+    made = application_specification(request(**changes))
+    assert (made.name, made.file_systems) == ("jupyterhub-alice", changes.get("file_systems", []))
+    assert str(made.master.log_level) == changes.get("log_level", "INFO")
+    assert (made.node_label, made.master.resources.gpus) == ("", 0)
 
 
 def test_a_server_that_died_is_not_replaced_by_an_empty_one():

@@ -137,3 +137,158 @@ def test_a_start_records_its_hub():
     server = ServerState.new("alice", "default", SERVER.credentials, hub="h")
     assert restored(server.to_dict(SEAL)).hub == "h"
     assert len(server.start_id) == 32
+
+
+def test_all_of_a_server_is_kept():
+    """Each fact of a server comes back, and the secrets are in none of the facts."""
+    server = ServerState.new(
+        "alice", "q", SERVER.credentials, container="service", hub="h", settings={"gpus": 1}
+    ).submitted("application_1_0001")
+    server = server.arrived("https://[fd00::7]:4000").ending_at(1234.5).stopped()
+    assert restored(server.to_dict(SEAL)) == server
+    assert server.facts() == {
+        "version": 1,
+        "start_id": server.start_id,
+        "hadoop_user": "alice",
+        "queue": "q",
+        "application_id": "application_1_0001",
+        "url": "https://[fd00::7]:4000",
+        "container": "service",
+        "ends": 1234.5,
+        "stopping": True,
+        "hub": "h",
+    }
+    assert server.to_dict(SEAL).keys() - server.facts().keys() == {"sealed"}
+
+
+def test_a_new_server_has_not_begun():
+    """A start begins in the application master's container, without an end, an address or settings."""
+    server = ServerState.new("alice", "default", SERVER.credentials)
+    assert (server.application_id, server.url, server.container, server.ends) == ("", "", "master", 0)
+    assert (server.stopping, server.hub, server.settings) == (False, "", {})
+
+
+def test_a_lost_server_has_no_secrets():
+    """There is nothing to seal of a server that was found by its application."""
+    server = ServerState.found("application_1_0001", "alice", "q")
+    assert "sealed" not in server.to_dict(SEAL)
+    assert (server.start_id, server.queue) == ("", "q")
+    assert restored(server.to_dict(SEAL)) == server
+
+
+def test_a_start_is_the_same_for_its_whole_life():
+    """A start is told by its own name; a server that was found, by its application."""
+    other = ServerState.new("alice", "default", SERVER.credentials)
+    assert SERVER.is_same(SERVER.submitted("application_1_0001").stopped())
+    assert not SERVER.is_same(other)
+    assert not SERVER.is_same(None)
+    found = ServerState.found("application_1_0001", "alice", "default")
+    assert found.is_same(SERVER.submitted("application_1_0001"))
+    assert not found.is_same(ServerState.found("application_1_0002", "alice", "default"))
+    assert not SERVER.submitted("application_1_0001").is_same(found)
+
+
+@pytest.mark.parametrize("ends", [0, 1, 0.5, 253402300799])
+def test_an_end_may_be_any_date(ends):
+    """An end is a time since 1970, before the year 10000; 0 is none."""
+    assert restored({**SERVER.to_dict(SEAL), "ends": ends}).ends == ends
+
+
+@pytest.mark.parametrize("ends", [-1, -0.5, 253402300800, float("nan"), True, "1", None])
+def test_an_end_that_is_no_date_is_refused(ends):
+    """The hub shows an end as a date, so it must be one."""
+    with pytest.raises(StateError, match="ends"):
+        restored({**SERVER.to_dict(SEAL), "ends": ends})
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("application_id", "application_1"),
+        ("application_id", "application_1_1/../x"),
+        ("url", "ftp://node:1"),
+        ("url", "http://node"),
+        ("url", "http://evil@node:1"),
+        ("container", "other"),
+        ("container", ""),
+        ("hub", None),
+        ("queue", 5),
+        ("start_id", None),
+        ("hadoop_user", ["alice"]),
+    ],
+)
+def test_a_broken_fact_is_refused(name, value):
+    """The message names the field."""
+    with pytest.raises(StateError, match=name):
+        restored({**SERVER.to_dict(SEAL), name: value})
+
+
+@pytest.mark.parametrize("name", ["start_id", "hadoop_user", "queue", "application_id", "url"])
+def test_a_missing_fact_is_refused(name):
+    """All versions wrote these fields."""
+    document = SERVER.to_dict(SEAL)
+    del document[name]
+    with pytest.raises(StateError, match=name):
+        restored(document)
+
+
+def test_names_may_have_any_characters():
+    """A queue and an account are texts, which YARN checks."""
+    assert restored({**SERVER.to_dict(SEAL), "queue": "root.a b\nc"}).queue == "root.a b\nc"
+
+
+@pytest.mark.parametrize("version", [None, 0, ""])
+def test_a_state_without_a_version_is_no_server(version):
+    """JupyterHub may keep other things in a state."""
+    assert restored({"version": version, "start_id": "x"}) is None
+
+
+@pytest.mark.parametrize("stopping", [1, "yes", "", None, False])
+def test_only_true_is_a_stop(stopping):
+    """Another value does not stop a server."""
+    assert restored({**SERVER.to_dict(SEAL), "stopping": stopping}).stopping is False
+
+
+@pytest.mark.parametrize("app_id", ["", None])
+def test_a_server_of_version_0_4_0_without_an_application_is_none(app_id):
+    """0.4.0 wrote an empty id after a server had ended."""
+    assert restored({"app_id": app_id}) is None
+
+
+def test_a_server_of_version_0_4_0_has_nothing_but_its_application():
+    """Its other facts are unknown, and a broken id is refused."""
+    expected = ServerState.found("application_1_0001", "alice", "")
+    assert restored({"app_id": "application_1_0001"}) == expected
+    with pytest.raises(StateError, match="application_id"):
+        restored({"app_id": "application"})
+
+
+def test_secrets_of_an_earlier_version_have_no_settings():
+    """Credentials that were sealed without settings are complete."""
+    sealed = SEAL.close({"certificate": "C", "key": "K"})
+    server = restored({**SERVER.to_dict(SEAL), "sealed": sealed})
+    assert (server.credentials, server.settings) == (Credentials(b"C", b"K"), {})
+
+
+@pytest.mark.parametrize(
+    "content",
+    [{}, [], {"certificate": "C"}, {"certificate": "C", "key": 5}, {"certificate": "C", "key": "K", "settings": 5}],
+)
+def test_secrets_of_another_shape_are_none(content):
+    """The application is still known."""
+    server = restored({**SERVER.to_dict(SEAL), "sealed": SEAL.close(content)})
+    assert (server.start_id, server.credentials, server.settings) == (SERVER.start_id, None, {})
+
+
+def test_a_seal_is_made_once():
+    """Deriving the key for thousands of servers takes time."""
+    assert Seal.of(b"x") is Seal.of(b"x")
+    assert Seal.of(b"x").open(SEALED) == {"key": "s3cret"}
+
+
+def test_new_credentials_are_valid_for_a_year():
+    """A server may run as long as with skein's own credentials, and signs for itself."""
+    certificate = x509.load_pem_x509_certificate(Credentials.new().certificate)
+    valid = certificate.not_valid_after_utc - datetime.now(timezone.utc)
+    assert timedelta(days=364) < valid <= timedelta(days=365)
+    certificate.verify_directly_issued_by(certificate)

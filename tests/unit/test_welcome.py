@@ -57,6 +57,19 @@ class List(Server):
         self.finish("[" * 5000)
 
 
+class Other(Server):
+    """Answers with a version of JupyterHub, but otherwise not as a server."""
+
+    status = 200
+    answer = "{}"
+
+    def get(self):
+        self.asked.append(self.request)
+        self.set_status(self.status)
+        self.set_header("X-JupyterHub-Version", "6.1.1")
+        self.finish(self.answer)
+
+
 class Slow(Server):
     begun = time.monotonic()
     requests = 0
@@ -97,6 +110,66 @@ async def test_attack_another_service_of_the_node_is_none(listening, handler):
     began = time.monotonic()
     assert "something else" in await welcome(timeout=20.0).meet(listening(handler), lambda: False)
     assert time.monotonic() - began < 10
+
+
+@pytest.mark.parametrize(
+    ("status", "answer"),
+    [
+        (200, "{}"),
+        (200, '["version"]'),
+        (200, "no JSON"),
+        (404, '{"version": "2.20.0"}'),
+        (201, '{"version": "2.20.0"}'),
+        (499, '{"version": "2.20.0"}'),
+    ],
+)
+async def test_attack_an_answer_of_another_shape_is_final(listening, monkeypatch, status, answer):
+    """Something else listens there, so it is asked once only."""
+    monkeypatch.setattr(Other, "status", status)
+    monkeypatch.setattr(Other, "answer", answer)
+    Other.asked.clear()
+    assert "something else" in await welcome().meet(listening(Other), lambda: False)
+    assert len(Other.asked) == 1
+
+
+@pytest.mark.parametrize("status", [500, 503, 598])
+async def test_a_failing_server_is_asked_again_and_its_status_is_shown(listening, monkeypatch, status):
+    """A server that starts, or a proxy before it, may fail at first."""
+    monkeypatch.setattr(Other, "status", status)
+    Other.asked.clear()
+    found = await welcome().meet(listening(Other), lambda: len(Other.asked) == 2)
+    assert found == f"the server answers with status {status}"
+    assert len(Other.asked) == 2
+
+
+async def test_a_silent_server_is_given_up_in_time(listening):
+    """A server that accepts connections and says nothing does not hold a start longer than its timeout."""
+
+    class Mute(Server):
+        async def get(self):
+            await asyncio.sleep(5)
+
+    began = time.monotonic()
+    assert NOBODY in await welcome(timeout=0.2).meet(listening(Mute), lambda: False)
+    assert time.monotonic() - began < 3
+
+
+async def test_a_server_that_is_away_is_asked_less_and_less_often(monkeypatch):
+    """The pauses grow from a quarter of a second to five seconds."""
+    pauses = []
+    sleep = asyncio.sleep
+
+    async def record(seconds):
+        pauses.append(seconds)
+        await sleep(0)
+
+    socket, port = bind_unused_port()
+    socket.close()
+    monkeypatch.setattr("yarnspawner.welcome.asyncio.sleep", record)
+    assert NOBODY in await welcome(timeout=60.0).meet(Address("http", "127.0.0.1", port), lambda: len(pauses) == 20)
+    assert pauses[:3] == pytest.approx([0.25, 0.3, 0.36])
+    assert pauses == sorted(pauses)
+    assert pauses[-1] == 5
 
 
 async def test_attack_another_users_server_is_none(listening):
@@ -147,6 +220,12 @@ def test_attack_ports_of_the_nodes_own_services_are_refused(port):
         welcome(ports=(1, 65535)).admit(Address("http", "x", port))
 
 
+@pytest.mark.parametrize("port", [1024, 65535])
+def test_without_a_range_users_have_all_ports_from_1024(port):
+    """An account without privileges can listen on these."""
+    welcome().admit(Address("http", "x", port))
+
+
 def test_attack_ports_outside_of_the_range_are_refused():
     inside = welcome(ports=(40000, 40100))
     inside.admit(Address("http", "x", 40000))
@@ -159,6 +238,29 @@ def test_attack_ports_outside_of_the_range_are_refused():
 def test_attack_with_internal_ssl_no_server_speaks_plainly():
     with pytest.raises(RendezvousError, match="https"):
         welcome(certified=ssl.create_default_context()).admit(Address("http", "x", 40000))
+
+
+def test_with_internal_ssl_a_server_speaks_tls():
+    """Without it, a server may speak both."""
+    welcome(certified=ssl.create_default_context()).admit(Address("https", "x", 40000))
+    welcome().admit(Address("https", "x", 40000))
+
+
+async def test_with_internal_ssl_a_broken_handshake_is_tried_again():
+    """A server that does not speak TLS yet may do so later; only a wrong certificate is final."""
+
+    def plain(_reader, writer):
+        writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+        writer.close()
+
+    tries = []
+    async with await asyncio.start_server(plain, "127.0.0.1", 0) as server:
+        address = Address("https", "127.0.0.1", server.sockets[0].getsockname()[1])
+        found = await welcome(certified=ssl.create_default_context()).meet(
+            address, lambda: tries.append("") or len(tries) == 2
+        )
+    assert "has no certificate of this hub's" in found
+    assert len(tries) == 2
 
 
 @pytest.fixture(scope="module")
