@@ -4,9 +4,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from yarnspawner.options.choices import ChoiceRefused, Limit, ProfileError, duration, parse, shown, text
-
-GIB = 2**30
+from yarnspawner.options.choices import (
+    GIBIBYTE,
+    ChoiceRefused,
+    Limit,
+    ProfileError,
+    duration,
+    parse,
+    shown,
+    text,
+)
 
 
 @pytest.mark.parametrize(
@@ -16,7 +23,7 @@ GIB = 2**30
         ("cpu_limit", Limit("cpu_limit", 2, 4), 3, 2, 3),
         ("cpu_limit", Limit("cpu_limit", 0), 3, 0, 3),
         ("cpu_limit", Limit("cpu_limit", values=(2, 3, 4)), 3, 2, 3),
-        ("mem_limit", Limit("mem_limit", GIB), None, GIB, 2**63 - 1),
+        ("mem_limit", Limit("mem_limit", GIBIBYTE), None, GIBIBYTE, 2**63 - 1),
     ],
 )
 def test_both_ends_of_a_range_may_be_chosen(name, limit, ceiling, least, most):
@@ -84,7 +91,7 @@ def test_a_wrong_limit_is_explained(name, written, message):
         ("cpu_limit", " 4 ", 4),
         ("cpu_limit", "123456789", 123456789),
         ("cpu_limit", 2**63 - 1, 2**63 - 1),
-        ("mem_limit", " 0.5 G ", GIB // 2),
+        ("mem_limit", " 0.5 G ", GIBIBYTE // 2),
         ("mem_limit", "1.5", 1),
         ("mem_limit", "2 M", 2**21),
         ("mem_limit", str(10**15 - 1), 10**15 - 1),
@@ -133,8 +140,8 @@ def test_limits_that_make_no_sense_are_named(written):
 @pytest.mark.parametrize(
     ("size", "words"),
     [
-        (GIB, "1 GiB"),
-        (3 * GIB // 2, "1.5 GiB"),
+        (GIBIBYTE, "1 GiB"),
+        (3 * GIBIBYTE // 2, "1.5 GiB"),
         (1234567890, "1.15 GiB"),
         (2**20, "1 MiB"),
         (1, "1 bytes"),
