@@ -64,6 +64,7 @@ class Applications:
         self._too_large = False
         self._turn = asyncio.Lock()
         self._next: asyncio.Task[list[Report]] | None = None
+        self._lists: set[asyncio.Task[list[Report]]] = set()
         self._wake = asyncio.Event()
         self._refreshing: asyncio.Task[None] | None = None
 
@@ -175,7 +176,7 @@ class Applications:
         self._watched.clear()
         if self._instances.get(self._cluster) is self:
             del self._instances[self._cluster]
-        tasks = {task for task in (self._refreshing, self._next) if task is not None}
+        tasks = {task for task in (self._refreshing, *self._lists) if task is not None}
         for task in tasks:
             task.cancel()
         if tasks:
@@ -216,11 +217,8 @@ class Applications:
                 await self._settle(application_id, watched)
 
     async def _pause(self, took: float) -> None:
-        hurry = any(watched.hurried for watched in self._watched.values())
-        pause = self._fast if hurry else self._slow
         failing = max(self._outage.pause, self._refreshes.pause)
-        if failing:
-            pause = failing
+        pause = failing or (self._fast if any(watched.hurried for watched in self._watched.values()) else self._slow)
         # However many are in a hurry at the same time, and however long the list, the ResourceManager is not flooded.
         least = max(self._fast, took * _PAUSE_PER_LIST)
         if failing:
@@ -234,6 +232,8 @@ class Applications:
         """Return a list that YARN was asked for after this call; all who call meanwhile share it."""
         if self._next is None:
             self._next = asyncio.create_task(self._list_in_turn())
+            self._lists.add(self._next)
+            self._next.add_done_callback(self._lists.discard)
         return await asyncio.shield(self._next)
 
     async def _list_in_turn(self) -> list[Report]:

@@ -9,6 +9,7 @@ from datetime import datetime, timezone
 
 import pytest
 
+from yarnspawner import applications
 from yarnspawner.applications import Applications
 from yarnspawner.cluster import AnswerTooLarge, ApplicationUnknown, ClusterRefused, ClusterUnavailable, Report
 from yarnspawner.watched import Status
@@ -121,6 +122,7 @@ async def test_what_yarn_has_forgotten_has_ended(view: Applications, yarn: Lists
     assert status.report is not None
     assert status.report.final_status == "UNDEFINED"
     assert "no longer knows" in status.report.diagnostics
+    assert status.report.user == "alice"
     assert yarn.single >= 2
 
 
@@ -180,7 +182,9 @@ async def test_a_refused_report_is_no_end(view: Applications, yarn: Lists) -> No
     while yarn.lists < lists + 3:
         await asyncio.sleep(0.02)
     assert not (await view.status(ID)).ended
-    assert await view.status("application_1_0009") == Status(None, known=False)
+    refused_alone = await view.status("application_1_0009")
+    assert refused_alone == Status(None, known=False)
+    assert refused_alone.reason == "java.lang.NullPointerException"
 
 
 async def test_an_end_while_only_single_reports_fail_is_not_known_yet(view: Applications, yarn: Lists) -> None:
@@ -385,7 +389,10 @@ async def test_waiting_ends_after_its_time_with_what_is_known(view: Applications
 async def test_what_is_not_watched_is_asked_for_once(view: Applications, yarn: Lists) -> None:
     yarn.reports = {ID: RUNNING}
     assert await view.status(ID) == Status(RUNNING, known=True)
-    assert (await view.status("application_1_0002")).ended
+    forgotten = await view.status("application_1_0002")
+    assert forgotten.ended
+    assert forgotten.report is not None
+    assert forgotten.report.id == "application_1_0002"
     yarn.unavailable = "Connection refused"
     status = await view.status(ID)
     assert not status.known
@@ -424,6 +431,20 @@ async def test_an_answer_that_nobody_expected_does_not_end_the_view(
     yarn.active, yarn.listed = working, [RUNNING]  # type: ignore[method-assign]
     await until(view, "RUNNING")
     assert "no such thing" in caplog.text
+
+
+async def test_an_answer_that_cannot_be_read_is_an_outage(view: Applications, yarn: Lists) -> None:
+    """Callers get ClusterUnavailable, and what is watched is unknown for that reason."""
+
+    async def broken() -> list[Report]:
+        raise KeyError("no such thing")
+
+    yarn.active = broken  # type: ignore[method-assign]
+    view._entry(ID)
+    with pytest.raises(ClusterUnavailable, match="no such thing"):
+        await view.tagged("tag")
+    status = await view.status(ID)
+    assert (status.known, status.reason) == (False, "'no such thing'")
 
 
 async def test_one_view_for_all_spawners(yarn: Lists) -> None:
@@ -527,7 +548,8 @@ async def test_too_large_a_list_is_no_outage(caplog: pytest.LogCaptureFixture) -
         await view.find("tag")
     cluster.state = "FINISHED"
     assert await view.ended("application_1_0001", 5)
-    assert len([record for record in caplog.records if "by itself" in record.message]) == 1
+    (said,) = [record.message for record in caplog.records if "by itself" in record.message]
+    assert "75499371 vs. 67108864" in said
     await view.close()
 
 
@@ -590,3 +612,236 @@ async def test_one_by_one_only_what_is_in_a_hurry_is_asked_for_often() -> None:
     assert yarn.asked.count("application_1_0002") == 1
     assert yarn.asked.count(ID) > 3
     await view.close()
+
+
+async def test_one_by_one_each_is_asked_again_after_the_slow_interval() -> None:
+    """What has ended is asked for no more, which delays no other."""
+    yarn = TooLarge()
+    view = Applications(yarn, fast=0.02, slow=0.1)  # type: ignore[arg-type]
+    view._entry("application_1_0001").report = KILLED
+    view.watch("application_1_0002")
+    await asyncio.sleep(0.5)
+    assert yarn.asked.count("application_1_0002") > 1
+    assert "application_1_0001" not in yarn.asked
+    await view.close()
+
+
+async def test_one_by_one_an_unknown_application_has_ended_at_the_second_time() -> None:
+    """One answer that YARN does not know an application is not enough, as with lists."""
+    yarn = TooLarge()
+    yarn.error = ApplicationUnknown(ID)
+    view = Applications(yarn, fast=600, slow=0)  # type: ignore[arg-type]
+    view._entry(ID)
+    assert not (await view.status(ID)).ended
+    with pytest.raises(AnswerTooLarge):
+        await view.tagged("tag")
+    status = await view.status(ID)
+    assert status.ended
+    assert status.report is not None
+    assert status.report.id == ID
+    await view.close()
+
+
+async def test_one_report_that_is_too_large_is_no_outage() -> None:
+    """The other applications are asked for all the same."""
+    yarn = TooLarge()
+    yarn.error = AnswerTooLarge("YARN's answer is too large")
+    view = Applications(yarn, fast=600, slow=600)  # type: ignore[arg-type]
+    ids = [f"application_1_000{number}" for number in range(3)]
+    for application_id in ids:
+        view._entry(application_id)
+    status = await view.status(ID)
+    assert yarn.asked[:3] == ids
+    assert (status.ended, status.known) == (False, False)
+    await view.close()
+
+
+async def test_each_time_that_lists_become_too_large_is_logged(yarn: Lists, caplog: pytest.LogCaptureFixture) -> None:
+    """A list in between ends the first time."""
+    view = Applications(TooLarge(), fast=600, slow=600)  # type: ignore[arg-type]
+    for cluster in (TooLarge(), TooLarge(), yarn, TooLarge()):
+        view._cluster = cluster  # type: ignore[assignment]
+        try:
+            await view.tagged("tag")
+        except AnswerTooLarge:
+            continue
+    assert caplog.text.count("by itself") == 2
+
+
+async def test_an_unknown_application_has_ended_once_two_lists_lacked_it(view: Applications, yarn: Lists) -> None:
+    """A list may be older than the application; two lists without it are not."""
+    view._entry(ID)
+    assert not (await view.status(ID)).ended
+    assert await view.tagged("tag") == []
+    assert not (await view.status(ID)).ended
+    await view.look(ID)
+    status = await view.status(ID)
+    assert status.ended
+    assert status.report is not None
+    assert status.report.id == ID
+
+
+async def test_the_latest_application_is_found(view: Applications, yarn: Lists) -> None:
+    """One that YARN has not started yet counts as the oldest; of two of a moment the later one counts."""
+    early, late = (datetime(2026, 11, day, tzinfo=timezone.utc) for day in (1, 2))
+    tagged = [
+        replace(RUNNING, id=f"application_1_000{number}", tags=frozenset({"tag"}), started=started)
+        for number, started in enumerate([early, late, late, early, None])
+    ]
+    yarn.listed = tagged
+    assert await view.find("tag") == tagged[2]
+    yarn.listed = tagged[3:]
+    assert await view.find("tag") == tagged[3]
+
+
+@pytest.mark.parametrize(
+    ("took", "fast", "failures", "waits"),
+    [
+        (0, True, 0, [0.5]),
+        (0, False, 0, [0.5, 4.5]),
+        (0.5, True, 0, [2]),
+        (0.5, False, 0, [2, 3]),
+        (10, False, 0, [40]),
+        (0, True, 1, [0.5, 0.5]),
+        (0, True, 3, [0.5, 3.5]),
+        (0, False, 9, [0.5, 4.5]),
+        (10, True, 9, [5]),
+    ],
+)
+async def test_the_pause_before_the_next_list(
+    yarn: Lists, monkeypatch: pytest.MonkeyPatch, took: float, fast: bool, failures: int, waits: list[float]
+) -> None:
+    """Starts shorten it, long lists prolong it, and failures double it up to the slow interval."""
+    paused: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        paused.append(seconds)
+
+    async def wait_for_event(event: asyncio.Event, seconds: float) -> None:
+        assert not event.is_set()
+        paused.append(seconds)
+
+    monkeypatch.setattr("random.random", lambda: 0.0)
+    monkeypatch.setattr(applications.asyncio, "sleep", sleep)
+    monkeypatch.setattr(applications, "wait_for_event", wait_for_event)
+    view = Applications(yarn, fast=0.5, slow=5)  # type: ignore[arg-type]
+    view._entry(ID).fast = fast
+    for _ in range(failures):
+        view._outage.failed(ClusterUnavailable("away"))
+    await view._pause(took)
+    assert paused == waits
+
+
+async def test_a_change_of_pace_counts_at_once(yarn: Lists) -> None:
+    """A start is seen soon among servers that are listed rarely; saying the same again asks nothing."""
+    view = Applications(yarn, fast=0.02, slow=600)  # type: ignore[arg-type]
+    yarn.listed = [RUNNING]
+    view.watch(ID)
+    await until(view, "RUNNING")
+    await asyncio.sleep(0.1)
+    asked = yarn.lists
+    view.watch(ID)
+    await asyncio.sleep(0.1)
+    assert yarn.lists == asked
+    view.watch(ID, fast=True)
+    await asyncio.sleep(0.2)
+    assert yarn.lists > asked
+    assert yarn.single == 0
+    await view.close()
+
+
+async def test_an_owner_that_left_is_told_nothing(
+    view: Applications, yarn: Lists, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Who still waits for the end learns of it, without the hurry of the owner."""
+    yarn.listed = [RUNNING]
+    told: list[str] = []
+    with view.watching(ID, closely=False):
+        view.watch(ID, fast=True, on_end=lambda: told.append(ID))
+        view.unwatch(ID)
+        assert not view._watched[ID].hurried
+        await until(view, "RUNNING")
+        yarn.listed, yarn.reports = [], {ID: KILLED}
+        assert await view.ended(ID, timeout=5)
+    assert not told
+    assert not caplog.records
+
+
+async def test_an_owner_that_cannot_be_told_delays_no_other(
+    view: Applications, yarn: Lists, caplog: pytest.LogCaptureFixture
+) -> None:
+    """An error in what is called at an end is logged with its traceback, and the view goes on."""
+    other = "application_1_0002"
+    yarn.reports = {ID: KILLED, other: replace(KILLED, id=other)}
+    ended = asyncio.Event()
+
+    def broken() -> None:
+        raise KeyError("surprise")
+
+    view.watch(ID, on_end=broken)
+    view.watch(other, on_end=ended.set)
+    await asyncio.wait_for(ended.wait(), 10)
+    (said,) = [record for record in caplog.records if record.levelno == logging.ERROR]
+    assert said.name == "test.view"
+    assert said.exc_info
+    assert "surprise" in said.getMessage()
+
+
+async def test_who_waits_is_woken_when_yarn_goes_away(view: Applications, yarn: Lists) -> None:
+    """A spawner learns at once that nothing is known any more, and why."""
+    yarn.listed = [RUNNING]
+    view.watch(ID)
+    status = await until(view, "RUNNING")
+    waiting = asyncio.create_task(view.wait_change(ID, status, 600))
+    await asyncio.sleep(0)
+    yarn.unavailable = "Connection refused"
+    assert not (await view.status("application_1_0009")).known
+    status = await asyncio.wait_for(waiting, 5)
+    assert (status.known, status.reason) == (False, "Connection refused")
+
+
+async def test_an_outage_of_one_report_is_no_error(
+    view: Applications, yarn: Lists, caplog: pytest.LogCaptureFixture
+) -> None:
+    """YARN may be away for a moment, so the hub's log has nothing of it."""
+    view._entry(ID)
+    yarn.unavailable = "Connection refused"
+    await view.look(ID)
+    assert not (await view.status(ID)).known
+    assert [record.getMessage() for record in caplog.records if "What became" in record.getMessage()] == []
+
+
+async def test_only_what_is_watched_and_has_not_ended_is_looked_at(view: Applications, yarn: Lists) -> None:
+    """An end is final."""
+    await view.look(ID)
+    yarn.reports = {ID: KILLED}
+    view._entry(ID)
+    await view.look(ID)
+    assert (await view.status(ID)).ended
+    await view.look(ID)
+    assert yarn.single == 1
+
+
+async def test_the_first_caller_sets_the_intervals_of_a_shared_view(yarn: Lists) -> None:
+    """Each cluster has a view of its own."""
+    log = logging.getLogger("test.first")
+    one = Applications.shared(yarn, fast=7, slow=9, log=log)  # type: ignore[arg-type]
+    assert Applications.shared(yarn, fast=1, slow=2) is one  # type: ignore[arg-type]
+    assert (one._cluster, one._fast, one._slow, one._log) == (yarn, 7, 9, log)
+    assert Applications.shared(Lists()) is not one  # type: ignore[arg-type]
+
+
+async def test_a_view_that_closes_leaves_no_task_and_the_shared_view_alone(yarn: Lists) -> None:
+    """Neither a list in flight nor the next one outlives the view."""
+    shared = Applications.shared(yarn)  # type: ignore[arg-type]
+    view = Applications(yarn, fast=600, slow=600)  # type: ignore[arg-type]
+    view.watch(ID)
+    yarn.delay = 600
+    await asyncio.sleep(0.01)
+    waiting = asyncio.create_task(view.tagged("tag"))
+    await asyncio.sleep(0.01)
+    await view.close()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    assert asyncio.all_tasks() == {asyncio.current_task()}
+    assert Applications.shared(yarn) is shared  # type: ignore[arg-type]
