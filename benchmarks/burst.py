@@ -1,6 +1,6 @@
 """Fifty users press start in the same second, and then stop.
 
-The hub's way (a :class:`yarnspawner.cluster.Cluster`, with one or more submission drivers) beside today's skein (one
+The hub's way (a :class:`yarnspawner.skein_driver.Cluster`, with one or more submission drivers) beside today's skein (one
 ``skein.Client``, asked by fifty threads at once), in turns, on a real ResourceManager and HDFS. Both submit the same
 application, the one that the spawner makes; the hub's way also makes the credentials of each, as a start does.
 
@@ -32,12 +32,12 @@ from benchmarks.clusters import cluster as some_cluster
 from benchmarks.processes import cpu_seconds
 from benchmarks.results import Results
 from localhadoop import LocalHadoop
-from yarnspawner.applications import Applications
-from yarnspawner.cluster import Cluster
-from yarnspawner.ending import Ending
-from yarnspawner.identity import hub_account
-from yarnspawner.specification import ServerRequest, application_specification, environment_file
-from yarnspawner.state import Credentials
+from yarnspawner.hadoop.accounts import hub_account
+from yarnspawner.launch.specification import ServerRequest, application_specification, environment_file
+from yarnspawner.skein_driver import Cluster
+from yarnspawner.state.server_state import Credentials
+from yarnspawner.yarn.reflector import Applications
+from yarnspawner.yarn.terminator import Ending
 
 DEFAULT_RUNS = 3
 BASELINE = "skein.Client, one driver"

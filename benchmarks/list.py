@@ -20,10 +20,10 @@ from benchmarks.clusters import cluster as some_cluster
 from benchmarks.processes import cpu_seconds
 from benchmarks.results import Results
 from localhadoop import LocalHadoop
-from yarnspawner.cluster import Cluster
-from yarnspawner.identity import hub_account
-from yarnspawner.specification import environment_file
-from yarnspawner.state import Credentials
+from yarnspawner.hadoop.accounts import hub_account
+from yarnspawner.launch.specification import environment_file
+from yarnspawner.skein_driver import Cluster
+from yarnspawner.state.server_state import Credentials
 
 DEFAULT_RUNS = 5
 # Lists in a row, for which CPU time is counted.

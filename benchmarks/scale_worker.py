@@ -27,7 +27,7 @@ from traitlets.config import Config
 from benchmarks.fake_yarn import application_id
 from benchmarks.processes import cpu_seconds, resident_bytes
 from yarnspawner import YarnSpawner
-from yarnspawner.state import Credentials, Seal, ServerState
+from yarnspawner.state.server_state import Credentials, Seal, ServerState
 
 # Seconds between two ticks of the task by which lateness is measured.
 TICK = 0.005

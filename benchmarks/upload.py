@@ -70,10 +70,10 @@ async def _measure(
     results: Results,
 ) -> None:
     from benchmarks.applications import specification
-    from yarnspawner.cluster import Cluster
+    from yarnspawner.hadoop.accounts import hub_account
     from yarnspawner.hadoop.uploads import Uploads
-    from yarnspawner.identity import hub_account
-    from yarnspawner.sharing import shared_files
+    from yarnspawner.launch.localize import shared_files
+    from yarnspawner.skein_driver import Cluster
 
     principal, keytab = cluster.principal("jupyterhub") or "", str(cluster.keytab("jupyterhub") or "")
     access = Cluster(principal=principal, keytab=keytab)

@@ -149,7 +149,7 @@ def tests_of(copy: Path, module: Path) -> list[str]:
     imports = re.compile(
         rf"(?m)^\s*(?:from {package}\.{name} import|from {package} import .*\b{name}\b|import {package}\.{name}\b)"
     )
-    found = [file for file in (copy / "tests" / "unit").glob("test_*.py") if imports.search(file.read_text())]
+    found = [file for file in (copy / "tests" / "unit").rglob("test_*.py") if imports.search(file.read_text())]
     named = [file for file in found if re.fullmatch(rf"test_(fuzz_)?{name}\.py", file.name)]
     return [str(file.relative_to(copy)) for file in sorted(named or found, reverse=True)]
 

@@ -10,10 +10,10 @@ from pathlib import Path
 from jupyterhub.traitlets import ByteSpecification, Callable, Command
 from traitlets import Bool, Dict, Enum, Integer, List, Set, TraitType, Tuple, Unicode, Union
 
-from yarnspawner.feature_settings import FeatureSettings
-from yarnspawner.hub_settings import HubSettings
-from yarnspawner.options.settings import ProfileSettings
-from yarnspawner.settings import YarnSpawnerSettings
+from yarnspawner.settings.hub import HubSettings
+from yarnspawner.settings.profiles import ProfileSettings
+from yarnspawner.settings.server import YarnSpawnerSettings
+from yarnspawner.settings.yarn import FeatureSettings
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "reference.md"
 

@@ -14,7 +14,7 @@ import pytest
 
 from demo.hub import Hub
 from tests.support.hubs import log_of
-from yarnspawner.grpc_import import import_grpc
+from yarnspawner.common.grpc_import import import_grpc
 
 # Before any test imports skein: what tests type into a terminal, runs in a child of a process that calls gRPC.
 import_grpc()

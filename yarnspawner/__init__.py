@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from yarnspawner.grpc_import import import_grpc
+from yarnspawner.common.grpc_import import import_grpc
 
 if TYPE_CHECKING:
     from yarnspawner.spawner import YarnSpawner
@@ -31,6 +31,6 @@ def __getattr__(name: str) -> Any:
 def main() -> int:
     """The command ``yarnspawner``."""
     import_grpc()
-    from yarnspawner.command import main
+    from yarnspawner.cli.main import main
 
     return main()

@@ -2,7 +2,7 @@
 
 from yarnspawner.singleuser.__main__ import main
 from yarnspawner.singleuser.descendants import guard
-from yarnspawner.singleuser.leaving import Leaving
+from yarnspawner.singleuser.fast_exit import Leaving
 
 if __name__ == "__main__":
     guard()

@@ -10,21 +10,21 @@ from typing import Any
 
 from jupyterhub.spawner import Spawner
 
-from yarnspawner.audit import audit, audit_end
-from yarnspawner.cluster import ClusterError, ClusterUnavailable
-from yarnspawner.diagnosis import Diagnosis, too_late
-from yarnspawner.errors import StartFailed
-from yarnspawner.expansion import TemplateError
-from yarnspawner.features import is_overdue
-from yarnspawner.hub import attend
-from yarnspawner.identity import IdentityRefused
-from yarnspawner.options.choices import text as setting_text
-from yarnspawner.rendezvous import STOP_KEY, StopRequest
-from yarnspawner.specification import SpecificationError
-from yarnspawner.starting import Arrival
-from yarnspawner.state import ServerState
-from yarnspawner.submitting import SubmittingSpawner
-from yarnspawner.welcome import Welcome
+from yarnspawner.common.protocol import STOP_KEY, StopRequest
+from yarnspawner.common.string_templates import TemplateError
+from yarnspawner.diagnosis.explain import Diagnosis, too_late
+from yarnspawner.hadoop.accounts import IdentityRefused
+from yarnspawner.hub.startup import attend
+from yarnspawner.launch.errors import StartFailed
+from yarnspawner.launch.features import is_overdue
+from yarnspawner.launch.launcher import SubmittingSpawner
+from yarnspawner.launch.readiness import Arrival
+from yarnspawner.launch.server_probe import Welcome
+from yarnspawner.launch.specification import SpecificationError
+from yarnspawner.options.limits import text as setting_text
+from yarnspawner.skein_driver import ClusterError, ClusterUnavailable
+from yarnspawner.state.server_state import ServerState
+from yarnspawner.yarn.audit import audit, audit_end
 
 # Seconds after which a start that was cancelled is ended even if no stop has come.
 _STOP_EXPECTED = 5.0

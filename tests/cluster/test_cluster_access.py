@@ -17,9 +17,9 @@ import pytest
 import skein
 
 from localhadoop import LocalHadoop
-from yarnspawner.applications import Applications
-from yarnspawner.cluster import Cluster, ClusterRefused, ClusterUnavailable, Report
-from yarnspawner.watched import Status
+from yarnspawner.skein_driver import Cluster, ClusterRefused, ClusterUnavailable, Report
+from yarnspawner.yarn.reflector import Applications
+from yarnspawner.yarn.status import Status
 
 SECURITY = skein.Security.new_credentials()
 CHECKOUT = Path(__file__).resolve().parents[2]
@@ -281,7 +281,7 @@ async def test_a_driver_that_dies_or_hangs_is_replaced(
 
 HUB = """
 import asyncio, os, signal
-from yarnspawner.cluster import Cluster
+from yarnspawner.skein_driver import Cluster
 
 async def main():
     cluster = Cluster()
@@ -352,7 +352,7 @@ async def test_the_hub_acts_for_alice_with_its_keytab_and_not_for_carl(secure: C
 
 @pytest.mark.full
 async def test_a_principal_in_the_place_of_a_user_is_whom_hadoops_rules_say(secure: Cluster) -> None:
-    """Which is why the hub lets none through, see yarnspawner.identity."""
+    """Which is why the hub lets none through, see yarnspawner.hadoop.accounts."""
     application_id = await secure.submit(specification(user="alice@EXAMPLE.COM"))
     assert (await secure.report(application_id)).user == "alice"
     await secure.kill(application_id, "alice")

@@ -10,10 +10,10 @@ import pytest
 from localhadoop import LocalHadoop
 from tests.support.applications import reach, specification, use
 from tests.support.kinds import mostly_on_kerberos
-from yarnspawner.cluster import Cluster
-from yarnspawner.diagnosis import explain
+from yarnspawner.diagnosis.explain import explain
 from yarnspawner.hadoop.kerberos import TicketCache
 from yarnspawner.hadoop.logs import LogsDenied, LogsUnavailable, tail
+from yarnspawner.skein_driver import Cluster
 
 
 @pytest.fixture(params=["simple_cluster", "kerberos_cluster"], ids=["simple", "kerberos"])

@@ -77,7 +77,7 @@ def audited(text: str, event: str) -> list[dict[str, Any]]:
 
 def command(hub: Hub, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
     """An admin's command in the hub's folder."""
-    words = [sys.executable, "-m", "yarnspawner.command", *arguments, "-f", str(hub.configuration)]
+    words = [sys.executable, "-m", "yarnspawner.cli.main", *arguments, "-f", str(hub.configuration)]
     done = subprocess.run(
         words, cwd=hub.folder, env=hub.environment, capture_output=True, text=True, timeout=180, check=False
     )

@@ -21,7 +21,7 @@ from jupyter_client import BlockingKernelClient
 from localhadoop import LocalHadoop
 from tests.support.kinds import mostly_on_kerberos
 from tests.unit.singleuser.surroundings import hub
-from yarnspawner.rendezvous import ADDRESS_KEY, ERROR_KEY, KERNEL_KEY, STOP_KEY, Address, Failure, StopRequest
+from yarnspawner.common.protocol import ADDRESS_KEY, ERROR_KEY, KERNEL_KEY, STOP_KEY, Address, Failure, StopRequest
 
 SERVER = f"{sys.executable} -m yarnspawner.singleuser"
 

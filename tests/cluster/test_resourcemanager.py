@@ -14,11 +14,11 @@ import skein
 from localhadoop import LocalHadoop
 from tests.support.applications import LONG, reach, specification, use
 from tests.support.kinds import mostly_on_kerberos
-from yarnspawner.cluster import Cluster
 from yarnspawner.hadoop import kerberos
 from yarnspawner.hadoop.kerberos import TicketCache
-from yarnspawner.hadoop.queues import Resources
 from yarnspawner.hadoop.resourcemanager import ResourceManager, ResourceManagerRefused, ResourceManagerUnavailable
+from yarnspawner.hadoop.scheduler import Resources
+from yarnspawner.skein_driver import Cluster
 
 
 @pytest.fixture(params=["simple_cluster", "kerberos_cluster"], ids=["simple", "kerberos"])

@@ -16,10 +16,10 @@ import skein
 from localhadoop import LocalHadoop
 from tests.support.applications import LONG, reach, specification, use
 from tests.support.kinds import mostly_on_kerberos
-from yarnspawner.cluster import SKEIN_JAR, SKEIN_JAR_NAME, Cluster, ClusterRefused
+from yarnspawner.hadoop.accounts import hub_account
 from yarnspawner.hadoop.uploads import UploadError, Uploads
-from yarnspawner.identity import hub_account
-from yarnspawner.sharing import shared_files
+from yarnspawner.launch.localize import shared_files
+from yarnspawner.skein_driver import SKEIN_JAR, SKEIN_JAR_NAME, Cluster, ClusterRefused
 
 pytestmark = pytest.mark.timeout(900)
 

@@ -11,7 +11,7 @@ import pytest
 import skein
 
 from localhadoop import LocalHadoop
-from yarnspawner.cluster import Cluster, Report
+from yarnspawner.skein_driver import Cluster, Report
 
 SECURITY = skein.Security.new_credentials()
 # Seconds; the machine may be busy with the clusters of other tests.

@@ -13,7 +13,7 @@ import pexpect
 
 from localhadoop import LocalHadoop, kdc
 
-COMMAND = [sys.executable, "-W", "ignore", "-m", "yarnspawner.command", "kernel", "--memory", "512MiB"]
+COMMAND = [sys.executable, "-W", "ignore", "-m", "yarnspawner.cli.main", "kernel", "--memory", "512MiB"]
 PROMPT = r"In \[\d+\]: "
 
 

@@ -11,9 +11,9 @@ import signal
 from pathlib import Path
 
 from yarnspawner import YarnSpawner
-from yarnspawner.cluster import Cluster
-from yarnspawner.cluster.drivers import Driver
-from yarnspawner.starting import Arrival
+from yarnspawner.launch.readiness import Arrival
+from yarnspawner.skein_driver import Cluster
+from yarnspawner.skein_driver.drivers import Driver
 
 c = get_config()  # noqa: F821
 load_subconfig(os.environ["EXAMPLE_CONFIGURATION"])  # noqa: F821

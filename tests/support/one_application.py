@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from yarnspawner.cluster import Report
+from yarnspawner.skein_driver import Report
 
 ID = "application_1_0001"
 RUNNING = Report(ID, user="alice", state="RUNNING", host="worker", rpc_port=4711)

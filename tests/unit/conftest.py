@@ -14,10 +14,12 @@ from tornado.testing import bind_unused_port
 from tornado.web import Application, RequestHandler
 from traitlets.config import Config
 
-from yarnspawner import YarnSpawner, audit, hub_identity
-from yarnspawner.access import Access
-from yarnspawner.accounts import Accounts
-from yarnspawner.applications import Applications
+from yarnspawner import YarnSpawner
+from yarnspawner.hub import identity as hub_identity
+from yarnspawner.hub.account_registry import Accounts
+from yarnspawner.yarn import audit
+from yarnspawner.yarn.access import Access
+from yarnspawner.yarn.reflector import Applications
 
 SCHEDULER = {
     "scheduler": {

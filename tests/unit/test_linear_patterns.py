@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 import yarnspawner
 from tests.support.backtracking import CAP, Matcher, TooMuch, attacks, repeats, steps
 from tests.support.fuzzing import many
-from yarnspawner.state import _VALID
+from yarnspawner.state.server_state import _VALID
 
 PACKAGE = Path(yarnspawner.__file__).parent
 # Characters of a text, and steps for each of them.
@@ -28,10 +28,10 @@ STEPS = 5 * CAP
 
 # Patterns that are not written where they are used, by file and expression, and what they can be.
 ELSEWHERE: dict[tuple[str, str], list[str]] = {
-    ("causes/__init__.py", "pattern"): [],  # the catalogue's, found as objects
-    ("state.py", "_VALID.get(name, '(?s:.*)')"): [*_VALID.values(), "(?s:.*)"],
+    ("diagnosis/cause.py", "pattern"): [],  # the catalogue's, found as objects
+    ("state/server_state.py", "_VALID.get(name, '(?s:.*)')"): [*_VALID.values(), "(?s:.*)"],
     # The names of fields, which are ours.
-    ("expansion.py", "f'(?<![${{]){{({names})}}(?!}})'"): [r"(?<![${]){(username|prologue)}(?!})"],
+    ("common/string_templates.py", "f'(?<![${{]){{({names})}}(?!}})'"): [r"(?<![${]){(username|prologue)}(?!})"],
     # An administrator's own, tried on at most 200 characters.
     ("options/profiles.py", "self.validation_regex"): [],
     ("options/profile_list.py", "texts.get('validation_regex', '')"): [],

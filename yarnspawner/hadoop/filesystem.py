@@ -16,7 +16,7 @@ from weakref import WeakKeyDictionary
 
 from yarnspawner.hadoop.configuration import ConfigurationError, HadoopConfiguration
 from yarnspawner.hadoop.kerberos import KerberosError, TicketCache, client_environment
-from yarnspawner.hadoop.subprocesses import CommandTimeout, Finished, run
+from yarnspawner.hadoop.processes import CommandTimeout, Finished, run
 
 # Processes at once, for each event loop; further callers wait.
 _PLACES = 2

@@ -12,8 +12,8 @@ import weakref
 from collections.abc import Mapping
 from pathlib import Path
 
-from yarnspawner.hadoop.subprocesses import CommandTimeout, run
-from yarnspawner.retry import Retry
+from yarnspawner.common.retry import Retry
+from yarnspawner.hadoop.processes import CommandTimeout, run
 
 # What a program needs of the hub's environment to find its libraries, its realm and its Java. The rest, which holds the
 # hub's secrets (CONFIGPROXY_AUTH_TOKEN, JUPYTERHUB_CRYPT_KEY), stays here.

@@ -16,9 +16,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from weakref import WeakKeyDictionary
 
-from yarnspawner.diagnosis import plain
+from yarnspawner.diagnosis.explain import plain
 from yarnspawner.hadoop.kerberos import KerberosError, TicketCache, client_environment
-from yarnspawner.hadoop.subprocesses import CommandTimeout, Finished, run
+from yarnspawner.hadoop.processes import CommandTimeout, Finished, run
 
 _log = logging.getLogger(__name__)
 

@@ -15,11 +15,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
+from yarnspawner.hadoop.accounts import hub_account
 from yarnspawner.hadoop.configuration import ConfigurationError, HadoopConfiguration
+from yarnspawner.hadoop.http_client import Answer, HadoopWeb, WebError, WebInsecure, WebRefused
 from yarnspawner.hadoop.kerberos import TicketCache
-from yarnspawner.hadoop.queues import Queue, Resources, as_list, as_resources, largest, read_queues, smaller
-from yarnspawner.hadoop.web import Answer, HadoopWeb, WebError, WebInsecure, WebRefused
-from yarnspawner.identity import hub_account
+from yarnspawner.hadoop.scheduler import Queue, Resources, as_list, as_resources, largest, read_queues, smaller
 
 # Nodes, queues and limits change when an admin changes them, or when a node comes or goes.
 _FRESH_SECONDS = 60

@@ -14,7 +14,7 @@ from weakref import WeakValueDictionary
 
 from yarnspawner.hadoop.contents import identity, is_digest, sha256
 from yarnspawner.hadoop.filesystem import FileSystem, FileSystemError, Place
-from yarnspawner.hadoop.public_files import check_public
+from yarnspawner.hadoop.permissions import check_public
 
 # Where in a home of HDFS a user's own uploads are; the hub's own are where it is told.
 _PRIVATE_FOLDER = ".yarnspawner"

@@ -16,18 +16,11 @@ from collections.abc import Coroutine, Iterator
 from pathlib import Path
 from typing import Any
 
-from yarnspawner.cluster import (
-    ApplicationUnknown,
-    Cluster,
-    ClusterError,
-    ClusterRefused,
-    ClusterUnavailable,
-    Report,
-)
-from yarnspawner.diagnosis import plain
+from yarnspawner.diagnosis.explain import plain
 from yarnspawner.hadoop.kerberos import KerberosError, TicketCache
 from yarnspawner.kernels import KEPT
 from yarnspawner.kernels.connection_files import ConnectionFile, make_folder
+from yarnspawner.kernels.messages import how_ended, of_kernel, words_of_ended, words_of_outage
 from yarnspawner.kernels.request import (
     TAG,
     KernelError,
@@ -36,7 +29,14 @@ from yarnspawner.kernels.request import (
     is_archive,
 )
 from yarnspawner.kernels.start import say, started
-from yarnspawner.kernels.words import how_ended, of_kernel, words_of_ended, words_of_outage
+from yarnspawner.skein_driver import (
+    ApplicationUnknown,
+    Cluster,
+    ClusterError,
+    ClusterRefused,
+    ClusterUnavailable,
+    Report,
+)
 
 # Seconds between two looks at what is starting or stopping.
 _INTERVAL = 0.5

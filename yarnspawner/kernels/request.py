@@ -13,7 +13,7 @@ from typing import Any
 
 import skein
 
-from yarnspawner.application_master import JAVA_OPTIONS, MEMORY
+from yarnspawner.skein_driver.application_master import JAVA_OPTIONS, MEMORY
 
 TAG = "yarnspawner-kernel"
 """Of all applications that are such a kernel."""

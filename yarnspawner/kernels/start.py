@@ -11,14 +11,14 @@ from typing import Any
 
 import skein
 
-from yarnspawner.cluster import Cluster, ClusterError, ClusterRefused, ClusterUnavailable, Report, Store
-from yarnspawner.diagnosis import explain_waiting
+from yarnspawner.common.private_files import private_files
+from yarnspawner.common.protocol import KERNEL_KEY
+from yarnspawner.diagnosis.explain import explain_waiting
 from yarnspawner.hadoop.logs import LogsUnavailable, tail
 from yarnspawner.kernels.connection_files import ConnectionFile
+from yarnspawner.kernels.messages import log_of, words_of_end, words_of_refusal
 from yarnspawner.kernels.request import KernelError, KernelRequest, connection_information, specification
-from yarnspawner.kernels.words import log_of, words_of_end, words_of_refusal
-from yarnspawner.private_files import private_files
-from yarnspawner.rendezvous import KERNEL_KEY
+from yarnspawner.skein_driver import Cluster, ClusterError, ClusterRefused, ClusterUnavailable, Report, Store
 
 # Seconds between two looks at what is starting.
 _INTERVAL = 0.5

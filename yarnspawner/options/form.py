@@ -10,7 +10,7 @@ from typing import Any
 
 import jinja2
 
-from yarnspawner.options.choices import GIBIBYTE, LABELS, ChoiceRefused, Limit, duration, parse, text
+from yarnspawner.options.limits import GIBIBYTE, LABELS, ChoiceRefused, Limit, duration, parse, text
 from yarnspawner.options.profiles import Option, Override, Profile
 from yarnspawner.options.selection import Offer, field_name
 

@@ -8,8 +8,8 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from yarnspawner.expansion import TemplateError
-from yarnspawner.options.choices import LABELS, Limit, ProfileError, shown
+from yarnspawner.common.string_templates import TemplateError
+from yarnspawner.options.limits import LABELS, Limit, ProfileError, shown
 from yarnspawner.options.profiles import (
     UNLISTED_CHOICE,
     Audience,

@@ -11,8 +11,8 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from yarnspawner.expansion import expand
-from yarnspawner.options.choices import ChoiceRefused, Limit, shown
+from yarnspawner.common.string_templates import expand
+from yarnspawner.options.limits import ChoiceRefused, Limit, shown
 
 # In a form, what a list posts when the user wants something else; and the end of the key under which that is found.
 UNLISTED_CHOICE = "unlisted-choice"

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from yarnspawner.options.choices import ChoiceRefused, Limit, shown
+from yarnspawner.options.limits import ChoiceRefused, Limit, shown
 from yarnspawner.options.profiles import UNLISTED_CHOICE, Override, Profile
 
 _PREFIX = "profile-option-"

@@ -16,15 +16,15 @@ import time
 import traceback
 from typing import Any
 
-from yarnspawner.rendezvous import ERROR_KEY, STATUS_KEY, STOP_KEY, Address, Failure, Waiting
+from yarnspawner.common.protocol import ERROR_KEY, STATUS_KEY, STOP_KEY, Address, Failure, Waiting
 from yarnspawner.singleuser.descendants import guard
 from yarnspawner.singleuser.environment import find_certificates, mend_folders, node_name
 from yarnspawner.singleuser.failure import RecipeError, Tail, explain, say
+from yarnspawner.singleuser.fast_exit import Leaving
 from yarnspawner.singleuser.imports import put_off_grammar
-from yarnspawner.singleuser.leaving import Leaving
 from yarnspawner.singleuser.log import LogLimit
+from yarnspawner.singleuser.stop_watcher import Watcher
 from yarnspawner.singleuser.store import NotInContainer, Store, StoreError
-from yarnspawner.singleuser.watching import Watcher
 
 _NAME = "yarnspawner.singleuser"
 

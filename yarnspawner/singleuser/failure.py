@@ -7,7 +7,7 @@ import re
 import sys
 from typing import TextIO
 
-from yarnspawner.rendezvous import Failure
+from yarnspawner.common.protocol import Failure
 
 # "[C 2026-11-23 10:00:00.000 ServerApp] Bad config encountered during initialization: ..." is Jupyter's way to log,
 # "[KernelApp] CRITICAL | Bad config encountered during initialization: ..." is IPython's.

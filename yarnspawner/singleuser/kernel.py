@@ -13,12 +13,12 @@ import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from yarnspawner.rendezvous import KERNEL_KEY, Failure
+from yarnspawner.common.protocol import KERNEL_KEY, Failure
 from yarnspawner.singleuser.environment import mend_folders
 from yarnspawner.singleuser.failure import RecipeError, Tail, explain, say
+from yarnspawner.singleuser.kernel_supervisor import Supervision
 from yarnspawner.singleuser.listening import PORT_RANGE_VARIABLE
 from yarnspawner.singleuser.log import LogLimit
-from yarnspawner.singleuser.supervision import Supervision
 
 if TYPE_CHECKING:
     from yarnspawner.singleuser.store import Store

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from yarnspawner.grpc_import import import_grpc
+from yarnspawner.common.grpc_import import import_grpc
 from yarnspawner.singleuser.imports import own_distutils
 
 # Seconds that the application master may take to answer. It runs on the same machine or a neighbour of it.

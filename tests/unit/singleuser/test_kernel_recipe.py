@@ -19,7 +19,7 @@ import zmq
 from jupyter_client import BlockingKernelClient
 
 from tests.unit.singleuser.surroundings import ApplicationMaster
-from yarnspawner.rendezvous import KERNEL_KEY, Failure
+from yarnspawner.common.protocol import KERNEL_KEY, Failure
 
 RECIPE = "yarnspawner.singleuser.kernel"
 Start = Callable[..., "subprocess.Popen[str]"]

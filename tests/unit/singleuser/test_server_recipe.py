@@ -17,7 +17,16 @@ from typing import Any
 import pytest
 
 from tests.unit.singleuser.surroundings import ApplicationMaster, hub
-from yarnspawner.rendezvous import ADDRESS_KEY, ERROR_KEY, STATUS_KEY, STOP_KEY, Address, Failure, StopRequest, Waiting
+from yarnspawner.common.protocol import (
+    ADDRESS_KEY,
+    ERROR_KEY,
+    STATUS_KEY,
+    STOP_KEY,
+    Address,
+    Failure,
+    StopRequest,
+    Waiting,
+)
 
 RECIPE = "yarnspawner.singleuser"
 AS_ROOT = ["--allow-root"] if os.getuid() == 0 else []

@@ -1,0 +1,122 @@
+"""The command line: what it understands, and what it says when it does not."""
+
+from __future__ import annotations
+
+import argparse
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from yarnspawner.cli import main as command
+
+
+def parsed(*arguments: str) -> argparse.Namespace:
+    return command._parser().parse_args(arguments)
+
+
+def test_a_kernel_has_sensible_defaults() -> None:
+    options = parsed("kernel")
+    assert (options.queue, options.memory, options.vcores, options.gpus) == ("default", 2048, 1, 0)
+
+
+@pytest.mark.parametrize(("text", "mebibytes"), [("2GiB", 2048), ("512 MiB", 512), ("700", 700), ("1.5 GiB", 1536)])
+def test_memory_has_units(text: str, mebibytes: int) -> None:
+    assert parsed("kernel", "--memory", text).memory == mebibytes
+
+
+def test_a_login_may_stand_before_or_behind_the_action() -> None:
+    before = parsed("kernel", "--principal", "alice", "--keytab", "k", "list")
+    behind = parsed("kernel", "list", "--principal", "alice", "--keytab", "k")
+    assert before.principal == behind.principal == "alice"
+    assert parsed("kernel", "list").principal == ""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["kernel", "--memory", "much"], "--memory: 'much' is not a size, such as 2GiB"),
+        (["kernel", "--memory=-5MiB"], "'-5MiB' is not a size"),
+        (["kernel", "--memory", "0"], "'0' is not a size"),
+        (["kernel", "--vcores", "0"], "--vcores: '0' is not a whole number of 1 or more"),
+        (["kernel", "--gpus", "-1"], "--gpus: '-1' is not a whole number of 0 or more"),
+        (["kernel", "--port-range", "9:3"], "--port-range: '9:3' is not a range of ports, such as 40000:40100"),
+        (["kernel", "--port-range", "40000:40002"], "40000:40002 has 3 ports, and a kernel needs 5"),
+        (["kernel", "--port-range", "1000:2000"], "ports below 1024 are not for users"),
+        (["kernel", "--memory", "2"], "2 MiB is less than a kernel lives in"),
+        (["kernel", "--name", ""], "--name: a name has at least one letter"),
+        (["kernel", "connect"], "APPLICATION"),
+        (["kernel", "--require-encryption", "--no-encryption"], "not allowed with"),
+        (["kernels"], "invalid choice"),
+        ([], "COMMAND"),
+    ],
+)
+def test_what_it_does_not_understand_it_names(
+    arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        command.main(arguments)
+    told = capsys.readouterr().err
+    assert said in told
+    assert told.count("\n") == 1
+
+
+def test_a_kernel_that_is_not_known_here_is_said_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    assert command.main(["kernel", "connect", "application_1_0001"]) == 1
+    assert capsys.readouterr().err.count("\n") == 1
+    assert command.main(["kernel", "connect", "../../etc/passwd"]) == 1
+    assert "not an application's id" in capsys.readouterr().err
+
+
+def test_an_environment_that_is_not_there_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    assert command.main(["kernel", "--environment", "/nowhere/environment.tar.gz"]) == 1
+    assert "There is no /nowhere/environment.tar.gz" in capsys.readouterr().err
+
+
+def test_what_is_no_environment_is_said_before_anything_is_submitted(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "broken.tar.gz").write_text("half an upload")
+    assert command.main(["kernel", "--no-console", "--environment", str(tmp_path / "broken.tar.gz")]) == 1
+    assert "broken.tar.gz is no archive that YARN could unpack" in capsys.readouterr().err
+    assert command.main(["kernel", "--no-console", "--environment", str(tmp_path)]) == 1
+    assert "it has no bin/activate" in capsys.readouterr().err
+
+
+def test_logs_want_an_applications_id(capsys: pytest.CaptureFixture[str]) -> None:
+    assert command.main(["kernel", "logs", "everything"]) == 1
+    assert capsys.readouterr().err.startswith("yarnspawner: 'everything' is not an application's id")
+
+
+def test_help_tells_the_actions() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "yarnspawner.cli.main", "kernel", "--help"], capture_output=True, text=True, check=True
+    )
+    for word in ("--require-encryption", "--no-console", "connect", "logs", "stop"):
+        assert word in done.stdout
+
+
+@pytest.mark.parametrize("name", ["applications", pytest.param("sweep", marks=pytest.mark.full)])
+def test_what_is_said_where_there_is_no_hub(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("JPY_COOKIE_SECRET", raising=False)
+
+    def said() -> str:
+        command_line = [sys.executable, "-m", "yarnspawner.cli.main", name]
+        done = subprocess.run(command_line, capture_output=True, text=True, timeout=120, check=False)
+        assert done.returncode == 1, done
+        assert "Traceback" not in done.stderr
+        return done.stderr
+
+    assert "no " + str(tmp_path / "jupyterhub_config.py") in said()
+    (tmp_path / "jupyterhub_config.py").write_text('c.JupyterHub.spawner_class = "yarnspawner.YarnSpawner"')
+    assert f"cookie secret {tmp_path / 'jupyterhub_cookie_secret'} does not exist" in said()
+    (tmp_path / "jupyterhub_cookie_secret").write_text("00" * 32)
+    (tmp_path / "jupyterhub_cookie_secret").chmod(0o600)
+    assert f"database {tmp_path / 'jupyterhub.sqlite'} does not exist" in said()
+    sqlite3.connect(tmp_path / "jupyterhub.sqlite").close()
+    assert "no id of its own" in said()
+    # Nothing was made where nothing was.
+    assert not (tmp_path / "yarnspawner_hub_id").exists()

@@ -1,0 +1,633 @@
+"""What users are told when something goes wrong.
+
+The texts are what Hadoop 3.4.3, skein 0.8.2 and MIT Kerberos 1.20 said on real clusters, each made to fail that way, unless
+a row is marked `source`: those were only read in the sources, or reported by others.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pytest
+
+from yarnspawner.common.protocol import Failure
+from yarnspawner.diagnosis.explain import Diagnosis, explain, explain_outage, explain_refusal, explain_waiting, plain
+
+FAILED = (
+    "Application application_1_0001 failed 1 times (global limit =2; local limit is =1) due to AM Container for"
+    " appattempt_1_0001_000001 exited with  exitCode: {code}\nFailing this attempt.Diagnostics: [2026-11-23 04:31:11.433]{said}"
+    "\nFor more detailed output, check the application tracking page: http://rm:8088/cluster/app/application_1_0001 Then"
+    " click on links to logs of each attempt.\n. Failing the application."
+)
+ACCEPTED = "[Mon Nov 23 04:26:21 +0000 2026] "
+PARTITION = (
+    " Details : AM Partition = <DEFAULT_PARTITION>; AM Resource Request = <memory:512, vCores:1>; Queue Resource Limit for"
+    " AM = <memory:512, vCores:1>; User AM Resource Limit of the queue = <memory:512, vCores:1>; Queue AM Resource Usage ="
+    " <memory:512, vCores:1>; "
+)
+
+
+@dataclass
+class Report:
+    """The part of a cluster's report that a diagnosis reads."""
+
+    diagnostics: str = ""
+    state: str = "FAILED"
+    final_status: str = "FAILED"
+    user: str = "alice"
+    queue: str = "small"
+
+
+class Refused(Exception):
+    """Stands for the cluster's error."""
+
+
+def refusal(text: str) -> Diagnosis:
+    return explain_refusal(Refused(text), hub="jupyterhub", user="alice", queue="small")  # type: ignore[arg-type]
+
+
+def end(diagnostics: str, **rest: str) -> Diagnosis:
+    return explain(Report(diagnostics), **rest)  # type: ignore[arg-type]
+
+
+REFUSALS = [
+    (
+        "User: jupyterhub@EXAMPLE.COM is not allowed to impersonate carl",
+        "The hub (jupyterhub@EXAMPLE.COM) may not impersonate carl",
+        "hadoop.proxyuser.jupyterhub.users or .groups",
+    ),
+    (
+        'No FileSystem for scheme "foo"',
+        "Hadoop knows no file system whose addresses begin with foo://.",
+        "localize_files",
+    ),
+    (  # source
+        "Unauthorized connection for super-user: jupyterhub@EXAMPLE.COM from IP 10.0.0.7",
+        "from the machine that it runs on (10.0.0.7)",
+        "hadoop.proxyuser.jupyterhub.hosts",
+    ),
+    (
+        (
+            "Failed to submit application_1_0022 to YARN : Application application_1_0022 submitted by user alice to unknown"
+            " queue: small"
+        ),
+        "The queue small does not exist.",
+        "another queue",
+    ),
+    (
+        (
+            "Failed to submit application_1_0023 to YARN : org.apache.hadoop.security.AccessControlException: Queue root.stopped"
+            " is STOPPED. Cannot accept submission of application: application_1_0023"
+        ),
+        "The queue root.stopped is stopped",
+        "another queue",
+    ),
+    (
+        (
+            "Failed to submit application_1_0024 to YARN : Application application_1_0024 submitted by user : alice to non-leaf"
+            " queue : root"
+        ),
+        "takes no applications itself",
+        "queue below",
+    ),
+    (
+        "Failed to submit application_1_0003 to YARN : root is not a leaf queue",
+        "takes no applications itself",
+        "queue below",
+    ),
+    (
+        (
+            "org.apache.hadoop.security.AccessControlException: User alice does not have permission to submit application_1_0001"
+            " to queue acl"
+        ),
+        "The user alice may not use the queue small.",
+        "ask your administrator for access",
+    ),
+    (
+        (
+            "Failed to submit application_1_0005 to YARN : org.apache.hadoop.security.AccessControlException: Queue root.one"
+            " already has 1 applications, cannot accept submission of application: application_1_0005"
+        ),
+        "has as many applications as it may have",
+        "try again later",
+    ),
+    (
+        (
+            "Failed to submit application_1_0001 to YARN : Reject application application_1_0001 submitted by user alice"
+            " application rejected by placement rules."
+        ),
+        "placement rules do not let the user alice into the queue small",
+        "another queue",
+    ),
+    (
+        (
+            "Invalid resource request! Cannot allocate containers as requested resource is greater than maximum allowed"
+            " allocation. Requested resource type=[memory-mb], Requested resource=<memory:5000, vCores:1>, maximum allowed"
+            " allocation=<memory:4096, vCores:8>, please note that maximum allowed allocation is calculated by scheduler based on"
+            " maximum resource of registered NodeManagers, which might be less than configured maximum allocation=<memory:50000,"
+            " vCores:8>"
+        ),
+        "asked were memory:5000, vCores:1, at most memory:4096, vCores:8 are allowed",
+        "smaller size",
+    ),
+    (
+        (
+            "Failed to submit application_1_0004 to YARN : Cannot submit application application_1_0004 to queue root.zero"
+            " because it has zero amount of resource for a requested resource! Invalid requested AM resources: [...]"
+        ),
+        "The queue small gives none of a resource",
+        "another queue",
+    ),
+    (
+        "Resource 'yarn.io/gpu' is not defined in your cluster's configuration",
+        "a kind of resource that the server asks for: yarn.io/gpu",
+        "a size without it",
+    ),
+    (
+        "Invalid resource request, node label not enabled but request contains label expression",
+        "cannot use the kind of node",
+        "another kind of node",
+    ),
+    (
+        'Permission denied: user=dave, access=WRITE, inode="/user":root:supergroup:drwxr-xr-x',
+        "The user dave has no home folder in HDFS (/user/dave).",
+        "create /user/dave in HDFS",
+    ),
+    (
+        'Permission denied: user=alice, access=EXECUTE, inode="/user/alice":root:supergroup:drwx------',
+        "The user alice may not use /user/alice in HDFS (EXECUTE).",
+        "owner and the permissions of /user/alice",
+    ),
+    (
+        "The NameSpace quota (directories and files) of directory /user/alice is exceeded: quota=2 file count=13",
+        "There is no room left in /user/alice in HDFS",
+        "larger quota",
+    ),
+    (
+        (
+            "The DiskSpace quota of /user/alice is exceeded: quota = 1048576 B = 1 MB but diskspace consumed = 149908203 B ="
+            " 142.96 MB"
+        ),
+        "There is no room left in /user/alice in HDFS",
+        "larger quota",
+    ),
+    ("File file:/opt/env.tar.gz does not exist", "is missing: /opt/env.tar.gz", "localize_files"),
+    ("File does not exist: hdfs:/opt/env.tar.gz", "is missing: hdfs:/opt/env.tar.gz", "localize_files"),
+    (
+        (
+            "File /user/alice/.skein/application_1_0007/.skein.crt could only be written to 0 of the 1 minReplication nodes."
+            " There are 1 datanode(s) running and 1 node(s) are excluded in this operation."
+        ),
+        "(HDFS) has no room, or no node that is up",
+        "Try again later",
+    ),
+    ("Kerberos ticket not found, please kinit and restart", "no valid Kerberos ticket", "keytab and principal"),
+    (  # source
+        (
+            "GSS initiate failed [Caused by GSSException: No valid credentials provided (Mechanism level: Failed to find any"
+            " Kerberos tgt)]"
+        ),
+        "no valid Kerberos ticket",
+        "keytab and principal",
+    ),
+    (
+        (
+            "failure to login: for principal: nobody@EXAMPLE.COM from keytab /etc/jupyterhub.keytab"
+            " javax.security.auth.login.LoginException: Unable to obtain password from user"
+        ),
+        "cannot log in to Kerberos with its keytab",
+        "of the current key",
+    ),
+    (
+        "kinit: Cannot contact any KDC for realm 'EXAMPLE.COM' while getting initial credentials",
+        "does not answer the hub",
+        "Try again",
+    ),
+    (
+        "kinit: Keytab contains no suitable keys for nobody@EXAMPLE.COM while getting initial credentials",
+        "cannot log in to Kerberos with its keytab",
+        "of the current key",
+    ),
+    (
+        "java.lang.IllegalArgumentException: Too many applicationTags, a maximum of only 10 are allowed!",
+        "did not take the tags",
+        "short and ASCII",
+    ),
+    (
+        (
+            "Call From vm/127.0.0.1 to localhost:24225 failed on connection exception: java.net.ConnectException: Connection"
+            " refused; For more details see:  http://wiki.apache.org/hadoop/ConnectionRefused"
+        ),
+        "Hadoop does not answer.",
+        "Try again",
+    ),
+    (  # An application that fails at once is refused to Hadoop's client.
+        "Failed to submit application_1_0002 to YARN : "
+        + FAILED.format(code=-1000, said="Resource hdfs:/e changed on src filesystem - expected: ..."),
+        "was changed while it started: hdfs:/e",
+        "Start it again",
+    ),
+]
+
+
+@pytest.mark.parametrize(("text", "cause", "remedy"), REFUSALS)
+def test_a_refusal_is_explained(text: str, cause: str, remedy: str) -> None:
+    diagnosis = refusal(text)
+    assert cause in diagnosis.cause
+    assert remedy in diagnosis.remedy
+    assert diagnosis.detail.splitlines()[0] in text
+
+
+def test_an_unknown_refusal_shows_yarns_words() -> None:
+    assert refusal("Something new").detail == "Something new"
+    assert refusal("Something new").cause == "YARN did not accept the server's application."
+
+
+WAITING = [
+    (
+        "Application is added to the scheduler and is not yet activated. Skipping AM assignment as cluster resource is"
+        " empty. " + PARTITION,
+        "because no node of the cluster is up and healthy",
+    ),
+    (
+        "Application is added to the scheduler and is not yet activated. Queue's AM resource limit exceeded. "
+        + PARTITION,
+        "because its queue starts no more applications until another one ends",
+    ),
+    (
+        "Application is added to the scheduler and is not yet activated. User's AM resource limit exceeded. "
+        + PARTITION,
+        "because its queue starts no more applications of alice until another one of them ends",
+    ),
+    (
+        (
+            "Application is added to the scheduler and is not yet activated.  (Resource request: <memory:600, vCores:1> exceeds"
+            " maximum AM resource allowed)."
+        ),
+        "because its queue starts no more applications until another one ends",
+    ),
+    (
+        (
+            'Application is added to the scheduler and is not yet activated. The queue "root.one" has reached the maximum limit'
+            " of runnable applications."
+        ),
+        "because as many applications run already as the queue or the user may have",
+    ),
+    (
+        (
+            "Application is Activated, waiting for resources to be assigned for AM.  Details : AM Partition ="
+            " <DEFAULT_PARTITION> ; Partition Resource = <memory:4096, vCores:8> ; Queue's Absolute capacity = 25.0 % ; Queue's"
+            " Absolute used capacity = 0.0 % ; Queue's Absolute max capacity = 25.0 % ; "
+        ),
+        "because no node that its queue may use has room for it now",
+    ),
+    (  # source
+        (
+            "Application is Activated, waiting for resources to be assigned for AM.  Details : AM Partition = gpu ; Partition"
+            " Resource = <memory:0, vCores:0> ; Queue's Absolute capacity = 0.0 % ; "
+        ),
+        "because no node with the label gpu is up",
+    ),
+    (
+        "Scheduler has assigned a container for AM, waiting for AM container to be launched",
+        "because its node is just starting the container",
+    ),
+    (
+        "AM container is launched, waiting for AM container to Register with RM",
+        "because its container has not reported back yet",
+    ),
+    ("Application is added to the scheduler and is not yet activated. ", "because it is not its turn yet"),
+]
+
+
+@pytest.mark.parametrize(("text", "clause"), WAITING)
+def test_a_wait_is_explained(text: str, clause: str) -> None:
+    assert explain_waiting(Report(ACCEPTED + text)) == clause  # type: ignore[arg-type]
+
+
+def test_a_wait_that_yarn_does_not_explain_is_not_explained() -> None:
+    assert explain_waiting(Report("")) == ""  # type: ignore[arg-type]
+
+
+ENDS = [
+    (  # source: skein's own words take its place for a server in the master's container
+        FAILED.format(
+            code=-104,
+            said="Container [pid=1,containerID=container_1_0001_01_000001] is running 643825664B beyond the 'PHYSICAL' memory"
+            " limit. Current usage: 1.0 GB of 416 MB physical memory used; 3.2 GB of 873.6 MB virtual memory used. Killing"
+            " container.\nDump of the process-tree for container_1_0001_01_000001 :\n\t|- PID PPID FULL_CMD_LINE\n\t|- 1 0"
+            " python --token=s3cret \n",
+        ),
+        "more memory than it was given (1.0 GB of 416 MB)",
+    ),
+    (
+        (
+            "Application driver failed with exit code 143. This is often due to the application master memory limit being"
+            " exceeded. See the diagnostics for more information."
+        ),
+        "most likely because it used more memory than it was given",
+    ),
+    (
+        (
+            "Application master shutdown by external signal. This usually means that the application was killed by a"
+            " user/administrator, or that the application master memory limit was exceeded. See the diagnostics for more"
+            " information."
+        ),
+        "most likely because it used more memory than it was given",
+    ),
+    (
+        FAILED.format(
+            code=137,
+            said="Container killed on request. Exit code is 137\n[2026-11-23 04:22:14.451]Container exited with a non-zero exit"
+            " code 137. \n[2026-11-23 04:22:14.451]Killed by external signal",
+        ),
+        "most likely because it used more memory than it was given",
+    ),
+    ("Application application_1_0018 was killed by user alice at 127.0.0.1", "was killed by alice"),
+    (
+        "Application is killed by ResourceManager as it has exceeded the lifetime period.",
+        "the longest time that an application may run",
+    ),
+    (  # source
+        FAILED.format(code=-102, said="Container preempted by scheduler"),
+        "(preemption)",
+    ),
+    (  # source, and reported by others
+        FAILED.format(
+            code=-1000,
+            said="Application application_1_0001 initialization failed (exitCode=255) with output: main : command provided 0\n"
+            "main : run as user is alice\nmain : requested yarn user is alice\nUser alice not found\n",
+        ),
+        "The user alice has no account on the node",
+    ),
+    (  # source, and reported by others
+        FAILED.format(
+            code=-1000,
+            said="Application application_1_0001 initialization failed (exitCode=255) with output: main : command provided 0\n"
+            "main : run as user is hdfs\nmain : requested yarn user is hdfs\nRequested user hdfs is not whitelisted and has"
+            " id 995,which is below the minimum allowed 1000\n",
+        ),
+        "run nothing for hdfs, because it is a system account",
+    ),
+    (
+        FAILED.format(
+            code=-1000, said="Application application_1_0001 initialization failed (exitCode=1) with output: "
+        ),
+        "could not prepare folders for the user alice",
+    ),
+    (  # source
+        FAILED.format(code=-1000, said="java.io.IOException: No space left on device"),
+        "has no room left on its disks",
+    ),
+    (
+        FAILED.format(
+            code=-1000,
+            said="File does not exist: hdfs:/user/alice/f.txt\njava.io.FileNotFoundException: File does not exist:"
+            " hdfs:/user/alice/f.txt\n\tat org.apache.hadoop.hdfs.DistributedFileSystem$29.doCall(DistributedFileSystem"
+            ".java:1842)\n",
+        ),
+        "is no longer there: hdfs:/user/alice/f.txt",
+    ),
+    (
+        FAILED.format(
+            code=-1000,
+            said='Resource hdfs:/user/alice/g.txt changed on src filesystem - expected: "2026-11-23T04:31:04.262+0000", was:'
+            ' "2026-11-23T04:31:18.630+0000", current time: "2026-11-23T04:31:22.604+0000"',
+        ),
+        "was changed while it started: hdfs:/user/alice/g.txt",
+    ),
+    (
+        FAILED.format(
+            code=-1000,
+            said="Failed to download resource { { hdfs:/user/alice/f.txt, 1, FILE, null },pending,[(container_1_0001_01_000001)"
+            "],2899783218013,DOWNLOADING} java.io.IOException: Resource hdfs:/user/alice/f.txt is not publicly accessible and"
+            " as such cannot be part of the public cache.",
+        ),
+        "A file that is meant for everybody is not readable by everybody.",
+    ),
+    (
+        FAILED.format(
+            code=-1000,
+            said="\njava.lang.reflect.UndeclaredThrowableException\nCaused by: org.apache.hadoop.yarn.exceptions.YarnException:"
+            " Download and unpack failed\nCaused by: java.io.IOException: Error executing command. gzip -dc | (cd"
+            " '/data/nm/usercache/alice/appcache/application_1_0001/filecache/12_tmp/env.tar.gz' && tar -x ) Process exited"
+            " with exit code 2.",
+        ),
+        "An archive that the server needs, such as its packed environment, is broken",
+    ),
+    (
+        FAILED.format(
+            code=-1000,
+            said="chmod: cannot access '/data/nm/usercache/alice/appcache/application_1_0001/filecache/12_tmp/env.zip': No such"
+            " file or directory\n\nExitCodeException exitCode=1: chmod: ...",
+        ),
+        "An archive that the server needs, such as its packed environment, is broken",
+    ),
+    (
+        FAILED.format(code=-100, said="Container released on a *lost* node"),
+        "The node on which the server ran is gone, or does not work as it should.",
+    ),
+    (
+        (
+            "Application application_1_0017 failed 1 times (global limit =2; local limit is =1) due to ApplicationMaster for"
+            " attempt appattempt_1_0017_000001 timed out. Failing the application."
+        ),
+        "no longer heard of",
+    ),
+    (
+        "Application driver failed with exit code 127, see logs for more information.",
+        "A command of the server's start was not found on the node.",
+    ),
+    (
+        "Application driver failed with exit code 3, see logs for more information.",
+        "The server ended by itself with exit status 3.",
+    ),
+    (
+        FAILED.format(
+            code=1,
+            said="Exception from container-launch.\nContainer id: container_1_0001_01_000001\nExit code: 1\n\n[2026-11-23"
+            " 04:38:49.619]Container exited with a non-zero exit code 1. Error file: prelaunch.err.\nLast 4096 bytes of"
+            " prelaunch.err :\n",
+        ),
+        "The server ended by itself with exit status 1.",
+    ),
+]
+
+
+@pytest.mark.parametrize(("text", "cause"), ENDS)
+def test_an_end_is_explained(text: str, cause: str) -> None:
+    diagnosis = end(text)
+    assert cause in diagnosis.cause
+    assert diagnosis.remedy
+    assert "s3cret" not in diagnosis.detail
+
+
+LOGS = [
+    (".skein.sh: line 3: jupyterhub-singleuser: command not found", "Jupyter is not installed"),
+    (".skein.sh: line 3: foo-bar: command not found", "The command foo-bar was not found on the node."),
+    ("/usr/bin/python3: No module named yarnspawner", "does not have yarnspawner"),
+    ("ModuleNotFoundError: No module named 'jupyterlab'", "JupyterLab is not installed"),
+    ("ModuleNotFoundError: No module named 'numpy.core'", "lacks the module numpy.core"),
+    (
+        ".skein.sh: line 2: environment/bin/activate: No such file or directory",
+        "is not where it should be: environment/bin/activate",
+    ),
+    (
+        "Error: Could not find or load main class com.anaconda.skein.ApplicationMaster",
+        "The container did not find Hadoop's classes.",
+    ),
+    ("OSError: [Errno 98] Address already in use", "No port was free"),
+]
+
+
+@pytest.mark.parametrize(("log", "cause"), LOGS)
+def test_the_log_says_more_than_an_exit_status(log: str, cause: str) -> None:
+    diagnosis = end(
+        "Application driver failed with exit code 1, see logs for more information.", log_tail=f"one\n{log}\n"
+    )
+    assert cause in diagnosis.cause
+    assert log in diagnosis.detail
+
+
+def test_what_yarn_knows_counts_more_than_the_log() -> None:
+    diagnosis = end(
+        FAILED.format(code=-100, said="Container released on a *lost* node"), log_tail="foo: command not found"
+    )
+    assert diagnosis.cause == "The node on which the server ran is gone, or does not work as it should."
+
+
+def test_the_recipes_own_message_counts_most() -> None:
+    failure = Failure("The server's port range 9000:9010 has no free port.", "OSError: ...")
+    diagnosis = explain(Report("Application driver failed with exit code 1"), failure=failure)  # type: ignore[arg-type]
+    assert "port" in diagnosis.cause
+    unknown = explain(Report(""), failure=Failure("The moon is in the wrong phase."))  # type: ignore[arg-type]
+    assert unknown.cause == "The moon is in the wrong phase."
+
+
+def test_an_end_without_words_is_told_by_its_status() -> None:
+    assert "ended by itself" in explain(Report("", "FINISHED", "SUCCEEDED")).cause  # type: ignore[arg-type]
+    assert "was killed" in explain(Report("", "KILLED", "KILLED")).cause  # type: ignore[arg-type]
+    assert "failed" in explain(Report("", "FAILED", "FAILED")).cause  # type: ignore[arg-type]
+
+
+def test_stack_traces_stay_out_of_the_details() -> None:
+    text = "Permission denied\n\tat org.apache.hadoop.hdfs.Foo$2.run(Foo.java:661)\n\t... 18 more\nCaused by: nothing"
+    assert refusal(text).detail == "Permission denied\nCaused by: nothing"
+
+
+def test_control_characters_are_removed() -> None:
+    assert plain("\x1b[31mred\x1b[0m\r\nnext\x00\x07\u202eline", 100) == "red\nnextline"
+
+
+def test_markup_is_plain_text() -> None:
+    # A page escapes it; here it must only not be interpreted.
+    assert "<script>" in end("Application failed: <script>alert(1)</script>").detail
+
+
+def test_names_from_outside_cannot_fill_in_a_template() -> None:
+    assert "{user.__class__}" in refusal("File file:{user.__class__} does not exist").cause
+
+
+def test_secrets_are_left_out() -> None:
+    log = "JUPYTERHUB_API_TOKEN=abc123 http://h/?token=abc123&x=1 Authorization: token abc123 {'password': 'abc123'}"
+    assert "abc123" not in plain(log, 1000)
+
+
+def test_a_long_text_keeps_its_beginning_and_its_end() -> None:
+    text = plain("begin" + "x" * 10_000 + "end", 100)
+    assert text.startswith("begin")
+    assert text.endswith("end")
+    assert len(text) < 120
+
+
+def test_megabytes_of_diagnostics_are_no_burden() -> None:
+    diagnosis = end("Error launching " * 200_000)
+    assert len(diagnosis.detail) < 5000
+
+
+OUTAGES = [
+    (
+        (
+            "Cannot create directory /user/alice/.skein/application_1_0006. Name node is in safe mode.\nIt was turned on"
+            " manually."
+        ),
+        "(HDFS) is in safe mode",
+        True,
+    ),
+    (
+        (
+            "Call From vm/127.0.0.1 to localhost:24225 failed on connection exception: java.net.ConnectException: Connection"
+            " refused"
+        ),
+        "Hadoop does not answer at localhost:24225.",
+        True,
+    ),
+    (
+        "The YARN driver did not start: javax.security.auth.login.LoginException: Connection refused",
+        "Kerberos (its KDC) does not answer",
+        True,
+    ),
+    (
+        "The YARN driver did not start: java.net.ConnectException: Connection refused",
+        "Kerberos (its KDC) does not answer",
+        True,
+    ),
+    ("No answer from YARN to submit within 120 s", "YARN does not answer.", True),
+    (
+        "The hub has no Kerberos ticket: set its principal and keytab, or run kinit as the hub's account and keep renewing",
+        "The hub has no valid Kerberos ticket.",
+        True,
+    ),
+    ("The keytab /etc/hub.keytab does not exist", "its keytab does not exist", False),
+    ("The keytab /etc/hub.keytab cannot be read by the hub's account", "its keytab cannot be read", False),
+    (
+        "The YARN driver did not start: javax.security.auth.login.LoginException: Unable to obtain password from user",
+        "cannot log in to Kerberos with its keytab",
+        False,
+    ),
+    (
+        "The YARN driver did not start: java.security.GeneralSecurityException: Checksum failed",
+        "cannot log in to Kerberos with its keytab",
+        False,
+    ),
+    ("No Java: JAVA_HOME is not set; set it in the hub's environment", "finds no Java", False),
+    (
+        "No Java: JAVA_HOME is /opt/none, where there is no bin/java; set it in the hub's environment",
+        "no Java in /opt/none, which JAVA_HOME names",
+        False,
+    ),
+    ("No `yarn` command on the hub's PATH; install Hadoop's client", "no yarn command on its PATH", False),
+    ("/opt/none holds no Hadoop configuration (core-site.xml)", "no Hadoop configuration in /opt/none", False),
+    ("Set both the principal and the keytab, or neither", "only one of its settings", False),
+    (
+        "The YARN driver did not start: java.lang.IllegalAccessException: no access (3 drivers in a row ended by themselves)",
+        "does not start: java.lang.IllegalAccessException: no access.",
+        False,
+    ),
+    ("The YARN driver did not start: java.lang.IllegalAccessException: no access", "YARN does not answer.", True),
+    (
+        "The YARN driver did not start: java.net.ConnectException: refused (7 drivers in a row ended by themselves)",
+        "Kerberos (its KDC) does not answer",
+        True,
+    ),
+]
+
+
+@pytest.mark.parametrize(("text", "cause", "passes"), OUTAGES)
+def test_an_outage_is_explained_and_waited_for_where_it_passes(text: str, cause: str, passes: bool) -> None:
+    diagnosis, waits = explain_outage(Refused(text))  # type: ignore[arg-type]
+    assert cause in diagnosis.cause
+    assert waits is passes
+    assert ("The start goes on" if passes else "administrator") in diagnosis.remedy
+
+
+def test_what_yarn_says_of_a_container_of_its_own_is_in_the_application_masters_log() -> None:
+    log = """\
+26/11/26 09:31:02 INFO skein.ApplicationMaster: FAILED: server_0 - Container failed during execution
+Caused by: org.apache.hadoop.yarn.exceptions.YarnException: Download and unpack failed
+26/11/26 09:31:03 INFO skein.ApplicationMaster: Unregistering application with status FAILED
+"""
+    diagnostics = "Failure in service server, see logs for more information."
+    assert "is broken or incomplete" in end(diagnostics, log_tail=log).cause
+    # What a user's own program writes is not YARN's word.
+    assert end(diagnostics, log_tail="Download and unpack failed\n").cause == "The server's application failed."

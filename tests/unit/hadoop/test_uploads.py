@@ -1,0 +1,384 @@
+"""Files that are put into HDFS once. A script on local folders stands for `hadoop fs`; tests/cluster has the real one."""
+
+from __future__ import annotations
+
+import asyncio
+import getpass
+import logging
+import os
+import time
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+
+import pytest
+import skein
+
+from yarnspawner.hadoop.filesystem import Entry, FileSystem, FileSystemError
+from yarnspawner.hadoop.permissions import check_public
+from yarnspawner.hadoop.uploads import UploadError, Uploads
+from yarnspawner.launch.localize import shared_files
+
+HUB = getpass.getuser()
+
+SCRIPT = """#!/usr/bin/env python3
+import os, pathlib, shutil, stat, sys, time
+root, log, slow = pathlib.Path({root!r}), {log!r}, pathlib.Path({slow!r})
+arguments = sys.argv[2:]
+with open(log, "a") as file:
+    print(os.environ.get("HADOOP_PROXY_USER", "hub"), *arguments, file=file)
+if arguments[0] == "-D":
+    os.umask(int(arguments[1].partition("=")[2], 8))
+    del arguments[:2]
+command, *rest = arguments
+at = lambda path: root / path.lstrip("/")
+status = 0
+if command == "-stat":
+    for path in rest[1:]:
+        if not at(path).exists():
+            print(f"stat: `{{path}}': No such file or directory", file=sys.stderr)
+            status = 1
+            continue
+        found = at(path).stat()
+        kind = "directory" if at(path).is_dir() else "regular file"
+        print(f"{{stat.S_IMODE(found.st_mode):o}}", found.st_size, f"{{kind}}/{user}/domain users")
+elif command == "-mkdir":
+    for path in rest[1:]:
+        at(path).mkdir(parents=True, exist_ok=True)
+elif command == "-put":
+    shutil.copyfile(rest[0], at(rest[1]))
+    if slow.exists():
+        time.sleep(float(slow.read_text()))
+elif command == "-mv":
+    if at(rest[1]).exists():
+        print(f"mv: `{{rest[1]}}': File exists", file=sys.stderr)
+        status = 1
+    else:
+        at(rest[0]).rename(at(rest[1]))
+elif command == "-touchz":
+    at(rest[0]).touch()
+elif command == "-ls":
+    for path in sorted(at(rest[1]).rglob("*")):
+        when = time.strftime("%Y-%m-%d %H:%M", time.localtime(path.stat().st_mtime))
+        print(f"-rw-r--r--   1 hub domain users 0 {{when}} /{{path.relative_to(root)}}")
+elif command == "-rm":
+    for path in rest[3:]:
+        shutil.rmtree(at(path)) if at(path).is_dir() else at(path).unlink(missing_ok=True)
+sys.exit(status)
+"""
+
+
+@pytest.fixture
+def hdfs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder that is HDFS."""
+    root = tmp_path / "hdfs"
+    (root / "user" / HUB).mkdir(parents=True)
+    (root / "user" / "alice").mkdir()
+    for folder in (root, root / "user", root / "user" / HUB):
+        folder.chmod(0o755)
+    script = tmp_path / "bin" / "hadoop"
+    script.parent.mkdir()
+    names = {"root": str(root), "log": str(tmp_path / "calls"), "slow": str(tmp_path / "slow"), "user": HUB}
+    script.write_text(SCRIPT.format(**names))
+    script.chmod(0o755)
+    configuration = tmp_path / "conf"
+    configuration.mkdir()
+    (configuration / "core-site.xml").write_text(
+        "<configuration><property><name>fs.defaultFS</name><value>hdfs://one:8020</value></property></configuration>"
+    )
+    monkeypatch.setenv("HADOOP_CONF_DIR", str(configuration))
+    monkeypatch.setenv("PATH", str(script.parent), prepend=os.pathsep)
+    return root
+
+
+@pytest.fixture
+async def uploads(hdfs: Path):
+    made = Uploads(".yarnspawner", HUB)
+    yield made
+    await made.close()
+
+
+@pytest.fixture
+def archive(tmp_path: Path) -> Path:
+    file = tmp_path / "environment.tar.gz"
+    file.write_bytes(b"one" * 500_000)
+    return file
+
+
+def calls(hdfs: Path, command: str) -> list[str]:
+    log = hdfs.parent / "calls"
+    return [line for line in log.read_text().splitlines() if command in line] if log.exists() else []
+
+
+def path_of(hdfs: Path, url: str) -> Path:
+    return hdfs / url.removeprefix("hdfs:///")
+
+
+async def test_a_file_is_uploaded_once_and_found_by_its_content(hdfs, uploads, archive):
+    first, second = await uploads.public(archive), await uploads.public(archive)
+    assert first == second
+    assert path_of(hdfs, first).read_bytes() == archive.read_bytes()
+    assert len(calls(hdfs, "-put")) == 1
+
+
+async def test_another_hub_finds_what_the_first_has_uploaded(hdfs, uploads, archive):
+    url = await uploads.public(archive)
+    other = Uploads(".yarnspawner", HUB)
+    assert await other.public(archive) == url
+    assert len(calls(hdfs, "-put")) == 1
+    await other.close()
+
+
+async def test_a_changed_file_gets_another_copy_and_the_old_one_stays(hdfs, uploads, archive):
+    old = await uploads.public(archive)
+    archive.write_bytes(b"two" * 500_000)
+    new = await uploads.public(archive)
+    assert path_of(hdfs, old).read_bytes() != path_of(hdfs, new).read_bytes()
+
+
+async def test_starts_at_the_same_time_share_one_upload(hdfs, uploads, archive):
+    assert len({*await asyncio.gather(*(uploads.public(archive) for _ in range(5)))}) == 1
+    assert len(calls(hdfs, "-put")) == 1
+
+
+async def test_two_hubs_at_the_same_time_do_not_disturb_each_other(hdfs, uploads, archive):
+    (hdfs.parent / "slow").write_text("0.5")
+    other = Uploads(".yarnspawner", HUB)
+    urls = await asyncio.gather(uploads.public(archive), other.public(archive))
+    assert urls[0] == urls[1]
+    assert path_of(hdfs, urls[0]).read_bytes() == archive.read_bytes()
+    await other.close()
+
+
+async def test_an_upload_that_was_cut_short_does_not_count(hdfs, uploads, archive):
+    (hdfs.parent / "slow").write_text("60")
+    cut = asyncio.create_task(uploads.public(archive))
+    deadline = time.monotonic() + 60
+    while not calls(hdfs, "-put"):
+        assert time.monotonic() < deadline
+        await asyncio.sleep(0.1)
+    cut.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await cut
+    (hdfs.parent / "slow").unlink()
+    url = await uploads.public(archive)
+    assert path_of(hdfs, url).read_bytes() == archive.read_bytes()
+    assert len(calls(hdfs, "-put")) == 2
+
+
+async def test_a_file_that_is_not_what_was_uploaded_is_not_used(hdfs, uploads, archive):
+    path_of(hdfs, await uploads.public(archive)).write_bytes(b"cut")
+    other = Uploads(".yarnspawner", HUB)
+    with pytest.raises(UploadError, match="is not what the hub has put there"):
+        await other.public(archive)
+
+
+async def test_a_private_file_is_uploaded_as_the_user_for_the_user_alone(hdfs, uploads, archive, monkeypatch):
+    monkeypatch.setattr(FileSystem, "stat", _owned_by("alice", FileSystem.stat))
+    url = await uploads.private(archive, "alice")
+    assert path_of(hdfs, url).stat().st_mode & 0o077 == 0
+    assert url.startswith("hdfs:///user/alice/.yarnspawner/")
+    assert calls(hdfs, "-put")[0].startswith("alice ")
+
+
+def _owned_by(user, stat):
+    """The script's files all belong to who runs it."""
+
+    async def answer(self, paths):
+        return [Entry(user, e.group, e.mode, e.size, e.folder) for e in await stat(self, paths)]
+
+    return answer
+
+
+async def test_what_is_not_allowed_is_said_once_and_not_tried_at_each_start(hdfs, uploads, archive, caplog):
+    (hdfs / "user" / HUB).chmod(0o700)
+    for _ in range(3):
+        with pytest.raises(UploadError, match="closed to other users"):
+            await uploads.public(archive)
+    assert len([record for record in caplog.records if record.levelno == logging.WARNING]) == 1
+    assert len(calls(hdfs, "-stat")) == 1
+
+
+async def test_who_cannot_wait_gets_the_copy_at_the_next_start(hdfs, uploads, archive):
+    assert uploads.at_once(archive) == ""
+    deadline = time.monotonic() + 30
+    while not (url := uploads.at_once(archive)):
+        assert time.monotonic() < deadline
+        await asyncio.sleep(0.1)
+    assert path_of(hdfs, url).exists()
+
+
+async def test_without_a_folder_nothing_is_public(hdfs, archive):
+    uploads = Uploads("", HUB)
+    assert uploads.at_once(archive) == ""
+    with pytest.raises(UploadError, match="shared_folder"):
+        await uploads.public(archive)
+
+
+async def test_what_yarn_misses_is_uploaded_again(hdfs, uploads, archive):
+    file = path_of(hdfs, await uploads.public(archive))
+    assert not uploads.forget("File does not exist: hdfs:/elsewhere")
+    file.unlink()
+    assert uploads.forget(f"File does not exist: hdfs:/{file.relative_to(hdfs)}")
+    assert path_of(hdfs, await uploads.public(archive)).exists()
+
+
+# -- Cleaning up
+
+
+def age(folder: Path, days: float) -> None:
+    for path in [*folder.rglob("*"), folder]:
+        os.utime(path, (time.time() - days * 86400,) * 2)
+
+
+async def old_upload(hdfs: Path, archive: Path, days: float) -> Path:
+    """An upload of an earlier run of the hub."""
+    earlier = Uploads(".yarnspawner", HUB)
+    file = path_of(hdfs, await earlier.public(archive))
+    await asyncio.gather(*earlier._background)
+    age(file.parent, days)
+    return file
+
+
+async def test_what_was_not_used_for_long_is_removed(hdfs, uploads, archive):
+    file = await old_upload(hdfs, archive, days=31)
+    await uploads.clean()
+    assert not file.parent.exists()
+
+
+async def test_what_was_used_lately_stays(hdfs, uploads, archive):
+    file = await old_upload(hdfs, archive, days=29)
+    assert await uploads.clean() == []
+    assert file.exists()
+
+
+async def test_what_this_hub_uses_stays(hdfs, uploads, archive):
+    file = path_of(hdfs, await uploads.public(archive))
+    await asyncio.gather(*uploads._background)
+    age(file.parent, 40)
+    assert await uploads.clean() == []
+
+
+async def test_what_a_running_application_may_use_stays(hdfs, archive):
+    file = await old_upload(hdfs, archive, days=40)
+
+    async def long_ago():
+        return datetime.now(timezone.utc) - timedelta(days=45)
+
+    assert await Uploads(".yarnspawner", HUB, oldest_start=long_ago).clean() == []
+    assert file.exists()
+
+    async def lately():
+        return datetime.now(timezone.utc) - timedelta(days=3)
+
+    assert await Uploads(".yarnspawner", HUB, oldest_start=lately).clean() == ["/" + str(file.parent.relative_to(hdfs))]
+
+
+async def test_nothing_is_removed_while_yarn_cannot_be_asked(hdfs, archive):
+    await old_upload(hdfs, archive, days=40)
+
+    async def unknown():
+        raise RuntimeError("no answer")
+
+    assert await Uploads(".yarnspawner", HUB, oldest_start=unknown).clean() == []
+
+
+async def test_remains_of_a_broken_upload_are_removed_and_what_is_beside_uploads_stays(hdfs, uploads, archive):
+    file = await old_upload(hdfs, archive, days=2)
+    remains, foreign = file.with_name(".0123"), hdfs / "user" / HUB / ".yarnspawner" / "notes.txt"
+    for path in (remains, foreign):
+        path.write_text("")
+        os.utime(path, (0, 0))
+    await uploads.clean()
+    assert not remains.exists()
+    assert file.exists()
+    assert foreign.exists()
+
+
+# -- What may be public
+
+ROOT, USER = ("/", Entry("hdfs", "supergroup", 0o755, 0, True)), ("/user", Entry("hdfs", "supergroup", 0o755, 0, True))
+HOME = ("/user/hub", Entry("hub", "hub", 0o711, 0, True))
+FILE = ("/user/hub/skein.jar", Entry("hub", "hub", 0o644, 1, False))
+
+
+def test_a_file_of_the_hub_below_folders_of_the_hub_and_the_superuser_may_be_public():
+    check_public([ROOT, USER, HOME, FILE], "hub")
+
+
+@pytest.mark.parametrize(
+    ("index", "entry", "reason"),
+    [
+        (3, Entry("alice", "hub", 0o644, 1, False), "belongs to alice"),
+        (2, Entry("alice", "hub", 0o755, 0, True), "belongs to alice"),
+        (1, Entry("alice", "hub", 0o755, 0, True), "belongs to alice"),
+        (3, Entry("hub", "hub", 0o664, 1, False), "changed by others"),
+        (3, Entry("hub", "hub", 0o646, 1, False), "changed by others"),
+        (2, Entry("hub", "hub", 0o775, 0, True), "changed by others"),
+        # Sticky or not: who may make files in the hub's folder could make the next upload's.
+        (2, Entry("hub", "hub", 0o1777, 0, True), "changed by others"),
+        (1, Entry("hdfs", "supergroup", 0o775, 0, True), "changed by others"),
+        (1, Entry("hdfs", "supergroup", 0o777, 0, True), "changed by others"),
+        (2, Entry("hub", "hub", 0o700, 0, True), "closed to other users"),
+        (3, Entry("hub", "hub", 0o640, 1, False), "closed to other users"),
+    ],
+)
+def test_what_another_could_replace_or_not_read_may_not_be_public(index, entry, reason):
+    way = [ROOT, USER, HOME, FILE]
+    way[index] = (way[index][0], entry)
+    with pytest.raises(FileSystemError, match=reason):
+        check_public(way, "hub")
+
+
+def test_a_folder_of_the_hub_in_a_sticky_one_may_be_public():
+    check_public([ROOT, ("/tmp", Entry("hdfs", "supergroup", 0o1777, 0, True)), HOME, FILE], "hub")
+
+
+# -- Which files are shared
+
+
+async def test_large_local_files_are_shared_by_their_visibility(hdfs, uploads, archive, monkeypatch):
+    monkeypatch.setattr(uploads, "private", lambda local, user: _answer(f"hdfs:///{user}/{local.name}"))
+    small = archive.with_name("small.zip")
+    small.write_text("small")
+    files = {
+        "a": {"source": str(archive), "visibility": "public"},
+        "b": str(archive),
+        "c": skein.File(f"file://{archive}", visibility="private", type="file"),
+        "small": str(small),
+        "there": "hdfs:///environments/there.tar.gz",
+        "missing": "/nowhere/missing.zip",
+    }
+    found = await shared_files(files, uploads, "alice", logging.getLogger(), lambda words: None)
+    assert (str(found["a"].visibility), found["a"].source) == ("PUBLIC", await uploads.public(archive))
+    assert (str(found["b"].visibility), found["b"].source) == ("PRIVATE", "hdfs:///alice/environment.tar.gz")
+    assert (str(found["b"].type), str(found["c"].type)) == ("ARCHIVE", "FILE")
+    assert {name: found[name] for name in ("small", "there", "missing")} == {
+        name: files[name] for name in ("small", "there", "missing")
+    }
+
+
+async def _answer(url):
+    return url
+
+
+async def test_what_cannot_be_shared_is_uploaded_as_it_was_before(hdfs, uploads, archive):
+    (hdfs / "user" / HUB).chmod(0o700)
+    files = {"environment": {"source": str(archive), "visibility": "public"}}
+    found = await shared_files(files, uploads, "alice", logging.getLogger(), lambda words: None)
+    assert found["environment"].source == f"file://{archive}"
+    assert str(found["environment"].visibility) == "APPLICATION"
+    assert str(found["environment"].type) == "ARCHIVE"
+
+
+async def test_what_is_remembered_of_uploads_has_a_limit(hdfs, uploads, archive, monkeypatch):
+    """Only the uploads that were used last are remembered, no turn outlives its upload, and failures are forgotten."""
+    monkeypatch.setattr("yarnspawner.hadoop.uploads._REMEMBERED", 2)
+    for content in ("one", "two", "three"):
+        archive.write_text(content)
+        last = await uploads.public(archive)
+    assert len(uploads._shared) == 2 and any(shared.url == last for shared in uploads._shared.values())
+    assert not uploads._turns
+    monkeypatch.setattr("yarnspawner.hadoop.uploads._RETRY", 0.0)
+    for path in ("/one", "/two", "/three"):
+        uploads._failure("alice", path, "no space")
+    assert len(uploads._failed) == 1

@@ -1,0 +1,92 @@
+"""What a hub does as a whole when it starts."""
+
+import sys
+from types import ModuleType, SimpleNamespace
+
+import pytest
+
+from yarnspawner.hub.startup import attend, configuration_warning
+
+
+@pytest.mark.parametrize(
+    ("settings", "warns"),
+    [
+        ({}, "yarn.acl.enable"),
+        ({"yarn.acl.enable": "false", "yarn.admin.acl": "yarn"}, "yarn.acl.enable"),
+        ({"yarn.acl.enable": "true"}, "yarn.admin.acl"),
+        ({"yarn.acl.enable": "true", "yarn.admin.acl": "yarn"}, ""),
+    ],
+)
+def test_acls_that_are_off_are_warned_of(settings, warns, tmp_path, monkeypatch):
+    """YARN's defaults let everybody end everybody's server."""
+    properties = "".join(
+        f"<property><name>{name}</name><value>{value}</value></property>" for name, value in settings.items()
+    )
+    (tmp_path / "yarn-site.xml").write_text(f"<configuration>{properties}</configuration>")
+    monkeypatch.setenv("HADOOP_CONF_DIR", str(tmp_path))
+    assert warns in configuration_warning() and bool(configuration_warning()) == bool(warns)
+
+
+def test_a_hub_without_hadoops_configuration_warns_when_it_starts(tmp_path, monkeypatch):
+    """The administrator reads what to set before the first user comes."""
+    monkeypatch.setenv("HADOOP_CONF_DIR", str(tmp_path / "nowhere"))
+    assert f"{tmp_path}/nowhere" in configuration_warning()
+    assert "Set HADOOP_CONF_DIR" in configuration_warning()
+
+
+async def test_the_hub_is_found_under_both_its_names(monkeypatch):
+    """`python -m jupyterhub.app` runs a class of its own, which is attended to as well."""
+
+    class JupyterHub:
+        spawner_class = int
+
+        async def init_spawners(self):
+            return "done"
+
+    main = ModuleType("__main__")
+    main.__spec__ = SimpleNamespace(name="jupyterhub.app")
+    main.JupyterHub = JupyterHub
+    monkeypatch.setitem(sys.modules, "__main__", main)
+    monkeypatch.delitem(sys.modules, "jupyterhub.app", raising=False)
+    begun = []
+    monkeypatch.setattr("yarnspawner.hub.startup.prepare", lambda hub, spawner_class: begun.append("prepared"))
+    monkeypatch.setattr("yarnspawner.hub.startup.begin", lambda hub, spawner_class: begun.append(hub))
+    attend(str)
+    hub = JupyterHub()
+    assert await hub.init_spawners() == "done"
+    assert begun == ["prepared", hub]
+
+
+def test_a_hub_starts_its_drivers_with_itself(monkeypatch):
+    """The drivers start with the hub; what fails there is logged, and the hub starts."""
+    from yarnspawner.hub import startup as hub
+
+    warmed, logged = [], []
+    settings = SimpleNamespace(access=SimpleNamespace(warm=lambda: warmed.append(True)), sweep_interval=-1)
+    monkeypatch.setattr(hub, "settings_of", lambda _: settings)
+    log = SimpleNamespace(exception=logged.append, warning=lambda *words: None)
+
+    class Hub:
+        spawner_class = int
+
+    one = Hub()
+    one.log = log
+    hub.prepare(one, int)
+    assert (len(warmed), logged) == (1, [])
+    settings.access = None
+    hub.prepare(one, int)
+    assert len(logged) == 1
+
+
+def test_a_configuration_that_cannot_be_read_keeps_no_hub_from_starting(monkeypatch):
+    """Whatever is wrong with it is logged."""
+    from yarnspawner.hub import startup as hub
+
+    def broken():
+        raise PermissionError("/etc/hadoop/conf")
+
+    monkeypatch.setattr(hub, "configuration_warning", broken)
+    logged = []
+    one = SimpleNamespace(spawner_class=int, log=SimpleNamespace(exception=logged.append))
+    hub.prepare(one, int)
+    assert len(logged) == 1

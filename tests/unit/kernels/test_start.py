@@ -1,0 +1,86 @@
+"""A kernel's start that fails leaves no application behind."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from tests.support.one_application import ID
+from yarnspawner.kernels import start
+from yarnspawner.kernels.request import KernelError, KernelRequest
+from yarnspawner.skein_driver import ClusterRefused, Report
+
+
+class Store:
+    def __init__(self, published: Any) -> None:
+        self._published = published
+
+    async def get(self, key: str) -> Any:
+        if isinstance(self._published, BaseException):
+            raise self._published
+        return self._published
+
+    async def close(self) -> None:
+        pass
+
+
+class Cluster:
+    """A cluster that runs one application and notes what it is told to kill."""
+
+    def __init__(self, published: Any, refusal: str = "") -> None:
+        self.killed: list[str] = []
+        self._published = published
+        self._refusal = refusal
+
+    async def submit(self, spec: Any) -> str:
+        if self._refusal:
+            raise ClusterRefused(self._refusal)
+        return ID
+
+    async def report(self, application_id: str) -> Report:
+        return Report(application_id, state="RUNNING", host="n1", rpc_port=9)
+
+    def store(self, *arguments: Any) -> Store:
+        return Store(self._published)
+
+    async def kill(self, application_id: str, user: str) -> None:
+        self.killed.append(application_id)
+
+    async def close(self) -> None:
+        pass
+
+
+async def begin(cluster: Any) -> None:
+    await start.started(cluster, KernelRequest(), {"key": "x"}, principal="", keytab="")
+
+
+@pytest.mark.parametrize(
+    "published", [ClusterRefused("The store gave more than 64 KiB"), b"no document", OSError("disk")]
+)
+async def test_a_failure_after_the_submission_leaves_nothing_running(published: Any) -> None:
+    """Whatever fails, the application is killed once."""
+    cluster = Cluster(published)
+    with pytest.raises((KernelError, OSError)):
+        await begin(cluster)
+    assert cluster.killed == [ID]
+
+
+async def test_a_cancelled_start_leaves_nothing_running() -> None:
+    """As after Ctrl-C."""
+    cluster = Cluster(None)
+    starting = asyncio.create_task(begin(cluster))
+    await asyncio.sleep(0.1)
+    starting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await starting
+    assert cluster.killed == [ID]
+
+
+async def test_a_refused_submission_kills_nothing() -> None:
+    """There is nothing to kill."""
+    cluster = Cluster(None, refusal="to unknown queue")
+    with pytest.raises(KernelError, match="does not exist"):
+        await begin(cluster)
+    assert cluster.killed == []

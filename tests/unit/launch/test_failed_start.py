@@ -1,0 +1,126 @@
+"""The last moments of a start that fails: its application ends before JupyterHub is told."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from tests.support.one_application import ID, KILLED, OneApplication
+from yarnspawner.diagnosis.explain import Diagnosis
+from yarnspawner.launch.errors import StartFailed
+from yarnspawner.skein_driver import ClusterRefused, ClusterUnavailable
+from yarnspawner.state.server_state import Credentials, ServerState
+
+
+class Cluster(OneApplication):
+    """The end of its application takes a while."""
+
+    def __init__(self, end_takes):
+        super().__init__()
+        self.end_takes = end_takes
+
+    async def kill(self, application_id, user):
+        await asyncio.sleep(self.end_takes)
+        self.now = KILLED
+
+
+@pytest.fixture
+def starting(spawner_on, monkeypatch):
+    """A spawner whose server is submitted and says something that the hub does not accept."""
+
+    def make(*, end_takes):
+        spawner = spawner_on(Cluster(end_takes))
+        server = ServerState.new("alice", "default", Credentials(b"", b"")).submitted(ID)
+
+        async def submit():
+            spawner._keep(server)
+            return server
+
+        async def arrive(_):
+            raise StartFailed(Diagnosis("That is not accepted.", "Give up.", ""), reason="failed")
+
+        monkeypatch.setattr(spawner, "_submit", submit)
+        monkeypatch.setattr(spawner, "_arrive", arrive)
+        return spawner
+
+    return make
+
+
+async def test_jupyterhub_has_nothing_left_to_stop(starting):
+    spawner = starting(end_takes=0.3)
+    failing = asyncio.ensure_future(spawner.start())
+    await asyncio.sleep(0.1)
+    # Who opens the page now, finds a start.
+    assert await spawner.poll() is None
+    assert not failing.done()
+    with pytest.raises(StartFailed, match="not accepted"):
+        await failing
+    assert await spawner.poll() is not None
+
+
+async def test_a_yarn_that_takes_its_time_does_not_keep_the_reason_from_the_user(starting):
+    spawner = starting(end_takes=30)
+    with pytest.raises(StartFailed, match="not accepted"):
+        await asyncio.wait_for(spawner.start(), 10)
+    # It is ended in the background; JupyterHub's stop() waits for that.
+    assert await spawner.poll() is None
+    assert spawner.access.ending.pending == {ID}
+
+
+@pytest.mark.parametrize(
+    ("connected", "said"), [(True, "YARN has not answered yet"), (False, "still connecting to YARN")]
+)
+async def test_a_slow_submission_names_what_is_waited_for(spawner_on, monkeypatch, connected, said):
+    """Before the first driver runs, it is the hub that is not ready, and not YARN."""
+
+    class Slow(OneApplication):
+        async def submit(self, spec, on_late=None):
+            await asyncio.sleep(0.1)
+            return ID
+
+    cluster = Slow()
+    cluster.connected = connected
+    spawner = spawner_on(cluster)
+    monkeypatch.setattr("yarnspawner.launch.launcher._SUBMISSION_IS_SLOW", 0.01)
+    server = ServerState.new("alice", "default", Credentials(b"", b""))
+    assert await spawner._submit_patiently(server, None, lambda: None) == ID
+    assert said in spawner._progress.last
+
+
+NO_JAVA = ClusterUnavailable("No Java: it is not on PATH")
+NO_ANSWER = ClusterUnavailable("YARN did not accept the application within 120 s")
+REFUSED = ClusterRefused("Queue is stopped")
+
+
+@pytest.mark.parametrize(
+    ("errors", "kept"),
+    [
+        ([NO_JAVA], False),
+        ([REFUSED], False),
+        ([NO_ANSWER, REFUSED], True),
+        ([NO_ANSWER, NO_JAVA], True),
+        ([ZeroDivisionError()], True),
+        ([asyncio.CancelledError()], True),
+    ],
+)
+async def test_a_claim_is_kept_if_an_application_may_have_been_accepted(spawner_on, monkeypatch, errors, kept):
+    """An attempt without an answer keeps it, whatever a later one says; the hub's own lack of means does not."""
+
+    class Failing(OneApplication):
+        async def submit(self, spec, on_late=None):
+            raise next(failures)
+
+    async def nothing(*_):
+        return None
+
+    failures, claims = iter(errors), []
+    spawner = spawner_on(Failing())
+    spawner.access.uploads.forget = lambda _: False
+    monkeypatch.setattr("yarnspawner.launch.launcher.PAUSE", 0.01)
+    monkeypatch.setattr("yarnspawner.launch.launcher.container_environment", lambda _: {})
+    monkeypatch.setattr(spawner, "_specification", nothing)
+    monkeypatch.setattr(spawner, "_find_patiently", nothing)
+    with pytest.raises((StartFailed, ZeroDivisionError, asyncio.CancelledError)):
+        await spawner._submit_as("alice", lambda: claims.append("kept"))
+    assert bool(claims) is kept

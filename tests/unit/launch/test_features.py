@@ -1,0 +1,378 @@
+"""What goes with a submission: templates, accounts, hooks, and the end of a server's time."""
+
+import time
+from datetime import datetime, timezone
+
+import pytest
+import skein
+from jupyterhub import orm
+from sqlalchemy import text
+from traitlets import TraitError
+
+from yarnspawner import YarnSpawner
+from yarnspawner.hadoop.accounts import IdentityRefused
+from yarnspawner.hub.account_registry import Accounts
+from yarnspawner.launch.features import is_overdue, limit_lifetime, modified, time_left
+from yarnspawner.launch.request import hadoop_user, localized_files, server_request
+from yarnspawner.launch.specification import ENVIRONMENT_FILE, application_specification
+from yarnspawner.state.server_state import Credentials, ServerState
+
+CREDENTIALS = Credentials(b"certificate", b"key")
+
+
+def specification(spawner):
+    server = ServerState.new("alice", "default", CREDENTIALS)
+    request = server_request(
+        spawner,
+        server,
+        CREDENTIALS,
+        {ENVIRONMENT_FILE: "/e"},
+        files=localized_files(spawner),
+        skein_jar="",
+        hub_id="hub",
+        hub_user="hub",
+    )
+    return application_specification(request)
+
+
+# -- Templates
+
+
+async def test_a_servers_own_names_are_filled_in(spawner_of):
+    spawner = spawner_of(
+        "alice@example.com",
+        groups=["b", "a"],
+        application_name="{unescaped_username} in {groups}",
+        node_label="{groups}",
+        prologue="cd /data/{username}; export A=${A:-1} B={unescaped_username}",
+        localize_files={
+            "a": "hdfs:///user/{username}/a",
+            "b": {"source": "hdfs:///{groups}/b", "visibility": "public"},
+        },
+        cmd=["echo '{username}'"],
+    )
+    made = specification(spawner)
+    assert (made.name, made.node_label) == ("alice@example.com in a,b", "a,b")
+    assert "cd /data/alice@example.com; export A=${A:-1} B=alice@example.com\n" in made.master.script
+    assert made.master.files["a"].source == "hdfs:///user/alice@example.com/a"
+    assert made.master.files["b"].source == "hdfs:///a,b/b"
+    assert "echo '{username}'" in made.master.script
+
+
+async def test_a_name_that_a_shell_would_take_apart_is_one_word(spawner_of):
+    made = specification(spawner_of("o'brien $(id)", prologue="echo {unescaped_username}"))
+    assert """echo 'o'"'"'brien $(id)'\n""" in made.master.script
+
+
+# -- Containers
+
+
+async def test_the_server_has_a_container_of_its_own(spawner_of):
+    spawner = spawner_of(server_container="service", mem_limit="2 G", cpu_limit=3, gpus=1, node_label="gpu")
+    made = specification(spawner)
+    server = made.services["server"]
+    assert (server.resources.memory, server.resources.vcores, server.resources.gpus) == (2048, 3, 1)
+    assert (made.master.resources.memory, made.master.resources.vcores) == (256, 1)
+    assert (server.node_label, made.node_label) == ("gpu", "")
+    assert "singleuser" in server.script
+    assert ENVIRONMENT_FILE in server.files
+    assert made.master.script == ""
+    assert (server.instances, server.max_restarts, server.allow_failures) == (1, 0, False)
+    assert server.env == {}
+    assert "JAVA_TOOL_OPTIONS" in made.master.env
+
+
+async def test_the_application_master_beside_a_server_has_what_it_needs(spawner_of):
+    made = specification(spawner_of(server_container="service", application_master_memory=0))
+    assert made.master.resources.memory == 256
+
+
+@pytest.mark.parametrize("container", ["master", "service"])
+async def test_an_image_is_asked_for_in_yarns_variables(spawner_of, container):
+    made = specification(spawner_of(server_container=container, container_image="example.com/jupyter:1"))
+    runs = made.services["server"] if container == "service" else made.master
+    assert runs.env["YARN_CONTAINER_RUNTIME_TYPE"] == "docker"
+    assert runs.env["YARN_CONTAINER_RUNTIME_DOCKER_IMAGE"] == "example.com/jupyter:1"
+    assert container == "master" or "YARN_CONTAINER_RUNTIME_TYPE" not in made.master.env
+
+
+async def test_tokens_of_other_file_systems_and_a_log_level_are_asked_for(spawner_of):
+    made = specification(spawner_of(file_systems=["hdfs://other:8020"], application_master_log_level="DEBUG"))
+    assert made.file_systems == ["hdfs://other:8020"]
+    assert str(made.master.log_level) == "DEBUG"
+
+
+# -- Who is who
+
+
+@pytest.mark.parametrize(
+    ("name", "mapping", "account"),
+    [
+        ("alice", "{username}", "alice"),
+        ("alice@example.com", lambda spawner: spawner.user.name.partition("@")[0], "alice"),
+        (
+            "auth0|5f7c8ec7c33c6c004bbafe82",
+            lambda spawner: f"u_{spawner.user.name.rpartition('|')[2][:12]}",
+            "u_5f7c8ec7c33c",
+        ),
+        ("248289761001", "oidc_{unescaped_username}", "oidc_248289761001"),
+    ],
+)
+async def test_names_of_other_directories_are_mapped(spawner_of, name, mapping, account):
+    assert await hadoop_user(spawner_of(name, hadoop_user=mapping), hub_user="jupyterhub") == account
+
+
+@pytest.mark.parametrize(
+    ("name", "mapping"),
+    [
+        ("hdfs@example.com", lambda spawner: spawner.user.name.partition("@")[0]),
+        ("jupyterhub@example.com", lambda spawner: spawner.user.name.partition("@")[0]),
+        ("alice@example.com", "{username}"),
+        ("alice@other.example", lambda spawner: spawner.user.name.removesuffix("@example.com")),
+        ("auth0|5f7c8ec7", "{unescaped_username}"),
+        ("auth0|5f7c8ec7", "{username}"),
+        ("@example.com", lambda spawner: spawner.user.name.partition("@")[0]),
+        ("alice", lambda spawner: None),
+    ],
+)
+async def test_what_is_no_persons_account_is_refused(spawner_of, name, mapping):
+    with pytest.raises(IdentityRefused):
+        await hadoop_user(spawner_of(name, hadoop_user=mapping), hub_user="jupyterhub")
+
+
+def end(spawner):
+    """What JupyterHub does when a server has ended."""
+    spawner.clear_state()
+    spawner.orm_spawner.state = spawner.get_state()
+    spawner.user.db.commit()
+
+
+async def test_an_account_belongs_to_the_first_user_who_had_it(spawner_of):
+    first, second = spawner_of("alice@a.example"), spawner_of("alice@b.example")
+    first.claim("alice")
+    end(first)
+    with pytest.raises(IdentityRefused, match="'alice' belongs to another user of this hub"):
+        second.claim("alice")
+    second.claim("alice2")
+    first.claim("alice")
+
+
+async def test_a_claim_outlasts_a_named_server(spawner_of):
+    """An account stays its user's when the server is deleted that ran as it."""
+    first, second = spawner_of("alice@a.example"), spawner_of("alice@b.example")
+    user = first.user
+    user.db.add(orm.Spawner(name="lab", user=user.orm_user))
+    user.db.commit()
+    named = user.spawners["lab"]
+    named.claim("alice")
+    end(named)
+    await named.delete_forever()
+    user.db.delete(named.orm_spawner)
+    user.db.commit()
+    Accounts._of_databases.clear()  # the hub restarts
+    with pytest.raises(IdentityRefused):
+        second.claim("alice")
+
+
+async def test_a_claim_outlasts_a_renamed_default_server(spawner_of):
+    """An account stays its user's when the default server was renamed, and then deleted."""
+    first, second = spawner_of("alice@a.example"), spawner_of("alice@b.example")
+    user = first.user
+    first.claim("alice")
+    end(first)
+    first.orm_spawner.name = "lab"
+    user.db.commit()
+    user.spawners.pop("")
+    named = user.spawners["lab"]
+    await named.delete_forever()
+    user.db.delete(named.orm_spawner)
+    user.db.commit()
+    with pytest.raises(IdentityRefused):
+        second.claim("alice")
+
+
+async def test_a_claim_counts_at_once(spawner_of):
+    """Of two users who start at the same moment, the second is refused, and the first keeps the account."""
+    first, second = spawner_of("a"), spawner_of("b")
+    with first.claimed("alice") as keep:
+        with pytest.raises(IdentityRefused), second.claimed("alice"):
+            pass
+        keep()
+    with first.claimed("alice"):
+        pass
+    with pytest.raises(IdentityRefused):
+        second.claim("alice")
+
+
+async def test_a_claim_is_released_if_nothing_was_submitted(spawner_of):
+    """A start that fails before it submits anything leaves the account to others."""
+    first, second = spawner_of("a"), spawner_of("b")
+    with pytest.raises(ZeroDivisionError), first.claimed("alice"):
+        raise ZeroDivisionError
+    second.claim("alice")
+
+
+async def test_a_claim_is_kept_for_the_users_other_start(spawner_of):
+    """A start that fails does not release the account that another start of the user goes by."""
+    first, second = spawner_of("a"), spawner_of("b")
+    with first.claimed("alice"), pytest.raises(ZeroDivisionError), first.claimed("alice"):
+        raise ZeroDivisionError
+    with first.claimed("alice"), first.claimed("alice") as keep:
+        keep()
+    with pytest.raises(IdentityRefused):
+        second.claim("alice")
+
+
+async def test_a_claim_of_an_earlier_version_survives_a_failed_start(spawner_of):
+    """Such a state has nothing but the last server's account, and that is a claim."""
+    first, second = spawner_of("a"), spawner_of("b")
+    first.orm_spawner.state = {"hadoop_user": "alice"}
+    first.user.db.commit()
+    Accounts._of_databases.clear()
+    for account in ("alice", "other"):
+        with pytest.raises(ZeroDivisionError), first.claimed(account):
+            raise ZeroDivisionError
+    end(first)
+    with pytest.raises(IdentityRefused):
+        second.claim("alice")
+    second.claim("other")
+
+
+async def test_a_deleted_user_frees_the_account(spawner_of):
+    """The account of a user whom the hub has deleted is free."""
+    first, second = spawner_of("a"), spawner_of("b")
+    first.claim("alice")
+    end(first)
+    first.user.db.delete(first.user.orm_user)
+    first.user.db.commit()
+    second.claim("alice")
+
+
+async def test_a_renamed_user_frees_the_account(spawner_of):
+    """The account of a user's former name is free, but not while a server still runs as it."""
+    first, second = spawner_of("alice"), spawner_of("bob")
+    first.claim("alice")
+    first.orm_spawner.state = {**first.get_state(), "hadoop_user": "alice"}
+    first.user.orm_user.name = "alice2"
+    first.user.db.commit()
+    with pytest.raises(IdentityRefused):
+        second.claim("alice")
+    end(first)
+    second.claim("alice")
+
+
+async def test_a_broken_state_of_another_user_is_skipped(spawner_of, database, caplog):
+    """A row of the database that is broken stops nobody else's start, and the log says so once."""
+    first, second = spawner_of("eve"), spawner_of("zoe")
+    second.claim("zoe")
+    database.execute(text("update spawners set state = '{broken' where user_id = :id"), {"id": second.user.id})
+    database.commit()
+    Accounts._of_databases.clear()
+    for _ in range(2):
+        first.claim("eve")
+    assert len([record for record in caplog.records if "is broken" in record.getMessage()]) == 1
+
+
+async def test_an_account_may_be_shared_if_the_admin_says_so(spawner_of):
+    for name in ("a", "b"):
+        spawner = spawner_of(name, shared_hadoop_users={"teaching"})
+        spawner.claim("teaching")
+        end(spawner)
+
+
+# -- Hooks
+
+
+async def test_hooks_may_be_async_and_change_in_place_or_return(spawner_of):
+    async def add_tag(spawner, spec):
+        spec.tags.add(f"of-{spawner.user.name}")
+
+    def replace(_spawner, spec):
+        return skein.ApplicationSpec.from_dict({**spec.to_dict(), "name": "other"})
+
+    made = specification(spawner_of())
+    assert (await modified(spawner_of("carl", modify_spec_hook=replace), made)).name == "other"
+    changed = await modified(spawner_of("dora", modify_spec_hook=add_tag), made)
+    assert "of-dora" in changed.tags
+    assert await modified(spawner_of("emil"), made) is made
+
+
+async def test_auth_state_reaches_the_environment(spawner_of):
+    def hook(spawner, auth_state):
+        spawner.environment = {"TOKEN_OF": auth_state["upstream"]}
+
+    spawner = spawner_of(auth_state_hook=hook)
+    await spawner.run_auth_state_hook({"upstream": "example"})
+    assert spawner.environment == {"TOKEN_OF": "example"}
+
+
+# -- The end of a server's time
+
+SUBMITTED = ServerState.new("alice", "default", CREDENTIALS).submitted("application_1_0001")
+
+
+async def test_yarn_is_told_when_a_server_is_to_end(spawner_of, lifetimes):
+    server = await limit_lifetime(spawner_of(maximum_lifetime=3600), SUBMITTED)
+    ((application_id, timeout),) = lifetimes
+    assert (application_id, timeout["type"]) == ("application_1_0001", "LIFETIME")
+    expiry = datetime.strptime(timeout["expiryTime"], "%Y-%m-%dT%H:%M:%S.000%z")
+    assert abs((expiry - datetime.now(timezone.utc)).total_seconds() - 3600) < 30
+    assert abs(server.ends - time.time() - 3600) < 30
+    assert not is_overdue(server)
+
+
+async def test_where_yarn_cannot_be_told_the_hub_knows(spawner_of, caplog):
+    spawner = spawner_of(maximum_lifetime=3600, resource_manager_url="http://127.0.0.1:1")
+    server = await limit_lifetime(spawner, SUBMITTED)
+    assert server.ends
+    assert is_overdue(server.ending_at(time.time() - 61))
+
+
+async def test_without_a_lifetime_there_is_no_end(spawner_of, lifetimes):
+    server = await limit_lifetime(spawner_of(), SUBMITTED)
+    assert (server, lifetimes) == (SUBMITTED, [])
+    assert not is_overdue(server)
+    assert time_left(server.ends) == ""
+
+
+def test_the_time_left_is_told_as_people_do():
+    assert time_left(time.time() + 3 * 3600 + 300).startswith("3 h 05 min left, until 20")
+    assert time_left(time.time() + 300).startswith("5 min left, until 20")
+
+
+# -- Settings
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{"server_container": "other"}, {"maximum_lifetime": -1}, {"application_master_log_level": "LOUD"}],
+)
+def test_settings_that_make_no_sense_are_refused(settings):
+    with pytest.raises(TraitError):
+        YarnSpawner(**settings)
+
+
+async def test_an_account_that_was_taken_before_the_hub_started_is_still_its_users(spawner_of):
+    first, second = spawner_of("alice@a.example"), spawner_of("alice@b.example")
+    first.orm_spawner.state = {"hadoop_user": "alice"}
+    first.user.db.commit()
+    with pytest.raises(IdentityRefused):
+        second.claim("alice")
+
+
+async def test_an_account_that_its_user_no_longer_has_is_free(spawner_of):
+    """A user whose servers now run as another account leaves the first one to others."""
+    first, second = spawner_of("alice@a.example"), spawner_of("alice@b.example")
+    first.claim("alice")
+    first.orm_spawner.state = {"hadoop_user": "alice2"}
+    first.user.db.commit()
+    second.claim("alice")
+
+
+async def test_an_account_is_free_again_when_the_hub_knows_its_user_no_more(spawner_of):
+    first, second = spawner_of("alice@a.example"), spawner_of("alice@b.example")
+    first.claim("alice")
+    end(first)
+    first.user.db.delete(first.orm_spawner)
+    first.user.db.commit()
+    second.claim("alice")

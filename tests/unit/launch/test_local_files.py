@@ -1,0 +1,96 @@
+"""Local files that the hub may read for its users."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from yarnspawner.launch import local_files
+from yarnspawner.launch.local_files import changeable, check_local_files
+from yarnspawner.launch.specification import SpecificationError
+
+needs_root = pytest.mark.skipif(os.getuid() != 0, reason="gives files away")
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    """Return a folder that belongs to a user."""
+    folder = tmp_path / "home"
+    folder.mkdir()
+    os.chown(folder, 54321, 54321)
+    return folder
+
+
+def test_a_file_of_the_hubs_own_may_be_read(tmp_path: Path) -> None:
+    file = tmp_path / "environment.tar.gz"
+    file.touch()
+    assert changeable(file) is None
+    check_local_files({"environment": str(file), "other": "hdfs:///home/x", "broken": 5, "missing": "/nowhere/x"})
+
+
+@needs_root
+def test_a_path_below_a_users_folder_is_refused(home: Path) -> None:
+    (home / "data").touch()
+    assert changeable(home / "data") == home
+    with pytest.raises(
+        SpecificationError, match=r"'data': the hub does not read .*home/data, because users can change"
+    ):
+        check_local_files({"data": {"source": str(home / "data")}})
+
+
+@needs_root
+def test_a_link_that_leads_through_a_users_folder_is_refused(tmp_path: Path, home: Path) -> None:
+    (home / "data").touch()
+    (tmp_path / "link").symlink_to("home/data")
+    (tmp_path / "chain").symlink_to(tmp_path / "link")
+    assert changeable(tmp_path / "chain") == home
+
+
+@needs_root
+def test_a_users_own_link_in_a_sticky_folder_is_refused(tmp_path: Path) -> None:
+    """Anyone may put a link to the hub's keytab into /tmp."""
+    shared = tmp_path / "tmp"
+    shared.mkdir()
+    shared.chmod(0o1777)
+    (shared / "data").symlink_to("/etc/krb5.keytab")
+    os.lchown(shared / "data", 54321, 54321)
+    assert changeable(shared / "data") == shared / "data"
+
+
+def test_a_folder_that_everybody_may_write_is_refused(tmp_path: Path) -> None:
+    folder = tmp_path / "open"
+    folder.mkdir()
+    folder.chmod(0o777)
+    (folder / "data").touch()
+    assert changeable(folder / "data") == folder
+
+
+def test_links_in_a_circle_end(tmp_path: Path) -> None:
+    (tmp_path / "a").symlink_to("b")
+    (tmp_path / "b").symlink_to("a")
+    assert changeable(tmp_path / "a") == tmp_path / "a"
+
+
+@needs_root
+@pytest.mark.parametrize(("gid", "found"), [(0, False), (50, False), (999, False), (100, True), (1000, True)])
+def test_only_groups_of_people_count(tmp_path: Path, gid: int, found: bool) -> None:
+    """The group `users` (100) is one of people, in spite of its number."""
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    os.chown(folder, 0, gid)
+    folder.chmod(0o775)
+    assert (changeable(folder) == folder) is found
+
+
+def test_a_group_of_administrators_may_change_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only groups of people count; which groups those are follows from the lowest uid of people."""
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    folder.chmod(0o775)
+    assert changeable(folder) is None
+    monkeypatch.setattr(local_files, "FIRST_USER_ID", -1)
+    monkeypatch.setattr(local_files.os, "getegid", lambda: -2)
+    monkeypatch.setattr(local_files.os, "geteuid", lambda: folder.stat().st_uid)
+    assert changeable(folder) is not None

@@ -1,0 +1,318 @@
+"""What the hub asks of an address before it sends browsers there: real sockets that answer rightly, wrongly, or not."""
+
+import asyncio
+import logging
+import ssl
+import time
+from types import SimpleNamespace
+
+import pytest
+from certipy import Certipy
+from tornado.httpserver import HTTPServer
+from tornado.simple_httpclient import SimpleAsyncHTTPClient
+from tornado.testing import bind_unused_port
+from tornado.web import Application, RequestHandler
+
+from yarnspawner.common.protocol import Address, RendezvousError
+from yarnspawner.launch.certificates import alt_names
+from yarnspawner.launch.server_probe import NOBODY, Welcome
+
+PATH = "/user/alice/"
+
+
+def welcome(timeout=5.0, **more):
+    return Welcome(PATH, timeout, logging.getLogger("test"), **more)
+
+
+class Server(RequestHandler):
+    """As JupyterHub's single-user server answers at /api without a token."""
+
+    asked = []
+
+    def get(self):
+        self.asked.append(self.request)
+        self.set_header("X-JupyterHub-Version", "6.1.1")
+        self.finish({"version": "2.20.0"})
+
+
+class Silent(Server):
+    def get(self):
+        self.finish({"version": "2.20.0"})
+
+
+class Moved(Server):
+    def get(self):
+        self.redirect("http://169.254.169.254/latest/meta-data")
+
+
+class Huge(Server):
+    def get(self):
+        self.set_header("X-JupyterHub-Version", "6.1.1")
+        self.finish({"version": "2" * 1_000_000})
+
+
+class List(Server):
+    def get(self):
+        self.set_header("X-JupyterHub-Version", "6.1.1")
+        self.finish("[" * 5000)
+
+
+class Other(Server):
+    """Answers with a version of JupyterHub, but otherwise not as a server."""
+
+    status = 200
+    answer = "{}"
+
+    def get(self):
+        self.asked.append(self.request)
+        self.set_status(self.status)
+        self.set_header("X-JupyterHub-Version", "6.1.1")
+        self.finish(self.answer)
+
+
+class Slow(Server):
+    begun = time.monotonic()
+    requests = 0
+
+    def get(self):
+        type(self).requests += 1
+        if time.monotonic() < type(self).begun + 1:
+            self.send_error(503)
+        else:
+            super().get()
+
+
+@pytest.fixture
+async def listening():
+    servers = []
+
+    def listen(handler, path=f"{PATH}api", **options):
+        server = HTTPServer(Application([(path, handler)]), **options)
+        socket, port = bind_unused_port()
+        server.add_socket(socket)
+        servers.append(server)
+        return Address("https" if options else "http", "127.0.0.1", port)
+
+    yield listen
+    for server in servers:
+        server.stop()
+
+
+async def test_a_server_that_answers_at_its_own_path_is_met_and_gets_no_secret(listening):
+    Server.asked.clear()
+    assert await welcome().meet(listening(Server), lambda: False) == ""
+    (request,) = Server.asked
+    assert not {"Authorization", "Cookie"} & set(request.headers)
+
+
+@pytest.mark.parametrize("handler", [Silent, Moved, List])
+async def test_attack_another_service_of_the_node_is_none(listening, handler):
+    began = time.monotonic()
+    assert "something else" in await welcome(timeout=20.0).meet(listening(handler), lambda: False)
+    assert time.monotonic() - began < 10
+
+
+@pytest.mark.parametrize(
+    ("status", "answer"),
+    [
+        (200, "{}"),
+        (200, '["version"]'),
+        (200, "no JSON"),
+        (404, '{"version": "2.20.0"}'),
+        (201, '{"version": "2.20.0"}'),
+        (499, '{"version": "2.20.0"}'),
+    ],
+)
+async def test_attack_an_answer_of_another_shape_is_final(listening, monkeypatch, status, answer):
+    """Something else listens there, so it is asked once only."""
+    monkeypatch.setattr(Other, "status", status)
+    monkeypatch.setattr(Other, "answer", answer)
+    Other.asked.clear()
+    assert "something else" in await welcome().meet(listening(Other), lambda: False)
+    assert len(Other.asked) == 1
+
+
+@pytest.mark.parametrize("status", [500, 503, 598])
+async def test_a_failing_server_is_asked_again_and_its_status_is_shown(listening, monkeypatch, status):
+    """A server that starts, or a proxy before it, may fail at first."""
+    monkeypatch.setattr(Other, "status", status)
+    Other.asked.clear()
+    found = await welcome().meet(listening(Other), lambda: len(Other.asked) == 2)
+    assert found == f"the server answers with status {status}"
+    assert len(Other.asked) == 2
+
+
+async def test_a_silent_server_is_given_up_in_time(listening):
+    """A server that accepts connections and says nothing does not hold a start longer than its timeout."""
+
+    class Mute(Server):
+        async def get(self):
+            await asyncio.sleep(5)
+
+    began = time.monotonic()
+    assert NOBODY in await welcome(timeout=0.2).meet(listening(Mute), lambda: False)
+    assert time.monotonic() - began < 3
+
+
+async def test_a_server_that_is_away_is_asked_less_and_less_often(monkeypatch):
+    """The pauses grow from a quarter of a second to five seconds."""
+    pauses = []
+    sleep = asyncio.sleep
+
+    async def record(seconds):
+        pauses.append(seconds)
+        await sleep(0)
+
+    socket, port = bind_unused_port()
+    socket.close()
+    monkeypatch.setattr("yarnspawner.launch.server_probe.asyncio.sleep", record)
+    assert NOBODY in await welcome(timeout=60.0).meet(Address("http", "127.0.0.1", port), lambda: len(pauses) == 20)
+    assert pauses[:3] == pytest.approx([0.25, 0.3, 0.36])
+    assert pauses == sorted(pauses)
+    assert pauses[-1] == 5
+
+
+async def test_attack_another_users_server_is_none(listening):
+    address = listening(Server, path="/user/bob/api")
+    assert "something else" in await welcome().meet(address, lambda: False)
+
+
+async def test_attack_an_endless_answer_is_cut(listening):
+    assert NOBODY in await welcome(timeout=0.1).meet(listening(Huge), lambda: False)
+
+
+async def test_a_server_that_is_not_ready_is_asked_again(listening):
+    Slow.begun = time.monotonic()
+    assert await welcome().meet(listening(Slow), lambda: False) == ""
+
+
+async def test_nobody_is_waited_for_longer_than_allowed_or_than_there_is_hope():
+    socket, port = bind_unused_port()
+    socket.close()
+    assert NOBODY in await welcome(timeout=0.1).meet(Address("http", "127.0.0.1", port), lambda: False)
+    assert NOBODY in await welcome(timeout=600.0).meet(Address("http", "127.0.0.1", port), lambda: True)
+
+
+async def test_two_starts_at_once_do_not_share_a_client(listening):
+    """The start that is over first closes its own connections only."""
+    Slow.begun = time.monotonic()
+    slow = asyncio.create_task(welcome().meet(listening(Slow), lambda: False))
+    await asyncio.sleep(0.1)
+    assert await welcome().meet(listening(Server), lambda: False) == ""
+    assert await slow == ""
+
+
+async def test_a_server_is_asked_with_pauses_and_the_client_is_closed(listening, monkeypatch):
+    """Waiting for a server floods nobody, and leaves no sockets behind."""
+    closed = []
+    monkeypatch.setattr(SimpleAsyncHTTPClient, "close", lambda client: closed.append(client))  # noqa: PLW0108 - a method
+    Slow.begun, Slow.requests = time.monotonic(), 0
+    assert await welcome().meet(listening(Slow), lambda: False) == ""
+    assert Slow.requests <= 8
+    assert len(closed) == 1
+
+
+@pytest.mark.parametrize("port", [1, 22, 80, 1023])
+def test_attack_ports_of_the_nodes_own_services_are_refused(port):
+    with pytest.raises(RendezvousError):
+        welcome().admit(Address("http", "x", port))
+    with pytest.raises(RendezvousError):
+        welcome(ports=(1, 65535)).admit(Address("http", "x", port))
+
+
+@pytest.mark.parametrize("port", [1024, 65535])
+def test_without_a_range_users_have_all_ports_from_1024(port):
+    """An account without privileges can listen on these."""
+    welcome().admit(Address("http", "x", port))
+
+
+def test_attack_ports_outside_of_the_range_are_refused():
+    inside = welcome(ports=(40000, 40100))
+    inside.admit(Address("http", "x", 40000))
+    inside.admit(Address("http", "x", 40100))
+    for port in (39999, 40101, 8042, 65535):
+        with pytest.raises(RendezvousError):
+            inside.admit(Address("http", "x", port))
+
+
+def test_attack_with_internal_ssl_no_server_speaks_plainly():
+    with pytest.raises(RendezvousError, match="https"):
+        welcome(certified=ssl.create_default_context()).admit(Address("http", "x", 40000))
+
+
+def test_with_internal_ssl_a_server_speaks_tls():
+    """Without it, a server may speak both."""
+    welcome(certified=ssl.create_default_context()).admit(Address("https", "x", 40000))
+    welcome().admit(Address("https", "x", 40000))
+
+
+async def test_with_internal_ssl_a_broken_handshake_is_tried_again():
+    """A server that does not speak TLS yet may do so later; only a wrong certificate is final."""
+
+    def plain(_reader, writer):
+        writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+        writer.close()
+
+    tries = []
+    async with await asyncio.start_server(plain, "127.0.0.1", 0) as server:
+        address = Address("https", "127.0.0.1", server.sockets[0].getsockname()[1])
+        found = await welcome(certified=ssl.create_default_context()).meet(
+            address, lambda: tries.append("") or len(tries) == 2
+        )
+    assert "has no certificate of this hub's" in found
+    assert len(tries) == 2
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory):
+    """Makes certificates as JupyterHub does: of the hub's authority, and of one that it does not know."""
+    certipy = Certipy(store_dir=str(tmp_path_factory.mktemp("certificates")))
+    certipy.create_ca("ours")
+    certipy.create_ca("theirs")
+
+    def files(name, ca, names):
+        made = certipy.create_signed_pair(name, ca, alt_names=names)
+        return made["files"]
+
+    ours = certipy.store.get_record("ours")["files"]["cert"]
+    return SimpleNamespace(files=files, ours=ours)
+
+
+def context(files, ca, purpose):
+    made = ssl.create_default_context(purpose, cafile=ca)
+    made.verify_mode = ssl.CERT_REQUIRED
+    made.load_cert_chain(files["cert"], files["key"])
+    return made
+
+
+@pytest.mark.parametrize(
+    ("signed_by", "name", "met"),
+    [("ours", "IP:127.0.0.1", True), ("ours", "DNS:worker7", False), ("theirs", "IP:127.0.0.1", False)],
+)
+async def test_attack_with_internal_ssl_only_a_certificate_for_the_node_is_believed(
+    listening, authority, signed_by, name, met
+):
+    files = authority.files(f"server-{signed_by}-{name[-1]}", signed_by, [name])
+    hub = context(
+        authority.files(f"hub-{signed_by}-{name[-1]}", "ours", ["IP:127.0.0.1"]),
+        authority.ours,
+        ssl.Purpose.SERVER_AUTH,
+    )
+    address = listening(Server, ssl_options=context(files, authority.ours, ssl.Purpose.CLIENT_AUTH))
+    began = time.monotonic()
+    found = await welcome(certified=hub, timeout=20.0).meet(address, lambda: False)
+    assert (found == "") is met, found
+    assert met or "has no certificate of this hub's" in found
+    assert time.monotonic() - began < 10
+
+
+def test_a_certificate_is_for_the_nodes_or_for_the_domains_of_very_many():
+    assert alt_names(["b.example", "a.example", "10.0.0.1"]) == ["IP:10.0.0.1", "DNS:a.example", "DNS:b.example"]
+    many = [f"node{number}.rack{number % 3}.example.com" for number in range(5000)]
+    assert alt_names([*many, "10.0.0.1", "edge"]) == [
+        "DNS:*.rack0.example.com",
+        "DNS:*.rack1.example.com",
+        "DNS:*.rack2.example.com",
+        "IP:10.0.0.1",
+        "DNS:edge",
+    ]

@@ -1,0 +1,222 @@
+"""What a user may choose for one setting, how it is written, and how it is told."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from yarnspawner.options.limits import (
+    GIBIBYTE,
+    ChoiceRefused,
+    Limit,
+    ProfileError,
+    duration,
+    parse,
+    shown,
+    text,
+)
+
+
+@pytest.mark.parametrize(
+    ("name", "limit", "ceiling", "least", "most"),
+    [
+        ("cpu_limit", Limit("cpu_limit", 2, 4), None, 2, 4),
+        ("cpu_limit", Limit("cpu_limit", 2, 4), 3, 2, 3),
+        ("cpu_limit", Limit("cpu_limit", 0), 3, 0, 3),
+        ("cpu_limit", Limit("cpu_limit", values=(2, 3, 4)), 3, 2, 3),
+        ("mem_limit", Limit("mem_limit", GIBIBYTE), None, GIBIBYTE, 2**63 - 1),
+    ],
+)
+def test_both_ends_of_a_range_may_be_chosen(name, limit, ceiling, least, most):
+    """What lies beyond an end is refused."""
+    for value in (least, most):
+        assert limit.check(value, ceiling) == value
+    for value in (least - 1, most + 1):
+        with pytest.raises(ChoiceRefused):
+            limit.check(value, ceiling)
+
+
+def test_a_name_has_no_ceiling():
+    """Only numbers are compared with what the cluster gives."""
+    limit = Limit.read("queue", ("default", "fast", "default"))
+    assert limit.values == tuple(limit.offered(1)) == ("default", "fast")
+    assert limit.check("fast", 1) == "fast"
+
+
+def test_a_list_is_offered_as_far_as_the_cluster_goes():
+    """A value that is the most that the cluster gives is still offered."""
+    limit = Limit.read("cpu_limit", [1, "2", 4])
+    assert [limit.offered(ceiling) for ceiling in (None, 2, 0)] == [[1, 2, 4], [1, 2], []]
+
+
+@pytest.mark.parametrize(("maximum", "ceiling", "most"), [(4, 8, 4), (8, 4, 4), (None, 4, 4), (4, None, 4)])
+def test_the_end_of_a_range_is_the_lower_one(maximum, ceiling, most):
+    """The cluster limits a range, and a range limits the cluster."""
+    assert Limit("cpu_limit", 1, maximum).most(ceiling) == most
+
+
+@pytest.mark.parametrize("written", [None, [], {}, ""])
+def test_no_choices_are_no_limit(written):
+    """An empty list offers nothing to choose."""
+    assert Limit.read("queue", written) is None
+
+
+def test_a_range_is_read_from_its_ends():
+    """An end that is not written is one, or the cluster's."""
+    assert Limit.read("cpu_limit", {"minimum": 2, "maximum": "2"}) == Limit("cpu_limit", 2, 2)
+    assert Limit.read("cpu_limit", {"minimum": 2}) == Limit("cpu_limit", 2, None)
+    assert Limit.read("mem_limit", {"maximum": "1 K"}) == Limit("mem_limit", 1, 1024)
+
+
+@pytest.mark.parametrize(
+    ("name", "written", "message"),
+    [
+        ("cpu_limit", {"minimum": 4, "maximum": 2}, "the minimum 4 cores is above the maximum."),
+        ("cpu_limit", {"minimum": 1, "most": 2}, "unknown key 'most'; a range has minimum and maximum."),
+        ("cpu_limit", 5, "neither a list nor a range: 5."),
+        ("mem_limit", ["1 X"], 'Memory (mem_limit): 1 X is not a size; write for instance "4 G".'),
+        ("queue", {"minimum": "a"}, "there is no range of names; write a list."),
+    ],
+)
+def test_a_wrong_limit_is_explained(name, written, message):
+    """The admin learns which setting is wrong, and why."""
+    with pytest.raises(ProfileError) as wrong:
+        Limit.read(name, written)
+    assert str(wrong.value) == f"{name}_choices: {message}"
+
+
+@pytest.mark.parametrize(
+    ("name", "asked", "value"),
+    [
+        ("cpu_limit", 0, 0),
+        ("cpu_limit", " 4 ", 4),
+        ("cpu_limit", "123456789", 123456789),
+        ("cpu_limit", 2**63 - 1, 2**63 - 1),
+        ("mem_limit", " 0.5 G ", GIBIBYTE // 2),
+        ("mem_limit", "1.5", 1),
+        ("mem_limit", "2 M", 2**21),
+        ("mem_limit", str(10**15 - 1), 10**15 - 1),
+        ("mem_limit", "8388607.999 T", 8388607999 * 2**40 // 1000),
+        ("queue", "a b", "a b"),
+    ],
+)
+def test_a_value_is_read(name, asked, value):
+    """Spaces do not count around a number."""
+    assert parse(name, asked) == value
+
+
+@pytest.mark.parametrize(
+    ("name", "asked"),
+    [
+        ("cpu_limit", -1),
+        ("cpu_limit", 2**63),
+        ("cpu_limit", "1234567890"),
+        ("cpu_limit", False),
+        ("cpu_limit", 1.0),
+        ("cpu_limit", "1 G"),
+        ("gpus", None),
+        ("mem_limit", 2**63),
+        ("mem_limit", "8388608 T"),
+        ("mem_limit", "1 g"),
+        ("mem_limit", 1.5),
+        ("queue", ["default"]),
+    ],
+)
+def test_no_other_value_is_read(name, asked):
+    """Too large a number is refused as well as a text that is none."""
+    with pytest.raises(ChoiceRefused):
+        parse(name, asked)
+
+
+@pytest.mark.parametrize(
+    "written",
+    ["8 G", 5, {"max": 1}, {"minimum": 4, "maximum": 2}, {"minimum": "x"}, [None], ["a"], {"maximum": -1}],
+)
+def test_limits_that_make_no_sense_are_named(written):
+    """The admin learns whose choices they are."""
+    with pytest.raises(ProfileError, match="cpu_limit_choices: "):
+        Limit.read("cpu_limit", written)
+
+
+@pytest.mark.parametrize(
+    ("size", "words"),
+    [
+        (GIBIBYTE, "1 GiB"),
+        (3 * GIBIBYTE // 2, "1.5 GiB"),
+        (1234567890, "1.15 GiB"),
+        (2**20, "1 MiB"),
+        (1, "1 bytes"),
+        (1023, "1023 bytes"),
+        (1024, "1 KiB"),
+        (2**40, "1 TiB"),
+        (2**52, "4096 TiB"),
+    ],
+)
+def test_sizes_are_told_as_people_do(size, words):
+    """A size has the largest unit of which it is at least one, and two decimals."""
+    assert text("mem_limit", size) == words
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("cpu_limit", 1, "1 core"),
+        ("cpu_limit", 2, "2 cores"),
+        ("gpus", 1, "1 GPU"),
+        ("gpus", 0, "0 GPUs"),
+        ("queue", "default", "default"),
+    ],
+)
+def test_numbers_are_told_with_their_unit(name, value, words):
+    """One is singular; a name stays as it is."""
+    assert text(name, value) == words
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        (-60, "0 min"),
+        (29, "0 min"),
+        (31, "1 min"),
+        (59 * 60, "59 min"),
+        (3600, "1 h"),
+        (3900, "1 h 05 min"),
+        (12 * 3600, "12 h"),
+    ],
+)
+def test_durations_are_told_to_the_minute(seconds, words):
+    """Minutes are left out where there are none."""
+    assert duration(seconds) == words
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        ("default", "default"),
+        ("", "''"),
+        ("a\nb", r"'a\nb'"),
+        (5, "5"),
+        ("x" * 63, "x" * 63),
+        ("x" * 64, "x" * 60 + "..."),
+    ],
+)
+def test_what_was_asked_for_is_shown_on_one_short_line(value, words):
+    """A message can be read whatever was posted."""
+    assert shown(value) == words
+
+
+@given(st.integers(1, 2**20), st.sampled_from("KMGT"))
+def test_memory_means_the_same_with_and_without_a_space(number, unit):
+    """A unit is a power of 1024."""
+    factor = {"K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}[unit]
+    assert parse("mem_limit", f"{number} {unit}") == parse("mem_limit", f"{number}{unit}") == number * factor
+
+
+def test_memory_without_a_unit_is_in_bytes():
+    """A number written as text means the same as the number."""
+    assert parse("mem_limit", "1024") == parse("mem_limit", 1024) == 1024
+
+
+def test_a_range_of_gpus_begins_at_none():
+    """Who may choose GPUs may choose none, and the page offers no more than the cluster gives."""
+    limit = Limit.read("gpus", {"maximum": 8})
+    assert (limit.minimum, limit.check(0), limit.most(2), limit.most(None)) == (0, 0, 2, 8)

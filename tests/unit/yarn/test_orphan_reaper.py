@@ -1,0 +1,240 @@
+"""The sweep, on a YARN that is a stand-in; tests/cluster sweeps real ones."""
+
+import asyncio
+import contextlib
+import logging
+from dataclasses import replace
+from datetime import datetime, timezone
+from types import SimpleNamespace
+
+import pytest
+
+from yarnspawner.hadoop.accounts import tag
+from yarnspawner.hadoop.skein_staging import StagingUnavailable
+from yarnspawner.skein_driver import ClusterRefused, ClusterUnavailable, Report
+from yarnspawner.yarn.orphan_reaper import Sweep, Sweeper
+from yarnspawner.yarn.orphans import Owned, Owner
+
+LONG_AGO = datetime(2020, 1, 1, tzinfo=timezone.utc)
+TAGS = frozenset(
+    tag(*names) for names in [("hub", "h"), ("user", "h", "alice"), ("server", "h", "alice", ""), ("start", "s")]
+)
+
+
+def application(number, **facts):
+    defaults = {"user": "alice", "state": "RUNNING", "tags": TAGS, "started": LONG_AGO}
+    return Report(f"application_1_{number:04}", **{**defaults, **facts})
+
+
+class Yarn:
+    """Cluster, view and ending in one; an access to it."""
+
+    def __init__(self, *reports):
+        self.reports = {report.id: report for report in reports}
+        self.kills = []
+        self.refuses = self.down = False
+        self.pending = frozenset()
+        self.hub_user = "jupyterhub"
+        self.cluster = self.applications = self.ending = self
+        self.homes = Homes(set())
+
+    async def tagged(self, tag):
+        if self.down:
+            raise ClusterUnavailable("no answer")
+        return [report for report in self.reports.values() if not report.ended and tag in report.tags]
+
+    async def finished(self):
+        return [report for report in self.reports.values() if report.ended]
+
+    async def kill(self, application_id, user):
+        self.kills.append((application_id, user))
+        if self.refuses:
+            raise ClusterRefused("may not impersonate")
+        ended = {"state": "KILLED", "final_status": "KILLED", "finished": LONG_AGO}
+        self.reports[application_id] = replace(self.reports[application_id], **ended)
+
+    async def look(self, application_id):
+        pass
+
+    async def ended(self, application_id, timeout):
+        return self.reports[application_id].ended
+
+    async def status(self, application_id):
+        return SimpleNamespace(report=self.reports[application_id])
+
+    def watching(self, application_id):
+        return contextlib.nullcontext()
+
+
+class Homes:
+    def __init__(self, folders):
+        self.folders, self.asked, self.broken = folders, 0, False
+
+    async def applications(self, user):
+        self.asked += 1
+        if self.broken:
+            raise StagingUnavailable("no NameNode")
+        return set(self.folders)
+
+    async def remove(self, application_id, user):
+        self.folders.discard(application_id)
+        return True
+
+
+@pytest.fixture
+def log():
+    return logging.getLogger("test")
+
+
+KEPT = [f"application_1_{number}" for number in range(9000, 9010)]
+
+
+def sweep_of(yarn, log, owned=None, kept=KEPT, **settings):
+    """A sweep of a hub that has other servers as well."""
+    yarn.reports.update({name: replace(application(0, user="carol"), id=name) for name in kept})
+
+    async def read():
+        found = owned or Owned()
+        found.applications.update(dict.fromkeys(kept, Owner("carol")))
+        return found
+
+    yarn.staging = yarn.homes
+    return Sweep(yarn, "h", grace=60, owned=read, log=log, **settings)
+
+
+async def test_orphans_are_ended_as_their_users_and_what_is_owned_is_not(log):
+    yarn = Yarn(application(1), application(2), application(3, user="bob"))
+    owned = Owned(applications={"application_1_0002": Owner("alice")})
+    assert (await sweep_of(yarn, log, owned).run())[:2] == (2, 0)
+    assert yarn.kills == [("application_1_0001", "alice"), ("application_1_0003", "bob")]
+
+
+async def test_what_is_being_ended_already_is_left_to_that(log):
+    yarn = Yarn(application(1))
+    yarn.pending = frozenset({"application_1_0001"})
+    assert (await sweep_of(yarn, log).run())[:2] == (0, 0)
+    assert not yarn.kills
+
+
+async def test_a_refusal_is_said_once(log, caplog):
+    yarn = Yarn(application(1))
+    yarn.refuses = True
+    sweep = sweep_of(yarn, log)
+    await sweep.run()
+    await sweep.run()
+    assert caplog.text.count("cannot be ended as alice") == 1
+
+
+async def test_folders_of_our_ended_applications_go_and_each_home_is_looked_at_once(log):
+    ended = {"state": "FAILED", "finished": LONG_AGO}
+    yarn = Yarn(application(1, **ended), application(2, **ended), application(3, **ended, tags=frozenset()))
+    yarn.homes = Homes({"application_1_0001", "application_1_0003", "application_9_0001"})
+    sweep = sweep_of(yarn, log)
+    assert (await sweep.run())[:2] == (0, 1)
+    assert yarn.homes.folders == {"application_1_0003", "application_9_0001"}
+    assert (await sweep.run())[:2] == (0, 0)
+    assert yarn.homes.asked == 1
+
+
+async def test_folders_that_cannot_be_seen_are_looked_at_again(log, caplog):
+    yarn = Yarn(application(1, state="KILLED", finished=LONG_AGO))
+    yarn.homes = Homes({"application_1_0001"})
+    yarn.homes.broken = True
+    sweep = sweep_of(yarn, log)
+    await sweep.run()
+    await sweep.run()
+    assert caplog.text.count("no NameNode") == 1
+    yarn.homes.broken = False
+    assert (await sweep.run())[:2] == (0, 1)
+
+
+async def test_a_sweeper_tries_again_soon_while_yarn_does_not_answer_and_ends_when_told(log, monkeypatch):
+    monkeypatch.setattr(Sweeper, "_RETRY", 0.01)
+    yarn = Yarn(application(1))
+    yarn.down = True
+    sweeper = Sweeper(sweep_of(yarn, log), grace=0, interval=3600, log=log)
+    sweeper.start()
+    await asyncio.sleep(0.1)
+    assert not yarn.kills
+    yarn.down = False
+    for _ in range(1000):
+        if not yarn.kills:
+            await asyncio.sleep(0.01)
+    await sweeper.stop()
+    assert yarn.kills == [("application_1_0001", "alice")]
+
+
+def mallorys(count):
+    """Applications with copied tags, as a user whom the hub may not impersonate."""
+    return [application(number, user="mallory") for number in range(count)]
+
+
+async def test_applications_that_cannot_be_ended_do_not_fill_every_sweep(log, caplog):
+    """Five hundred refused applications of one account delay nobody's orphan, and are not asked for again at once."""
+    yarn = Yarn(*mallorys(600), application(900))
+    allowed = yarn.kill
+
+    async def kill(application_id, user):
+        yarn.refuses = user == "mallory"
+        await allowed(application_id, user)
+
+    yarn.kill = kill
+    sweep = sweep_of(yarn, log)
+    assert (await sweep.run()).ended == 1
+    assert yarn.reports["application_1_0900"].ended
+    asked = len(yarn.kills)
+    await sweep.run()
+    assert {name for name, _ in yarn.kills[:asked]}.isdisjoint(name for name, _ in yarn.kills[asked:])
+    assert caplog.text.count("cannot be ended as mallory") == 1
+
+
+async def test_what_was_refused_has_another_turn(log, monkeypatch):
+    """A refusal postpones an application, and longer each time up to a limit."""
+    now = [0.0]
+    monkeypatch.setattr("yarnspawner.yarn.orphan_reaper.time.monotonic", lambda: now[0])
+    yarn = Yarn(application(1))
+    yarn.refuses = True
+    sweep = sweep_of(yarn, log)
+    hours = []
+    for hour in range(200):
+        now[0] = hour * 3600.0
+        before = len(yarn.kills)
+        await sweep.run()
+        hours += [hour] * (len(yarn.kills) - before)
+    assert hours == [0, 1, 3, 7, 15, 31, 63, 95, 127, 159, 191]
+
+
+async def test_a_hub_that_owns_nothing_ends_nothing(log, caplog):
+    """With a new database, all that runs looks orphaned: nothing is ended until an admin confirms."""
+    yarn = Yarn(application(1), application(2, user="bob"))
+    sweep = sweep_of(yarn, log, kept=[])
+    for _ in range(2):
+        swept = await sweep.run()
+        assert (swept.ended, yarn.kills) == (0, []) and swept.held
+    assert [record.levelname for record in caplog.records].count("ERROR") == 1
+    assert "--yes" in caplog.text
+    assert (await sweep.run(confirmed=True))[:1] == (2,)
+
+
+@pytest.mark.parametrize(("lost", "kept", "ends"), [(5, 5, 5), (6, 5, 0), (1, 1, 1), (2, 1, 0), (0, 3, 0)])
+async def test_no_more_than_half_of_what_runs_is_ended(log, lost, kept, ends):
+    """A database that knows less than half of what runs is taken for a wrong one."""
+    yarn = Yarn(*(application(number, user=f"user{number}") for number in range(lost)))
+    assert (await sweep_of(yarn, log, kept=KEPT[:kept]).run()).ended == ends
+
+
+async def test_of_a_shared_account_all_count(log):
+    """Only where users share an account may many of its applications be lost at once."""
+    reports = [application(number, user="teaching") for number in range(20)]
+    assert (await sweep_of(Yarn(*reports), log).run()).ended == 20
+    assert (await sweep_of(Yarn(*reports), log, shared={"teaching"}).run()).held
+
+
+async def test_an_id_that_is_not_the_hubs_ends_nothing(log, caplog):
+    """A hub whose id is bound elsewhere neither ends applications nor removes folders."""
+    yarn = Yarn(application(1), application(2, state="FAILED", finished=LONG_AGO))
+    yarn.homes = Homes({"application_1_0002"})
+    sweep = sweep_of(yarn, log, refusal=lambda: "it belongs to another database")
+    assert (await sweep.run(confirmed=True)).ended == 0
+    assert (yarn.kills, yarn.homes.folders) == ([], {"application_1_0002"})
+    assert "belongs to another database" in caplog.text

@@ -1,0 +1,212 @@
+"""Which applications nobody owns."""
+
+import json
+from dataclasses import replace
+from datetime import datetime, timedelta, timezone
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from yarnspawner.hadoop.accounts import tag
+from yarnspawner.skein_driver import Report
+from yarnspawner.state.server_state import Credentials, ServerState
+from yarnspawner.yarn.orphans import Owned, Owner, is_ours, orphans, too_many
+
+HUB = "0123456789abcdef0123456789abcdef"
+NOW = datetime(2026, 1, 1, tzinfo=timezone.utc)
+SERVER = ServerState.new("alice", "default", Credentials(b"", b""), hub=HUB)
+
+
+def tags(start=SERVER.start_id, user="alice", server="", hub=HUB):
+    names = [("hub", hub), ("user", hub, user), ("server", hub, user, server), ("start", start)]
+    return frozenset(tag(*name) for name in names)
+
+
+def application(number=1, **facts):
+    defaults = {"user": "alice", "state": "RUNNING", "tags": tags(), "started": NOW - timedelta(hours=1)}
+    return Report(f"application_1_{number:04}", **{**defaults, **facts})
+
+
+def owned_by(*states, has_server=True, user="alice"):
+    owned = Owned()
+    for state in states:
+        # JupyterHub keeps the state as JSON.
+        kept = json.loads(json.dumps(state.facts() if isinstance(state, ServerState) else state))
+        owned.add(Owner(user), kept, hub_id=HUB, has_server=has_server)
+    return owned
+
+
+def swept(*reports, owned=None, **facts):
+    choices = {"hub_id": HUB, "hub_user": "jupyterhub", "now": NOW, "grace": 60.0, **facts}
+    return [report.id for report in orphans(reports, owned or Owned(), **choices)]
+
+
+def test_what_nobody_owns_is_an_orphan():
+    assert swept(application()) == ["application_1_0001"]
+
+
+def test_what_a_server_runs_in_is_none():
+    owned = owned_by(SERVER.submitted("application_1_0001"))
+    assert swept(application(), owned=owned) == []
+    assert owned.owner(application()) == Owner("alice")
+
+
+def test_a_start_that_was_written_down_before_its_submission_owns_it():
+    assert swept(application(), owned=owned_by(SERVER)) == []
+
+
+def test_a_second_application_of_an_answered_start_is_an_orphan():
+    assert swept(application(2), owned=owned_by(SERVER.submitted("application_1_0001"))) == ["application_1_0002"]
+
+
+def test_a_server_that_is_being_stopped_is_ended_by_that():
+    assert swept(application(), owned=owned_by(SERVER.submitted("application_1_0001").stopped())) == []
+
+
+def test_a_state_that_is_left_without_a_server_owns_nothing():
+    owned = owned_by(SERVER.submitted("application_1_0001"), has_server=False)
+    assert swept(application(), owned=owned) == ["application_1_0001"]
+
+
+def test_a_server_of_version_0_4_0_is_owned():
+    assert swept(application(), owned=owned_by({"app_id": "application_1_0001"})) == []
+
+
+@pytest.mark.parametrize(
+    "state", ["broken", [1], {"version": 9}, {"version": 1, "application_id": 5}, {"version": 1, "start_id": []}]
+)
+def test_who_has_a_state_that_nobody_can_read_loses_nothing(state):
+    owned = owned_by(state)
+    assert swept(application(), owned=owned) == []
+    bobs = application(2, user="bob", tags=tags(user="bob"))
+    assert swept(application(), bobs, owned=owned) == ["application_1_0002"]
+
+
+def test_other_hubs_applications_are_left_alone():
+    assert swept(application(tags=tags(hub="f" * 32))) == []
+    assert swept(application(tags=frozenset())) == []
+
+
+def test_what_has_ended_or_has_just_begun_is_left_alone():
+    assert swept(application(state="KILLED")) == []
+    assert swept(application(started=NOW - timedelta(seconds=59))) == []
+    assert swept(application(started=None)) == []
+
+
+def test_the_hubs_tag_alone_makes_no_application_ours():
+    assert swept(application(tags=frozenset([tag("hub", HUB)]))) == []
+
+
+@pytest.mark.parametrize("user", ["hdfs", "yarn", "root", "jupyterhub", "", "a/b", "../alice"])
+def test_what_runs_as_no_person_is_not_ours(user):
+    assert swept(application(user=user)) == []
+
+
+def test_copied_tags_protect_and_end_only_the_copiers_own():
+    # mallory copies the tags of alice's pending start.
+    forged = application(2, user="mallory")
+    assert swept(application(), forged, owned=owned_by(SERVER)) == ["application_1_0002"]
+    # And those of alice's running server.
+    running = owned_by(SERVER.submitted("application_1_0001"))
+    assert swept(application(), forged, owned=running) == ["application_1_0002"]
+
+
+def test_a_servers_name_is_known_by_its_tag():
+    owned = Owned()
+    owned.add(Owner("alice", "lab"), None, hub_id=HUB, has_server=False)
+    assert str(owned.name(application(tags=tags(server="lab")))) == "alice/lab"
+    assert owned.name(application()) is None
+
+
+def test_orphans_are_ended_from_the_oldest_on():
+    """The order of the list is not YARN's."""
+    assert swept(application(3), application(1), application(2)) == [
+        "application_1_0001",
+        "application_1_0002",
+        "application_1_0003",
+    ]
+
+
+def test_a_start_is_told_by_the_name_of_its_server():
+    """Whatever the tags of its server say, an owned application is known by its owner."""
+    pending = owned_by(SERVER)
+    assert (pending.owner(application()), pending.name(application())) == (Owner("alice"), Owner("alice"))
+    assert pending.name(application(user="bob")) == Owner("alice")
+    assert str(Owner("alice")) == "alice"
+
+
+# -- How many
+
+
+def applications_of(user, numbers):
+    return [application(number, user=user) for number in numbers]
+
+
+def refused(lost, kept, shared=()):
+    """Whether a sweep with these orphans is refused, where each other application has an owner."""
+    owned = Owned(applications={report.id: Owner(report.user) for report in kept})
+    return too_many([*lost, *kept], lost, owned, shared=shared)
+
+
+def test_no_orphans_are_never_too_many():
+    """A hub without servers has nothing to end and nothing to complain of."""
+    assert refused([], []) == ""
+
+
+def test_a_hub_that_owns_nothing_ends_nothing():
+    """An empty database is more likely than a cluster full of orphans."""
+    assert "none of the 1 applications" in refused([application()], [])
+
+
+def test_at_most_half_of_what_runs_is_ended():
+    """More orphans than owned applications are too many, as many are not."""
+    kept = applications_of("bob", range(100, 104))
+    lost = [application(number, user=f"user{number}") for number in range(5)]
+    assert refused(lost[:4], kept) == ""
+    assert "5 of 9 applications" in refused(lost, kept)
+
+
+def test_one_account_alone_does_not_prevent_a_sweep():
+    """Of one account five orphans count, and two more for each of its owned applications."""
+    others, own = applications_of("bob", range(100, 105)), applications_of("alice", range(200, 202))
+    lost = applications_of("alice", range(50))
+    assert refused(lost, others) == ""
+    assert refused(lost, others[:4])
+    assert refused(lost[:4], others[:4]) == ""
+    assert refused(lost, [*others, *own])
+    assert refused(lost, [*others, *own, *applications_of("bob", range(300, 302))]) == ""
+
+
+def test_all_orphans_of_a_shared_account_count():
+    """Many users share it, so many orphans are no trick of one of them."""
+    kept, lost = applications_of("bob", range(100, 106)), applications_of("service", range(7))
+    assert refused(lost, kept) == ""
+    assert refused(lost, kept, shared=["service"])
+
+
+anything = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    max_leaves=5,
+)
+
+
+@settings(deadline=None)  # the machine may be busy
+@given(st.dictionaries(st.sampled_from([*SERVER.facts(), "app_id"]), anything))
+def test_a_broken_state_never_makes_an_owned_application_an_orphan(changes):
+    state = {**SERVER.submitted("application_1_0001").facts(), **changes}
+    owned = owned_by(state)
+    if state["application_id"] == "application_1_0001":
+        assert swept(application(), owned=owned) == []
+
+
+names = st.sampled_from(["hub", "user", "server", "start"])
+
+
+@settings(deadline=None)
+@given(st.sets(names), st.sampled_from(["alice", "hdfs", "jupyterhub"]))
+def test_all_of_our_tags_and_a_persons_account_it_takes(kinds, user):
+    report = application(user=user)
+    report = replace(report, tags=frozenset(t for t in report.tags if any(f"-{kind}-" in t for kind in kinds)))
+    assert is_ours(report, hub_id=HUB, hub_user="jupyterhub") == (len(kinds) == 4 and user == "alice")

@@ -1,0 +1,149 @@
+"""A hub that restarts: what counts as running before YARN has said anything. YARN's first list is handed in when a test wants it."""
+
+import asyncio
+import socket
+from contextlib import contextmanager
+
+import pytest
+
+from tests.support.one_application import ID, KILLED, OneApplication
+from yarnspawner.skein_driver import ClusterUnavailable
+from yarnspawner.state.server_state import Credentials, ServerState
+from yarnspawner.yarn.port_check import Doors
+
+
+class Cluster(OneApplication):
+    """A cluster that has not answered yet."""
+
+    def __init__(self):
+        super().__init__()
+        self.answers = asyncio.Event()
+        self.away = ""
+
+    async def active(self):
+        await self.answers.wait()
+        if self.away:
+            raise ClusterUnavailable(self.away)
+        return await super().active()
+
+
+@contextmanager
+def listening():
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield f"http://127.0.0.1:{server.getsockname()[1]}"
+
+
+@pytest.fixture
+def adopted(spawner_on):
+    """A spawner whose server an earlier run of the hub has started, and its cluster."""
+
+    def make(url, **changes):
+        cluster = Cluster()
+        spawner = spawner_on(cluster)
+        server = ServerState.new("alice", "default", Credentials(b"", b"")).submitted(ID).arrived(url)
+        if changes.get("stopping"):
+            server = server.stopped()
+        spawner.load_state(server.to_dict(spawner.seal))
+        spawner._check_pending = True
+        return spawner, cluster
+
+    return make
+
+
+async def heard(spawner):
+    """Until the spawner has done with YARN's first answer."""
+    await spawner._applications.status(ID)
+    if spawner._telling is not None:
+        await asyncio.wait_for(spawner._telling, 5)
+
+
+def callbacks(spawner):
+    """JupyterHub wants to hear of an end from now on."""
+    told = []
+    spawner.add_poll_callback(told.append, "ended")
+    spawner._check_pending = False
+    return told
+
+
+async def test_a_server_that_listens_runs_before_yarn_has_answered(adopted):
+    with listening() as url:
+        spawner, cluster = adopted(url)
+        assert await asyncio.wait_for(spawner.poll(), 2) is None
+        told = callbacks(spawner)
+        cluster.answers.set()
+        await heard(spawner)
+        assert not told
+        assert await spawner.poll() is None
+
+
+async def test_where_nobody_listens_yarn_is_waited_for(adopted):
+    with listening() as url:
+        pass
+    spawner, cluster = adopted(url)
+    polling = asyncio.ensure_future(spawner.poll())
+    done, _ = await asyncio.wait({polling}, timeout=0.3)
+    assert not done
+    cluster.answers.set()
+    assert await asyncio.wait_for(polling, 5) is None
+
+
+async def test_who_listens_where_a_server_has_ended_is_found_out_with_yarns_first_answer(adopted):
+    with listening() as url:
+        spawner, cluster = adopted(url)
+        cluster.now = KILLED
+        assert await asyncio.wait_for(spawner.poll(), 2) is None
+        told = callbacks(spawner)
+        cluster.answers.set()
+        await heard(spawner)
+        assert told == ["ended"]
+        assert await spawner.poll() is not None
+
+
+async def test_what_jupyterhub_still_checks_is_told_when_it_has_checked(adopted):
+    with listening() as url:
+        spawner, cluster = adopted(url)
+        cluster.now = KILLED
+        await spawner.poll()
+        cluster.answers.set()
+        await spawner._applications.status(ID)
+        await asyncio.sleep(0.3)
+        told = callbacks(spawner)
+        await heard(spawner)
+        assert told == ["ended"]
+
+
+async def test_who_asks_a_second_time_waits_for_yarn(adopted):
+    with listening() as url:
+        spawner, cluster = adopted(url)
+        await spawner.poll()
+        polling = asyncio.ensure_future(spawner.poll())
+        done, _ = await asyncio.wait({polling}, timeout=0.3)
+        assert not done
+        cluster.now = KILLED
+        cluster.answers.set()
+        assert await asyncio.wait_for(polling, 5) is not None
+
+
+async def test_a_server_that_is_being_stopped_is_not_there_because_it_listens(adopted):
+    with listening() as url:
+        spawner, cluster = adopted(url, stopping=True)
+        cluster.now = KILLED
+        cluster.answers.set()
+        assert await asyncio.wait_for(spawner.poll(), 5) is not None
+
+
+async def test_while_yarn_does_not_answer_it_runs(adopted):
+    with listening() as url:
+        spawner, cluster = adopted(url)
+        cluster.away = "YARN is away"
+        await spawner.poll()
+        told = callbacks(spawner)
+        cluster.answers.set()
+        await heard(spawner)
+        assert not told
+        assert await spawner.poll() is None
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1", "http://127.0.0.1:99999", "http://no.such.host.invalid:80", ""])
+async def test_what_is_no_address_has_no_door(url):
+    assert not await Doors().answers(url)

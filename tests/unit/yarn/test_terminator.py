@@ -1,0 +1,296 @@
+"""What must end, ends. YARN is a stand-in here, which refuses as often as a test wants."""
+
+import asyncio
+import contextlib
+import json
+import logging
+from types import SimpleNamespace
+
+import pytest
+
+from yarnspawner.skein_driver import ClusterRefused, ClusterUnavailable, Report
+from yarnspawner.yarn.reflector import Applications
+from yarnspawner.yarn.terminator import Ending
+
+
+class Yarn:
+    """Ends an application at the first kill after so many failures."""
+
+    report = None
+
+    def __init__(self, failures=0):
+        self.failures = failures
+        self.kills = []
+        self.is_ended = False
+        self.pauses = []
+
+    async def kill(self, application_id, user):
+        self.kills.append((application_id, user))
+        if len(self.kills) <= self.failures:
+            raise ClusterUnavailable("no answer")
+        self.is_ended = True
+
+    async def status(self, application_id):
+        return SimpleNamespace(ended=self.is_ended, report=self.report if self.is_ended else None)
+
+    async def look(self, application_id):
+        pass
+
+    async def ended(self, application_id, timeout):
+        self.pauses.append(timeout)
+        await asyncio.sleep(0)
+        return self.is_ended
+
+    def watching(self, application_id, *, closely=True):
+        return contextlib.nullcontext()
+
+
+@pytest.fixture
+def log():
+    return logging.getLogger("test")
+
+
+async def test_an_application_is_killed_as_its_user(log):
+    yarn = Yarn()
+    await Ending(yarn, yarn, log=log).end("application_1_1", "alice")
+    assert yarn.kills == [("application_1_1", "alice")]
+
+
+async def test_it_is_killed_again_until_it_has_ended(log):
+    yarn = Yarn(failures=3)
+    await Ending(yarn, yarn, log=log).end("application_1_1", "alice")
+    assert len(yarn.kills) == 4
+
+
+async def test_asking_twice_is_asking_once(log):
+    yarn = Yarn()
+    one = Ending(yarn, yarn, log=log)
+    await asyncio.gather(one.end("application_1_1", "alice"), one.end("application_1_1", "alice"))
+    assert len(yarn.kills) == 1
+
+
+async def test_one_that_has_ended_is_left_alone(log):
+    yarn = Yarn()
+    yarn.is_ended = True
+    await Ending(yarn, yarn, log=log).end("application_1_1", "alice")
+    assert yarn.kills == []
+
+
+async def test_who_gives_up_waiting_does_not_end_the_ending(log):
+    yarn = Yarn(failures=5)
+    waiting = Ending(yarn, yarn, log=log).end("application_1_1", "alice")
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    while not yarn.is_ended:
+        await asyncio.sleep(0)
+
+
+async def test_a_long_outage_only_makes_the_kills_rarer(log):
+    """The pauses between kills grow up to half a minute, and the ending never gives up."""
+    yarn = Yarn(failures=10)
+    await Ending(yarn, yarn, log=log).end("application_1_1", "alice")
+    assert len(yarn.kills) == 11
+    low = [0.5, 1, 2, 4, 8, 16, 30, 30, 30, 30]
+    assert all(pause >= least / 2 for pause, least in zip(yarn.pauses, low, strict=False)), yarn.pauses
+    assert yarn.pauses[0] <= 1 and max(yarn.pauses) <= 60
+
+
+@pytest.mark.parametrize(
+    ("by", "killed", "told"),
+    [("hub", True, "hub"), ("hub", False, "yarn"), ("stop", True, "stop"), ("stop", False, "stop")],
+)
+async def test_the_audit_says_whose_server_was_ended_and_by_whom(log, caplog, by, killed, told):
+    """A start that fails after its application has ended by itself was ended by YARN."""
+    yarn = Yarn()
+    yarn.report = Report("application_1_1", user="alice", state="KILLED")
+    yarn.is_ended = not killed
+    one = Ending(yarn, yarn, log=log)
+    with caplog.at_level(logging.INFO, "yarnspawner.audit"):
+        await one.end("application_1_1", "alice", by=by, facts={"user": "Alice"})
+    (line,) = [json.loads(record.getMessage()) for record in caplog.records if record.name == "yarnspawner.audit"]
+    assert (line["by"], line["user"], line["hadoop_user"]) == (told, "Alice", "alice")
+    await asyncio.sleep(0)
+    assert one.pending == frozenset()
+
+
+class Refusing(Yarn):
+    """Refuses every kill, until it does not."""
+
+    refuses = True
+
+    async def kill(self, application_id, user):
+        self.kills.append((application_id, user))
+        if self.refuses:
+            raise ClusterRefused("jupyterhub is not allowed to impersonate alice")
+        self.is_ended = True
+
+    async def ended(self, application_id, timeout):
+        if not self.is_ended:
+            await asyncio.sleep(timeout)
+        return self.is_ended
+
+
+async def test_a_refused_kill_cools_down(log, caplog):
+    """A refusal is logged once, and does not refresh the view quickly."""
+    yarn = Refusing()
+    close = []
+
+    @contextlib.contextmanager
+    def watching(application_id, *, closely=True):
+        close.append(closely)
+        yield
+        close.append(None)
+
+    yarn.watching = watching
+    one = Ending(yarn, yarn, log=log)
+    done = one.end("application_1_1", "alice")
+    await asyncio.sleep(0.2)
+    assert len(yarn.kills) == 1
+    assert close == [False, True, None]
+    assert caplog.text.count("refuses") == 1
+    yarn.refuses = False
+    await asyncio.wait_for(one.end("application_1_1", "alice"), 1)
+    assert done.done()
+
+
+async def test_refusals_become_rare(log, caplog):
+    """A thousand refusals make one log message, and their pauses grow to ten minutes."""
+    waits = []
+
+    class Quick(Refusing):
+        async def ended(self, application_id, timeout):
+            waits.append(timeout)
+            self.refuses = len(waits) < 1000
+            return False
+
+    yarn = Quick()
+    await Ending(yarn, yarn, log=log).end("application_1_1", "alice")
+    assert 500 < max(waits) <= 600
+    assert waits[0] <= 2
+    assert caplog.text.count("refuses") == 1
+
+
+async def test_one_kill_is_enough_after_an_outage(log):
+    """What YARN says after the kill counts, although its next list has not come yet."""
+
+    class Cluster:
+        kills = 0
+        away = True
+        now = Report("application_1_1", user="alice", state="RUNNING")
+
+        async def active(self):
+            raise ClusterUnavailable("no list")
+
+        async def report(self, application_id):
+            if self.away:
+                raise ClusterUnavailable("no report")
+            return self.now
+
+        async def kill(self, application_id, user):
+            if self.away:
+                raise ClusterUnavailable("no kill")
+            self.kills += 1
+            self.now = Report("application_1_1", user="alice", state="KILLED", final_status="KILLED")
+
+    cluster = Cluster()
+    view = Applications(cluster, fast=0.05, slow=60, log=log)
+    ending = Ending(cluster, view, log=log).end("application_1_1", "alice")
+    await asyncio.sleep(0.1)
+    cluster.away = False
+    await asyncio.wait_for(ending, 10)
+    assert cluster.kills == 1
+    await view.close()
+
+
+class Outage(Yarn):
+    """Refuses the first kill, does not answer the second, takes the third, and ends the application after the fourth."""
+
+    async def kill(self, application_id, user):
+        self.kills.append((application_id, user))
+        if len(self.kills) < 3:
+            raise [ClusterRefused("no"), ClusterUnavailable("no answer")][len(self.kills) - 1]
+        self.is_ended = len(self.kills) > 3
+
+
+async def test_each_outcome_of_a_kill_has_a_pause_of_its_own(log):
+    """An earlier refusal delays no kill after an outage; YARN has five seconds to end what it has taken."""
+    yarn = Outage()
+    one = Ending(yarn, yarn, log=log)
+    await one.end("application_1_1", "alice")
+    assert len(yarn.kills) == 4
+    refused, unavailable, taken, _ = yarn.pauses
+    assert 1.8 <= refused <= 2
+    assert 0.45 <= unavailable <= 0.5
+    assert taken == 5
+
+
+async def test_an_outage_and_its_end_are_one_line_each(log, caplog):
+    """A YARN that is away is no mistake in the hub, so the log has no traceback."""
+    caplog.set_level(logging.INFO)
+    yarn = Yarn(failures=3)
+    await Ending(yarn, yarn, log=log).end("application_1_1", "alice")
+    said = [record for record in caplog.records if record.name == "test"]
+    lines = [
+        "Cannot end application_1_1 yet: no answer",
+        "YARN takes the kill again",
+        "application_1_1 of alice has ended",
+    ]
+    assert [record.getMessage().split(", after")[0] for record in said] == lines
+    assert not any(record.exc_info for record in said)
+
+
+async def test_nothing_is_left_of_an_ending(log):
+    """The hub keeps neither a task nor a record of an application that has ended."""
+    yarn = Refusing()
+    one = Ending(yarn, yarn, log=log)
+    done = one.end("application_1_1", "alice")
+    await asyncio.sleep(0.05)
+    assert one.pending == {"application_1_1"}
+    yarn.refuses = False
+    one.end("application_1_1", "alice")
+    await done
+    await asyncio.sleep(0)
+    assert (one.pending, one._again) == (frozenset(), {})
+    assert asyncio.all_tasks() == {asyncio.current_task()}
+
+
+async def test_the_view_watches_what_is_being_ended_and_nothing_else(log):
+    """The view is refreshed quickly for an attempt, and keeps the application in between."""
+    yarn = Yarn(failures=1)
+    watched = []
+    yarn.watching = lambda name, *, closely=True: contextlib.nullcontext(watched.append((name, closely)))
+    await Ending(yarn, yarn, log=log).end("application_1_1", "alice")
+    assert watched == [("application_1_1", closely) for closely in (False, True, True, True)]
+
+
+async def test_what_was_submitted_without_an_answer_is_ended_when_it_is_found(log, caplog):
+    """The application is killed as its user, and the audit says by whom and for whom."""
+    yarn = Yarn()
+    yarn.report = Report("application_1_1", user="alice", state="KILLED")
+    found = asyncio.get_running_loop().create_future()
+    one = Ending(yarn, yarn, log=log)
+    with caplog.at_level(logging.INFO, "yarnspawner.audit"):
+        one.end_when_found(lambda: found, "alice", by="stop", facts={"user": "Alice"})
+        await asyncio.sleep(0.01)
+        assert yarn.kills == []
+        found.set_result("application_1_1")
+        while not yarn.is_ended:
+            await asyncio.sleep(0)
+        await one.end("application_1_1", "alice")
+    assert yarn.kills == [("application_1_1", "alice")]
+    (line,) = [json.loads(record.getMessage()) for record in caplog.records if record.name == "yarnspawner.audit"]
+    assert (line["by"], line["user"], line["hadoop_user"]) == ("stop", "Alice", "alice")
+
+
+async def test_what_yarn_never_took_is_not_ended(log):
+    """A search that finds nothing kills nothing and leaves nothing behind."""
+    yarn = Yarn()
+    one = Ending(yarn, yarn, log=log)
+
+    async def find():
+        return ""
+
+    one.end_when_found(find, "alice")
+    await asyncio.sleep(0.01)
+    assert (yarn.kills, one.pending, one._searches) == ([], frozenset(), set())

@@ -1,0 +1,171 @@
+"""``yarnspawner applications`` and ``yarnspawner sweep``: what a hub runs on the cluster, and what nobody owns there."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import logging
+import os
+import sys
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+from yarnspawner.diagnosis.explain import plain
+from yarnspawner.hub.context import BelongingSpawner
+from yarnspawner.hub.identity import HubIdentity, cookie_secret_file, identify
+from yarnspawner.hub.startup import settings_of, sweep_of
+from yarnspawner.skein_driver import ClusterError, ClusterUnavailable, Report
+from yarnspawner.spawner import YarnSpawner
+from yarnspawner.yarn.audit import LOGGER, own_handlers
+from yarnspawner.yarn.orphan_reaper import MOST, Found, Sweep, Swept
+
+_CONFIRM = "Is it the right database? If these really are orphans, end them with --yes."
+
+
+class HubUnknown(ClusterError):
+    """The hub that is meant cannot be made out; the message says what to do."""
+
+
+def applications(options: argparse.Namespace) -> int:
+    """Print this hub's unfinished applications."""
+    found = _with_sweep(options, lambda sweep: sweep.find())
+    rows: list[tuple[str, ...]] = [
+        ("APPLICATION", "USER", "SERVER", "HADOOP USER", "QUEUE", "STATE", "STARTED", "OWNER")
+    ]
+    rows += [_row(report, found) for report in found.ours]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+    return 0
+
+
+def sweep(options: argparse.Namespace) -> int:
+    """End this hub's orphans and remove what ended applications left in HDFS, or say which they are."""
+    if options.dry_run:
+        return int(_with_sweep(options, _would_sweep))
+    swept: Swept = _with_sweep(options, lambda sweep: sweep.run(confirmed=options.yes))
+    print(f"Ended {_count(swept.ended, 'application')} and removed {_count(swept.removed, 'folder')} in HDFS.")
+    if swept.held:
+        print(f"yarnspawner: No application was ended: {swept.held}. {_CONFIRM}", file=sys.stderr)
+    return 1 if swept.held else 0
+
+
+async def _would_sweep(sweep: Sweep) -> int:
+    found = await sweep.find()
+    if held := sweep.held(found):
+        print(f"{held}. {_CONFIRM}")
+    turn, left = sweep.turn(found.orphans), await sweep.left_behind()
+    for orphan in turn:
+        whose = _cell(str(found.owned.name(orphan) or orphan.user))
+        print(f"would end {orphan.id} of {whose}, {orphan.state} in {_cell(orphan.queue)}")
+    for report in left[:MOST]:
+        print(f"would remove what {report.id} left in the home of {_cell(report.user)}")
+    to_end, to_remove = _count(len(turn), "application"), _count(len(left[:MOST]), "folder")
+    print(f"Nothing was done: {to_end} to end and {to_remove} to remove.")
+    if later := len(found.orphans) - len(turn) + max(0, len(left) - MOST):
+        print(f"One sweep ends and removes at most {MOST} of each; later sweeps do the other {later}.")
+    return 0
+
+
+def _row(report: Report, found: Found) -> tuple[str, ...]:
+    name = found.owned.name(report)
+    if found.owned.owner(report) is not None:
+        owner = "known"
+    else:
+        owner = "orphan" if report in found.orphans else "too new to tell"
+    server = "" if name is None else name.server or "(default)"
+    started = "" if report.started is None else f"{report.started.astimezone():%Y-%m-%d %H:%M:%S}"
+    cells = (report.id, name.user if name else "?", server, report.user, report.queue, report.state, started, owner)
+    return tuple(map(_cell, cells))
+
+
+def _cell(text: str) -> str:
+    """Return a name fit for a terminal: of one line, without control characters."""
+    return plain(text, 200).replace("\n", " ")
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def _with_sweep(options: argparse.Namespace, work: Callable[[Sweep], Awaitable[Any]]) -> Any:
+    hub = _load(options.config)
+    settings = _settings(hub, options)
+    identity = _identity(settings, hub.db)
+    if not identity.certain:
+        raise HubUnknown(
+            "This hub has no id of its own: it was never started with this version, or its cookie secret is in no file."
+            " Start it once, or set c.YarnSpawner.hub_id."
+        )
+    settings.hub_identity = identity
+    _check_claim(identity, moved=getattr(options, "moved", False) and not options.dry_run)
+    if not own_handlers():
+        LOGGER.addHandler(logging.StreamHandler())
+        LOGGER.propagate = False
+
+    async def run() -> Any:
+        access = settings.access
+        try:
+            return await work(sweep_of(settings, hub.db))
+        finally:
+            await access.applications.close()
+            await access.cluster.close()
+
+    try:
+        return asyncio.run(run())
+    except ClusterUnavailable as error:
+        raise HubUnknown(f"YARN does not answer: {error}") from None
+
+
+def _load(file: str) -> Any:
+    """JupyterHub's application with its configuration, secret and database, as ``jupyterhub token`` makes it."""
+    from jupyterhub.app import JupyterHub
+
+    path = Path(file).absolute()
+    if not path.is_file():
+        raise HubUnknown(f"There is no {path}: name the hub's configuration file with -f.")
+    hub = JupyterHub(config_file=str(path), log_level=logging.WARNING)
+    hub.load_config_file(str(path))
+    secret_file = cookie_secret_file(hub.config.JupyterHub)
+    if secret_file is not None and not os.access(secret_file, os.R_OK):
+        reason = "cannot be read" if secret_file.exists() else "does not exist"
+        raise HubUnknown(f"The cookie secret {secret_file} {reason}: run this in the hub's folder, as its account.")
+    database = hub.db_url.partition("sqlite:///")[2]
+    if database not in ("", ":memory:") and not Path(database).is_file():
+        raise HubUnknown(f"The database {Path(database).absolute()} does not exist: run this in the hub's folder.")
+    hub.init_secrets()
+    hub.init_db()
+    return hub
+
+
+def _settings(hub: Any, options: argparse.Namespace) -> BelongingSpawner:
+    if not issubclass(hub.spawner_class, YarnSpawner):
+        raise HubUnknown(f"This hub's spawner is {hub.spawner_class.__name__}, not YarnSpawner.")
+    settings = settings_of(hub)
+    for name in ("principal", "keytab"):
+        if chosen := getattr(options, name):
+            setattr(settings, name, chosen)
+    settings.sweep_grace = options.grace if options.grace is not None else settings.sweep_grace
+    return settings
+
+
+def _check_claim(identity: HubIdentity, *, moved: bool) -> None:
+    """Refuse to take another hub's applications for this one's; with ``moved``, bind the id to this database."""
+    if identity.claim is None:
+        return
+    if moved:
+        try:
+            identity.claim.rebind()
+        except OSError as error:
+            raise HubUnknown(f"The hub's id cannot be bound to its database: {error}") from None
+    if refusal := identity.claim.refusal():
+        raise HubUnknown(f"Not this hub's applications: {refusal}.")
+
+
+def _identity(settings: BelongingSpawner, db: Any) -> HubIdentity:
+    quiet = logging.getLogger("yarnspawner.cli.main")
+    quiet.addHandler(logging.NullHandler())
+    quiet.propagate = False
+    secret_file = cookie_secret_file(settings.config.JupyterHub)
+    return identify(settings.hub_id, secret_file, settings.seal, quiet, db=db, make=False)

@@ -1,0 +1,1 @@
+"""What all parts use; it imports nothing else of the package."""

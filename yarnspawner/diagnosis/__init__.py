@@ -1,0 +1,1 @@
+"""From what YARN and Hadoop say to a cause and a remedy."""

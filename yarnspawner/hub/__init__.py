@@ -1,0 +1,1 @@
+"""What there is once for a hub."""

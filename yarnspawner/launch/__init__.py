@@ -1,0 +1,1 @@
+"""One start: from settings to a server that answers."""

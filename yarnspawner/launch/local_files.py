@@ -1,0 +1,82 @@
+"""Files of the hub's machine that the hub may send to a user's container."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+import skein
+
+from yarnspawner.hadoop.accounts import FIRST_USER_ID
+from yarnspawner.launch.specification import SpecificationError
+
+# As many as Linux follows (path_resolution(7)).
+_MOST_LINKS = 40
+# The group `users`, which all people are in on SUSE and may be on Debian, though its number is one of the system's.
+_USERS = 100
+
+
+def local_path(source: Any) -> Path | None:
+    """Return the local path that a source in ``localize_files`` names; None for a URL, and for what skein refuses."""
+    try:
+        file = source if isinstance(source, skein.File) else skein.File.from_dict(source)
+        url = urlsplit(file.source)
+    except (TypeError, ValueError):
+        return None  # skein says what is wrong with it
+    return Path(unquote(url.path)) if url.scheme == "file" else None
+
+
+def check_local_files(files: Mapping[str, Any]) -> None:
+    """Check that no user decides what the hub reads: it follows links with its own permissions, its keytab's included.
+
+    Args:
+        files: name in the container to path or URL, ``skein.File`` or its dict.
+
+    Raises:
+        SpecificationError: with the path that a user can change.
+    """
+    for name, source in files.items():
+        path = local_path(source)
+        if path is not None and (found := changeable(path)) is not None:
+            raise SpecificationError(
+                f"localize_files: {name!r}: the hub does not read {path}, because users can change {found}. Put the file"
+                " into HDFS, or into a folder that only administrators can change."
+            )
+
+
+def changeable(path: Path) -> Path | None:
+    """Return the first part of a path, or of a path that a link on it leads to, that a user can replace; None if none."""
+    pending = [Path(os.path.abspath(path))]  # noqa: PTH100 - resolve() would hide the links
+    for _ in range(_MOST_LINKS):
+        if not pending:
+            return None
+        way = pending.pop()
+        for part in (*reversed(way.parents), way):
+            try:
+                found = part.lstat()
+            except OSError:
+                break  # what is not there cannot be read either
+            if _is_of_users(found):
+                return part
+            if stat.S_ISLNK(found.st_mode):
+                pending.append(Path(os.path.abspath(part.parent / part.readlink())))  # noqa: PTH100 - as above
+    return path
+
+
+def _is_of_users(found: os.stat_result) -> bool:
+    if found.st_uid >= FIRST_USER_ID and found.st_uid != os.geteuid():
+        return True
+    # In a sticky folder, such as /tmp, only its owner can replace an entry, and that is checked next.
+    sticky = stat.S_ISDIR(found.st_mode) and bool(found.st_mode & stat.S_ISVTX)
+    if stat.S_ISLNK(found.st_mode) or sticky:
+        return False
+    by_group = found.st_mode & stat.S_IWGRP and _is_group_of_users(found.st_gid)
+    return bool(found.st_mode & stat.S_IWOTH or by_group)
+
+
+def _is_group_of_users(gid: int) -> bool:
+    return gid != os.getegid() and (gid >= FIRST_USER_ID or gid == _USERS)

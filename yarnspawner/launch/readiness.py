@@ -1,0 +1,149 @@
+"""The wait from a submitted application to the server's address."""
+
+from __future__ import annotations
+
+import logging
+
+from yarnspawner.common.protocol import ADDRESS_KEY, ERROR_KEY, STATUS_KEY, Address, Failure, RendezvousError, Waiting
+from yarnspawner.diagnosis.explain import Diagnosis, explain, explain_waiting
+from yarnspawner.hadoop.logs import LogsUnavailable, tail
+from yarnspawner.launch.errors import StartFailed
+from yarnspawner.launch.meeting import meet
+from yarnspawner.launch.progress import Progress
+from yarnspawner.launch.server_probe import NOBODY, Welcome
+from yarnspawner.skein_driver import ClusterError, ClusterRefused, Report
+from yarnspawner.state.server_state import ServerState
+from yarnspawner.yarn.access import Access
+from yarnspawner.yarn.server_channel import Conversation
+from yarnspawner.yarn.status import Status
+
+# Seconds between two looks into the key-value store while the server starts.
+_STORE_INTERVAL = 0.25
+
+# Seconds for the log of an application that has ended, which YARN needs a moment to collect.
+_LOG_TIMEOUT = 20.0
+
+# Seconds after which the wait looks around even though YARN had nothing new.
+_IDLE_INTERVAL = 5.0
+
+
+class Arrival:
+    """A server on its way: it is watched until it says where it listens, or has failed.
+
+    Args:
+        server: whose application was submitted.
+        conversation: with that application.
+        access: the hub's way to the cluster.
+        welcome: what the hub asks of the server's address.
+        progress: where the user is told.
+    """
+
+    def __init__(
+        self,
+        server: ServerState,
+        conversation: Conversation,
+        access: Access,
+        welcome: Welcome,
+        progress: Progress,
+        log: logging.Logger,
+    ) -> None:
+        self._application_id = server.application_id
+        self._conversation = conversation
+        self._access = access
+        self._welcome = welcome
+        self._progress = progress
+        self._log = log
+        # A container beside the application master's.
+        self._in_service = server.container == "service"
+        self._link = access.resource_manager.application_url(server.application_id)
+
+    async def address(self) -> Address:
+        """Wait for the server, without limit: the caller has one.
+
+        Returns:
+            where it listens. Scheme and port are what the server says; the host is where YARN runs it, since what
+            comes from a user's container could name anyone.
+
+        Raises:
+            StartFailed: the application ended, its recipe says that it cannot start the server, or what it says is
+                nothing that the hub accepts.
+        """
+        applications = self._access.applications
+        status = await applications.status(self._application_id)
+        while True:
+            if status.report is not None and status.report.ended:
+                raise self._failed(await self._explain_end(status.report))
+            self._tell(status)
+            interval = _IDLE_INTERVAL
+            if status.report is not None and status.report.state == "RUNNING":
+                if (address := await self._look(status.report)) is not None:
+                    return await self._met(address)
+                interval = _STORE_INTERVAL
+            status = await applications.wait_change(self._application_id, status, timeout=interval)
+
+    def _tell(self, status: Status) -> None:
+        report = status.report
+        if not status.known:
+            self._progress.tell(20, "YARN does not answer. The start goes on when it does.")
+        elif report is None or report.state in ("NEW", "NEW_SAVING", "SUBMITTED"):
+            self._progress.tell(20, f"Application {self._application_id} is submitted.", self._link)
+        elif report.state == "ACCEPTED":
+            reason = explain_waiting(report)
+            self._progress.tell(30, f"Waiting in queue {report.queue}{', ' * bool(reason)}{reason}.", self._link)
+
+    async def _look(self, report: Report) -> Address | None:
+        """Whether the server has said anything yet."""
+        try:
+            node = await self._conversation.node(report)
+            if node is None:
+                return None
+            what = "application master" if self._in_service else "container"
+            self._progress.tell(60, f"The {what} runs on {node.host}; the server is starting.", self._link)
+            if (raw := await self._conversation.get(report, ERROR_KEY)) is not None:
+                raise self._failed(explain(report, failure=Failure.from_bytes(raw)))
+            if (raw := await self._conversation.get(report, ADDRESS_KEY)) is None:
+                if (raw := await self._conversation.get(report, STATUS_KEY)) is not None:
+                    self._progress.tell(70, Waiting.from_bytes(raw).message, self._link)
+                return None
+            said = Address.from_bytes(raw)
+            self._welcome.admit(said)
+            if self._in_service and (node := await self._conversation.server_node(said.host)) is None:
+                return None
+        except (RendezvousError, ClusterRefused) as error:
+            cause = "The server said something that the hub does not accept."
+            raise self._failed(Diagnosis(cause, "Please tell your administrator.", str(error))) from None
+        except ClusterError as error:
+            self._log.debug("The key-value store of %s does not answer: %s", self._application_id, error)
+            return None
+        self._progress.tell(90, f"The server listens on {node.host}, port {said.port}.", self._link)
+        return Address(said.scheme, node.host, said.port)
+
+    async def _met(self, address: Address) -> Address:
+        """See that it is the server who answers there."""
+        found, status = await meet(self._access.applications, self._application_id, self._welcome, address)
+        if not found:
+            return address
+        if status.report is not None and status.ended:
+            raise self._failed(await self._explain_end(status.report))
+        remedy = "Please tell your administrator"
+        remedy += ": a firewall may be between the hub and the node." if found.startswith(NOBODY) else "."
+        raise self._failed(Diagnosis(f"At {address.host}, port {address.port}, {found}.", remedy))
+
+    async def _explain_end(self, report: Report) -> Diagnosis:
+        self._progress.tell(95, "The application has ended; its log may say why.", self._link)
+        return explain(report, log_tail=await self._log_tail(report))
+
+    async def _log_tail(self, report: Report) -> str:
+        if not report.user:
+            return ""  # YARN has forgotten the application
+        access = self._access
+        try:
+            return await tail(
+                report.id, report.user, principal=access.principal, keytab=access.keytab, timeout=_LOG_TIMEOUT
+            )
+        except LogsUnavailable as error:
+            self._log.info("The log of %s cannot be read: %s", report.id, error)
+            return ""
+
+    def _failed(self, diagnosis: Diagnosis) -> StartFailed:
+        return StartFailed(diagnosis, link=self._link)

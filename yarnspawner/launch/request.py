@@ -1,0 +1,139 @@
+"""From a spawner's settings and its user to what its server needs."""
+
+from __future__ import annotations
+
+import asyncio
+import shlex
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import skein
+
+from yarnspawner.common.string_templates import fill_in, template_fields
+from yarnspawner.hadoop.accounts import check_account, tag
+from yarnspawner.launch.admin_code import call_setting, expand_setting
+from yarnspawner.launch.specification import ENVIRONMENT_FILE, ServerRequest, server_script, shell_command
+from yarnspawner.skein_driver import SKEIN_JAR_NAME
+from yarnspawner.state.server_state import Credentials, ServerState
+
+if TYPE_CHECKING:
+    from yarnspawner.launch.user_options import ChoosingSpawner
+
+
+async def hadoop_user(spawner: ChoosingSpawner, *, hub_user: str) -> str:
+    """The Hadoop user as whom the server runs.
+
+    Raises:
+        IdentityRefused: a system account, the hub's own, or no account's name.
+        SettingFailed: the setting's callable raised something.
+        TemplateError: the setting's template has an unknown field.
+    """
+    mapping = spawner.hadoop_user
+    if callable(mapping):
+        name = await call_setting("hadoop_user", mapping, spawner, log=spawner.log)
+    else:
+        name = expand_setting("hadoop_user", mapping, template_fields(spawner.user, spawner.name))
+    # A directory service may take its time to say who that is.
+    return await asyncio.to_thread(check_account, name, hub=hub_user)
+
+
+def container_environment(spawner: ChoosingSpawner) -> dict[str, str]:
+    """The server's environment, secrets included."""
+    fields = template_fields(spawner.user, spawner.name)
+    environment = {name: str(value) for name, value in spawner.get_env().items() if value is not None}
+    for name, written in spawner.environment.items():
+        # JupyterHub's own variables win over the admin's; and they may have anything in them.
+        if isinstance(written, str) and environment.get(name) == written:
+            environment[name] = fill_in(written, fields)
+    environment["YARNSPAWNER_LOG_LIMIT"] = str(spawner.log_limit)
+    environment["YARNSPAWNER_START_TIMEOUT"] = str(spawner.start_timeout)
+    if spawner.port_range:
+        environment["YARNSPAWNER_PORT_RANGE"] = "{}:{}".format(*spawner.port_range)
+    return environment
+
+
+def server_tags(spawner: ChoosingSpawner, server: ServerState, *, hub_id: str) -> frozenset[str]:
+    """By which the hub finds the application again: its own tags and those of the admin."""
+    user = spawner.user.name
+    own = [tag("hub", hub_id), tag("user", hub_id, user), server_tag(spawner, hub_id=hub_id), start_tag(server)]
+    return frozenset([*own, *spawner.tags])
+
+
+def server_tag(spawner: ChoosingSpawner, *, hub_id: str) -> str:
+    """The tag that all starts of this server have."""
+    return tag("server", hub_id, spawner.user.name, spawner.name)
+
+
+def start_tag(server: ServerState) -> str:
+    """The tag that no other start has."""
+    return tag("start", server.start_id)
+
+
+def server_request(
+    spawner: ChoosingSpawner,
+    server: ServerState,
+    credentials: Credentials,
+    paths: dict[str, str],
+    *,
+    files: Mapping[str, Any],
+    skein_jar: str,
+    hub_id: str,
+    hub_user: str,
+) -> ServerRequest:
+    """All that decides how the server's application looks.
+
+    Args:
+        server, credentials: of this start.
+        paths: of the private files: name in the container to local path, the environment's among them.
+        files: of the admin, as :func:`localized_files` gives them, or as shared copies.
+        skein_jar: URL of a public copy of skein's jar, "" if there is none.
+        hub_id, hub_user: which hub this is, and as whom it speaks to the cluster.
+
+    Raises:
+        TemplateError, SpecificationError: a setting from which no application can be made.
+    """
+    fields = template_fields(spawner.user, spawner.name)
+    return ServerRequest(
+        name=expand_setting("application_name", spawner.application_name, fields),
+        user=server.hadoop_user,
+        hub_user=hub_user,
+        queue=server.queue,
+        memory=spawner.mem_limit,
+        application_master_memory=spawner.application_master_memory,
+        vcores=spawner.cpu_limit,
+        gpus=spawner.gpus,
+        node_label=expand_setting("node_label", spawner.node_label, fields),
+        tags=server_tags(spawner, server, hub_id=hub_id),
+        script=server_script(
+            spawner.script_template,
+            user=server.hadoop_user,
+            prologue=fill_in(spawner.prologue, fields, quoted=shlex.quote),
+            command=shell_command(spawner.cmd, spawner.get_args()),
+            epilogue=fill_in(spawner.epilogue, fields, quoted=shlex.quote),
+        ),
+        environment_path=paths[ENVIRONMENT_FILE],
+        private_files={name: path for name, path in paths.items() if name != ENVIRONMENT_FILE},
+        files=files,
+        master_files={SKEIN_JAR_NAME: skein.File(skein_jar, type="file", visibility="public")} if skein_jar else {},
+        credentials=credentials,
+        java_options=spawner.application_master_java_options,
+        log_level=spawner.application_master_log_level,
+        server_container=spawner.server_container,
+        container_image=spawner.container_image,
+        file_systems=spawner.file_systems,
+    )
+
+
+def localized_files(spawner: ChoosingSpawner) -> dict[str, Any]:
+    """What the admin wants in the container: ``localize_files``, with its templates' fields filled in."""
+    fields = template_fields(spawner.user, spawner.name)
+    return {name: _localized(source, fields) for name, source in spawner.localize_files.items()}
+
+
+def _localized(source: Any, fields: Mapping[str, str]) -> Any:
+    """A file's source, with its template's fields filled in."""
+    if isinstance(source, str):
+        return fill_in(source, fields)
+    if isinstance(source, dict) and isinstance(source.get("source"), str):
+        return {**source, "source": fill_in(source["source"], fields)}
+    return source

@@ -1,0 +1,1 @@
+"""The settings of c.YarnSpawner: declarations and validators."""

@@ -1,0 +1,105 @@
+"""A process that outlives the kernel's, to tell how that one ended."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+
+from yarnspawner.common.protocol import Failure, RendezvousError
+from yarnspawner.singleuser.descendants import adopt_orphans, bury, end_descendants, outlive
+from yarnspawner.singleuser.environment import parents
+
+# Seconds between two looks at the child, and at the processes that this one runs for.
+_INTERVAL = 0.25
+# Seconds for a child that is told to end.
+_GRACE = 5.0
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How the child ended."""
+
+    status: int
+    """As a shell gives it: 128 and the signal's number if it died of one."""
+    failure: Failure | None
+    """Why, if it was not in order."""
+
+
+class Supervision:
+    """Forks, and watches the child.
+
+    - the fork comes before anything is imported or opened that would not survive it, or take memory twice
+    - what the child can say of its own failure, it reports; of a crash, the parent knows the signal
+    - what the child has started ends with it, also in a session of its own, and if YARN kills the container's group
+    - the child does not outlive the parent: a kernel sees to that itself, from JPY_PARENT_PID
+    """
+
+    def __init__(self) -> None:
+        self._reports, self._reporting = os.pipe()
+        self._parents = parents()
+        self._child = 0
+
+    def fork(self) -> bool:
+        """True in the child."""
+        adopt_orphans()
+        self._child = os.fork()
+        if self._child:
+            os.close(self._reporting)
+            outlive(self._child)
+        else:
+            os.close(self._reports)
+            os.environ["JPY_PARENT_PID"] = str(os.getppid())
+        return self._child == 0
+
+    def report(self, failure: Failure) -> None:
+        """In the child: say why it is about to end."""
+        # It is smaller than a pipe's buffer, so this does not block.
+        os.write(self._reporting, failure.to_bytes())
+
+    def wait(self, meanwhile: Callable[[], None]) -> Ending:
+        """In the parent: wait for the child's end, and do something every quarter of a second until then."""
+        while True:
+            with suppress(Exception):  # the kernel's end must be noticed whatever this raises
+                meanwhile()
+            status = bury(self._child)
+            if status is not None:
+                break
+            if parents() != self._parents:
+                status = self._end_child()
+                break
+            time.sleep(_INTERVAL)
+        end_descendants()
+        code = os.waitstatus_to_exitcode(status)
+        if code == 0:
+            return Ending(0, None)
+        return Ending(code if code > 0 else 128 - code, self._reported() or _obituary(code))
+
+    def _end_child(self) -> int:
+        os.kill(self._child, signal.SIGTERM)
+        until = time.monotonic() + _GRACE
+        while time.monotonic() < until:
+            if (status := bury(self._child)) is not None:
+                return status
+            time.sleep(_INTERVAL)
+        os.kill(self._child, signal.SIGKILL)
+        return os.waitpid(self._child, 0)[1]
+
+    def _reported(self) -> Failure | None:
+        # Processes that the child started may hold the pipe open.
+        os.set_blocking(self._reports, False)
+        try:
+            return Failure.from_bytes(os.read(self._reports, Failure.max_size))
+        except (BlockingIOError, RendezvousError):
+            return None
+
+
+def _obituary(code: int) -> Failure:
+    if code > 0:
+        return Failure(f"The kernel ended with exit status {code}.")
+    if code == -signal.SIGKILL:
+        return Failure("The kernel was killed (signal 9), which is also what happens when the node is out of memory.")
+    return Failure(f"The kernel died of signal {-code} ({signal.strsignal(-code)}).")

@@ -1,0 +1,101 @@
+"""The recipe's other thread: it says where the server listens, and sees that it stops when it should."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable
+
+from yarnspawner.common.protocol import ADDRESS_KEY, STOP_KEY, Address, RendezvousError, StopRequest
+from yarnspawner.common.retry import Retry
+from yarnspawner.singleuser.environment import parents
+from yarnspawner.singleuser.store import Store, StoreError
+
+# Seconds between two looks at the store, which take some milliseconds: half of it is what a user who stops waits for it.
+_INTERVAL = 0.25
+# Seconds between two looks at most, while they fail.
+_LONGEST_PAUSE = 2.0
+# Seconds for which the store may refuse the address. Nobody could find the server, so it must not live on.
+_PUBLISH_LIMIT = 60.0
+# Seconds for a stop whose request cannot be read, or which is nobody's request.
+_DEFAULT_GRACE = 10.0
+
+
+class Watcher(threading.Thread):
+    """Publishes an address, then waits for a reason to stop.
+
+    - the store is only ever asked with a deadline, and a store that does not answer is no reason to stop
+    - a request to stop is one, and so is the end of the processes that this one runs for
+    - after four fifths of a stop's grace the process ends by itself, so that it need not be killed
+    """
+
+    def __init__(self, store: Store, address: Address, stop: Callable[[], None], log: logging.Logger) -> None:
+        """Args:
+        stop: makes the server shut down its kernels and end; called once, from this thread.
+        """
+        super().__init__(name="yarnspawner-watcher", daemon=True)
+        self._store = store
+        self._address = address
+        self._stop_server = stop
+        self._log = log
+        self._parents = parents()
+        self.unpublished: StoreError | None = None
+        """Why the server was stopped because its address could not be published."""
+        self.stopping = False
+
+    def run(self) -> None:
+        if not self._publish():
+            self._stop(f"The address could not be published: {self.unpublished}", _DEFAULT_GRACE)
+            return
+        self._log.info("Listening on %s://%s:%d", self._address.scheme, self._address.host, self._address.port)
+        retry = Retry(self._log, "The watch over the server failed", first=_INTERVAL, longest=_LONGEST_PAUSE)
+        while True:
+            time.sleep(retry.pause or _INTERVAL)
+            with retry.attempt():
+                if (request := self._reason_to_stop()) is not None:
+                    break
+        self._stop(request.reason, request.grace)
+
+    def _reason_to_stop(self) -> StopRequest | None:
+        # The application master, whose child this is, or the script between: YARN does not end what a crashed
+        # application master leaves. That the store does not answer is a weaker sign, which a busy or paused one
+        # gives as well, and YARN itself ends the containers of one that is dead.
+        if parents() != self._parents:
+            return StopRequest("The application master has ended", _DEFAULT_GRACE)
+        return self._request()
+
+    def _publish(self) -> bool:
+        until = time.monotonic() + _PUBLISH_LIMIT
+        while True:
+            try:
+                self._store.put(ADDRESS_KEY, self._address.to_bytes())
+                return True
+            except Exception as error:  # noqa: BLE001 - whatever it is, the next attempt may succeed
+                if time.monotonic() > until:
+                    self.unpublished = error if isinstance(error, StoreError) else StoreError(repr(error))
+                    return False
+                time.sleep(_INTERVAL)
+
+    def _request(self) -> StopRequest | None:
+        try:
+            raw = self._store.get(STOP_KEY)
+            return StopRequest.from_bytes(raw) if raw is not None else None
+        except StoreError:
+            return None
+        except RendezvousError as error:
+            return StopRequest(f"Asked to stop, in a way that cannot be read ({error})", _DEFAULT_GRACE)
+
+    def _stop(self, reason: str, grace: float) -> None:
+        self.stopping = True
+        self._log.warning("Stopping: %s", reason)
+        forced = threading.Timer(0.8 * grace, self._force)
+        forced.daemon = True
+        forced.start()
+        self._stop_server()
+
+    def _force(self) -> None:
+        self._log.warning("Some kernels or extensions did not end in time.")
+        # Kernels end when this process does.
+        os._exit(0 if self.unpublished is None else 1)

@@ -1,0 +1,28 @@
+"""The hub's access to YARN through skein: nothing else of the hub speaks to a driver or a key-value store."""
+
+from yarnspawner.skein_driver.client import Cluster
+from yarnspawner.skein_driver.driver_process import SKEIN_JAR, SKEIN_JAR_NAME
+from yarnspawner.skein_driver.key_value_store import Store
+from yarnspawner.skein_driver.reports import ClusterNode, Queue, Report
+from yarnspawner.skein_driver.rpc import (
+    AnswerTooLarge,
+    ApplicationUnknown,
+    ClusterError,
+    ClusterRefused,
+    ClusterUnavailable,
+)
+
+__all__ = [
+    "SKEIN_JAR",
+    "SKEIN_JAR_NAME",
+    "AnswerTooLarge",
+    "ApplicationUnknown",
+    "Cluster",
+    "ClusterError",
+    "ClusterNode",
+    "ClusterRefused",
+    "ClusterUnavailable",
+    "Queue",
+    "Report",
+    "Store",
+]

@@ -1,0 +1,68 @@
+"""The key-value store in an application's master, over which the container and the hub meet."""
+
+from __future__ import annotations
+
+import re
+
+import grpc
+from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
+from skein import kv
+from skein.proto import skein_pb2 as messages
+
+from yarnspawner.skein_driver.rpc import CallFailed, Channel, ClusterRefused, ClusterUnavailable
+
+# A document of the rendezvous has at most 16 KiB; the rest is the protocol's and room for other keys.
+LARGEST_VALUE = 64 * 1024
+_TIMEOUT = 3.0
+_HOST = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,252})|[0-9A-Fa-f:.]{2,45}")
+
+
+class Store:
+    """The store of one application.
+
+    The application master runs as the user, who may replace it: what it answers is limited in time (3 seconds unless said
+    otherwise) and in size (64 KiB), and nothing in it is to be believed before it was checked.
+    """
+
+    def __init__(self, application_id: str, host: str, port: int, certificate: bytes, key: bytes) -> None:
+        """Take the master's address and the application's credentials (PEM). Connects with the first call.
+
+        Raises ClusterRefused for what cannot be an address: gRPC would take ``unix`` for a socket in the file system.
+        """
+        if not _HOST.fullmatch(host) or not 0 < port < 65536:
+            raise ClusterRefused(f"{application_id} gives an address that cannot be one: {host[:80]!r}, {port}")
+        self._application_id = application_id
+        address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        self._channel = Channel(f"dns:///{address}", certificate, key, largest_response=LARGEST_VALUE + 1024)
+
+    async def get(self, key: str, timeout: float = _TIMEOUT) -> bytes | None:
+        """Return the value of a key, or None. Raises ClusterUnavailable, and ClusterRefused if it is too large or broken."""
+        # What is not in the request's own words comes from the user's container, so skein's client does not read it.
+        request = kv.get(key)._build_operation().SerializeToString()  # noqa: SLF001
+        answer = await self._call("GetRange", request, timeout)
+        try:
+            found = messages.GetRangeResponse.FromString(answer).result
+        except DecodeError as error:
+            raise ClusterRefused(f"The store of {self._application_id} gave no valid answer") from error
+        return next((bytes(item.value) for item in found if item.key == key), None)
+
+    async def put(self, key: str, value: bytes, timeout: float = _TIMEOUT) -> None:
+        """Set a key, within ``timeout`` seconds. Raises ClusterUnavailable."""
+        request = kv.put(key, value=value)._build_operation().SerializeToString()  # noqa: SLF001
+        await self._call("PutKey", request, timeout)
+
+    async def close(self) -> None:
+        """End the connection. Idempotent."""
+        await self._channel.close()
+
+    async def _call(self, method: str, request: bytes, timeout: float) -> bytes:
+        try:
+            return await self._channel.call(f"/skein.AppMaster/{method}", request, timeout)
+        except CallFailed as failure:
+            if failure.code is grpc.StatusCode.RESOURCE_EXHAUSTED:
+                raise ClusterRefused(
+                    f"The store of {self._application_id} gave more than {LARGEST_VALUE // 1024} KiB"
+                ) from failure
+            raise ClusterUnavailable(
+                f"The application master of {self._application_id} does not answer: {failure.details or failure.code.name}"
+            ) from failure

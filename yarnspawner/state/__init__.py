@@ -1,0 +1,1 @@
+"""What is kept of a server for a restart of the hub."""

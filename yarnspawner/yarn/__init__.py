@@ -1,0 +1,1 @@
+"""The hub's view of YARN's applications, and what it does to them."""

@@ -1,0 +1,82 @@
+"""One line of JSON for each thing that happens to an application: who, what, where, and by whom it ended.
+
+The lines go to the logger ``yarnspawner.audit``, and from there into the hub's log, unless an admin gave it handlers of
+its own. They hold no secrets, and nothing that a user wrote could start another line: JSON escapes it.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections import OrderedDict
+from datetime import datetime, timezone
+from typing import Any
+
+from yarnspawner.skein_driver import Report
+
+LOGGER = logging.getLogger("yarnspawner.audit")
+
+# Ends are told once, however many notice them; so many are remembered.
+_REMEMBERED = 10_000
+_told: OrderedDict[str, None] = OrderedDict()
+
+
+class _Forward(logging.Handler):
+    """Hands lines to the handlers of another logger, unless an admin has routed the audit elsewhere meanwhile."""
+
+    def __init__(self, log: logging.Logger) -> None:
+        super().__init__()
+        self._log = log
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Hand on a line."""
+        if not _routed():
+            self._log.handle(record)
+
+
+def own_handlers() -> list[logging.Handler]:
+    """Return the handlers that an admin gave the audit."""
+    return [handler for handler in LOGGER.handlers if not isinstance(handler, _Forward)]
+
+
+def _routed() -> bool:
+    return bool(own_handlers()) or (LOGGER.propagate and LOGGER.parent is not None and LOGGER.parent.hasHandlers())
+
+
+def route(log: logging.Logger) -> None:
+    """Send the lines to the hub's log as well, unless an admin has routed them elsewhere."""
+    if LOGGER.level == logging.NOTSET:
+        LOGGER.setLevel(logging.INFO)
+    forwards = any(isinstance(handler, _Forward) for handler in LOGGER.handlers)
+    if isinstance(log, logging.Logger) and not forwards and not _routed():
+        LOGGER.addHandler(_Forward(log))
+
+
+def audit(event: str, **facts: Any) -> None:
+    """Write a line.
+
+    Args:
+        event: ``submitted``, ``arrived``, ``adopted``, ``ended``, ``refused`` or ``removed``.
+        facts: what is known; what is empty is left out.
+    """
+    known = {name: fact for name, fact in facts.items() if fact not in (None, "")}
+    when = datetime.now(timezone.utc).isoformat(timespec="milliseconds")
+    LOGGER.info("%s", json.dumps({"time": when, "event": event, **known}))
+
+
+def audit_end(report: Report, *, by: str, **facts: Any) -> None:
+    """Write once that an application has ended.
+
+    Args:
+        report: YARN's last word.
+        by: ``stop`` (a user, an admin or a service asked the hub to), ``hub`` (a start that failed or was cancelled),
+            ``sweep``, ``lifetime``, or ``yarn``: by itself, or by somebody who asked YARN.
+        facts: as in :func:`audit`.
+    """
+    if report.id in _told:
+        return
+    _told[report.id] = None
+    while len(_told) > _REMEMBERED:
+        _told.popitem(last=False)
+    states = {"state": report.state, "final_status": report.final_status}
+    audit("ended", application=report.id, by=by, **states, **facts)

@@ -1,0 +1,273 @@
+"""The sweep: this hub's applications that no server owns are ended, and what ended ones left in HDFS is removed."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections import Counter, defaultdict
+from collections.abc import Awaitable, Callable, Collection, Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone
+from typing import NamedTuple
+
+from yarnspawner.common.retry import Retry
+from yarnspawner.hadoop.accounts import tag
+from yarnspawner.hadoop.skein_staging import StagingUnavailable
+from yarnspawner.skein_driver import ClusterError, ClusterRefused, ClusterUnavailable, Report
+from yarnspawner.yarn.access import Access
+from yarnspawner.yarn.audit import audit, audit_end
+from yarnspawner.yarn.orphans import Owned, is_ours, orphans, too_many
+
+# Applications that one sweep ends, and folders that it removes; the next one goes on.
+MOST = 500
+# Seconds until an application that could not be ended has another turn, doubled each time up to a day and a third.
+_COOL_DOWN = 3600.0
+_MOST_DOUBLINGS = 5
+# Seconds that YARN has to say that an application has ended.
+_END_TIMEOUT = 30.0
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a look at the cluster has found: this hub's unfinished applications, and which of them are orphans."""
+
+    ours: list[Report]
+    orphans: list[Report]
+    owned: Owned
+
+
+class Swept(NamedTuple):
+    """What a sweep has done.
+
+    Attributes:
+        ended: number of applications.
+        removed: number of folders in HDFS.
+        held: why nothing was ended, which only an admin can judge; "" if there is no such reason.
+    """
+
+    ended: int
+    removed: int
+    held: str = ""
+
+
+class Sweep:
+    """Finds and ends what nobody owns.
+
+    - only applications that `orphans` says are this hub's and nobody's; what is being ended already is left to that
+    - one after another, each as its user, whose application it is
+    - the accounts in turn, and what could not be ended waits longer each time, so that nobody's keep others waiting
+    - nothing at all while another hub has the id, or where so many seem to be orphans that the database must be wrong
+
+    Args:
+        access: the hub's way to the cluster.
+        hub_id: which hub this is.
+        grace: seconds that an application must have been there, or must have ended.
+        owned: reads what the hub's spawners own at the time it is called.
+        shared: accounts that several users share.
+        refusal: says why the id is not this hub's; "" if it is.
+    """
+
+    def __init__(
+        self,
+        access: Access,
+        hub_id: str,
+        *,
+        grace: float,
+        owned: Callable[[], Awaitable[Owned]],
+        log: logging.Logger,
+        shared: Collection[str] = (),
+        refusal: Callable[[], str] = lambda: "",
+    ) -> None:
+        self._access = access
+        self._shared = shared
+        self._refusal = refusal
+        self._hub_id = hub_id
+        self._grace = grace
+        self._owned = owned
+        self._log = log
+        # By application: how often it could not be ended, and when it has its next turn.
+        self._failed: dict[str, tuple[int, float]] = {}
+        self._said: set[tuple[str, str]] = set()
+        self._held = ""
+        self._clean: set[str] = set()
+        self._no_staging = ""
+
+    async def find(self) -> Found:
+        """Look at what runs. Raises ClusterUnavailable."""
+        # First what runs, then who owns it: what was submitted before this list was written down before it.
+        reports = await self._access.applications.tagged(tag("hub", self._hub_id))
+        owned = await self._owned()
+        us = {"hub_id": self._hub_id, "hub_user": self._access.hub_user}
+        now = datetime.now(timezone.utc)
+        nobodys = orphans(reports, owned, **us, now=now, grace=self._grace)
+        there = {report.id for report in reports}
+        self._failed = {name: failed for name, failed in self._failed.items() if name in there}
+        self._said = {said for said in self._said if said[0] in {report.user for report in reports}}
+        ours = sorted((report for report in reports if is_ours(report, **us)), key=lambda report: report.id)
+        return Found(ours, [report for report in nobodys if report.id not in self._access.ending.pending], owned)
+
+    async def run(self, *, confirmed: bool = False) -> Swept:
+        """Sweep once. Raises ClusterUnavailable.
+
+        Args:
+            confirmed: whether an admin has said that orphans are orphans, however many there are.
+        """
+        if refusal := self._refusal():
+            return Swept(0, 0, self._hold(refusal))
+        found = await self.find()
+        held = "" if confirmed else self.held(found)
+        self._hold(held)
+        turn = [] if held else self.turn(found.orphans)
+        ended = [orphan for orphan in turn if await self.end(orphan, found.owned)]
+        removed = await self.clean()
+        if ended or removed:
+            self._log.warning("Swept %d orphaned applications and %d folders in HDFS", len(ended), removed)
+        return Swept(len(ended), removed, held)
+
+    def held(self, found: Found) -> str:
+        """Return why an admin has to confirm that these are orphans; "" if nobody has to."""
+        return too_many(found.ours, found.orphans, found.owned, shared=self._shared)
+
+    def _hold(self, reason: str) -> str:
+        """Say once that nothing is ended, and why."""
+        if reason and reason != self._held:
+            self._log.error(
+                "The sweep ends nothing: %s. If that is right, look at `yarnspawner sweep --dry-run`, and confirm with"
+                " `yarnspawner sweep --yes`",
+                reason,
+            )
+        self._held = reason
+        return reason
+
+    def turn(self, orphans: Iterable[Report]) -> list[Report]:
+        """Choose which orphans this sweep ends: the first of each account, then the second of each, and so on."""
+        now = time.monotonic()
+        places: Counter[str] = Counter()
+        turns = []
+        for orphan in orphans:
+            if self._failed.get(orphan.id, (0, now))[1] <= now:
+                turns.append((places[orphan.user], orphan.id, orphan))
+                places[orphan.user] += 1
+        return [orphan for _, _, orphan in sorted(turns, key=lambda turn: turn[:2])[:MOST]]
+
+    def _postpone(self, orphan: Report) -> None:
+        times = self._failed.get(orphan.id, (0, 0.0))[0]
+        self._failed[orphan.id] = times + 1, time.monotonic() + _COOL_DOWN * 2 ** min(times, _MOST_DOUBLINGS)
+
+    async def end(self, orphan: Report, owned: Owned) -> bool:
+        """End an orphan; whether YARN says that it has ended."""
+        name = owned.name(orphan)
+        whose = f" (of {name})" if name else ""
+        try:
+            await self._access.cluster.kill(orphan.id, orphan.user)
+        except ClusterRefused as error:
+            self._postpone(orphan)
+            if (said := (orphan.user, str(error))) not in self._said:
+                self._said.add(said)
+                self._log.warning("The orphan %s%s cannot be ended as %s: %s", orphan.id, whose, orphan.user, error)
+            return False
+        except ClusterError as error:
+            self._log.warning("The orphan %s%s is not ended yet: %s", orphan.id, whose, error)
+            return False
+        with self._access.applications.watching(orphan.id):
+            if not await self._access.applications.ended(orphan.id, _END_TIMEOUT):
+                self._postpone(orphan)
+                self._log.warning("YARN does not say that the orphan %s%s has ended", orphan.id, whose)
+                return False
+            status = await self._access.applications.status(orphan.id)
+        self._log.warning("Ended %s%s, which no server of this hub owned", orphan.id, whose)
+        if status.report is not None:
+            facts = {"user": name.user, "server": name.server} if name else {}
+            audit_end(status.report, by="sweep", hadoop_user=orphan.user, queue=orphan.queue, **facts)
+        return True
+
+    async def left_behind(self) -> list[Report]:
+        """This hub's ended applications whose folder is still there. Raises ClusterUnavailable."""
+        latest = datetime.now(timezone.utc) - timedelta(seconds=self._grace)
+        ended = await self._access.cluster.finished()
+        self._clean &= {report.id for report in ended}  # YARN forgets them, and so does this
+        by_user: defaultdict[str, list[Report]] = defaultdict(list)
+        for report in ended:
+            old = report.finished is not None and report.finished <= latest
+            if old and report.id not in self._clean and self._is_ours(report):
+                by_user[report.user].append(report)
+        left: list[Report] = []
+        for user, reports in sorted(by_user.items()):
+            try:
+                there = await self._access.staging.applications(user)
+            except StagingUnavailable as error:
+                self._cannot(str(error))
+                continue
+            self._clean |= {report.id for report in reports if report.id not in there}
+            left += [report for report in reports if report.id in there]
+        return left
+
+    async def clean(self) -> int:
+        """Remove what this hub's ended applications left in HDFS; how many folders. Raises ClusterUnavailable."""
+        removed = 0
+        for report in (await self.left_behind())[:MOST]:
+            try:
+                if await self._access.staging.remove(report.id, report.user):
+                    removed += 1
+                    audit("removed", application=report.id, hadoop_user=report.user)
+            except StagingUnavailable as error:
+                self._cannot(str(error))
+            else:
+                self._clean.add(report.id)
+        return removed
+
+    def _is_ours(self, report: Report) -> bool:
+        return is_ours(report, hub_id=self._hub_id, hub_user=self._access.hub_user)
+
+    def _cannot(self, why: str) -> None:
+        level = logging.DEBUG if why == self._no_staging else logging.WARNING
+        self._no_staging = why
+        self._log.log(level, "What ended applications left in HDFS cannot be removed: %s", why)
+
+
+class Sweeper:
+    """Sweeps for as long as the hub runs.
+
+    - begins ``grace`` seconds after its start, for which the hub must have checked all servers
+    - every ``interval`` seconds, or only once if that is 0; sooner while YARN does not answer
+    - ends with the event loop's tasks, which JupyterHub cancels at its end; whatever is left is for the next run
+    """
+
+    _RETRY = 30.0
+
+    def __init__(self, sweep: Sweep, *, grace: float, interval: float, log: logging.Logger) -> None:
+        self._sweep = sweep
+        self._grace = grace
+        self._interval = interval
+        self._log = log
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Begin, on the running event loop."""
+        self._task = asyncio.create_task(self._run(), name="sweep")
+
+    async def stop(self) -> None:
+        """End; what is going on is cut short."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait({self._task})
+
+    async def _run(self) -> None:
+        self._log.info("All servers were checked; in %g s, what none of them owns is swept", self._grace)
+        await asyncio.sleep(self._grace)
+        longest = min(self._RETRY, self._interval or self._RETRY)
+        retry = Retry(
+            self._log,
+            "The sweep failed",
+            first=longest,
+            longest=longest,
+            expected=ClusterUnavailable,
+            level=logging.INFO,
+        )
+        while True:
+            with retry.attempt():
+                await self._sweep.run()
+            if not retry.failures and not self._interval:
+                return
+            await asyncio.sleep(retry.pause or self._interval)

@@ -1,0 +1,330 @@
+"""One view of the applications for all spawners: running, ended, or unknown."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime, timezone
+from typing import ClassVar
+
+from yarnspawner.common.retry import Retry
+from yarnspawner.skein_driver import (
+    AnswerTooLarge,
+    ApplicationUnknown,
+    Cluster,
+    ClusterError,
+    ClusterRefused,
+    ClusterUnavailable,
+    Report,
+)
+from yarnspawner.yarn.status import Status, Watched, forgotten, wait_for_event
+
+# A list of thousands takes the ResourceManager a while, 0.05 ms of its CPU time for each application and 0.2 ms of the
+# driver's (`python -m benchmarks list`); of the view's time at most a fifth is spent in them.
+_PAUSE_PER_LIST = 4.0
+
+
+class Applications:
+    """A view of YARN's applications that is refreshed by one list call, whatever their number.
+
+    - Spawners `watch` what they own, and `unwatch` it when it is theirs no more.
+    - It is refreshed every ``fast`` seconds while something watched is starting or stopping, every ``slow`` seconds while
+      something else is watched, and not at all otherwise.
+    - Who waits in `wait_change` is woken by each change.
+    - An application that YARN's list no longer has is asked for by itself. It has ended if YARN says so, or if YARN does
+      not know it and two lists lacked it. While YARN cannot be asked it is unknown, never ended.
+    - That YARN does not answer is logged once, and so is that it answers again.
+    """
+
+    _instances: ClassVar[dict[Cluster, Applications]] = {}
+
+    def __init__(
+        self, cluster: Cluster, *, fast: float = 0.5, slow: float = 5.0, log: logging.Logger | None = None
+    ) -> None:
+        """Describe the view of a cluster; intervals are in seconds. Nothing is asked before something is watched."""
+        self._cluster = cluster
+        self._fast = fast
+        self._slow = slow
+        self._log: logging.Logger = log or logging.getLogger(__name__)
+        self._watched: dict[str, Watched] = {}
+        self._outage = Retry(
+            self._log,
+            "YARN does not answer; until it does, what runs counts as running",
+            recovered="YARN answers again",
+            first=2 * fast,
+            longest=slow,
+            expected=ClusterUnavailable,
+        )
+        self._refreshes = Retry(self._log, "The view of YARN's applications could not be refreshed", longest=slow)
+        self._reason = ""
+        self._surprises: set[type[Exception]] = set()  # that are in the log
+        self._too_large = False
+        self._turn = asyncio.Lock()
+        self._next: asyncio.Task[list[Report]] | None = None
+        self._lists: set[asyncio.Task[list[Report]]] = set()
+        self._wake = asyncio.Event()
+        self._refreshing: asyncio.Task[None] | None = None
+
+    @classmethod
+    def shared(
+        cls, cluster: Cluster, *, fast: float = 0.5, slow: float = 5.0, log: logging.Logger | None = None
+    ) -> Applications:
+        """Return the one view of that cluster; the first caller's intervals count."""
+        if cluster not in cls._instances:
+            cls._instances[cluster] = cls(cluster, fast=fast, slow=slow, log=log)
+        return cls._instances[cluster]
+
+    def watch(self, application_id: str, fast: bool = False, *, on_end: Callable[[], None] | None = None) -> None:
+        """Keep an application in view, ``fast`` while it is starting or stopping; call again to change that.
+
+        ``on_end`` is called once, when the view learns that it has ended.
+        """
+        watched = self._entry(application_id)
+        watched.owned = True
+        watched.on_end = on_end
+        hurry = fast and not watched.fast
+        watched.fast = fast
+        self._attend(hurry=hurry)
+
+    def unwatch(self, application_id: str) -> None:
+        """Forget an application, unless somebody watches it closely. Its owner is told nothing more."""
+        if watched := self._watched.get(application_id):
+            watched.owned = watched.fast = False
+            watched.on_end = None  # it is called for the owner, who may be gone by then
+            self._drop(application_id, watched)
+
+    @contextmanager
+    def watching(self, application_id: str, *, closely: bool = True) -> Iterator[None]:
+        """Watch for as long as the context lasts, refreshing every ``fast`` seconds if ``closely``; several may do so."""
+        watched = self._entry(application_id)
+        watched.watchers += 1
+        watched.close_watchers += closely
+        self._attend(hurry=closely)
+        try:
+            yield
+        finally:
+            watched.watchers -= 1
+            watched.close_watchers -= closely
+            self._drop(application_id, watched)
+
+    async def ended(self, application_id: str, timeout: float) -> bool:
+        """Return True as soon as an application has ended, and False if it has not after ``timeout`` seconds."""
+        deadline = time.monotonic() + timeout
+        status = await self.status(application_id)
+        while not status.ended and (left := deadline - time.monotonic()) > 0:
+            status = await self.wait_change(application_id, status, left)
+        return status.ended
+
+    async def status(self, application_id: str) -> Status:
+        """Return what is known now. Asks YARN only if the application is not watched, or not for long enough."""
+        watched = self._watched.get(application_id)
+        if watched is None:
+            return await self._ask_once(application_id)
+        if not watched.listed and self._unknown_since is None:
+            try:
+                await self._list()
+            except ClusterUnavailable:
+                return self._status(watched)
+            if watched.absences:
+                await self._settle(application_id, watched)
+        return self._status(watched)
+
+    def heard_of(self, application_id: str) -> bool:
+        """Whether YARN has said anything of a watched application yet, or is known not to answer: `status` does not wait."""
+        watched = self._watched.get(application_id)
+        return watched is not None and (watched.listed or not watched.open or self._unknown_since is not None)
+
+    async def wait_change(self, application_id: str, previous: Status | None, timeout: float) -> Status:
+        """Return the status as soon as it differs from ``previous``, or as it is after ``timeout`` seconds."""
+        deadline = time.monotonic() + timeout
+        while True:
+            watched = self._watched.get(application_id)
+            status = self._status(watched) if watched else await self._ask_once(application_id)
+            left = deadline - time.monotonic()
+            if status != previous or left <= 0:
+                return status
+            if watched:
+                watched.changed.clear()
+                await wait_for_event(watched.changed, left)
+            else:
+                await asyncio.sleep(min(left, self._slow))
+
+    async def look(self, application_id: str) -> None:
+        """Ask YARN about one application now, if it is watched: something has just been done to it."""
+        watched = self._watched.get(application_id)
+        if watched is not None and watched.open:
+            await self._settle(application_id, watched)
+
+    async def find(self, tag: str, user: str | None = None) -> Report | None:
+        """Return the latest unfinished application with that tag, freshly listed, or None. Raises ClusterUnavailable.
+
+        Anyone may give any tag to an application of their own: say which ``user`` it must belong to.
+        """
+        found = [report for report in await self.tagged(tag) if user in {None, report.user}]
+        return max(found, key=lambda report: (report.started or _LONG_AGO, report.id), default=None)
+
+    async def tagged(self, tag: str) -> list[Report]:
+        """Return all unfinished applications with that tag, freshly listed, whoever's. Raises ClusterUnavailable."""
+        tag = tag.lower()  # as YARN keeps them
+        return [report for report in await self._list() if tag in report.tags]
+
+    async def close(self) -> None:
+        """Stop refreshing, and forget all applications."""
+        self._watched.clear()
+        if self._instances.get(self._cluster) is self:
+            del self._instances[self._cluster]
+        tasks = {task for task in (self._refreshing, *self._lists) if task is not None}
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
+
+    def _entry(self, application_id: str) -> Watched:
+        return self._watched.setdefault(application_id, Watched(since=time.monotonic()))
+
+    def _drop(self, application_id: str, watched: Watched) -> None:
+        if not watched.owned and not watched.watchers and self._watched.get(application_id) is watched:
+            del self._watched[application_id]
+
+    def _attend(self, *, hurry: bool) -> None:
+        if self._refreshing is None or self._refreshing.done():
+            self._refreshing = asyncio.create_task(self._refresh())
+        elif hurry:
+            self._wake.set()
+
+    async def _refresh(self) -> None:
+        """Keep the view up to date for as long as something watched has not ended."""
+        before = 0.0
+        while any(watched.open for watched in self._watched.values()):
+            began = time.monotonic()
+            with self._refreshes.attempt():
+                await self._refresh_once()
+            # One list that takes long is none that is long: it has waited for a driver to start.
+            took = time.monotonic() - began
+            await self._pause(min(took, before))
+            before = took
+
+    async def _refresh_once(self) -> None:
+        try:
+            await self._list()
+        except ClusterUnavailable:
+            return  # noted where it was raised
+        for application_id, watched in list(self._watched.items()):
+            if watched.absences and watched.open:
+                await self._settle(application_id, watched)
+
+    async def _pause(self, took: float) -> None:
+        failing = max(self._outage.pause, self._refreshes.pause)
+        pause = failing or (self._fast if any(watched.hurried for watched in self._watched.values()) else self._slow)
+        # However many are in a hurry at the same time, and however long the list, the ResourceManager is not flooded.
+        least = max(self._fast, took * _PAUSE_PER_LIST)
+        if failing:
+            least = min(least, self._slow)  # what took long was waiting for an answer
+        await asyncio.sleep(least)
+        if pause > least:
+            await wait_for_event(self._wake, pause - least)
+        self._wake.clear()
+
+    async def _list(self) -> list[Report]:
+        """Return a list that YARN was asked for after this call; all who call meanwhile share it."""
+        if self._next is None:
+            self._next = asyncio.create_task(self._list_in_turn())
+            self._lists.add(self._next)
+            self._next.add_done_callback(self._lists.discard)
+        return await asyncio.shield(self._next)
+
+    async def _list_in_turn(self) -> list[Report]:
+        async with self._turn:
+            self._next = None
+            asked = time.monotonic()
+            try:
+                reports = await self._cluster.active()
+            except AnswerTooLarge as error:
+                await self._ask_one_by_one(error)
+                raise
+            except ClusterUnavailable as error:
+                self._failed(error)
+                raise
+            except Exception as error:
+                self._failed(error)
+                raise ClusterUnavailable(f"YARN's list could not be read: {error!r}") from error
+            self._too_large = False
+            self._answered()
+            listed = {report.id: report for report in reports}
+            for application_id, watched in self._watched.items():
+                watched.take(listed.get(application_id), asked)
+            return reports
+
+    async def _ask_one_by_one(self, error: AnswerTooLarge) -> None:
+        """Do without a list, which others' huge names make too large; what is in no hurry is asked for every ``slow`` s."""
+        if not self._too_large:
+            self._too_large = True
+            self._log.warning("Each server's application is asked for by itself from now on: %s", error)
+        for application_id, watched in list(self._watched.items()):
+            now = time.monotonic()
+            due = watched.hurried or watched.alone is None or now - watched.alone >= self._slow
+            if not watched.open or not due:
+                continue
+            watched.listed, watched.alone = True, now
+            watched.absences += 1
+            problem = await self._settle(application_id, watched)
+            if isinstance(problem, ClusterUnavailable) and not isinstance(problem, AnswerTooLarge):
+                self._failed(problem)
+                raise problem
+            self._answered()
+        self._answered()
+
+    async def _settle(self, application_id: str, watched: Watched) -> Exception | None:
+        """Find out what became of an application that the list no longer has. Returns what prevents that, if anything."""
+        try:
+            report: Report | None = await self._cluster.report(application_id)
+        except ApplicationUnknown:
+            report = forgotten(application_id, watched.report) if watched.absences > 1 else None
+        except Exception as error:  # noqa: BLE001 - what is wrong with one concerns no other, and says of no end
+            new = not isinstance(error, ClusterError) and type(error) not in self._surprises
+            self._surprises.add(type(error))
+            level = logging.ERROR if new else logging.DEBUG
+            self._log.log(level, "What became of %s is not known yet: %r", application_id, error, exc_info=new)
+            watched.settle(None)
+            return error
+        watched.settle(report)
+        return None
+
+    @property
+    def _unknown_since(self) -> float | None:
+        return self._outage.since
+
+    def _failed(self, error: Exception) -> None:
+        self._reason = str(error)
+        news = self._outage.since is None
+        self._outage.failed(error)
+        if news:
+            for watched in self._watched.values():
+                watched.changed.set()
+
+    def _answered(self) -> None:
+        self._outage.succeeded()
+        self._reason = ""
+
+    def _status(self, watched: Watched) -> Status:
+        return watched.status(self._unknown_since, self._reason)
+
+    async def _ask_once(self, application_id: str) -> Status:
+        try:
+            report = await self._cluster.report(application_id)
+        except ApplicationUnknown:
+            report = forgotten(application_id, None)
+        except ClusterRefused as error:
+            self._answered()
+            return Status(None, known=False, reason=str(error))
+        except Exception as error:  # noqa: BLE001 - whatever it is, nothing is known
+            self._failed(error)
+            return Status(None, known=False, unknown_since=self._unknown_since, reason=str(error))
+        self._answered()
+        return Status(report, known=True)
+
+
+_LONG_AGO = datetime.fromtimestamp(0, timezone.utc)

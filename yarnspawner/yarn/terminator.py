@@ -1,0 +1,142 @@
+"""Kill applications, and retry until YARN reports them as finished."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+
+from yarnspawner.common.retry import Retry
+from yarnspawner.skein_driver import Cluster, ClusterError, ClusterRefused
+from yarnspawner.yarn.audit import audit_end
+from yarnspawner.yarn.reflector import Applications
+
+# First and longest pause between two attempts, in seconds: while YARN does not answer, and after it refused a kill, which
+# helps only once an administrator has changed something.
+_UNAVAILABLE = (0.5, 30.0)
+_REFUSED = (2.0, 600.0)
+# Seconds that YARN has to report an application as finished after it took the kill.
+_TAKEN = 5.0
+
+
+class Ending:
+    """Ends applications, however often YARN has to be asked.
+
+    - an application given to :meth:`end` is killed until it has ended, whether anyone waits for that or not
+    - a kill that YARN refuses is repeated every ten minutes in the end, and at once when :meth:`end` is called again
+    - calling :meth:`end` twice is otherwise the same as calling it once
+    - JupyterHub forgets a stop that failed, or that took too long; this does not
+    """
+
+    def __init__(self, cluster: Cluster, applications: Applications, *, log: logging.Logger) -> None:
+        self._cluster = cluster
+        self._applications = applications
+        self._log = log
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._searches: set[asyncio.Task[None]] = set()
+        self._again: dict[str, asyncio.Event] = {}
+
+    @property
+    def pending(self) -> frozenset[str]:
+        """The applications that are being ended."""
+        return frozenset(self._tasks)
+
+    def end(
+        self, application_id: str, user: str, *, by: str = "hub", facts: Mapping[str, str] | None = None
+    ) -> asyncio.Future[None]:
+        """End an application at once, as its user.
+
+        Args:
+            application_id: which one.
+            user: its Hadoop user.
+            by: who wants it, and ``facts``: what else is known of it, for :func:`~yarnspawner.audit.audit_end`.
+
+        Returns:
+            a future that is done when YARN says that it has ended. Cancelling it does not cancel the ending.
+        """
+        task = self._tasks.get(application_id)
+        if task is None:
+            self._again[application_id] = asyncio.Event()
+            task = asyncio.create_task(
+                self._end(application_id, user, by, dict(facts or {})), name=f"ending {application_id}"
+            )
+            self._tasks[application_id] = task
+            task.add_done_callback(lambda _: self._forget(application_id))
+        self._again[application_id].set()
+        return asyncio.shield(task)
+
+    def end_when_found(
+        self, find: Callable[[], Awaitable[str]], user: str, *, by: str = "hub", facts: Mapping[str, str] | None = None
+    ) -> None:
+        """End an application whose submission was never answered, as soon as YARN says which it is.
+
+        Args:
+            find: waits for that; returns its id, or "" if there is none.
+            user, by, facts: see :meth:`end`.
+        """
+
+        async def search() -> None:
+            if application_id := await find():
+                await self.end(application_id, user, by=by, facts=facts)
+
+        task = asyncio.create_task(search(), name="ending what was never answered")
+        self._searches.add(task)
+        task.add_done_callback(self._searches.discard)
+
+    def _forget(self, application_id: str) -> None:
+        self._tasks.pop(application_id, None)
+        self._again.pop(application_id, None)
+
+    async def _end(self, application_id: str, user: str, by: str, facts: dict[str, str]) -> None:
+        attempted = False
+        away = self._retry(f"Cannot end {application_id} yet", *_UNAVAILABLE)
+        refusals = self._retry(f"YARN refuses to end {application_id}", *_REFUSED)
+        # One entry of the view for all attempts: what YARN says of the application after a kill must not be forgotten.
+        with self._applications.watching(application_id, closely=False):
+            while True:
+                self._again[application_id].clear()
+                with self._applications.watching(application_id):
+                    status = await self._applications.status(application_id)
+                    if status.ended:
+                        break
+                    await self._kill(application_id, user, away, refusals)
+                    if not refusals.pause:
+                        await self._applications.ended(application_id, timeout=away.pause or _TAKEN)
+                if refusals.pause:
+                    await self._cool_down(application_id, refusals.pause)
+                attempted = True
+        self._log.info("%s of %s has ended", application_id, user)
+        if status.report is not None:
+            # A start fails most often because its application has ended by itself.
+            by = "yarn" if by == "hub" and not attempted else by
+            audit_end(status.report, by=by, hadoop_user=user, **facts)
+
+    async def _kill(self, application_id: str, user: str, away: Retry, refusals: Retry) -> None:
+        try:
+            await self._cluster.kill(application_id, user)
+            # YARN has just said that it is done; no need to wait for the next list.
+            await self._applications.look(application_id)
+        except ClusterRefused as error:
+            refusals.failed(error)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the application must end
+            refusals.pause = 0.0
+            away.failed(error)
+        else:
+            away.succeeded()
+            refusals.succeeded()
+
+    async def _cool_down(self, application_id: str, seconds: float) -> None:
+        """Wait, at most so long, until the application ends or :meth:`end` is called again; the view is not hurried."""
+        waits = {
+            asyncio.ensure_future(self._applications.ended(application_id, timeout=seconds)),
+            asyncio.ensure_future(self._again[application_id].wait()),
+        }
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for waiting in waits:
+                waiting.cancel()
+
+    def _retry(self, what: str, first: float, longest: float) -> Retry:
+        recovered = "YARN takes the kill again"
+        return Retry(self._log, what, recovered=recovered, first=first, longest=longest, expected=ClusterError)
