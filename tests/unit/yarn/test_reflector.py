@@ -724,12 +724,13 @@ async def test_the_pause_before_the_next_list(
     monkeypatch.setattr("random.random", lambda: 0.0)
     monkeypatch.setattr(applications.asyncio, "sleep", sleep)
     monkeypatch.setattr(applications, "wait_for_event", wait_for_event)
-    view = Applications(yarn, fast=0.5, slow=5)  # type: ignore[arg-type]
-    view._entry(ID).fast = fast
-    for _ in range(failures):
-        view._outage.failed(ClusterUnavailable("away"))
-    await view._pause(took)
-    assert paused == waits
+    for failing in ("_outage", "_refreshes"):
+        view = Applications(yarn, fast=0.5, slow=5)  # type: ignore[arg-type]
+        view._entry(ID).fast = fast
+        for _ in range(failures):
+            getattr(view, failing).failed(ClusterUnavailable("away"))
+        await view._pause(took)
+    assert paused == waits * 2
 
 
 async def test_a_change_of_pace_counts_at_once(yarn: Lists) -> None:
