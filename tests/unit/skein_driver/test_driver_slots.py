@@ -32,11 +32,13 @@ class Driver:
         self.ended = False
 
     async def call(self, request: Request, timeout: float) -> bytes:
+        assert timeout == 5
         if self.code:
             raise CallFailed(self.code, "no queue of that name")
         return request.method.encode()
 
     async def answers(self, timeout: float) -> bool:
+        assert timeout == 10
         return self.sound
 
     async def has_ended(self) -> bool:
@@ -149,13 +151,17 @@ async def test_warming_starts_one_driver_without_waiting(seat: Seat, drivers: Dr
     assert drivers.attempts == 2
 
 
-async def test_a_driver_that_hangs_is_replaced_before_a_long_call(seat: Seat, drivers: Drivers) -> None:
-    """A submission goes to a driver that answers."""
+async def test_a_driver_that_hangs_is_replaced_before_a_long_call(
+    seat: Seat, drivers: Drivers, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A submission goes to a driver that answers, and the log says why another one was started."""
+    caplog.set_level(logging.INFO)
     driver = await seat.sound_driver()
     assert await seat.sound_driver() is driver
     drivers.started[0].sound = False
     assert await seat.sound_driver() is drivers.started[1]  # type: ignore[comparison-overlap]
     assert drivers.started[0].alive is False
+    assert "driver 1 is replaced: it does not answer within 10 s" in caplog.text
 
 
 async def test_a_driver_that_answers_is_kept(seat: Seat, drivers: Drivers) -> None:
@@ -320,6 +326,9 @@ async def test_the_pauses_grow_until_a_driver_has_served_a_call(seat: Seat, driv
         seat.overdue(await seat.driver(), PING, 5)
         await settled()
         pauses.append(seat._not_before - clock.now)
+        if pauses[-1]:
+            with pytest.raises(ClusterUnavailable, match="No answer from YARN to ping within 5 s"):
+                await seat.driver()
         clock.now = max(clock.now, seat._not_before)
     assert pauses[0] == 0
     assert 1.8 <= pauses[1] <= 2
@@ -347,6 +356,21 @@ async def test_a_seat_that_is_closed_ends_all_of_its_drivers(seat: Seat, drivers
     with pytest.raises(ClusterUnavailable, match="shutting down"):
         await seat.driver()
     assert drivers.attempts == 3
+
+
+async def test_starts_that_fail_are_one_error_in_the_log(
+    seat: Seat, drivers: Drivers, clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The first failure and the recovery are logged."""
+    drivers.errors = [ClusterUnavailable("no KDC")] * 3
+    for _ in range(3):
+        with pytest.raises(ClusterUnavailable):
+            await seat.driver()
+        clock.now += 60
+    await seat.driver()
+    said = [record.getMessage().split(", after")[0] for record in caplog.records if record.levelno == logging.ERROR]
+    assert said == ["No driver for YARN: no KDC", "A driver for YARN was started"]
+    assert not any(record.exc_info for record in caplog.records)
 
 
 async def test_the_log_of_a_driver_that_ends_is_shown_once(
