@@ -67,7 +67,7 @@ def is_person(name: str, *, hub: str) -> bool:
 
 def short_name(principal: str) -> str:
     """The first part of a Kerberos principal: ``jupyterhub`` of ``jupyterhub/host@REALM``."""
-    return re.split("[/@]", principal, maxsplit=1)[0]
+    return re.split("[/@]", principal)[0]
 
 
 def hub_account(principal: str | None) -> str:

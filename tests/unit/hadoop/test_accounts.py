@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from yarnspawner.hadoop.accounts import IdentityRefused, check_account, hub_account, short_name, tag
+from yarnspawner.hadoop.accounts import IdentityRefused, check_account, hub_account, is_person, short_name, tag
 
 names = st.text(max_size=200)
 
@@ -42,6 +42,31 @@ def test_the_hub_is_the_first_part_of_its_principal(monkeypatch):
     assert hub_account("jupyterhub/hub.example.com@EXAMPLE.COM") == "jupyterhub"
     assert hub_account(None) == "other"
     assert short_name("alice@EXAMPLE.COM") == "alice"
+
+
+def test_without_a_principal_the_hub_is_its_own_account(monkeypatch):
+    """Hadoop's clients take HADOOP_USER_NAME, or else the account of the process."""
+    monkeypatch.delenv("HADOOP_USER_NAME", raising=False)
+    monkeypatch.setattr("getpass.getuser", lambda: "service")
+    assert hub_account(None) == hub_account("") == "service"
+
+
+@pytest.mark.parametrize(
+    ("name", "person"),
+    [
+        ("alice", True),
+        ("alice@EXAMPLE.COM", True),
+        ("HDFS", False),
+        ("hdfs@EXAMPLE.COM", False),
+        ("jupyterhub", False),
+        ("jupyterhub@EXAMPLE.COM", False),
+        ("a b", False),
+        ("", False),
+    ],
+)
+def test_a_name_tells_persons_from_services(name, person):
+    """The hub stops orphans of persons only, and never an application of a service."""
+    assert is_person(name, hub="jupyterhub") is person
 
 
 @given(names, names, names, names)
