@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import math
 import ssl
 import time
 from types import SimpleNamespace
@@ -14,7 +15,6 @@ from tornado.testing import bind_unused_port
 from tornado.web import Application, RequestHandler
 
 from yarnspawner.common.protocol import Address, RendezvousError
-from yarnspawner.launch.certificates import alt_names
 from yarnspawner.launch.server_probe import NOBODY, Welcome
 
 PATH = "/user/alice/"
@@ -40,21 +40,10 @@ class Silent(Server):
         self.finish({"version": "2.20.0"})
 
 
-class Moved(Server):
-    def get(self):
-        self.redirect("http://169.254.169.254/latest/meta-data")
-
-
 class Huge(Server):
     def get(self):
         self.set_header("X-JupyterHub-Version", "6.1.1")
         self.finish({"version": "2" * 1_000_000})
-
-
-class List(Server):
-    def get(self):
-        self.set_header("X-JupyterHub-Version", "6.1.1")
-        self.finish("[" * 5000)
 
 
 class Other(Server):
@@ -105,11 +94,8 @@ async def test_a_server_that_answers_at_its_own_path_is_met_and_gets_no_secret(l
     assert not {"Authorization", "Cookie"} & set(request.headers)
 
 
-@pytest.mark.parametrize("handler", [Silent, Moved, List])
-async def test_attack_another_service_of_the_node_is_none(listening, handler):
-    began = time.monotonic()
-    assert "something else" in await welcome(timeout=20.0).meet(listening(handler), lambda: False)
-    assert time.monotonic() - began < 10
+async def test_attack_another_service_of_the_node_is_none(listening):
+    assert "something else" in await asyncio.wait_for(welcome(timeout=20.0).meet(listening(Silent), lambda: False), 10)
 
 
 @pytest.mark.parametrize(
@@ -118,6 +104,7 @@ async def test_attack_another_service_of_the_node_is_none(listening, handler):
         (200, "{}"),
         (200, '["version"]'),
         (200, "no JSON"),
+        (200, "[" * 5000),
         (404, '{"version": "2.20.0"}'),
         (201, '{"version": "2.20.0"}'),
         (499, '{"version": "2.20.0"}'),
@@ -137,8 +124,8 @@ async def test_a_failing_server_is_asked_again_and_its_status_is_shown(listening
     """A server that starts, or a proxy before it, may fail at first."""
     monkeypatch.setattr(Other, "status", status)
     Other.asked.clear()
-    found = await welcome().meet(listening(Other), lambda: len(Other.asked) == 2)
-    assert found == f"the server answers with status {status}"
+    answered = f"the server answers with status {status}"
+    assert await welcome().meet(listening(Other), lambda: len(Other.asked) == 2) == answered
     assert len(Other.asked) == 2
 
 
@@ -156,17 +143,14 @@ async def test_a_silent_server_is_given_up_in_time(listening):
 
 async def test_a_server_that_is_away_is_asked_less_and_less_often(monkeypatch):
     """The pauses grow from a quarter of a second to five seconds."""
-    pauses = []
-    sleep = asyncio.sleep
+    pauses, sleep = [], asyncio.sleep
 
     async def record(seconds):
         pauses.append(seconds)
         await sleep(0)
 
-    socket, port = bind_unused_port()
-    socket.close()
     monkeypatch.setattr("yarnspawner.launch.server_probe.asyncio.sleep", record)
-    assert NOBODY in await welcome(timeout=60.0).meet(Address("http", "127.0.0.1", port), lambda: len(pauses) == 20)
+    assert NOBODY in await welcome(timeout=60.0).meet(Address("http", "127.0.0.1", 1), lambda: len(pauses) == 20)
     assert pauses[:3] == pytest.approx([0.25, 0.3, 0.36])
     assert pauses == sorted(pauses)
     assert pauses[-1] == 5
@@ -175,6 +159,41 @@ async def test_a_server_that_is_away_is_asked_less_and_less_often(monkeypatch):
 async def test_attack_another_users_server_is_none(listening):
     address = listening(Server, path="/user/bob/api")
     assert "something else" in await welcome().meet(address, lambda: False)
+
+
+async def test_attack_a_redirect_is_not_followed(listening):
+    """The hub asks the node that YARN names, and no other service that the user would have it ask."""
+    target = listening(Server)
+
+    class Moved(Server):
+        def get(self):
+            self.redirect(f"{target.url}{PATH}api")
+
+    Server.asked.clear()
+    assert "something else" in await welcome().meet(listening(Moved), lambda: False)
+    assert Server.asked == []
+
+
+@pytest.mark.parametrize(("size", "met"), [(16384, True), (16385, False)])
+async def test_an_answer_has_at_most_16_kibibytes(listening, monkeypatch, size, met):
+    """The hub reads no more of an answer than that."""
+    monkeypatch.setattr(Other, "answer", '{"version": "2.20.0"}'.ljust(size))
+    assert (await welcome(timeout=0.1).meet(listening(Other), lambda: False) == "") is met
+
+
+@pytest.mark.parametrize(("timeout", "patience"), [(0.5, 0.5), (60.0, 5), (math.inf, 5)])
+async def test_an_answer_is_waited_for_five_seconds(monkeypatch, timeout, patience):
+    """The hub asks again after that time, or gives up if the start's timeout is shorter."""
+    requests = []
+
+    async def fetch(_client, request, **_options):
+        requests.append(request)
+        raise TimeoutError
+
+    monkeypatch.setattr(SimpleAsyncHTTPClient, "fetch", fetch)
+    assert NOBODY in await welcome(timeout=timeout).meet(Address("http", "x", 40000), lambda: True)
+    (request,) = requests
+    assert (request.connect_timeout, request.request_timeout) == (patience, patience)
 
 
 async def test_attack_an_endless_answer_is_cut(listening):
@@ -189,7 +208,8 @@ async def test_a_server_that_is_not_ready_is_asked_again(listening):
 async def test_nobody_is_waited_for_longer_than_allowed_or_than_there_is_hope():
     socket, port = bind_unused_port()
     socket.close()
-    assert NOBODY in await welcome(timeout=0.1).meet(Address("http", "127.0.0.1", port), lambda: False)
+    found = await welcome(timeout=0.1).meet(Address("http", "127.0.0.1", port), lambda: False)
+    assert NOBODY in found and "Connection refused" in found
     assert NOBODY in await welcome(timeout=600.0).meet(Address("http", "127.0.0.1", port), lambda: True)
 
 
@@ -220,16 +240,18 @@ def test_attack_ports_of_the_nodes_own_services_are_refused(port):
         welcome(ports=(1, 65535)).admit(Address("http", "x", port))
 
 
-@pytest.mark.parametrize("port", [1024, 65535])
-def test_without_a_range_users_have_all_ports_from_1024(port):
+def test_without_a_range_users_have_all_ports_from_1024():
     """An account without privileges can listen on these."""
-    welcome().admit(Address("http", "x", port))
+    for port in (1024, 65535):
+        welcome().admit(Address("http", "x", port))
+    with pytest.raises(RendezvousError):
+        welcome().admit(Address("http", "x", 65536))
 
 
 def test_attack_ports_outside_of_the_range_are_refused():
     inside = welcome(ports=(40000, 40100))
-    inside.admit(Address("http", "x", 40000))
-    inside.admit(Address("http", "x", 40100))
+    for port in (40000, 40100):
+        inside.admit(Address("http", "x", port))
     for port in (39999, 40101, 8042, 65535):
         with pytest.raises(RendezvousError):
             inside.admit(Address("http", "x", port))
@@ -302,17 +324,5 @@ async def test_attack_with_internal_ssl_only_a_certificate_for_the_node_is_belie
     began = time.monotonic()
     found = await welcome(certified=hub, timeout=20.0).meet(address, lambda: False)
     assert (found == "") is met, found
-    assert met or "has no certificate of this hub's" in found
+    assert met or ("has no certificate of this hub's" in found and "certificate verify failed" in found)
     assert time.monotonic() - began < 10
-
-
-def test_a_certificate_is_for_the_nodes_or_for_the_domains_of_very_many():
-    assert alt_names(["b.example", "a.example", "10.0.0.1"]) == ["IP:10.0.0.1", "DNS:a.example", "DNS:b.example"]
-    many = [f"node{number}.rack{number % 3}.example.com" for number in range(5000)]
-    assert alt_names([*many, "10.0.0.1", "edge"]) == [
-        "DNS:*.rack0.example.com",
-        "DNS:*.rack1.example.com",
-        "DNS:*.rack2.example.com",
-        "IP:10.0.0.1",
-        "DNS:edge",
-    ]

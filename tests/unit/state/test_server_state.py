@@ -2,6 +2,7 @@
 
 import base64
 import json
+import time
 from datetime import datetime, timedelta, timezone
 
 import pytest
@@ -286,9 +287,21 @@ def test_a_seal_is_made_once():
     assert Seal.of(b"x").open(SEALED) == {"key": "s3cret"}
 
 
+@pytest.fixture
+def far_away(monkeypatch):
+    """A hub nine hours ahead of UTC."""
+    monkeypatch.setenv("TZ", "JST-9")
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()
+
+
+@pytest.mark.usefixtures("far_away")
 def test_new_credentials_are_valid_for_a_year():
-    """A server may run as long as with skein's own credentials, and signs for itself."""
+    """They are valid at once in each time zone, last as long as skein's own, and are signed by themselves."""
     certificate = x509.load_pem_x509_certificate(Credentials.new().certificate)
-    valid = certificate.not_valid_after_utc - datetime.now(timezone.utc)
-    assert timedelta(days=364) < valid <= timedelta(days=365)
+    now = datetime.now(timezone.utc)
+    assert timedelta(minutes=59) < now - certificate.not_valid_before_utc < timedelta(minutes=61)
+    assert timedelta(days=364) < certificate.not_valid_after_utc - now <= timedelta(days=365)
     certificate.verify_directly_issued_by(certificate)
