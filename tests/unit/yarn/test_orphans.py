@@ -91,6 +91,7 @@ def test_other_hubs_applications_are_left_alone():
 def test_what_has_ended_or_has_just_begun_is_left_alone():
     assert swept(application(state="KILLED")) == []
     assert swept(application(started=NOW - timedelta(seconds=59))) == []
+    assert swept(application(started=NOW - timedelta(seconds=60))) == ["application_1_0001"]
     assert swept(application(started=None)) == []
 
 
