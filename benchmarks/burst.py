@@ -36,8 +36,8 @@ from yarnspawner.hadoop.accounts import hub_account
 from yarnspawner.launch.specification import ServerRequest, application_specification, environment_file
 from yarnspawner.skein_driver import Cluster
 from yarnspawner.state.server_state import Credentials
-from yarnspawner.yarn.reflector import Applications
-from yarnspawner.yarn.terminator import Ending
+from yarnspawner.yarn.reflector import ApplicationReflector
+from yarnspawner.yarn.terminator import ApplicationTerminator
 
 DEFAULT_RUNS = 3
 BASELINE = "skein.Client, one driver"
@@ -227,8 +227,8 @@ class HubBurst:
     async def _run(self) -> Burst:
         result = Burst(way(self._drivers))
         cluster = Cluster(submission_drivers=self._drivers, log=_LOG, **self._identity)
-        view = Applications(cluster, log=_LOG)
-        ending = Ending(cluster, view, log=_LOG)
+        view = ApplicationReflector(cluster, log=_LOG)
+        ending = ApplicationTerminator(cluster, view, log=_LOG)
 
         async def start() -> str:
             return await cluster.submit(self._make(Credentials.new()))

@@ -72,7 +72,7 @@ async def _measure(
     from benchmarks.applications import specification
     from yarnspawner.hadoop.accounts import hub_account
     from yarnspawner.hadoop.uploads import Uploads
-    from yarnspawner.launch.localize import shared_files
+    from yarnspawner.launch.localize import upload_shared_files
     from yarnspawner.skein_driver import Cluster
 
     principal, keytab = cluster.principal("jupyterhub") or "", str(cluster.keytab("jupyterhub") or "")
@@ -85,7 +85,7 @@ async def _measure(
         await access.kill(warm, USER)
         for turn in range(options.runs + 1):
             began = time.monotonic()
-            found = await shared_files(files, uploads, USER, log, lambda _: None)
+            found = await upload_shared_files(files, uploads, USER, log, lambda _: None)
             application_id = await access.submit(specification("", files=found))
             took = time.monotonic() - began
             await access.kill(application_id, USER)

@@ -2,9 +2,9 @@
 
 from yarnspawner.singleuser.__main__ import main
 from yarnspawner.singleuser.descendants import guard
-from yarnspawner.singleuser.fast_exit import Leaving
+from yarnspawner.singleuser.fast_exit import FastExit
 
 if __name__ == "__main__":
     guard()
-    leave = Leaving()
+    leave = FastExit()
     leave(main())

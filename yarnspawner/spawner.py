@@ -16,10 +16,10 @@ from yarnspawner.diagnosis.explain import Diagnosis, too_late
 from yarnspawner.hadoop.accounts import IdentityRefused
 from yarnspawner.hub.startup import attend
 from yarnspawner.launch.errors import StartFailed
-from yarnspawner.launch.features import is_overdue
+from yarnspawner.launch.features import has_exceeded_lifetime
 from yarnspawner.launch.launcher import SubmittingSpawner
-from yarnspawner.launch.readiness import Arrival
-from yarnspawner.launch.server_probe import Welcome
+from yarnspawner.launch.readiness import ReadinessWaiter
+from yarnspawner.launch.server_probe import ServerProbe
 from yarnspawner.launch.specification import SpecificationError
 from yarnspawner.options.limits import text as setting_text
 from yarnspawner.skein_driver import ClusterError, ClusterUnavailable
@@ -63,8 +63,8 @@ class YarnSpawner(SubmittingSpawner, Spawner):
         self._starting = True
         self.forget_end()
         try:
-            if self.choice_notice:
-                self._progress.tell(1, self.choice_notice)
+            if self.notice:
+                self._progress.tell(1, self.notice)
             return await self._start_in_time()
         except asyncio.CancelledError:
             # By the user, and JupyterHub's stop() follows; or since the hub ends, after whose restart the start goes on.
@@ -111,16 +111,18 @@ class YarnSpawner(SubmittingSpawner, Spawner):
 
     async def _arrive(self, server: ServerState) -> str:
         """Wait for the server of a submitted application and keep its address."""
-        with self._applications.watching(server.application_id):
+        with self._applications.watch_closely(server.application_id):
             async with self._conversation(server) as conversation:
-                arrival = Arrival(server, conversation, self.access, self._welcome(), self._progress, self.log)
+                arrival = ReadinessWaiter(server, conversation, self.access, self._welcome(), self._progress, self.log)
                 address = await arrival.address()
         self._keep_on(server.arrived(address.url))
         audit("arrived", application=server.application_id, address=address.url, **self.audit_facts)
         return address.url
 
-    def _welcome(self) -> Welcome:
-        return Welcome(self.server.base_url, float(self.http_timeout), self.log, self.port_range, self.hub_certified())
+    def _welcome(self) -> ServerProbe:
+        return ServerProbe(
+            self.server.base_url, float(self.http_timeout), self.log, self.port_range, self.client_ssl_context()
+        )
 
     def _abandon(self, server: ServerState | None) -> asyncio.Future[None] | None:
         return self._kill(server) if server is not None and server.application_id else None
@@ -142,19 +144,19 @@ class YarnSpawner(SubmittingSpawner, Spawner):
         if self._starting:
             return None
         if server is None:
-            return await self._poll_lost() if self._lost else 0
+            return await self._poll_unreadable_state() if self._lost else 0
         if not server.application_id:
-            return await self._poll_unanswered(server)
+            return await self._poll_unconfirmed(server)
         if server.stopping and not self._stopping:
             self.log.info("The stop of %s goes on", self._log_name)
             await self.stop()
-        if await self._runs_by_the_look_of_it(server):
+        if await self._is_listening(server):
             return None
         status = await self._applications.status(server.application_id)
         if not self._has(server):
             return await self.poll()  # what has ended is not what the spawner has now
         if not status.ended:
-            if is_overdue(server):
+            if has_exceeded_lifetime(server):
                 self._kill(server, by="lifetime")
             return None
         if status.report is not None:
@@ -184,7 +186,7 @@ class YarnSpawner(SubmittingSpawner, Spawner):
             self.log.warning(
                 "YARN does not say whether %s was submitted; if so, it is ended as soon as YARN says so", self._log_name
             )
-            find = partial(self._find_patiently, server)
+            find = partial(self._find_with_retries, server)
             self.access.ending.end_when_found(find, server.hadoop_user, by="stop", facts=self.audit_facts)
             return
         if not application_id:
@@ -198,7 +200,7 @@ class YarnSpawner(SubmittingSpawner, Spawner):
             self._stopping = False
 
     async def _end(self, server: ServerState, grace: float) -> None:
-        with self._applications.watching(server.application_id):
+        with self._applications.watch_closely(server.application_id):
             if grace and await self._ask_to_end(server):
                 await self._applications.ended(server.application_id, timeout=grace)
             try:

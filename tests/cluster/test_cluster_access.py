@@ -18,7 +18,7 @@ import skein
 
 from localhadoop import LocalHadoop
 from yarnspawner.skein_driver import Cluster, ClusterRefused, ClusterUnavailable, Report
-from yarnspawner.yarn.reflector import Applications
+from yarnspawner.yarn.reflector import ApplicationReflector
 from yarnspawner.yarn.status import Status
 
 SECURITY = skein.Security.new_credentials()
@@ -60,8 +60,8 @@ async def cluster(hadoop: LocalHadoop, no_jvm_left: None) -> AsyncIterator[Clust
 
 
 @pytest.fixture
-async def view(cluster: Cluster) -> AsyncIterator[Applications]:
-    view = Applications(cluster, slow=1)
+async def view(cluster: Cluster) -> AsyncIterator[ApplicationReflector]:
+    view = ApplicationReflector(cluster, slow=1)
     yield view
     await view.close()
 
@@ -95,11 +95,11 @@ def cmdline(process: psutil.Process) -> list[str]:
 
 
 async def until(
-    view: Applications, application_id: str, reached: Callable[[Status], bool], timeout: float = 60
+    view: ApplicationReflector, application_id: str, reached: Callable[[Status], bool], timeout: float = 60
 ) -> Status:
     """Wait for a status, as a spawner does."""
     deadline = time.monotonic() + timeout
-    with view.watching(application_id):
+    with view.watch_closely(application_id):
         status = await view.status(application_id)
         while not reached(status):
             assert time.monotonic() < deadline, status
@@ -128,7 +128,7 @@ def unknown(status: Status) -> bool:
 
 
 async def test_an_application_is_seen_running_speaks_through_its_store_and_ends(
-    cluster: Cluster, view: Applications
+    cluster: Cluster, view: ApplicationReflector
 ) -> None:
     application_id = await cluster.submit(specification("sleep 20"))
     status = await until(view, application_id, running)
@@ -146,7 +146,7 @@ async def test_an_application_is_seen_running_speaks_through_its_store_and_ends(
 
 
 async def test_a_killed_application_has_ended_and_killing_it_again_is_nothing(
-    cluster: Cluster, view: Applications
+    cluster: Cluster, view: ApplicationReflector
 ) -> None:
     application_id = await cluster.submit(specification())
     await cluster.kill(application_id, "alice")
@@ -217,7 +217,7 @@ async def test_a_cancelled_start_leaves_no_application(cluster: Cluster) -> None
 
 @pytest.mark.full
 async def test_a_resource_manager_that_is_killed_ends_nothing_and_is_back_with_the_same_driver(
-    hadoop: LocalHadoop, cluster: Cluster, view: Applications, caplog: pytest.LogCaptureFixture
+    hadoop: LocalHadoop, cluster: Cluster, view: ApplicationReflector, caplog: pytest.LogCaptureFixture
 ) -> None:
     application_id = await cluster.submit(specification())
     view.watch(application_id)
@@ -244,7 +244,7 @@ async def test_a_resource_manager_that_is_killed_ends_nothing_and_is_back_with_t
 
 @pytest.mark.full
 async def test_a_resource_manager_that_hangs_is_unknown_within_seconds(
-    hadoop: LocalHadoop, cluster: Cluster, view: Applications
+    hadoop: LocalHadoop, cluster: Cluster, view: ApplicationReflector
 ) -> None:
     application_id = await cluster.submit(specification())
     view.watch(application_id)
@@ -332,7 +332,7 @@ async def secure(
 
 
 async def test_the_hub_acts_for_alice_with_its_keytab_and_not_for_carl(secure: Cluster) -> None:
-    view = Applications(secure)
+    view = ApplicationReflector(secure)
     application_id = await secure.submit(specification())
     report = (await until(view, application_id, running)).report
     assert report is not None

@@ -18,7 +18,7 @@ from tests.support.applications import LONG, reach, specification, use
 from tests.support.kinds import mostly_on_kerberos
 from yarnspawner.hadoop.accounts import hub_account
 from yarnspawner.hadoop.uploads import UploadError, Uploads
-from yarnspawner.launch.localize import shared_files
+from yarnspawner.launch.localize import upload_shared_files
 from yarnspawner.skein_driver import SKEIN_JAR, SKEIN_JAR_NAME, Cluster, ClusterRefused
 
 pytestmark = pytest.mark.timeout(900)
@@ -100,7 +100,7 @@ async def test_one_public_jar_and_file_serve_the_applications_of_several_users(h
 @mostly_on_kerberos("hadoop")
 async def test_a_private_file_is_for_its_user_alone(hadoop, uploads, cluster, data):
     told: list[str] = []
-    found = await shared_files({"data": str(data)}, uploads, "alice", logging.getLogger(), told.append)
+    found = await upload_shared_files({"data": str(data)}, uploads, "alice", logging.getLogger(), told.append)
     assert listed(hadoop, found["data"].source) == ("alice", "-rw-------")
     assert str(found["data"].visibility) == "PRIVATE"
     assert await run(cluster, found, "alice") == "SUCCEEDED"

@@ -11,7 +11,7 @@ import signal
 from pathlib import Path
 
 from yarnspawner import YarnSpawner
-from yarnspawner.launch.readiness import Arrival
+from yarnspawner.launch.readiness import ReadinessWaiter
 from yarnspawner.skein_driver import Cluster
 from yarnspawner.skein_driver.drivers import Driver
 
@@ -84,8 +84,8 @@ def seen(arrival, status):
 
 before(Cluster, "submit", lambda *_: "before submission")
 after(Cluster, "submit", "submitted")
-before(Arrival, "_tell", seen)
-before(Arrival, "_look", lambda *_: "running")
+before(ReadinessWaiter, "_tell", seen)
+before(ReadinessWaiter, "_look", lambda *_: "running")
 before(YarnSpawner, "_keep", lambda _, server: "address known" if server.url else "")
 before(YarnSpawner, "_end", lambda *_: "ending")
 before(YarnSpawner, "_ask_to_end", lambda *_: "stopping")

@@ -16,10 +16,10 @@ from traitlets.config import Config
 
 from yarnspawner import YarnSpawner
 from yarnspawner.hub import identity as hub_identity
-from yarnspawner.hub.account_registry import Accounts
+from yarnspawner.hub.account_registry import AccountRegistry
 from yarnspawner.yarn import audit
-from yarnspawner.yarn.access import Access
-from yarnspawner.yarn.reflector import Applications
+from yarnspawner.yarn.access import ClusterAccess
+from yarnspawner.yarn.reflector import ApplicationReflector
 
 SCHEDULER = {
     "scheduler": {
@@ -91,7 +91,13 @@ async def yarn(lifetimes):
 @pytest.fixture(autouse=True)
 def _nothing_shared():
     """Let no test see what another one has left in the caches that all spawners of a hub share."""
-    caches = (Accounts._of_databases, Access._shared, Applications._instances, audit._told, hub_identity._identities)
+    caches = (
+        AccountRegistry._of_databases,
+        ClusterAccess._shared,
+        ApplicationReflector._instances,
+        audit._told,
+        hub_identity._identities,
+    )
     kept = [dict(cache) for cache in caches]
     for cache in caches:
         cache.clear()
@@ -112,7 +118,7 @@ def tables():
 def database(tables):
     """JupyterHub's database, empty."""
     yield tables
-    Accounts._of_databases.clear()
+    AccountRegistry._of_databases.clear()
     tables.rollback()
     for table in reversed(orm.Base.metadata.sorted_tables):
         tables.execute(table.delete())
@@ -145,7 +151,7 @@ async def spawner_of(yarn, database):
         await access.uploads.close()
         access.resource_manager.close()
         await access.cluster.close()
-        Access._shared.pop(access)
+        ClusterAccess._shared.pop(access)
 
 
 @pytest.fixture
@@ -158,7 +164,7 @@ async def spawner_on(spawner_of):
 
     def make(cluster):
         spawner = spawner_of()
-        uploads = SimpleNamespace(at_once=lambda path: "", close=nothing)
+        uploads = SimpleNamespace(url_if_ready=lambda path: "", close=nothing)
         spawner.access.__dict__.update(cluster=cluster, uploads=uploads)
         views.append(spawner.access.applications)
         return spawner

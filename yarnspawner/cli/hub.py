@@ -18,12 +18,12 @@ from yarnspawner.hub.startup import settings_of, sweep_of
 from yarnspawner.skein_driver import ClusterError, ClusterUnavailable, Report
 from yarnspawner.spawner import YarnSpawner
 from yarnspawner.yarn.audit import LOGGER, own_handlers
-from yarnspawner.yarn.orphan_reaper import MOST, Found, Sweep, Swept
+from yarnspawner.yarn.orphan_reaper import MOST, Found, OrphanReaper, Swept
 
 _CONFIRM = "Is it the right database? If these really are orphans, end them with --yes."
 
 
-class HubUnknown(ClusterError):
+class HubConfigError(ClusterError):
     """The hub that is meant cannot be made out; the message says what to do."""
 
 
@@ -51,7 +51,7 @@ def sweep(options: argparse.Namespace) -> int:
     return 1 if swept.held else 0
 
 
-async def _would_sweep(sweep: Sweep) -> int:
+async def _would_sweep(sweep: OrphanReaper) -> int:
     found = await sweep.find()
     if held := sweep.held(found):
         print(f"{held}. {_CONFIRM}")
@@ -89,12 +89,12 @@ def _count(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
-def _with_sweep(options: argparse.Namespace, work: Callable[[Sweep], Awaitable[Any]]) -> Any:
+def _with_sweep(options: argparse.Namespace, work: Callable[[OrphanReaper], Awaitable[Any]]) -> Any:
     hub = _load(options.config)
     settings = _settings(hub, options)
     identity = _identity(settings, hub.db)
     if not identity.certain:
-        raise HubUnknown(
+        raise HubConfigError(
             "This hub has no id of its own: it was never started with this version, or its cookie secret is in no file."
             " Start it once, or set c.YarnSpawner.hub_id."
         )
@@ -115,7 +115,7 @@ def _with_sweep(options: argparse.Namespace, work: Callable[[Sweep], Awaitable[A
     try:
         return asyncio.run(run())
     except ClusterUnavailable as error:
-        raise HubUnknown(f"YARN does not answer: {error}") from None
+        raise HubConfigError(f"YARN does not answer: {error}") from None
 
 
 def _load(file: str) -> Any:
@@ -124,16 +124,16 @@ def _load(file: str) -> Any:
 
     path = Path(file).absolute()
     if not path.is_file():
-        raise HubUnknown(f"There is no {path}: name the hub's configuration file with -f.")
+        raise HubConfigError(f"There is no {path}: name the hub's configuration file with -f.")
     hub = JupyterHub(config_file=str(path), log_level=logging.WARNING)
     hub.load_config_file(str(path))
     secret_file = cookie_secret_file(hub.config.JupyterHub)
     if secret_file is not None and not os.access(secret_file, os.R_OK):
         reason = "cannot be read" if secret_file.exists() else "does not exist"
-        raise HubUnknown(f"The cookie secret {secret_file} {reason}: run this in the hub's folder, as its account.")
+        raise HubConfigError(f"The cookie secret {secret_file} {reason}: run this in the hub's folder, as its account.")
     database = hub.db_url.partition("sqlite:///")[2]
     if database not in ("", ":memory:") and not Path(database).is_file():
-        raise HubUnknown(f"The database {Path(database).absolute()} does not exist: run this in the hub's folder.")
+        raise HubConfigError(f"The database {Path(database).absolute()} does not exist: run this in the hub's folder.")
     hub.init_secrets()
     hub.init_db()
     return hub
@@ -141,7 +141,7 @@ def _load(file: str) -> Any:
 
 def _settings(hub: Any, options: argparse.Namespace) -> BelongingSpawner:
     if not issubclass(hub.spawner_class, YarnSpawner):
-        raise HubUnknown(f"This hub's spawner is {hub.spawner_class.__name__}, not YarnSpawner.")
+        raise HubConfigError(f"This hub's spawner is {hub.spawner_class.__name__}, not YarnSpawner.")
     settings = settings_of(hub)
     for name in ("principal", "keytab"):
         if chosen := getattr(options, name):
@@ -158,9 +158,9 @@ def _check_claim(identity: HubIdentity, *, moved: bool) -> None:
         try:
             identity.claim.rebind()
         except OSError as error:
-            raise HubUnknown(f"The hub's id cannot be bound to its database: {error}") from None
+            raise HubConfigError(f"The hub's id cannot be bound to its database: {error}") from None
     if refusal := identity.claim.refusal():
-        raise HubUnknown(f"Not this hub's applications: {refusal}.")
+        raise HubConfigError(f"Not this hub's applications: {refusal}.")
 
 
 def _identity(settings: BelongingSpawner, db: Any) -> HubIdentity:

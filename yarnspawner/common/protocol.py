@@ -35,7 +35,7 @@ VERSION = 1
 """The version of every document. A reader refuses a version that it does not know."""
 
 
-class RendezvousError(ValueError):
+class ProtocolError(ValueError):
     """A document that must not be believed. Its message has no control characters, and so is fit for a log."""
 
 
@@ -59,23 +59,23 @@ class _Document:
     def from_bytes(cls, raw: bytes) -> Self:
         """Read and check a document.
 
-        Raises :class:`RendezvousError` if it is too large, not JSON, of another version, or if a field is missing,
+        Raises :class:`ProtocolError` if it is too large, not JSON, of another version, or if a field is missing,
         of the wrong type or out of range. Unknown fields are ignored.
         """
         if len(raw) > cls.max_size:
-            raise RendezvousError(f"{cls.__name__}: {len(raw)} bytes, where at most {cls.max_size} are allowed")
+            raise ProtocolError(f"{cls.__name__}: {len(raw)} bytes, where at most {cls.max_size} are allowed")
         try:
             content = json.loads(raw)
         except (ValueError, RecursionError):
-            raise RendezvousError(f"{cls.__name__}: not JSON") from None
+            raise ProtocolError(f"{cls.__name__}: not JSON") from None
         if not isinstance(content, dict):
-            raise RendezvousError(f"{cls.__name__}: not a JSON object")
+            raise ProtocolError(f"{cls.__name__}: not a JSON object")
         if content.get("version") != VERSION or isinstance(content["version"], bool):
-            raise RendezvousError(f"{cls.__name__}: not of version {VERSION}")
+            raise ProtocolError(f"{cls.__name__}: not of version {VERSION}")
         try:
             document = cls(**{field.name: content[field.name] for field in dataclasses.fields(cls)})
         except KeyError as error:
-            raise RendezvousError(f"{cls.__name__}: no field {error}") from None
+            raise ProtocolError(f"{cls.__name__}: no field {error}") from None
         document._check()
         return document
 
@@ -84,7 +84,7 @@ class _Document:
 
     def _expect(self, field: str, valid: bool, expected: str) -> None:
         if not valid:
-            raise RendezvousError(f"{type(self).__name__}: {field} is not {expected}")
+            raise ProtocolError(f"{type(self).__name__}: {field} is not {expected}")
 
 
 @dataclass(frozen=True)

@@ -58,7 +58,7 @@ def expand(template: str, fields: Mapping[str, str]) -> str:
         raise TemplateError(f"the template {template!r} cannot be read: {error}") from None
 
 
-def fill_in(text: str, fields: Mapping[str, str], *, quoted: Callable[[str], str] = str) -> str:
+def substitute(text: str, fields: Mapping[str, str], *, quoted: Callable[[str], str] = str) -> str:
     """Fill in the fields of a text that has braces of its own: shell, JSON.
 
     Args:

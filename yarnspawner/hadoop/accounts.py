@@ -27,7 +27,7 @@ class IdentityRefused(ValueError):
     """A user of the hub who may not have a server as the account that the name stands for."""
 
 
-def check_account(name: str, *, hub: str) -> str:
+def validate_account(name: str, *, hub: str) -> str:
     """The Hadoop user ``name``, if a server may run as it.
 
     Args:

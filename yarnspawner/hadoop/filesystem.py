@@ -16,7 +16,7 @@ from weakref import WeakKeyDictionary
 
 from yarnspawner.hadoop.configuration import ConfigurationError, HadoopConfiguration
 from yarnspawner.hadoop.kerberos import KerberosError, TicketCache, client_environment
-from yarnspawner.hadoop.processes import CommandTimeout, Finished, run
+from yarnspawner.hadoop.processes import CommandTimeout, CompletedCommand, run
 
 # Processes at once, for each event loop; further callers wait.
 _PLACES = 2
@@ -116,13 +116,13 @@ class FileSystem:
         """Remove files and folders for good, and not into the trash; what is not there counts as removed."""
         await self._done("-rm", "-r", "-f", "-skipTrash", *paths)
 
-    async def _done(self, *arguments: str, timeout: float = _TIMEOUT) -> Finished:
+    async def _done(self, *arguments: str, timeout: float = _TIMEOUT) -> CompletedCommand:
         ended = await self._command(*arguments, timeout=timeout)
         if ended.status:
             raise FileSystemError(_reason(ended))
         return ended
 
-    async def _command(self, *arguments: str, timeout: float = _TIMEOUT) -> Finished:
+    async def _command(self, *arguments: str, timeout: float = _TIMEOUT) -> CompletedCommand:
         try:
             async with _places.setdefault(asyncio.get_running_loop(), asyncio.Semaphore(_PLACES)):
                 tickets = TicketCache.shared(self._principal, self._keytab)
@@ -186,7 +186,7 @@ def _entry(line: str) -> Entry:
         raise FileSystemError(f"`hadoop fs -stat` answered {line[:200]!r}") from None
 
 
-def _reason(ended: Finished) -> str:
+def _reason(ended: CompletedCommand) -> str:
     """Hadoop's own words: the first line that is not a log's."""
     lines = [line.strip() for line in ended.errors.splitlines() if line.strip()]
     said = [line for line in lines if re.match(r"\w{1,100}: ", line) and not re.match(r"(WARN|INFO|Picked)", line)]

@@ -18,7 +18,7 @@ from weakref import WeakKeyDictionary
 
 from yarnspawner.diagnosis.explain import plain
 from yarnspawner.hadoop.kerberos import KerberosError, TicketCache, client_environment
-from yarnspawner.hadoop.processes import CommandTimeout, Finished, run
+from yarnspawner.hadoop.processes import CommandTimeout, CompletedCommand, run
 
 _log = logging.getLogger(__name__)
 
@@ -117,7 +117,7 @@ async def _read(application_id: str, user: str, principal: str, keytab: str, lin
         raise LogsUnavailable(f"the logs of {application_id} cannot be read: {error}") from None
 
 
-def _last_lines(ended: Finished, application_id: str, user: str, lines: int) -> str:
+def _last_lines(ended: CompletedCommand, application_id: str, user: str, lines: int) -> str:
     """Return the last lines of the most telling file that says anything. Runs in a thread."""
     files = _parse(ended.output.decode(errors="replace").split("\n"))
     if not files:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from yarnspawner.hadoop.filesystem import Entry, FileSystemError
 
 
-def check_public(way: Sequence[tuple[str, Entry]], hub_user: str) -> None:
+def check_world_readable(way: Sequence[tuple[str, Entry]], hub_user: str) -> None:
     """Check that a file can be run by all users as the hub's own: all can reach it, and nobody else can replace it.
 
     YARN's own rule for public files is the first half of it (FSDownload.isPublic of the NodeManager).

@@ -17,7 +17,7 @@ class CommandTimeout(Exception):
 
 
 @dataclass(frozen=True)
-class Finished:
+class CompletedCommand:
     """How a command ended.
 
     Attributes:
@@ -33,7 +33,7 @@ class Finished:
     cut: bool
 
 
-async def run(*command: str, env: Mapping[str, str], timeout: float, limit: int = 1 << 20) -> Finished:
+async def run(*command: str, env: Mapping[str, str], timeout: float, limit: int = 1 << 20) -> CompletedCommand:
     """Run a command to its end.
 
     Whatever it started ends with it: when the time is over, when the output is too long, or when the caller is cancelled.
@@ -66,11 +66,11 @@ async def run(*command: str, env: Mapping[str, str], timeout: float, limit: int 
         raise
 
 
-async def _communicate(process: asyncio.subprocess.Process, limit: int) -> Finished:
+async def _communicate(process: asyncio.subprocess.Process, limit: int) -> CompletedCommand:
     (output, cut), (errors, _), status = await asyncio.gather(
         _read(process, process.stdout, limit), _read(process, process.stderr, limit), process.wait()
     )
-    return Finished(status, output, errors.decode(errors="replace"), cut)
+    return CompletedCommand(status, output, errors.decode(errors="replace"), cut)
 
 
 async def _read(

@@ -171,7 +171,7 @@ class ResourceManager:
         Raises:
             ResourceManagerUnavailable
         """
-        return {queue.path: queue for queue in read_queues(await self._slowly("/ws/v1/cluster/scheduler"))}
+        return {queue.path: queue for queue in read_queues(await self._get_cached("/ws/v1/cluster/scheduler"))}
 
     async def queue(self, name: str) -> Queue | None:
         """A queue by its path or, where that is unambiguous, by its name, as YARN takes either; None if there is none.
@@ -194,7 +194,7 @@ class ResourceManager:
             ResourceManagerUnavailable
         """
         queues = [await self.queue(queue)] if queue else list((await self.queues()).values())
-        nodes = as_list(await self._slowly("/ws/v1/cluster/nodes"), "nodes", "node")
+        nodes = as_list(await self._get_cached("/ws/v1/cluster/nodes"), "nodes", "node")
         allowed = largest(found.maximum_allocation for found in queues if found)
         present = largest(as_resources(node.get("totalResource")) for node in nodes if node.get("state") == "RUNNING")
         if allowed is None or present is None:
@@ -210,7 +210,7 @@ class ResourceManager:
         Raises:
             ResourceManagerUnavailable
         """
-        document = await self._slowly("/ws/v1/cluster/nodes", fresh=fresh)
+        document = await self._get_cached("/ws/v1/cluster/nodes", fresh=fresh)
         return {str(node["nodeHostName"]) for node in as_list(document, "nodes", "node") if node.get("nodeHostName")}
 
     async def metrics(self) -> dict[str, Any]:
@@ -219,7 +219,7 @@ class ResourceManager:
         Raises:
             ResourceManagerUnavailable
         """
-        document = await self._slowly("/ws/v1/cluster/metrics")
+        document = await self._get_cached("/ws/v1/cluster/metrics")
         return dict(document.get("clusterMetrics") or {})
 
     def application_url(self, application_id: str) -> str:
@@ -230,7 +230,7 @@ class ResourceManager:
         """Close the connections."""
         self._web.close()
 
-    async def _slowly(self, path: str, *, fresh: bool = False) -> dict[str, Any]:
+    async def _get_cached(self, path: str, *, fresh: bool = False) -> dict[str, Any]:
         """A document that may be a minute old. Those who ask at once share one request."""
         since, request = self._kept.get(path, (0.0, None))
         old = fresh or time.monotonic() - since > _FRESH_SECONDS

@@ -14,7 +14,7 @@ from weakref import WeakValueDictionary
 
 from yarnspawner.hadoop.contents import identity, is_digest, sha256
 from yarnspawner.hadoop.filesystem import FileSystem, FileSystemError, Place
-from yarnspawner.hadoop.permissions import check_public
+from yarnspawner.hadoop.permissions import check_world_readable
 
 # Where in a home of HDFS a user's own uploads are; the hub's own are where it is told.
 _PRIVATE_FOLDER = ".yarnspawner"
@@ -99,7 +99,7 @@ class Uploads:
         """
         return await self._share(local, user)
 
-    def at_once(self, local: Path) -> str:
+    def url_if_ready(self, local: Path) -> str:
         """The URL of a public copy if there is one; else "", and it is being made for the next time. Never waits."""
         if not self._folder:
             return ""
@@ -203,7 +203,7 @@ class Uploads:
         paths = ["/", *("/" + "/".join(parts[: end + 1]) for end in range(len(parts)))]
         entries = await self._files(user).stat(paths)
         if not user:
-            check_public(list(zip(paths, entries, strict=False)), self._hub_user)
+            check_world_readable(list(zip(paths, entries, strict=False)), self._hub_user)
         if len(entries) < len(paths):
             return False
         if entries[-1].folder or entries[-1].size != size:

@@ -15,7 +15,7 @@ from sqlalchemy import Text, column, select, table
 KEY = "hadoop_users"
 
 
-class Accounts:
+class AccountRegistry:
     """The claims of the hub's users on Hadoop accounts.
 
     - a claim is in the stored state of all of its user's servers, so it outlasts any of them, and the hub; it goes with
@@ -25,7 +25,7 @@ class Accounts:
     - the database has the last word: users come, go and are renamed
     """
 
-    _of_databases: WeakKeyDictionary[Any, Accounts] = WeakKeyDictionary()
+    _of_databases: WeakKeyDictionary[Any, AccountRegistry] = WeakKeyDictionary()
 
     def __init__(self, db: Any, log: logging.Logger) -> None:
         self._db = db
@@ -39,7 +39,7 @@ class Accounts:
                 self._users.setdefault(account, set()).add(user_id)
 
     @classmethod
-    def of(cls, db: Any, log: logging.Logger) -> Accounts:
+    def of(cls, db: Any, log: logging.Logger) -> AccountRegistry:
         """The one of a hub's database session."""
         if db not in cls._of_databases:
             cls._of_databases[db] = cls(db, log)

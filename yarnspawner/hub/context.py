@@ -10,7 +10,7 @@ from typing import Any
 from yarnspawner.hub.identity import HubIdentity, cookie_secret_file, identify
 from yarnspawner.settings.hub import HubSettings
 from yarnspawner.state.server_state import Seal, ServerState
-from yarnspawner.yarn.access import Access
+from yarnspawner.yarn.access import ClusterAccess
 from yarnspawner.yarn.audit import route
 
 # All spawners of this process.
@@ -31,7 +31,7 @@ class BelongingSpawner(HubSettings):
     _log_name: str
 
     _yarn_server: ServerState | None = None
-    _known_access: tuple[tuple[Any, ...], Access] | None = None
+    _known_access: tuple[tuple[Any, ...], ClusterAccess] | None = None
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -80,7 +80,7 @@ class BelongingSpawner(HubSettings):
         return self._yarn_server.facts() if self._yarn_server is not None else {}
 
     @property
-    def access(self) -> Access:
+    def access(self) -> ClusterAccess:
         """The hub's way to the cluster."""
         # Each poll asks for it, and there may be thousands of spawners; a group's override may change it.
         settings = (
@@ -93,5 +93,5 @@ class BelongingSpawner(HubSettings):
             self.spnego_over_http,
         )
         if self._known_access is None or self._known_access[0] != settings:
-            self._known_access = (settings, Access(*settings, log=self.log).shared())
+            self._known_access = (settings, ClusterAccess(*settings, log=self.log).shared())
         return self._known_access[1]

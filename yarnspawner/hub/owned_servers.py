@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from jupyterhub import orm
 
-from yarnspawner.yarn.orphans import Owned, Owner
+from yarnspawner.yarn.orphans import OwnedServers, ServerKey
 
 if TYPE_CHECKING:
     from yarnspawner.hub.context import BelongingSpawner
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 _PAGE = 500
 
 
-async def read_owned(db: Any, *, hub_id: str, spawners: Iterable[BelongingSpawner] = ()) -> Owned:
+async def read_owned(db: Any, *, hub_id: str, spawners: Iterable[BelongingSpawner] = ()) -> OwnedServers:
     """Read what is owned now.
 
     A start is committed to the database before it is submitted, so whatever YARN listed before this call is in it.
@@ -27,21 +27,21 @@ async def read_owned(db: Any, *, hub_id: str, spawners: Iterable[BelongingSpawne
         hub_id: this hub's.
         spawners: those in memory, which the database may lag behind.
     """
-    owned = Owned()
+    owned = OwnedServers()
     last = 0
     while True:
         query = db.query(orm.Spawner, orm.User.name).join(orm.User, orm.Spawner.user_id == orm.User.id)
         rows = query.filter(orm.Spawner.id > last).order_by(orm.Spawner.id).limit(_PAGE).all()
         for row, user in rows:
             last = row.id
-            owned.add(Owner(user, row.name), row.state, hub_id=hub_id, has_server=row.server_id is not None)
+            owned.add(ServerKey(user, row.name), row.state, hub_id=hub_id, has_server=row.server_id is not None)
         if len(rows) < _PAGE:
             break
         await asyncio.sleep(0)
     for (user,) in db.query(orm.User.name):
         # Also where the user's spawner was forgotten, it is good to know whose the application is.
-        owned.add(Owner(user), None, hub_id=hub_id, has_server=False)
+        owned.add(ServerKey(user), None, hub_id=hub_id, has_server=False)
     for spawner in list(spawners):
         if spawner.user and spawner.active:
-            owned.add(Owner(spawner.user.name, spawner.name), spawner.kept, hub_id=hub_id, has_server=True)
+            owned.add(ServerKey(spawner.user.name, spawner.name), spawner.kept, hub_id=hub_id, has_server=True)
     return owned

@@ -16,9 +16,9 @@ from typing import Any
 from yarnspawner.hadoop.configuration import ConfigurationError, HadoopConfiguration
 from yarnspawner.hub.context import BelongingSpawner, living
 from yarnspawner.hub.owned_servers import read_owned
-from yarnspawner.yarn.orphan_reaper import Sweep, Sweeper
+from yarnspawner.yarn.orphan_reaper import OrphanReaper, ReaperLoop
 
-_sweepers: weakref.WeakKeyDictionary[Any, Sweeper] = weakref.WeakKeyDictionary()
+_sweepers: weakref.WeakKeyDictionary[Any, ReaperLoop] = weakref.WeakKeyDictionary()
 
 
 def attend(spawner_class: type[BelongingSpawner]) -> None:
@@ -89,7 +89,7 @@ def begin(hub: Any, spawner_class: type[BelongingSpawner]) -> None:
         if settings.sweep_interval < 0 or not settings.hub_identity.certain:
             return
         sweep = sweep_of(settings, hub.db, spawners=living)
-        _sweepers[hub] = Sweeper(
+        _sweepers[hub] = ReaperLoop(
             sweep,
             grace=settings.sweep_grace,
             interval=settings.sweep_interval,
@@ -125,7 +125,7 @@ def settings_of(hub: Any) -> BelongingSpawner:
     return settings
 
 
-def sweep_of(settings: BelongingSpawner, db: Any, *, spawners: Any = ()) -> Sweep:
+def sweep_of(settings: BelongingSpawner, db: Any, *, spawners: Any = ()) -> OrphanReaper:
     """A sweep with the hub's settings.
 
     Args:
@@ -135,7 +135,7 @@ def sweep_of(settings: BelongingSpawner, db: Any, *, spawners: Any = ()) -> Swee
     """
     identity = settings.hub_identity
     hub_id = identity.id
-    return Sweep(
+    return OrphanReaper(
         settings.access,
         hub_id,
         grace=settings.sweep_grace,

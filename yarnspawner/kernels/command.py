@@ -18,7 +18,7 @@ from typing import Any
 
 from yarnspawner.diagnosis.explain import plain
 from yarnspawner.hadoop.kerberos import KerberosError, TicketCache
-from yarnspawner.kernels import KEPT
+from yarnspawner.kernels import EXIT_KERNEL_KEPT
 from yarnspawner.kernels.connection_files import ConnectionFile, make_folder
 from yarnspawner.kernels.messages import how_ended, of_kernel, words_of_ended, words_of_outage
 from yarnspawner.kernels.request import (
@@ -253,11 +253,11 @@ def _check_console() -> None:
 
 def _console(file: ConnectionFile) -> int:
     # Ctrl-C is the console's: it interrupts the kernel's work.
-    with _deaf_to_interrupts():
+    with _ignore_sigint():
         status = subprocess.run(
             [sys.executable, "-m", "yarnspawner.kernels.console", "--existing", str(file.path)], check=False
         ).returncode
-    if status == KEPT:
+    if status == EXIT_KERNEL_KEPT:
         if not file.remove_if_gone(within=0):
             say(f"The kernel runs on. Back to it: yarnspawner kernel connect {file.application_id}")
             say(f"To end it: yarnspawner kernel stop {file.application_id}")
@@ -272,7 +272,7 @@ def _console(file: ConnectionFile) -> int:
 
 
 @contextlib.contextmanager
-def _deaf_to_interrupts() -> Iterator[None]:
+def _ignore_sigint() -> Iterator[None]:
     # Not ignored, which a child would inherit.
     before = signal.signal(signal.SIGINT, lambda *_: None)
     try:

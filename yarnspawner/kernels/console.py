@@ -10,7 +10,7 @@ import sys
 
 from jupyter_console.app import ZMQTerminalIPythonApp
 
-from yarnspawner.kernels import KEPT
+from yarnspawner.kernels import EXIT_KERNEL_KEPT
 
 
 class Console(ZMQTerminalIPythonApp):
@@ -36,7 +36,7 @@ def main() -> int:
     console = Console.instance()
     console.initialize()
     console.start()
-    return KEPT if console.shell.keepkernel else 0
+    return EXIT_KERNEL_KEPT if console.shell.keepkernel else 0
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from yarnspawner.launch.errors import StartFailed
 from yarnspawner.launch.meeting import meet
 from yarnspawner.launch.progress import Progress
 from yarnspawner.launch.recovery import PAUSE, LastingSpawner
-from yarnspawner.launch.server_probe import Welcome
+from yarnspawner.launch.server_probe import ServerProbe
 from yarnspawner.state.server_state import ServerState
 from yarnspawner.yarn.audit import audit
 
@@ -47,7 +47,7 @@ class AdoptingSpawner(LastingSpawner):
         """Wait for the server of a submitted application and keep its address."""
         raise NotImplementedError
 
-    def _welcome(self) -> Welcome:
+    def _welcome(self) -> ServerProbe:
         """What is asked of the server's address."""
         raise NotImplementedError
 
@@ -148,7 +148,7 @@ class AdoptingSpawner(LastingSpawner):
 
     async def _adopt(self, server: ServerState) -> None:
         while not server.application_id:
-            if found := await self._find_patiently(server):
+            if found := await self._find_with_retries(server):
                 server = server.submitted(found)
             else:
                 await asyncio.sleep(PAUSE)

@@ -71,7 +71,7 @@ class CertifiedSpawner(BelongingSpawner):
         self._certificates = {f"{kind}.pem": Path(path).read_bytes() for kind, path in paths.items()}
         return {kind: f"{kind}.pem" for kind in paths}
 
-    def hub_certified(self) -> ssl.SSLContext | None:
+    def client_ssl_context(self) -> ssl.SSLContext | None:
         """As whom the hub speaks to servers, and which it believes; None without ``internal_ssl``."""
         settings = self.user.settings
         if not settings.get("internal_ssl"):

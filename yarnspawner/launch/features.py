@@ -14,12 +14,12 @@ from jupyterhub.utils import maybe_future
 
 from yarnspawner.hadoop.accounts import IdentityRefused
 from yarnspawner.hadoop.resourcemanager import ResourceManager, ResourceManagerUnavailable
-from yarnspawner.hub.account_registry import Accounts, carried
+from yarnspawner.hub.account_registry import AccountRegistry, carried
 from yarnspawner.launch.admin_code import SettingFailed, call_setting
 from yarnspawner.options.limits import duration
 from yarnspawner.settings.yarn import FeatureSettings
 from yarnspawner.state.server_state import ServerState
-from yarnspawner.yarn.access import Access
+from yarnspawner.yarn.access import ClusterAccess
 
 # Seconds that YARN has to end a server whose time is over before the hub does it: its own look is every few seconds.
 _GRACE = 60
@@ -42,7 +42,7 @@ class FeatureSpawner(FeatureSettings):
         return time_left(self._yarn_server.ends) if self._yarn_server is not None else ""
 
     @property
-    def access(self) -> Access:
+    def access(self) -> ClusterAccess:
         raise NotImplementedError
 
     @property
@@ -85,8 +85,8 @@ class FeatureSpawner(FeatureSettings):
             self._accounts.give_up(hadoop_user, self.user)
 
     @property
-    def _accounts(self) -> Accounts:
-        return Accounts.of(self.user.db, self.log)
+    def _accounts(self) -> AccountRegistry:
+        return AccountRegistry.of(self.user.db, self.log)
 
     def get_state(self) -> dict[str, Any]:
         """The accounts are kept for as long as the hub knows the user."""
@@ -111,10 +111,10 @@ async def modified(spawner: FeatureSpawner, specification: skein.ApplicationSpec
     return specification if returned is None else returned
 
 
-async def limit_lifetime(spawner: FeatureSpawner, server: ServerState) -> ServerState:
+async def set_lifetime(spawner: FeatureSpawner, server: ServerState) -> ServerState:
     """Set the end of a submitted server's time.
 
-    YARN is told, so that it holds while the hub is down. Where it cannot be told, :func:`is_overdue` is the hub's way.
+    YARN is told, so that it holds while the hub is down. Where it cannot be told, :func:`has_exceeded_lifetime` is the hub's way.
     """
     seconds = spawner.maximum_lifetime
     if not seconds:
@@ -128,7 +128,7 @@ async def limit_lifetime(spawner: FeatureSpawner, server: ServerState) -> Server
     return server.ending_at(time.time() + seconds)
 
 
-def is_overdue(server: ServerState) -> bool:
+def has_exceeded_lifetime(server: ServerState) -> bool:
     """Whether a server lives although its time is over."""
     return bool(server.ends) and time.time() > server.ends + _GRACE
 

@@ -15,15 +15,15 @@ from yarnspawner.launch.admin_code import call_setting, expand_setting
 from yarnspawner.launch.adopting import AdoptingSpawner
 from yarnspawner.launch.certificates import CertifiedSpawner
 from yarnspawner.launch.errors import StartFailed
-from yarnspawner.launch.features import limit_lifetime, modified
-from yarnspawner.launch.localize import shared_files
+from yarnspawner.launch.features import modified, set_lifetime
+from yarnspawner.launch.localize import upload_shared_files
 from yarnspawner.launch.progress import Progress
 from yarnspawner.launch.recovery import PAUSE
 from yarnspawner.launch.request import (
+    build_request,
     container_environment,
     hadoop_user,
     localized_files,
-    server_request,
 )
 from yarnspawner.launch.specification import ENVIRONMENT_FILE, application_specification, environment_file
 from yarnspawner.skein_driver import SKEIN_JAR, ClusterRefused, ClusterUnavailable
@@ -50,7 +50,7 @@ class SubmittingSpawner(AdoptingSpawner, CertifiedSpawner):
         user = await hadoop_user(self, hub_user=self.access.hub_user)
         with self.claimed(user) as keep_claim:
             server = await self._submit_as(user, keep_claim)
-        limited = await limit_lifetime(self, server)
+        limited = await set_lifetime(self, server)
         if limited != server:
             server = limited
             self._keep(server)
@@ -112,13 +112,13 @@ class SubmittingSpawner(AdoptingSpawner, CertifiedSpawner):
         def tell(words: str) -> None:
             self._progress.tell(5, words)
 
-        request = server_request(
+        request = build_request(
             self,
             server,
             credentials,
             paths,
-            files=await shared_files(localized_files(self), access.uploads, server.hadoop_user, self.log, tell),
-            skein_jar=access.uploads.at_once(SKEIN_JAR),
+            files=await upload_shared_files(localized_files(self), access.uploads, server.hadoop_user, self.log, tell),
+            skein_jar=access.uploads.url_if_ready(SKEIN_JAR),
             hub_id=self.hub_identity.id,
             hub_user=access.hub_user,
         )
@@ -165,7 +165,7 @@ class SubmittingSpawner(AdoptingSpawner, CertifiedSpawner):
             await asyncio.wait([answers.first], timeout=PAUSE)
             if answers.first.done():
                 return answers.first.result()
-            if found := await self._find_patiently(server):
+            if found := await self._find_with_retries(server):
                 return answers.take(found)
             if answers.first.done():
                 return answers.first.result()

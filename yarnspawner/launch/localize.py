@@ -17,7 +17,7 @@ from yarnspawner.launch.local_files import check_local_files, local_path
 _LEAST = 1 << 20
 
 
-async def shared_files(
+async def upload_shared_files(
     files: Mapping[str, Any], uploads: Uploads, user: str, log: logging.Logger, tell: Callable[[str], None]
 ) -> dict[str, Any]:
     """The files with those that are local and large replaced by copies in HDFS, which are made where there are none.

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from yarnspawner.common.protocol import Address
-    from yarnspawner.launch.server_probe import Welcome
-    from yarnspawner.yarn.reflector import Applications
+    from yarnspawner.launch.server_probe import ServerProbe
+    from yarnspawner.yarn.reflector import ApplicationReflector
     from yarnspawner.yarn.status import Status
 
 # Seconds after which the wait looks around even though YARN had nothing new.
@@ -16,12 +16,12 @@ _IDLE_INTERVAL = 5.0
 
 
 async def meet(
-    applications: Applications, application_id: str, welcome: Welcome, address: Address
+    applications: ApplicationReflector, application_id: str, welcome: ServerProbe, address: Address
 ) -> tuple[str, Status]:
     """Wait for a server at its address, for as long as its welcome says and its application has not ended.
 
     Returns:
-        "" if it answered, else what was found there instead, as :meth:`Welcome.meet` says it; and what YARN says.
+        "" if it answered, else what was found there instead, as :meth:`ServerProbe.meet` says it; and what YARN says.
     """
     status = await applications.status(application_id)
 
@@ -30,8 +30,8 @@ async def meet(
         while not status.ended:
             status = await applications.wait_change(application_id, status, timeout=_IDLE_INTERVAL)
 
-    watching = asyncio.ensure_future(watch())
+    watch_closely = asyncio.ensure_future(watch())
     try:
         return await welcome.meet(address, lambda: status.ended), status
     finally:
-        watching.cancel()
+        watch_closely.cancel()

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import logging
 
-from yarnspawner.common.protocol import ADDRESS_KEY, ERROR_KEY, STATUS_KEY, Address, Failure, RendezvousError, Waiting
+from yarnspawner.common.protocol import ADDRESS_KEY, ERROR_KEY, STATUS_KEY, Address, Failure, ProtocolError, Waiting
 from yarnspawner.diagnosis.explain import Diagnosis, explain, explain_waiting
 from yarnspawner.hadoop.logs import LogsUnavailable, tail
 from yarnspawner.launch.errors import StartFailed
 from yarnspawner.launch.meeting import meet
 from yarnspawner.launch.progress import Progress
-from yarnspawner.launch.server_probe import NOBODY, Welcome
+from yarnspawner.launch.server_probe import NOBODY, ServerProbe
 from yarnspawner.skein_driver import ClusterError, ClusterRefused, Report
 from yarnspawner.state.server_state import ServerState
-from yarnspawner.yarn.access import Access
-from yarnspawner.yarn.server_channel import Conversation
+from yarnspawner.yarn.access import ClusterAccess
+from yarnspawner.yarn.server_channel import ServerChannel
 from yarnspawner.yarn.status import Status
 
 # Seconds between two looks into the key-value store while the server starts.
@@ -27,7 +27,7 @@ _LOG_TIMEOUT = 20.0
 _IDLE_INTERVAL = 5.0
 
 
-class Arrival:
+class ReadinessWaiter:
     """A server on its way: it is watched until it says where it listens, or has failed.
 
     Args:
@@ -41,9 +41,9 @@ class Arrival:
     def __init__(
         self,
         server: ServerState,
-        conversation: Conversation,
-        access: Access,
-        welcome: Welcome,
+        conversation: ServerChannel,
+        access: ClusterAccess,
+        welcome: ServerProbe,
         progress: Progress,
         log: logging.Logger,
     ) -> None:
@@ -109,7 +109,7 @@ class Arrival:
             self._welcome.admit(said)
             if self._in_service and (node := await self._conversation.server_node(said.host)) is None:
                 return None
-        except (RendezvousError, ClusterRefused) as error:
+        except (ProtocolError, ClusterRefused) as error:
             cause = "The server said something that the hub does not accept."
             raise self._failed(Diagnosis(cause, "Please tell your administrator.", str(error))) from None
         except ClusterError as error:

@@ -18,8 +18,8 @@ from yarnspawner.launch.user_options import ChoosingSpawner
 from yarnspawner.skein_driver import ClusterUnavailable
 from yarnspawner.state.last_exit import RememberingSpawner
 from yarnspawner.state.server_state import ServerState, StateError
-from yarnspawner.yarn.reflector import Applications
-from yarnspawner.yarn.server_channel import Conversation
+from yarnspawner.yarn.reflector import ApplicationReflector
+from yarnspawner.yarn.server_channel import ServerChannel
 
 # Seconds between two attempts while YARN does not answer.
 PAUSE = 2.0
@@ -68,7 +68,7 @@ class LastingSpawner(BelongingSpawner, RememberingSpawner, ChoosingSpawner):
             return
         if self._yarn_server is None:
             return
-        self.take_up_choices(self._yarn_server.settings)
+        self.restore_choices(self._yarn_server.settings)
         if self._yarn_server.credentials is None:
             self.log.warning(
                 "%s: the secrets in the stored state cannot be unsealed, so the server can be watched and ended, but"
@@ -106,12 +106,12 @@ class LastingSpawner(BelongingSpawner, RememberingSpawner, ChoosingSpawner):
         return server.is_same(self._yarn_server)
 
     def _watch(self, application_id: str) -> None:
-        self._applications.watch(application_id, on_end=partial(self._hear_of_end, application_id))
+        self._applications.watch(application_id, on_end=partial(self._on_application_end, application_id))
 
-    def _hear_of_end(self, application_id: str) -> None:
-        self._telling = asyncio.create_task(self._tell_of_end(application_id))
+    def _on_application_end(self, application_id: str) -> None:
+        self._telling = asyncio.create_task(self._notify_jupyterhub(application_id))
 
-    async def _tell_of_end(self, application_id: str) -> None:
+    async def _notify_jupyterhub(self, application_id: str) -> None:
         """Tell of an end at once, which JupyterHub would ask for every ``poll_interval`` seconds."""
         while self.pending == "check":  # noqa: ASYNC110 - JupyterHub does not listen yet
             await asyncio.sleep(PAUSE)
@@ -133,19 +133,19 @@ class LastingSpawner(BelongingSpawner, RememberingSpawner, ChoosingSpawner):
 
     # -- What is found again
 
-    async def _runs_by_the_look_of_it(self, server: ServerState) -> bool:
+    async def _is_listening(self, server: ServerState) -> bool:
         """Whether a server of the hub's last run listens, which has to do until YARN is asked for the first time.
 
         Once for each spawner. If YARN then says that it has ended, JupyterHub is told.
         """
         if self._looked_at or not server.url or server.stopping:
             return False
-        if self._applications.heard_of(server.application_id):
+        if self._applications.has_report(server.application_id):
             return False
         self._looked_at = await self.access.doors.answers(server.url)
         return self._looked_at
 
-    async def _poll_unanswered(self, server: ServerState) -> int | None:
+    async def _poll_unconfirmed(self, server: ServerState) -> int | None:
         """Poll a server whose submission was never answered, since the hub ended meanwhile."""
         try:
             application_id = await self._find_application(server)
@@ -158,7 +158,7 @@ class LastingSpawner(BelongingSpawner, RememberingSpawner, ChoosingSpawner):
         self._keep(server.submitted(application_id))
         return None
 
-    async def _poll_lost(self) -> int | None:
+    async def _poll_unreadable_state(self) -> int | None:
         """Poll a server whose stored state cannot be used: its tags lead to it, and JupyterHub has its address."""
         try:
             users = await self._possible_accounts()
@@ -197,11 +197,11 @@ class LastingSpawner(BelongingSpawner, RememberingSpawner, ChoosingSpawner):
     # -- Means
 
     @property
-    def _applications(self) -> Applications:
+    def _applications(self) -> ApplicationReflector:
         return self.access.applications
 
-    def _conversation(self, server: ServerState) -> Conversation:
-        return Conversation(server.application_id, server.credentials, self.access, self.log)
+    def _conversation(self, server: ServerState) -> ServerChannel:
+        return ServerChannel(server.application_id, server.credentials, self.access, self.log)
 
     async def _find_application(self, server: ServerState) -> str:
         """The application of a start whose answer was lost; "" if YARN says that there is none.
@@ -212,7 +212,7 @@ class LastingSpawner(BelongingSpawner, RememberingSpawner, ChoosingSpawner):
         report = await self._applications.find(start_tag(server), server.hadoop_user)
         return report.id if report is not None else ""
 
-    async def _find_patiently(self, server: ServerState) -> str:
+    async def _find_with_retries(self, server: ServerState) -> str:
         """The same, which waits until YARN says so."""
         while True:
             try:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import skein
 
-from yarnspawner.common.string_templates import fill_in, template_fields
-from yarnspawner.hadoop.accounts import check_account, tag
+from yarnspawner.common.string_templates import substitute, template_fields
+from yarnspawner.hadoop.accounts import tag, validate_account
 from yarnspawner.launch.admin_code import call_setting, expand_setting
 from yarnspawner.launch.specification import ENVIRONMENT_FILE, ServerRequest, server_script, shell_command
 from yarnspawner.skein_driver import SKEIN_JAR_NAME
@@ -34,7 +34,7 @@ async def hadoop_user(spawner: ChoosingSpawner, *, hub_user: str) -> str:
     else:
         name = expand_setting("hadoop_user", mapping, template_fields(spawner.user, spawner.name))
     # A directory service may take its time to say who that is.
-    return await asyncio.to_thread(check_account, name, hub=hub_user)
+    return await asyncio.to_thread(validate_account, name, hub=hub_user)
 
 
 def container_environment(spawner: ChoosingSpawner) -> dict[str, str]:
@@ -44,7 +44,7 @@ def container_environment(spawner: ChoosingSpawner) -> dict[str, str]:
     for name, written in spawner.environment.items():
         # JupyterHub's own variables win over the admin's; and they may have anything in them.
         if isinstance(written, str) and environment.get(name) == written:
-            environment[name] = fill_in(written, fields)
+            environment[name] = substitute(written, fields)
     environment["YARNSPAWNER_LOG_LIMIT"] = str(spawner.log_limit)
     environment["YARNSPAWNER_START_TIMEOUT"] = str(spawner.start_timeout)
     if spawner.port_range:
@@ -69,7 +69,7 @@ def start_tag(server: ServerState) -> str:
     return tag("start", server.start_id)
 
 
-def server_request(
+def build_request(
     spawner: ChoosingSpawner,
     server: ServerState,
     credentials: Credentials,
@@ -107,9 +107,9 @@ def server_request(
         script=server_script(
             spawner.script_template,
             user=server.hadoop_user,
-            prologue=fill_in(spawner.prologue, fields, quoted=shlex.quote),
+            prologue=substitute(spawner.prologue, fields, quoted=shlex.quote),
             command=shell_command(spawner.cmd, spawner.get_args()),
-            epilogue=fill_in(spawner.epilogue, fields, quoted=shlex.quote),
+            epilogue=substitute(spawner.epilogue, fields, quoted=shlex.quote),
         ),
         environment_path=paths[ENVIRONMENT_FILE],
         private_files={name: path for name, path in paths.items() if name != ENVIRONMENT_FILE},
@@ -133,7 +133,7 @@ def localized_files(spawner: ChoosingSpawner) -> dict[str, Any]:
 def _localized(source: Any, fields: Mapping[str, str]) -> Any:
     """A file's source, with its template's fields filled in."""
     if isinstance(source, str):
-        return fill_in(source, fields)
+        return substitute(source, fields)
     if isinstance(source, dict) and isinstance(source.get("source"), str):
-        return {**source, "source": fill_in(source["source"], fields)}
+        return {**source, "source": substitute(source["source"], fields)}
     return source

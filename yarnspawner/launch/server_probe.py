@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from tornado.httpclient import HTTPRequest, HTTPResponse
 from tornado.simple_httpclient import SimpleAsyncHTTPClient
 
-from yarnspawner.common.protocol import Address, RendezvousError
+from yarnspawner.common.protocol import Address, ProtocolError
 
 FIRST_USER_PORT = 1024
 """The least port that an account without privileges may listen on: below, there are only services of the node."""
@@ -31,7 +31,7 @@ _LONGEST_INTERVAL = 5.0
 
 
 @dataclass(frozen=True)
-class Welcome:
+class ServerProbe:
     """How a server is told from whatever else listens on its node: the node's own services, other users' servers.
 
     - its port is one that users' servers may have
@@ -57,13 +57,13 @@ class Welcome:
         """See that the hub may ask there at all.
 
         Raises:
-            RendezvousError: never a server's address.
+            ProtocolError: never a server's address.
         """
         first, last = self.ports or (FIRST_USER_PORT, 65535)
         if not max(first, FIRST_USER_PORT) <= address.port <= last:
-            raise RendezvousError(f"Address: port {address.port} is not one of {first} to {last}")
+            raise ProtocolError(f"Address: port {address.port} is not one of {first} to {last}")
         if self.certified and address.scheme != "https":
-            raise RendezvousError("Address: scheme is not https, which internal_ssl demands")
+            raise ProtocolError("Address: scheme is not https, which internal_ssl demands")
 
     async def meet(self, address: Address, ended: Callable[[], bool]) -> str:
         """Wait until the server answers.

@@ -18,7 +18,7 @@ from yarnspawner.launch.errors import OptionsRefused
 from yarnspawner.launch.features import FeatureSpawner
 from yarnspawner.launch.hooks import HookingSpawner
 from yarnspawner.options.form import cards, render
-from yarnspawner.options.limits import LABELS, ChoiceRefused, Limit, ProfileError, check_ceiling
+from yarnspawner.options.limits import LABELS, ChoiceRefused, Limit, ProfileError, check_cluster_maximum
 from yarnspawner.options.overrides import Overrides
 from yarnspawner.options.profiles import Profile
 from yarnspawner.options.selection import Offer, Selection, read_form, select
@@ -56,7 +56,7 @@ class ChoosingSpawner(HookingSpawner, ProfileSettings, FeatureSpawner, YarnSpawn
     _log_name: str
 
     # What is shown to the user when the start goes on.
-    choice_notice = ""
+    notice = ""
 
     def __init__(self, **kwargs: Any) -> None:
         self._changes = Overrides(self)
@@ -67,11 +67,11 @@ class ChoosingSpawner(HookingSpawner, ProfileSettings, FeatureSpawner, YarnSpawn
     @default("options_form")
     def _default_options_form(self) -> Any:
         offers = self.profile_list or any(getattr(self, f"{name}_choices") for name in LABELS)
-        return (lambda spawner: spawner.choices_page()) if offers else ""
+        return (lambda spawner: spawner.render_form()) if offers else ""
 
     @default("options_from_form")
     def _default_options_from_form(self) -> Any:
-        return self._checked_form
+        return self.parse_form
 
     @default("apply_user_options")
     def _default_apply_user_options(self) -> Any:
@@ -79,7 +79,7 @@ class ChoosingSpawner(HookingSpawner, ProfileSettings, FeatureSpawner, YarnSpawn
 
     # -- The page
 
-    async def choices_page(self) -> str:
+    async def render_form(self) -> str:
         """The page's HTML; "" if this user has nothing to choose."""
         offer, queues = await asyncio.gather(self._offer(_PAGE_PATIENCE), self._queues_now(_PAGE_PATIENCE))
         if not offer:
@@ -95,7 +95,7 @@ class ChoosingSpawner(HookingSpawner, ProfileSettings, FeatureSpawner, YarnSpawn
         shown = cards(offer, settings, options, queue_of=self._queue_of, facts=facts)
         return render(self.additional_profile_form_template_paths, offer, shown, options, notice)
 
-    async def _checked_form(self, form: Mapping[str, Sequence[Any]]) -> Mapping[str, Any]:
+    async def parse_form(self, form: Mapping[str, Sequence[Any]]) -> Mapping[str, Any]:
         """What is posted, or stands in a link, as the user's options.
 
         Raises:
@@ -128,7 +128,7 @@ class ChoosingSpawner(HookingSpawner, ProfileSettings, FeatureSpawner, YarnSpawn
         Raises:
             OptionsRefused: the choice is not allowed, or the cluster cannot give so much.
         """
-        self.choice_notice = ""
+        self.notice = ""
         offer = await self._offer(_START_PATIENCE)
         try:
             selection = self._select(offer, user_options) if offer.decides else Selection(None, ())
@@ -136,14 +136,14 @@ class ChoosingSpawner(HookingSpawner, ProfileSettings, FeatureSpawner, YarnSpawn
                 await self._apply(override)
             ceiling = await self._ceiling(_START_PATIENCE, queue=self._queue_of(self.queue))
             for name, most in ceiling.items():
-                check_ceiling(name, getattr(self, name), most)
+                check_cluster_maximum(name, getattr(self, name), most)
         except (ChoiceRefused, TraitError) as refused:
             self._refuse(user_options, str(refused))
         self._allowed_options = dict(user_options)
         if selection.profile:
             self._profile_name = selection.profile.display_name
             # For JupyterHub's admin page, also of who has not chosen; what is stored stays as it was posted.
-            shown = {} if self.choice_notice else user_options
+            shown = {} if self.notice else user_options
             self.user_options = {**shown, "profile": selection.profile.slug}
 
     async def _apply(self, override: Mapping[str, Any]) -> None:
@@ -165,8 +165,8 @@ class ChoosingSpawner(HookingSpawner, ProfileSettings, FeatureSpawner, YarnSpawn
                 self._refuse(user_options, str(refused))
             chosen = select(offer, {})
             name = chosen.profile.display_name if chosen.profile else "the usual server"
-            self.choice_notice = f"Your last choice is no longer offered, so this is {name}. {refused}"
-            self.log.warning("%s: %s", self._log_name, self.choice_notice)
+            self.notice = f"Your last choice is no longer offered, so this is {name}. {refused}"
+            self.log.warning("%s: %s", self._log_name, self.notice)
             return chosen
 
     def _refuse(self, user_options: Mapping[str, Any], message: str) -> None:
@@ -182,7 +182,7 @@ class ChoosingSpawner(HookingSpawner, ProfileSettings, FeatureSpawner, YarnSpawn
         """What this start has of its own, to be kept for as long as its server runs."""
         return self._changes.kept()
 
-    def take_up_choices(self, settings: Mapping[str, Any]) -> None:
+    def restore_choices(self, settings: Mapping[str, Any]) -> None:
         """Give a server that another run of the hub has started its settings back.
 
         What was chosen at its start holds until its end, also where something else is offered by now.

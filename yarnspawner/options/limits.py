@@ -105,7 +105,7 @@ class Limit:
                 raise self._refusal(value, "less", self.minimum, "that you must ask for at least")
             if self.maximum is not None and value > self.maximum:
                 raise self._refusal(value, "more", self.maximum, "that you may have")
-        check_ceiling(self.name, value, ceiling)
+        check_cluster_maximum(self.name, value, ceiling)
         return value
 
     def most(self, ceiling: int | None) -> int | None:
@@ -127,7 +127,7 @@ class Limit:
         return ChoiceRefused(f"{self._title}: {text(name, value)} is {comparison} than the {text(name, bound)} {what}.")
 
 
-def check_ceiling(name: str, value: int | str, ceiling: int | None) -> None:
+def check_cluster_maximum(name: str, value: int | str, ceiling: int | None) -> None:
     """See that the cluster can give so much to one server.
 
     Raises:

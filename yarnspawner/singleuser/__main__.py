@@ -18,12 +18,12 @@ from typing import Any
 
 from yarnspawner.common.protocol import ERROR_KEY, STATUS_KEY, STOP_KEY, Address, Failure, Waiting
 from yarnspawner.singleuser.descendants import guard
-from yarnspawner.singleuser.environment import find_certificates, mend_folders, node_name
+from yarnspawner.singleuser.environment import ensure_writable_dirs, node_name, resolve_certificate_paths
 from yarnspawner.singleuser.failure import RecipeError, Tail, explain, say
-from yarnspawner.singleuser.fast_exit import Leaving
-from yarnspawner.singleuser.imports import put_off_grammar
+from yarnspawner.singleuser.fast_exit import FastExit
+from yarnspawner.singleuser.imports import defer_grammar_import
 from yarnspawner.singleuser.log import LogLimit
-from yarnspawner.singleuser.stop_watcher import Watcher
+from yarnspawner.singleuser.stop_watcher import StopWatcher
 from yarnspawner.singleuser.store import NotInContainer, Store, StoreError
 
 _NAME = "yarnspawner.singleuser"
@@ -38,7 +38,7 @@ jupyterhub-singleuser:
 """
 
 # Seconds for the hub to read a failure, which goes when the application ends.
-_FAREWELL = 10.0
+_FAILURE_READ_TIMEOUT = 10.0
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -72,14 +72,14 @@ class Recipe:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._watcher: Watcher | None = None
+        self._watcher: StopWatcher | None = None
         self._waiting = ""
 
     def run(self, arguments: list[str]) -> None:
         """Serve until stopped. Whatever this raises is a failure."""
-        mend_folders(os.environ, self._store.container_folder)
-        find_certificates(os.environ, self._store.container_folder)
-        put_off_grammar()
+        ensure_writable_dirs(os.environ, self._store.container_folder)
+        resolve_certificate_paths(os.environ, self._store.container_folder)
+        defer_grammar_import()
         # What is imported stays, so nothing is gained by looking for garbage among it until the server listens.
         gc.disable()
         # Late, and here: the import of Jupyter takes a second and is the first thing to go wrong.
@@ -112,7 +112,7 @@ class Recipe:
     def _watch(self, app: Any) -> None:
         gc.enable()
         address = Address("https" if app.certfile else "http", node_name(), app.port)
-        self._watcher = Watcher(self._store, address, stop=lambda: app.io_loop.add_callback(app.stop), log=app.log)
+        self._watcher = StopWatcher(self._store, address, stop=lambda: app.io_loop.add_callback(app.stop), log=app.log)
         self._watcher.start()
 
 
@@ -120,7 +120,7 @@ def _report(store: Store, failure: Failure) -> None:
     """Publish why the server did not start, and leave the hub time to read it."""
     try:
         store.put(ERROR_KEY, failure.to_bytes(), lasting=True)
-        until = time.monotonic() + _FAREWELL
+        until = time.monotonic() + _FAILURE_READ_TIMEOUT
         while time.monotonic() < until and store.get(STOP_KEY) is None:
             time.sleep(0.5)
     except StoreError as error:
@@ -140,5 +140,5 @@ def _help(arguments: list[str]) -> int:
 
 if __name__ == "__main__":
     guard()
-    leave = Leaving()
+    leave = FastExit()
     leave(main())

@@ -14,7 +14,7 @@ def node_name() -> str:
     return os.environ.get("NM_HOST") or socket.gethostname()
 
 
-def mend_folders(environ: MutableMapping[str, str], container_folder: str) -> None:
+def ensure_writable_dirs(environ: MutableMapping[str, str], container_folder: str) -> None:
     """See to it that Jupyter can write to its folders, and that nobody else can read its connection files.
 
     The hub's script has done so. By hand, HOME is ``/home/`` unless YARN is told otherwise, where nobody can write.
@@ -31,7 +31,7 @@ def mend_folders(environ: MutableMapping[str, str], container_folder: str) -> No
         _make_private(Path(environ["JUPYTER_RUNTIME_DIR"]))
 
 
-def find_certificates(environ: MutableMapping[str, str], container_folder: str) -> None:
+def resolve_certificate_paths(environ: MutableMapping[str, str], container_folder: str) -> None:
     """Let JupyterHub find the files of ``internal_ssl`` also after the prologue has gone to another folder."""
     for name in ("JUPYTERHUB_SSL_KEYFILE", "JUPYTERHUB_SSL_CERTFILE", "JUPYTERHUB_SSL_CLIENT_CA"):
         if environ.get(name):

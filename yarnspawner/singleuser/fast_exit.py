@@ -10,7 +10,7 @@ from contextlib import suppress
 from typing import NoReturn
 
 
-class Leaving:
+class FastExit:
     """Ends the process without taking apart all that it has imported: a user who stops a server would wait half a second for that.
 
     - what is to be done at an exit is done as always: threads are waited for, `atexit` calls what was registered, and

@@ -18,7 +18,7 @@ from typing import Any
 _GRAMMAR = "rfc3987_syntax"
 
 
-def put_off_grammar() -> None:
+def defer_grammar_import() -> None:
     """Let the import of `rfc3987_syntax` wait until something asks it anything."""
     if _GRAMMAR in sys.modules or (spec := importlib.util.find_spec(_GRAMMAR)) is None:
         return
@@ -44,7 +44,7 @@ def put_off_grammar() -> None:
 
 
 @contextmanager
-def own_distutils() -> Iterator[None]:
+def use_stdlib_distutils() -> Iterator[None]:
     """Let `distutils` be Python's own for as long as the context lasts, where it still has one.
 
     setuptools puts its own in the place, and all of itself is imported with it; skein wants nothing but a version's order.

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from yarnspawner.common.protocol import KERNEL_KEY, Failure
-from yarnspawner.singleuser.environment import mend_folders
+from yarnspawner.singleuser.environment import ensure_writable_dirs
 from yarnspawner.singleuser.failure import RecipeError, Tail, explain, say
-from yarnspawner.singleuser.kernel_supervisor import Supervision
+from yarnspawner.singleuser.kernel_supervisor import KernelSupervisor
 from yarnspawner.singleuser.listening import PORT_RANGE_VARIABLE
 from yarnspawner.singleuser.log import LogLimit
 
@@ -40,7 +40,7 @@ def main(arguments: list[str] | None = None) -> int:
         say(_NAME, "this works in a YARN container that skein started, and not outside of one")
         return 1
     else:
-        supervision = Supervision()
+        supervision = KernelSupervisor()
         if not supervision.fork():
             ending = supervision.wait(LogLimit().keep)
             _tell(options.kernel_info_key, ending.failure)
@@ -89,14 +89,14 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _run(options: argparse.Namespace, arguments: list[str], supervision: Supervision) -> int:
+def _run(options: argparse.Namespace, arguments: list[str], supervision: KernelSupervisor) -> int:
     """The kernel's life, in the child."""
     with contextlib.redirect_stderr(Tail(sys.stderr)) as tail:  # type: ignore[type-var]
         try:
             from yarnspawner.singleuser.store import Store
 
             store = Store()
-            mend_folders(os.environ, store.container_folder)
+            ensure_writable_dirs(os.environ, store.container_folder)
             from yarnspawner.singleuser.kernel_app import KernelApp, KernelOptions
 
             KernelApp.store = store

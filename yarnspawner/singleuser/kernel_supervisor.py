@@ -9,7 +9,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 
-from yarnspawner.common.protocol import Failure, RendezvousError
+from yarnspawner.common.protocol import Failure, ProtocolError
 from yarnspawner.singleuser.descendants import adopt_orphans, bury, end_descendants, outlive
 from yarnspawner.singleuser.environment import parents
 
@@ -29,7 +29,7 @@ class Ending:
     """Why, if it was not in order."""
 
 
-class Supervision:
+class KernelSupervisor:
     """Forks, and watches the child.
 
     - the fork comes before anything is imported or opened that would not survive it, or take memory twice
@@ -76,7 +76,7 @@ class Supervision:
         code = os.waitstatus_to_exitcode(status)
         if code == 0:
             return Ending(0, None)
-        return Ending(code if code > 0 else 128 - code, self._reported() or _obituary(code))
+        return Ending(code if code > 0 else 128 - code, self._reported() or _failure_from_exit_code(code))
 
     def _end_child(self) -> int:
         os.kill(self._child, signal.SIGTERM)
@@ -93,11 +93,11 @@ class Supervision:
         os.set_blocking(self._reports, False)
         try:
             return Failure.from_bytes(os.read(self._reports, Failure.max_size))
-        except (BlockingIOError, RendezvousError):
+        except (BlockingIOError, ProtocolError):
             return None
 
 
-def _obituary(code: int) -> Failure:
+def _failure_from_exit_code(code: int) -> Failure:
     if code > 0:
         return Failure(f"The kernel ended with exit status {code}.")
     if code == -signal.SIGKILL:

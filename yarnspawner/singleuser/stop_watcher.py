@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Callable
 
-from yarnspawner.common.protocol import ADDRESS_KEY, STOP_KEY, Address, RendezvousError, StopRequest
+from yarnspawner.common.protocol import ADDRESS_KEY, STOP_KEY, Address, ProtocolError, StopRequest
 from yarnspawner.common.retry import Retry
 from yarnspawner.singleuser.environment import parents
 from yarnspawner.singleuser.store import Store, StoreError
@@ -23,7 +23,7 @@ _PUBLISH_LIMIT = 60.0
 _DEFAULT_GRACE = 10.0
 
 
-class Watcher(threading.Thread):
+class StopWatcher(threading.Thread):
     """Publishes an address, then waits for a reason to stop.
 
     - the store is only ever asked with a deadline, and a store that does not answer is no reason to stop
@@ -84,7 +84,7 @@ class Watcher(threading.Thread):
             return StopRequest.from_bytes(raw) if raw is not None else None
         except StoreError:
             return None
-        except RendezvousError as error:
+        except ProtocolError as error:
             return StopRequest(f"Asked to stop, in a way that cannot be read ({error})", _DEFAULT_GRACE)
 
     def _stop(self, reason: str, grace: float) -> None:

@@ -6,7 +6,7 @@ import os
 from typing import Any
 
 from yarnspawner.common.grpc_import import import_grpc
-from yarnspawner.singleuser.imports import own_distutils
+from yarnspawner.singleuser.imports import use_stdlib_distutils
 
 # Seconds that the application master may take to answer. It runs on the same machine or a neighbour of it.
 _DEADLINE = 5.0
@@ -39,7 +39,7 @@ class Store:
             raise NotInContainer("this works in a YARN container that skein started, and not outside of one")
         # Late, since nothing is to be slow or break without skein before this is known to be a container.
         import_grpc()
-        with own_distutils():
+        with use_stdlib_distutils():
             import skein
 
         try:

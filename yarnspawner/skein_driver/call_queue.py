@@ -12,12 +12,12 @@ import collections
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from yarnspawner.skein_driver.driver_slots import Seat, seen
+from yarnspawner.skein_driver.driver_slots import DriverSlot, seen
 from yarnspawner.skein_driver.drivers import Driver
 from yarnspawner.skein_driver.rpc import ClusterUnavailable, Request
 
 
-class Lane:
+class CallQueue:
     """Calls of one kind: at most ``width`` at a time to each of its drivers, while the others wait in order.
 
     A lane may borrow from another one: where all of its own places are taken, a call has one of the other's that nobody
@@ -25,16 +25,16 @@ class Lane:
     """
 
     def __init__(
-        self, seats: Sequence[Seat], width: int, *, wears: bool = False, borrows_from: Lane | None = None
+        self, seats: Sequence[DriverSlot], width: int, *, wears: bool = False, borrows_from: CallQueue | None = None
     ) -> None:
         """Take the seats of the drivers to call; with ``wears``, each call counts towards their replacement."""
         self._wears = wears
         self._held: set[asyncio.Task[None]] = set()
-        # Seat by seat in turn, so that two calls go to two drivers.
+        # Slot by slot in turn, so that two calls go to two drivers.
         self._free = collections.deque(list(seats) * width)
         self._waiting: collections.deque[asyncio.Future[_Place]] = collections.deque()
         self._lender = borrows_from
-        self._borrower: Lane | None = None
+        self._borrower: CallQueue | None = None
         if borrows_from is not None:
             borrows_from._borrower = self  # noqa: SLF001
 
@@ -42,7 +42,7 @@ class Lane:
         """Wait for a turn, at most ``turn`` or else ``timeout`` seconds; call, for at most ``timeout`` seconds.
 
         When the caller is cancelled the call goes on: the driver would not stop working on it. Raises ClusterUnavailable,
-        CallFailed.
+        RpcError.
         """
         return await asyncio.shield(await self.start(request, timeout, turn=turn or timeout))
 
@@ -61,7 +61,7 @@ class Lane:
             )
         try:
             # That of the others is soon known from the call itself.
-            driver = await (place.seat.sound_driver() if patience else place.seat.driver())
+            driver = await (place.seat.healthy_driver() if patience else place.seat.driver())
         except BaseException:
             place.give_back()
             raise
@@ -80,7 +80,7 @@ class Lane:
         if not call.done():
             place.seat.overdue(driver, request, timeout)
         elif self._wears:
-            place.seat.wear(driver)
+            place.seat.use_count(driver)
         place.give_back()
 
     async def _turn(self, seconds: float | None) -> _Place | None:
@@ -119,7 +119,7 @@ class Lane:
                 return True
         return False
 
-    def take_back(self, seat: Seat) -> None:
+    def take_back(self, seat: DriverSlot) -> None:
         """Let a place go to the next call of this lane, then to one of the lane that borrows."""
         place = _Place(seat, self)
         if not self.take(place) and not (self._borrower and seat.ready and self._borrower.take(place)):
@@ -130,8 +130,8 @@ class Lane:
 class _Place:
     """One of a driver's threads, for one call."""
 
-    seat: Seat
-    lane: Lane
+    seat: DriverSlot
+    lane: CallQueue
 
     def give_back(self) -> None:
         self.lane.take_back(self.seat)

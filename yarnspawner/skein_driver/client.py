@@ -18,18 +18,18 @@ from typing import Any, ClassVar
 import skein
 from skein.proto import skein_pb2 as messages
 
-from yarnspawner.skein_driver.call_queue import Lane
+from yarnspawner.skein_driver.call_queue import CallQueue
 from yarnspawner.skein_driver.driver_process import JAVA_OPTIONS, SKEIN_JAR, SKEIN_JAR_NAME, DriverSettings
-from yarnspawner.skein_driver.driver_slots import DriverLost, Seat
+from yarnspawner.skein_driver.driver_slots import DriverLost, DriverSlot
 from yarnspawner.skein_driver.drivers import Driver, in_thread
 from yarnspawner.skein_driver.key_value_store import Store
 from yarnspawner.skein_driver.reports import ClusterNode, Queue, Report, ReportLists
 from yarnspawner.skein_driver.rpc import (
     ApplicationUnknown,
-    CallFailed,
     ClusterRefused,
     ClusterUnavailable,
     Request,
+    RpcError,
     meaning,
 )
 
@@ -84,9 +84,9 @@ class Cluster:
         control = self._seat()
         submitters = [self._seat() for _ in range(submission_drivers)]
         self._seats = [control, *submitters]
-        self._reports = Lane([control], 1)
-        self._submissions = Lane(submitters, 2, wears=True)
-        self._kills = Lane([control], 1, wears=True, borrows_from=self._submissions)
+        self._reports = CallQueue([control], 1)
+        self._submissions = CallQueue(submitters, 2, wears=True)
+        self._kills = CallQueue([control], 1, wears=True, borrows_from=self._submissions)
         self._lists = ReportLists()
         self._background: set[asyncio.Task[None]] = set()
         self._warming: asyncio.Task[None] | None = None
@@ -154,7 +154,7 @@ class Cluster:
             raise ClusterUnavailable(f"YARN did not accept the application within {self._submission_timeout:g} s")
         try:
             return str(messages.Application.FromString(call.result()).id)
-        except CallFailed as failure:
+        except RpcError as failure:
             raise meaning(failure) from failure
 
     async def report(self, application_id: str) -> Report:
@@ -230,22 +230,22 @@ class Cluster:
         if self._background:
             await asyncio.wait(self._background, timeout=self.timeout)
 
-    def _seat(self) -> Seat:
-        return Seat(self._start_driver, self._log, worn_out_after=WORN_OUT_AFTER)
+    def _seat(self) -> DriverSlot:
+        return DriverSlot(self._start_driver, self._log, worn_out_after=WORN_OUT_AFTER)
 
     async def _start_driver(self) -> Driver:
         driver = Driver(self._settings, self._log)
         await driver.start()
         return driver
 
-    async def _ask(self, lane: Lane, request: Request, *, turn: float | None = None) -> bytes:
+    async def _ask(self, lane: CallQueue, request: Request, *, turn: float | None = None) -> bytes:
         """Make a call that may be made twice; a driver that dies meanwhile is not the caller's business."""
         try:
             try:
                 return await lane.call(request, self.timeout, turn=turn)
             except DriverLost:
                 return await lane.call(request, self.timeout, turn=turn)
-        except CallFailed as failure:
+        except RpcError as failure:
             raise meaning(failure) from failure
 
     async def _list(self, states: Sequence[str]) -> bytes:

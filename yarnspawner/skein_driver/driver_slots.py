@@ -12,7 +12,7 @@ import grpc
 
 from yarnspawner.common.retry import Retry
 from yarnspawner.skein_driver.drivers import Driver
-from yarnspawner.skein_driver.rpc import CallFailed, ClusterUnavailable, DriverEnded, Request
+from yarnspawner.skein_driver.rpc import ClusterUnavailable, DriverEnded, Request, RpcError
 
 _LONGEST_PAUSE = 30.0
 # Drivers in a row that ended by themselves, after which that is no outage, but something for an administrator to repair.
@@ -28,7 +28,7 @@ class DriverLost(ClusterUnavailable):
     """The driver ended during the call. Whether it did what it was asked to is not known."""
 
 
-class Seat:
+class DriverSlot:
     """The place of one driver, where another takes over when it dies, hangs or is worn out.
 
     - A driver is started when first needed, or by `warm`; all who need it wait for the same start.
@@ -73,7 +73,7 @@ class Seat:
         """Whether a driver runs."""
         return self._driver is not None and self._driver.alive
 
-    async def sound_driver(self) -> Driver:
+    async def healthy_driver(self) -> Driver:
         """Return a driver that answers: one that hangs is replaced. Raises ClusterUnavailable.
 
         For calls that may take minutes, which would find that out only then. The driver must have a thread to spare.
@@ -93,7 +93,7 @@ class Seat:
         """Call `driver`, and replace it if it does not answer. Raises ClusterUnavailable, CallFailed."""
         try:
             response = await driver.call(request, timeout)
-        except CallFailed as failure:
+        except RpcError as failure:
             code = failure.code
             if code is grpc.StatusCode.DEADLINE_EXCEEDED:
                 self.overdue(driver, request, timeout)
@@ -118,7 +118,7 @@ class Seat:
         """Let no more calls go to a driver that did not answer in time."""
         self._replace(driver, _no_answer(request, timeout))
 
-    def wear(self, driver: Driver) -> None:
+    def use_count(self, driver: Driver) -> None:
         """Count a call that left something behind in the driver (YARN's clients and file systems for that user)."""
         if driver is not self._driver:
             return

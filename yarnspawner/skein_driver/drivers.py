@@ -32,11 +32,11 @@ from yarnspawner.skein_driver.driver_process import (
 )
 from yarnspawner.skein_driver.rpc import (
     MEBIBYTE,
-    CallFailed,
     Channel,
     ClusterUnavailable,
     DriverEnded,
     Request,
+    RpcError,
     printable,
 )
 
@@ -108,16 +108,16 @@ class Driver:
         self._log.info("Started YARN driver %d", self.pid)
 
     async def call(self, request: Request, timeout: float) -> bytes:
-        """Make a call, within ``timeout`` seconds. Raises CallFailed."""
+        """Make a call, within ``timeout`` seconds. Raises RpcError."""
         assert self._channel is not None, "started"  # noqa: S101
         self.calls_in_flight += 1
         began = time.monotonic()
         try:
             return await self._channel.call(f"/skein.Driver/{request.method}", request.message, timeout)
-        except CallFailed as failure:
+        except RpcError as failure:
             if request.user and failure.details.endswith(_NO_REASON):
                 reason = await self._reason(request.user, began)
-                raise CallFailed(failure.code, reason or failure.details) from None
+                raise RpcError(failure.code, reason or failure.details) from None
             raise
         finally:
             self.calls_in_flight -= 1
@@ -126,7 +126,7 @@ class Driver:
         """Whether it answers a ping within ``timeout`` seconds."""
         try:
             await self.call(Request("ping", b""), timeout)
-        except CallFailed:
+        except RpcError:
             return False
         return True
 

@@ -9,7 +9,7 @@ from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 from skein import kv
 from skein.proto import skein_pb2 as messages
 
-from yarnspawner.skein_driver.rpc import CallFailed, Channel, ClusterRefused, ClusterUnavailable
+from yarnspawner.skein_driver.rpc import Channel, ClusterRefused, ClusterUnavailable, RpcError
 
 # A document of the rendezvous has at most 16 KiB; the rest is the protocol's and room for other keys.
 LARGEST_VALUE = 64 * 1024
@@ -58,7 +58,7 @@ class Store:
     async def _call(self, method: str, request: bytes, timeout: float) -> bytes:
         try:
             return await self._channel.call(f"/skein.AppMaster/{method}", request, timeout)
-        except CallFailed as failure:
+        except RpcError as failure:
             if failure.code is grpc.StatusCode.RESOURCE_EXHAUSTED:
                 raise ClusterRefused(
                     f"The store of {self._application_id} gave more than {LARGEST_VALUE // 1024} KiB"

@@ -47,7 +47,7 @@ class ApplicationUnknown(ClusterRefused):
     """YARN answered, and knows no such application: it never did, or has forgotten it long after its end."""
 
 
-class CallFailed(Exception):
+class RpcError(Exception):
     """A call ended with another gRPC status than OK.
 
     ``code`` is that status; ``details`` what the other side said, free of control characters and of limited length.
@@ -101,20 +101,20 @@ class Channel:
     async def call(self, method: str, message: bytes, timeout: float) -> bytes:
         """Send a serialized message to ``/skein.Driver/ping`` or the like; return the serialized response.
 
-        Ends within ``timeout`` seconds. Cancelling it cancels the call. Raises CallFailed.
+        Ends within ``timeout`` seconds. Cancelling it cancels the call. Raises RpcError.
         """
         if self._closed:
-            raise CallFailed(grpc.StatusCode.UNAVAILABLE, "the connection was closed")
+            raise RpcError(grpc.StatusCode.UNAVAILABLE, "the connection was closed")
         if self._channel is None:
             self._channel = grpc.aio.secure_channel(self._target, self._credentials, self._options)
         try:
             response: bytes = await self._channel.unary_unary(method)(message, timeout=timeout)
         except grpc.aio.AioRpcError as error:
-            raise CallFailed(error.code(), printable(error.details() or "")) from None
+            raise RpcError(error.code(), printable(error.details() or "")) from None
         except (asyncio.CancelledError, grpc.aio.UsageError):
             # Closing a channel cancels the calls on it, and they must not look like tasks that somebody cancelled.
             if self._closed:
-                raise CallFailed(grpc.StatusCode.UNAVAILABLE, "the connection was closed") from None
+                raise RpcError(grpc.StatusCode.UNAVAILABLE, "the connection was closed") from None
             raise
         return response
 
@@ -148,7 +148,7 @@ _WHERE_TO_READ = re.compile(r";? {0,4}For more details see:\s+\S+")
 _TICKET_GONE = re.compile(r"Client cannot authenticate|GSS initiate failed|No valid credentials", re.IGNORECASE)
 
 
-def meaning(failure: CallFailed) -> ClusterError:
+def meaning(failure: RpcError) -> ClusterError:
     """Say what a driver's failure means. skein gives nearly all of them the same two codes, so their texts decide."""
     if failure.code is grpc.StatusCode.RESOURCE_EXHAUSTED:
         return AnswerTooLarge(f"YARN's answer is too large: {failure.details}")

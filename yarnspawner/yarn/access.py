@@ -13,13 +13,13 @@ from yarnspawner.hadoop.resourcemanager import ResourceManager
 from yarnspawner.hadoop.skein_staging import StagingFolders
 from yarnspawner.hadoop.uploads import Uploads
 from yarnspawner.skein_driver import SKEIN_JAR, Cluster
-from yarnspawner.yarn.port_check import Doors
-from yarnspawner.yarn.reflector import Applications
-from yarnspawner.yarn.terminator import Ending
+from yarnspawner.yarn.port_check import PortChecker
+from yarnspawner.yarn.reflector import ApplicationReflector
+from yarnspawner.yarn.terminator import ApplicationTerminator
 
 
 @dataclass(frozen=True)
-class Access:
+class ClusterAccess:
     """Who the hub is on the cluster, and by which means it reaches it.
 
     Attributes:
@@ -41,9 +41,9 @@ class Access:
     log: logging.Logger = field(default_factory=lambda: logging.getLogger("yarnspawner"), compare=False)
 
     # A hub has one of them, or a few where groups override the queue's principal; they live as long as the hub.
-    _shared: ClassVar[dict[Access, Access]] = {}
+    _shared: ClassVar[dict[ClusterAccess, ClusterAccess]] = {}
 
-    def shared(self) -> Access:
+    def shared(self) -> ClusterAccess:
         """The one with these settings that all spawners of this process use."""
         return self._shared.setdefault(self, self)
 
@@ -63,14 +63,14 @@ class Access:
         )
 
     @cached_property
-    def applications(self) -> Applications:
+    def applications(self) -> ApplicationReflector:
         """What YARN says of the applications, without a call for each."""
-        return Applications(self.cluster, log=self.log)
+        return ApplicationReflector(self.cluster, log=self.log)
 
     @cached_property
-    def doors(self) -> Doors:
+    def doors(self) -> PortChecker:
         """Who listens, for what is to be known before YARN answers."""
-        return Doors()
+        return PortChecker()
 
     @cached_property
     def resource_manager(self) -> ResourceManager:
@@ -104,13 +104,13 @@ class Access:
     def warm(self) -> None:
         """Make ready what the first start would have to wait for. Returns at once."""
         self.cluster.warm()
-        self.uploads.at_once(SKEIN_JAR)
+        self.uploads.url_if_ready(SKEIN_JAR)
 
     async def _oldest_start(self) -> datetime | None:
         started = [report.started for report in await self.cluster.active()]
         return min((when for when in started if when is not None), default=None)
 
     @cached_property
-    def ending(self) -> Ending:
+    def ending(self) -> ApplicationTerminator:
         """Sees to it that what must end does."""
-        return Ending(self.cluster, self.applications, log=self.log)
+        return ApplicationTerminator(self.cluster, self.applications, log=self.log)

@@ -15,9 +15,9 @@ from yarnspawner.common.retry import Retry
 from yarnspawner.hadoop.accounts import tag
 from yarnspawner.hadoop.skein_staging import StagingUnavailable
 from yarnspawner.skein_driver import ClusterError, ClusterRefused, ClusterUnavailable, Report
-from yarnspawner.yarn.access import Access
+from yarnspawner.yarn.access import ClusterAccess
 from yarnspawner.yarn.audit import audit, audit_end
-from yarnspawner.yarn.orphans import Owned, is_ours, orphans, too_many
+from yarnspawner.yarn.orphans import OwnedServers, is_ours, orphans, too_many
 
 # Applications that one sweep ends, and folders that it removes; the next one goes on.
 MOST = 500
@@ -34,7 +34,7 @@ class Found:
 
     ours: list[Report]
     orphans: list[Report]
-    owned: Owned
+    owned: OwnedServers
 
 
 class Swept(NamedTuple):
@@ -51,7 +51,7 @@ class Swept(NamedTuple):
     held: str = ""
 
 
-class Sweep:
+class OrphanReaper:
     """Finds and ends what nobody owns.
 
     - only applications that `orphans` says are this hub's and nobody's; what is being ended already is left to that
@@ -70,11 +70,11 @@ class Sweep:
 
     def __init__(
         self,
-        access: Access,
+        access: ClusterAccess,
         hub_id: str,
         *,
         grace: float,
-        owned: Callable[[], Awaitable[Owned]],
+        owned: Callable[[], Awaitable[OwnedServers]],
         log: logging.Logger,
         shared: Collection[str] = (),
         refusal: Callable[[], str] = lambda: "",
@@ -155,7 +155,7 @@ class Sweep:
         times = self._failed.get(orphan.id, (0, 0.0))[0]
         self._failed[orphan.id] = times + 1, time.monotonic() + _COOL_DOWN * 2 ** min(times, _MOST_DOUBLINGS)
 
-    async def end(self, orphan: Report, owned: Owned) -> bool:
+    async def end(self, orphan: Report, owned: OwnedServers) -> bool:
         """End an orphan; whether YARN says that it has ended."""
         name = owned.name(orphan)
         whose = f" (of {name})" if name else ""
@@ -170,7 +170,7 @@ class Sweep:
         except ClusterError as error:
             self._log.warning("The orphan %s%s is not ended yet: %s", orphan.id, whose, error)
             return False
-        with self._access.applications.watching(orphan.id):
+        with self._access.applications.watch_closely(orphan.id):
             if not await self._access.applications.ended(orphan.id, _END_TIMEOUT):
                 self._postpone(orphan)
                 self._log.warning("YARN does not say that the orphan %s%s has ended", orphan.id, whose)
@@ -226,7 +226,7 @@ class Sweep:
         self._log.log(level, "What ended applications left in HDFS cannot be removed: %s", why)
 
 
-class Sweeper:
+class ReaperLoop:
     """Sweeps for as long as the hub runs.
 
     - begins ``grace`` seconds after its start, for which the hub must have checked all servers
@@ -236,7 +236,7 @@ class Sweeper:
 
     _RETRY = 30.0
 
-    def __init__(self, sweep: Sweep, *, grace: float, interval: float, log: logging.Logger) -> None:
+    def __init__(self, sweep: OrphanReaper, *, grace: float, interval: float, log: logging.Logger) -> None:
         self._sweep = sweep
         self._grace = grace
         self._interval = interval

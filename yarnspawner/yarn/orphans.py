@@ -34,7 +34,7 @@ _UNOWNED = 5
 
 
 @dataclass(frozen=True)
-class Owner:
+class ServerKey:
     """A server of the hub: its user, and its name ("" for the default one)."""
 
     user: str
@@ -45,7 +45,7 @@ class Owner:
 
 
 @dataclass
-class Owned:
+class OwnedServers:
     """What the hub's spawners own.
 
     Attributes:
@@ -55,12 +55,12 @@ class Owned:
         names: whose a server's tag is, also of those that do not run.
     """
 
-    applications: dict[str, Owner] = field(default_factory=dict)
-    starts: dict[tuple[str, str], Owner] = field(default_factory=dict)
+    applications: dict[str, ServerKey] = field(default_factory=dict)
+    starts: dict[tuple[str, str], ServerKey] = field(default_factory=dict)
     protected: set[str] = field(default_factory=set)
-    names: dict[str, Owner] = field(default_factory=dict)
+    names: dict[str, ServerKey] = field(default_factory=dict)
 
-    def add(self, owner: Owner, state: Any, *, hub_id: str, has_server: bool) -> None:
+    def add(self, owner: ServerKey, state: Any, *, hub_id: str, has_server: bool) -> None:
         """Take in what JupyterHub's database keeps of a server.
 
         Args:
@@ -86,7 +86,7 @@ class Owned:
         elif "version" in state:
             self.protected.add(tag("user", hub_id, owner.user))
 
-    def owner(self, report: Report) -> Owner | None:
+    def owner(self, report: Report) -> ServerKey | None:
         """The server that an application is, or is to become."""
         if report.id in self.applications:
             return self.applications[report.id]
@@ -94,7 +94,7 @@ class Owned:
             (self.starts[name, report.user] for name in report.tags if (name, report.user) in self.starts), None
         )
 
-    def name(self, report: Report) -> Owner | None:
+    def name(self, report: Report) -> ServerKey | None:
         """The server that an application was started for, as far as its tags say, which anyone may have copied."""
         return self.owner(report) or next((self.names[name] for name in report.tags if name in self.names), None)
 
@@ -106,7 +106,7 @@ def is_ours(report: Report, *, hub_id: str, hub_user: str) -> bool:
 
 
 def orphans(
-    reports: Iterable[Report], owned: Owned, *, hub_id: str, hub_user: str, now: datetime, grace: float
+    reports: Iterable[Report], owned: OwnedServers, *, hub_id: str, hub_user: str, now: datetime, grace: float
 ) -> list[Report]:
     """The unfinished applications of this hub that no spawner owns, the oldest first.
 
@@ -132,7 +132,7 @@ def orphans(
 
 
 def too_many(
-    ours: Collection[Report], orphans: Collection[Report], owned: Owned, *, shared: Collection[str] = ()
+    ours: Collection[Report], orphans: Collection[Report], owned: OwnedServers, *, shared: Collection[str] = ()
 ) -> str:
     """Return why these may not be orphans at all, since they are too many; "" if they are few.
 

@@ -12,7 +12,7 @@ _PATIENCE = 3.0
 _PLACES = 100
 
 
-class Doors:
+class PortChecker:
     """Asks at servers' addresses whether somebody is there.
 
     A driver takes seconds to start and to list, for which the users of a hub that restarts should not wait. Who listens

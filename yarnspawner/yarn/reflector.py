@@ -20,14 +20,14 @@ from yarnspawner.skein_driver import (
     ClusterUnavailable,
     Report,
 )
-from yarnspawner.yarn.status import Status, Watched, forgotten, wait_for_event
+from yarnspawner.yarn.status import Status, TrackedApplication, forgotten, wait_for_event
 
 # A list of thousands takes the ResourceManager a while, 0.05 ms of its CPU time for each application and 0.2 ms of the
 # driver's (`python -m benchmarks list`); of the view's time at most a fifth is spent in them.
 _PAUSE_PER_LIST = 4.0
 
 
-class Applications:
+class ApplicationReflector:
     """A view of YARN's applications that is refreshed by one list call, whatever their number.
 
     - Spawners `watch` what they own, and `unwatch` it when it is theirs no more.
@@ -39,7 +39,7 @@ class Applications:
     - That YARN does not answer is logged once, and so is that it answers again.
     """
 
-    _instances: ClassVar[dict[Cluster, Applications]] = {}
+    _instances: ClassVar[dict[Cluster, ApplicationReflector]] = {}
 
     def __init__(
         self, cluster: Cluster, *, fast: float = 0.5, slow: float = 5.0, log: logging.Logger | None = None
@@ -49,7 +49,7 @@ class Applications:
         self._fast = fast
         self._slow = slow
         self._log: logging.Logger = log or logging.getLogger(__name__)
-        self._watched: dict[str, Watched] = {}
+        self._watched: dict[str, TrackedApplication] = {}
         self._outage = Retry(
             self._log,
             "YARN does not answer; until it does, what runs counts as running",
@@ -71,7 +71,7 @@ class Applications:
     @classmethod
     def shared(
         cls, cluster: Cluster, *, fast: float = 0.5, slow: float = 5.0, log: logging.Logger | None = None
-    ) -> Applications:
+    ) -> ApplicationReflector:
         """Return the one view of that cluster; the first caller's intervals count."""
         if cluster not in cls._instances:
             cls._instances[cluster] = cls(cluster, fast=fast, slow=slow, log=log)
@@ -97,7 +97,7 @@ class Applications:
             self._drop(application_id, watched)
 
     @contextmanager
-    def watching(self, application_id: str, *, closely: bool = True) -> Iterator[None]:
+    def watch_closely(self, application_id: str, *, closely: bool = True) -> Iterator[None]:
         """Watch for as long as the context lasts, refreshing every ``fast`` seconds if ``closely``; several may do so."""
         watched = self._entry(application_id)
         watched.watchers += 1
@@ -128,11 +128,11 @@ class Applications:
                 await self._list()
             except ClusterUnavailable:
                 return self._status(watched)
-            if watched.absences:
+            if watched.missed_lists:
                 await self._settle(application_id, watched)
         return self._status(watched)
 
-    def heard_of(self, application_id: str) -> bool:
+    def has_report(self, application_id: str) -> bool:
         """Whether YARN has said anything of a watched application yet, or is known not to answer: `status` does not wait."""
         watched = self._watched.get(application_id)
         return watched is not None and (watched.listed or not watched.open or self._unknown_since is not None)
@@ -182,10 +182,10 @@ class Applications:
         if tasks:
             await asyncio.wait(tasks)
 
-    def _entry(self, application_id: str) -> Watched:
-        return self._watched.setdefault(application_id, Watched(since=time.monotonic()))
+    def _entry(self, application_id: str) -> TrackedApplication:
+        return self._watched.setdefault(application_id, TrackedApplication(since=time.monotonic()))
 
-    def _drop(self, application_id: str, watched: Watched) -> None:
+    def _drop(self, application_id: str, watched: TrackedApplication) -> None:
         if not watched.owned and not watched.watchers and self._watched.get(application_id) is watched:
             del self._watched[application_id]
 
@@ -213,12 +213,12 @@ class Applications:
         except ClusterUnavailable:
             return  # noted where it was raised
         for application_id, watched in list(self._watched.items()):
-            if watched.absences and watched.open:
+            if watched.missed_lists and watched.open:
                 await self._settle(application_id, watched)
 
     async def _pause(self, took: float) -> None:
         failing = max(self._outage.pause, self._refreshes.pause)
-        pause = failing or (self._fast if any(watched.hurried for watched in self._watched.values()) else self._slow)
+        pause = failing or (self._fast if any(watched.poll_fast for watched in self._watched.values()) else self._slow)
         # However many are in a hurry at the same time, and however long the list, the ResourceManager is not flooded.
         least = max(self._fast, took * _PAUSE_PER_LIST)
         if failing:
@@ -265,11 +265,11 @@ class Applications:
             self._log.warning("Each server's application is asked for by itself from now on: %s", error)
         for application_id, watched in list(self._watched.items()):
             now = time.monotonic()
-            due = watched.hurried or watched.alone is None or now - watched.alone >= self._slow
+            due = watched.poll_fast or watched.alone is None or now - watched.alone >= self._slow
             if not watched.open or not due:
                 continue
             watched.listed, watched.alone = True, now
-            watched.absences += 1
+            watched.missed_lists += 1
             problem = await self._settle(application_id, watched)
             if isinstance(problem, ClusterUnavailable) and not isinstance(problem, AnswerTooLarge):
                 self._failed(problem)
@@ -277,12 +277,12 @@ class Applications:
             self._answered()
         self._answered()
 
-    async def _settle(self, application_id: str, watched: Watched) -> Exception | None:
+    async def _settle(self, application_id: str, watched: TrackedApplication) -> Exception | None:
         """Find out what became of an application that the list no longer has. Returns what prevents that, if anything."""
         try:
             report: Report | None = await self._cluster.report(application_id)
         except ApplicationUnknown:
-            report = forgotten(application_id, watched.report) if watched.absences > 1 else None
+            report = forgotten(application_id, watched.report) if watched.missed_lists > 1 else None
         except Exception as error:  # noqa: BLE001 - what is wrong with one concerns no other, and says of no end
             new = not isinstance(error, ClusterError) and type(error) not in self._surprises
             self._surprises.add(type(error))
@@ -309,7 +309,7 @@ class Applications:
         self._outage.succeeded()
         self._reason = ""
 
-    def _status(self, watched: Watched) -> Status:
+    def _status(self, watched: TrackedApplication) -> Status:
         return watched.status(self._unknown_since, self._reason)
 
     async def _ask_once(self, application_id: str) -> Status:

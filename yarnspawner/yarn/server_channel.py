@@ -11,7 +11,7 @@ from yarnspawner.common.retry import Retry
 from yarnspawner.hadoop.resourcemanager import Node, ResourceManagerUnavailable
 from yarnspawner.skein_driver import ClusterError, Report, Store
 from yarnspawner.state.server_state import Credentials
-from yarnspawner.yarn.access import Access
+from yarnspawner.yarn.access import ClusterAccess
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -22,7 +22,7 @@ _PAUSE = 2.0
 _LONGEST_PAUSE = 10.0
 
 
-class Conversation:
+class ServerChannel:
     """The hub's side of an application's key-value store.
 
     An asynchronous context manager, which keeps its one connection for as long as the context lasts.
@@ -34,7 +34,7 @@ class Conversation:
     """
 
     def __init__(
-        self, application_id: str, credentials: Credentials | None, access: Access, log: logging.Logger
+        self, application_id: str, credentials: Credentials | None, access: ClusterAccess, log: logging.Logger
     ) -> None:
         self._application_id = application_id
         self._credentials = credentials

@@ -32,7 +32,7 @@ class Status:
 
 
 @dataclass(slots=True)
-class Watched:
+class TrackedApplication:
     """What the view keeps of an application that somebody watches."""
 
     since: float
@@ -42,9 +42,9 @@ class Watched:
     close_watchers: int = 0
     report: Report | None = None
     listed: bool = False  # whether a list that was asked for since then has come
-    absences: int = 0
+    missed_lists: int = 0
     alone: float | None = None  # when it was last asked for because no list could be had
-    doubt_since: float | None = None
+    unconfirmed_since: float | None = None
     changed: asyncio.Event = field(default_factory=asyncio.Event)
     on_end: Callable[[], None] | None = None
 
@@ -53,7 +53,7 @@ class Watched:
         return self.report is None or not self.report.ended
 
     @property
-    def hurried(self) -> bool:
+    def poll_fast(self) -> bool:
         return self.open and (self.fast or self.close_watchers > 0)
 
     def status(self, unknown_since: float | None, reason: str) -> Status:
@@ -62,7 +62,9 @@ class Watched:
             return Status(self.report, known=True)
         if unknown_since is not None:
             return Status(self.report, known=False, unknown_since=unknown_since, reason=reason)
-        return Status(self.report, known=self.listed and self.doubt_since is None, unknown_since=self.doubt_since)
+        return Status(
+            self.report, known=self.listed and self.unconfirmed_since is None, unknown_since=self.unconfirmed_since
+        )
 
     def take(self, report: Report | None, asked: float) -> None:
         """Note what a list that was asked for then says: None if it does not have the application.
@@ -70,9 +72,9 @@ class Watched:
         With thousands of servers this is the view's own work, so what has not changed costs little: a report that says
         the same as in the last list is the same object.
         """
-        if report is not None and report is self.report and self.listed and not self.absences:
-            if self.doubt_since is not None:
-                self.doubt_since = None
+        if report is not None and report is self.report and self.listed and not self.missed_lists:
+            if self.unconfirmed_since is not None:
+                self.unconfirmed_since = None
                 self.changed.set()
             return
         # A list that was on its way when the application was submitted says nothing of it.
@@ -80,17 +82,17 @@ class Watched:
             return
         self.listed = True
         if report is None:
-            self.absences += 1  # which says nothing before the application was asked for
+            self.missed_lists += 1  # which says nothing before the application was asked for
         else:
-            self.report, self.absences, self.doubt_since = report, 0, None
+            self.report, self.missed_lists, self.unconfirmed_since = report, 0, None
             self.changed.set()
 
     def settle(self, report: Report | None) -> None:
         """Note what YARN says of the application alone: None if that is not known."""
         if report is None:
-            self.doubt_since = self.doubt_since or time.monotonic()
+            self.unconfirmed_since = self.unconfirmed_since or time.monotonic()
         else:
-            self.report, self.absences, self.doubt_since = report, 0, None
+            self.report, self.missed_lists, self.unconfirmed_since = report, 0, None
         self.changed.set()
         if not self.open and self.on_end is not None:
             tell, self.on_end = self.on_end, None

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from yarnspawner.common.retry import Retry
 from yarnspawner.skein_driver import Cluster, ClusterError, ClusterRefused
 from yarnspawner.yarn.audit import audit_end
-from yarnspawner.yarn.reflector import Applications
+from yarnspawner.yarn.reflector import ApplicationReflector
 
 # First and longest pause between two attempts, in seconds: while YARN does not answer, and after it refused a kill, which
 # helps only once an administrator has changed something.
@@ -19,7 +19,7 @@ _REFUSED = (2.0, 600.0)
 _TAKEN = 5.0
 
 
-class Ending:
+class ApplicationTerminator:
     """Ends applications, however often YARN has to be asked.
 
     - an application given to :meth:`end` is killed until it has ended, whether anyone waits for that or not
@@ -28,7 +28,7 @@ class Ending:
     - JupyterHub forgets a stop that failed, or that took too long; this does not
     """
 
-    def __init__(self, cluster: Cluster, applications: Applications, *, log: logging.Logger) -> None:
+    def __init__(self, cluster: Cluster, applications: ApplicationReflector, *, log: logging.Logger) -> None:
         self._cluster = cluster
         self._applications = applications
         self._log = log
@@ -92,10 +92,10 @@ class Ending:
         away = self._retry(f"Cannot end {application_id} yet", *_UNAVAILABLE)
         refusals = self._retry(f"YARN refuses to end {application_id}", *_REFUSED)
         # One entry of the view for all attempts: what YARN says of the application after a kill must not be forgotten.
-        with self._applications.watching(application_id, closely=False):
+        with self._applications.watch_closely(application_id, closely=False):
             while True:
                 self._again[application_id].clear()
-                with self._applications.watching(application_id):
+                with self._applications.watch_closely(application_id):
                     status = await self._applications.status(application_id)
                     if status.ended:
                         break

@@ -14,7 +14,7 @@ from yarnspawner.yarn.orphan_reaper import MOST
 HARM = "bob\x1b[31m\nroot\u202e"
 
 
-class Sweep:
+class OrphanReaper:
     """A sweep that has found orphans of one user."""
 
     def __init__(self, number: int) -> None:
@@ -36,7 +36,7 @@ class Sweep:
 
 async def test_a_dry_run_lists_what_one_sweep_would_do(capsys: pytest.CaptureFixture[str]) -> None:
     """What is left for later sweeps is counted only."""
-    await command_hub._would_sweep(Sweep(MOST + 7))  # type: ignore[arg-type]
+    await command_hub._would_sweep(OrphanReaper(MOST + 7))  # type: ignore[arg-type]
     lines = capsys.readouterr().out.splitlines()
     assert len([line for line in lines if line.startswith("would end ")]) == MOST
     assert len([line for line in lines if line.startswith("would remove ")]) == MOST
@@ -45,15 +45,15 @@ async def test_a_dry_run_lists_what_one_sweep_would_do(capsys: pytest.CaptureFix
 
 async def test_one_application_is_one(capsys: pytest.CaptureFixture[str]) -> None:
     """Numbers and nouns agree."""
-    await command_hub._would_sweep(Sweep(1))  # type: ignore[arg-type]
+    await command_hub._would_sweep(OrphanReaper(1))  # type: ignore[arg-type]
     assert "1 application to end and 1 folder to remove." in capsys.readouterr().out
 
 
 async def test_names_are_fit_for_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
     """No name of a user or queue moves the cursor or begins a line."""
-    await command_hub._would_sweep(Sweep(1))  # type: ignore[arg-type]
+    await command_hub._would_sweep(OrphanReaper(1))  # type: ignore[arg-type]
     printed = capsys.readouterr().out
-    found = await Sweep(1).find()
+    found = await OrphanReaper(1).find()
     cells = command_hub._row(found.ours[0], found)
     assert "bob root, RUNNING in bob root\n" in printed
     assert not set("\x1b\u202e") & set(printed + "".join(cells)) and not any("\n" in cell for cell in cells)

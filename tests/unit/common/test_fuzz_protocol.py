@@ -12,12 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.fuzzing import JSON, SCALARS, many
-from yarnspawner.common.protocol import Address, Failure, RendezvousError, StopRequest
-from yarnspawner.launch.server_probe import Welcome
+from yarnspawner.common.protocol import Address, Failure, ProtocolError, StopRequest
+from yarnspawner.launch.server_probe import ServerProbe
 
 DOCUMENTS = [Address, Failure, StopRequest]
 FIELDS = ["version", "scheme", "host", "port", "message", "detail", "reason", "grace"]
-WELCOME = Welcome("/user/alice/", 1.0, logging.getLogger("test"), ports=(30000, 39999))
+WELCOME = ServerProbe("/user/alice/", 1.0, logging.getLogger("test"), ports=(30000, 39999))
 
 # Nearly right: the fields of the documents, with right and wrong values.
 NEARLY = st.fixed_dictionaries(
@@ -42,7 +42,7 @@ def read(kind, raw):
     """The document, if it is accepted; then it is what its description promises."""
     try:
         document = kind.from_bytes(raw)
-    except RendezvousError as error:
+    except ProtocolError as error:
         assert str(error).isprintable()
         return None
     assert len(raw) <= kind.max_size
@@ -61,7 +61,7 @@ def check(document):
             try:
                 WELCOME.admit(document)
                 assert 30000 <= document.port <= 39999
-            except RendezvousError:
+            except ProtocolError:
                 assert not 30000 <= document.port <= 39999
         case Failure():
             assert document.message.isprintable()

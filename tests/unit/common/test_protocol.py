@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from yarnspawner.common import protocol as rendezvous
-from yarnspawner.common.protocol import Address, Failure, RendezvousError, StopRequest, Waiting
+from yarnspawner.common.protocol import Address, Failure, ProtocolError, StopRequest, Waiting
 
 
 def document(**fields: object) -> bytes:
@@ -69,19 +69,19 @@ def test_an_address_looks_as_documented() -> None:
     ],
 )
 def test_a_host_that_is_no_plain_name_is_refused(host: object) -> None:
-    with pytest.raises(RendezvousError, match="host"):
+    with pytest.raises(ProtocolError, match="host"):
         Address.from_bytes(document(scheme="http", host=host, port=80))
 
 
 @pytest.mark.parametrize("port", [0, -1, 65536, 80.0, "80", True, None, 10**400])
 def test_a_port_that_is_none_is_refused(port: object) -> None:
-    with pytest.raises(RendezvousError, match="port"):
+    with pytest.raises(ProtocolError, match="port"):
         Address.from_bytes(document(scheme="http", host="node7", port=port))
 
 
 @pytest.mark.parametrize("scheme", ["ftp", "HTTP", "", "javascript", None, ["http"]])
 def test_a_scheme_other_than_http_and_https_is_refused(scheme: object) -> None:
-    with pytest.raises(RendezvousError, match="scheme"):
+    with pytest.raises(ProtocolError, match="scheme"):
         Address.from_bytes(document(scheme=scheme, host="node7", port=80))
 
 
@@ -102,7 +102,7 @@ def test_a_scheme_other_than_http_and_https_is_refused(scheme: object) -> None:
     ],
 )
 def test_a_document_of_another_shape_is_refused(raw: bytes) -> None:
-    with pytest.raises(RendezvousError):
+    with pytest.raises(ProtocolError):
         Address.from_bytes(raw)
 
 
@@ -110,7 +110,7 @@ def test_the_largest_document_is_accepted() -> None:
     """A document may have 4096 bytes, and not one more."""
     raw = document(scheme="http", host="node7", port=80)
     assert Address.from_bytes(raw.ljust(4096)) == Address("http", "node7", 80)
-    with pytest.raises(RendezvousError, match="4096"):
+    with pytest.raises(ProtocolError, match="4096"):
         Address.from_bytes(raw.ljust(4097))
 
 
@@ -125,7 +125,7 @@ def test_a_later_version_may_add_fields() -> None:
 )
 def test_nothing_but_a_rendezvous_error_comes_of_garbage_and_its_message_fits_a_log(raw: bytes) -> None:
     for kind in (Address, Failure, StopRequest):
-        with pytest.raises(RendezvousError) as caught:
+        with pytest.raises(ProtocolError) as caught:
             kind.from_bytes(raw)
         assert str(caught.value).isprintable()
 
@@ -152,9 +152,9 @@ def test_a_failure_has_500_characters_and_3000_of_its_log() -> None:
 @pytest.mark.parametrize("message", [5, None, ["Why."]])
 def test_a_failure_without_text_is_refused(message: object) -> None:
     """Message and detail are texts."""
-    with pytest.raises(RendezvousError, match="message"):
+    with pytest.raises(ProtocolError, match="message"):
         Failure.from_bytes(document(message=message, detail=""))
-    with pytest.raises(RendezvousError, match="detail"):
+    with pytest.raises(ProtocolError, match="detail"):
         Failure.from_bytes(document(message="Why.", detail=message))
 
 
@@ -167,7 +167,7 @@ def test_what_a_server_waits_for_arrives() -> None:
 @pytest.mark.parametrize("message", ["x" * 501, "\x1b[2J", "one\ntwo", 5, None])
 def test_a_status_that_is_not_one_line_is_refused(message: object) -> None:
     """The hub shows the status to the user as it is."""
-    with pytest.raises(RendezvousError, match="message"):
+    with pytest.raises(ProtocolError, match="message"):
         Waiting.from_bytes(document(message=message))
 
 
@@ -178,9 +178,9 @@ def test_colours_and_line_ends_in_a_failure_become_spaces() -> None:
 
 
 def test_a_failure_that_would_move_the_cursor_is_refused() -> None:
-    with pytest.raises(RendezvousError, match="message"):
+    with pytest.raises(ProtocolError, match="message"):
         Failure.from_bytes(document(message="\x1b[2J", detail=""))
-    with pytest.raises(RendezvousError, match="detail"):
+    with pytest.raises(ProtocolError, match="detail"):
         Failure.from_bytes(document(message="Why.", detail="one\n\x1b[2J"))
 
 
@@ -197,7 +197,7 @@ def test_a_grace_of_up_to_a_day_is_accepted(grace: float) -> None:
 
 @pytest.mark.parametrize("grace", [86400.5, -0.5, -1, float("nan"), float("inf"), "10", True, None])
 def test_a_grace_that_is_no_time_is_refused(grace: object) -> None:
-    with pytest.raises(RendezvousError, match="grace"):
+    with pytest.raises(ProtocolError, match="grace"):
         StopRequest.from_bytes(document(reason="Stopped.", grace=grace))
 
 
@@ -211,5 +211,5 @@ def test_the_keys_in_the_store_have_their_documented_names() -> None:
 def test_a_reason_that_would_move_the_cursor_is_refused() -> None:
     """The reason of a stop reaches a log, so it has no control characters."""
     for reason in ("\x1b[2J", 5):
-        with pytest.raises(RendezvousError, match="reason"):
+        with pytest.raises(ProtocolError, match="reason"):
             StopRequest.from_bytes(document(reason=reason, grace=1))

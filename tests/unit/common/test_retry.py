@@ -16,16 +16,16 @@ from yarnspawner.common.protocol import Address, StopRequest
 from yarnspawner.common.retry import Retry
 from yarnspawner.diagnosis.explain import explain_outage
 from yarnspawner.hadoop.kerberos import KerberosError, TicketCache
-from yarnspawner.singleuser import stop_watcher as watching
-from yarnspawner.singleuser.stop_watcher import Watcher
+from yarnspawner.singleuser import stop_watcher as watch_closely
+from yarnspawner.singleuser.stop_watcher import StopWatcher
 from yarnspawner.singleuser.store import StoreError
 from yarnspawner.skein_driver import ClusterRefused, ClusterUnavailable, Report
 from yarnspawner.skein_driver import driver_slots as seats
-from yarnspawner.skein_driver.driver_slots import Seat
+from yarnspawner.skein_driver.driver_slots import DriverSlot
 from yarnspawner.skein_driver.rpc import DriverEnded
-from yarnspawner.yarn.orphan_reaper import Sweeper
-from yarnspawner.yarn.reflector import Applications
-from yarnspawner.yarn.terminator import Ending
+from yarnspawner.yarn.orphan_reaper import ReaperLoop
+from yarnspawner.yarn.reflector import ApplicationReflector
+from yarnspawner.yarn.terminator import ApplicationTerminator
 
 MANY = 5000
 ID = "application_1_0001"
@@ -113,7 +113,7 @@ async def test_the_view_survives(no_pauses: list[float], caplog: pytest.LogCaptu
     async def report(_: str) -> Report:
         return Report(ID, state="KILLED", final_status="KILLED")
 
-    view = Applications(Yarn(active=lists.wait, report=report), fast=1e-5, slow=1e-5, log=LOG)  # type: ignore[arg-type]
+    view = ApplicationReflector(Yarn(active=lists.wait, report=report), fast=1e-5, slow=1e-5, log=LOG)  # type: ignore[arg-type]
     ended = asyncio.Event()
     view.watch(ID, on_end=ended.set)
     await asyncio.wait_for(ended.wait(), 60)
@@ -132,7 +132,7 @@ async def test_the_view_survives_a_report_that_raises(no_pauses: list[float]) ->
             raise KeyError("surprise")
         return Report(application_id, state="KILLED", final_status="KILLED")
 
-    view = Applications(Yarn(active=active, report=report), fast=1e-5, slow=1e-5, log=LOG)  # type: ignore[arg-type]
+    view = ApplicationReflector(Yarn(active=active, report=report), fast=1e-5, slow=1e-5, log=LOG)  # type: ignore[arg-type]
     ended = asyncio.Event()
     view.watch(ID)
     view.watch("application_1_0002", on_end=ended.set)
@@ -145,7 +145,7 @@ async def test_a_seat_survives(monkeypatch: pytest.MonkeyPatch, caplog: pytest.L
     monkeypatch.setattr(seats, "_LONGEST_PAUSE", 0.0)
     driver = SimpleNamespace(alive=True, pid=1)
     start = Failing(ClusterUnavailable("The YARN driver did not start: no KDC"), OSError("no memory"), result=driver)
-    seat = Seat(start.wait, LOG, worn_out_after=200)
+    seat = DriverSlot(start.wait, LOG, worn_out_after=200)
     for _ in range(MANY):
         with pytest.raises(ClusterUnavailable):
             await seat.driver()
@@ -155,7 +155,7 @@ async def test_a_seat_survives(monkeypatch: pytest.MonkeyPatch, caplog: pytest.L
 
 async def test_a_seat_waits_no_longer_than_its_limit() -> None:
     """The pause between driver starts never exceeds 30 seconds."""
-    seat = Seat(Failing(ClusterUnavailable("away")).wait, LOG, worn_out_after=200)
+    seat = DriverSlot(Failing(ClusterUnavailable("away")).wait, LOG, worn_out_after=200)
     assert seat._pause("away") == 0
     pauses = [seat._pause("away") for _ in range(MANY)]
     assert 1.8 <= pauses[0] <= 2
@@ -179,11 +179,11 @@ async def test_kills_survive(error: Exception, caplog: pytest.LogCaptureFixture)
         pass
 
     @contextlib.contextmanager
-    def watching(_: str, *, closely: bool = True) -> Iterator[None]:
+    def watch_closely(_: str, *, closely: bool = True) -> Iterator[None]:
         yield
 
-    yarn.status, yarn.ended, yarn.look, yarn.watching = status, ended, look, watching
-    await asyncio.wait_for(Ending(yarn, yarn, log=LOG).end(ID, "alice"), 60)
+    yarn.status, yarn.ended, yarn.look, yarn.watch_closely = status, ended, look, watch_closely
+    await asyncio.wait_for(ApplicationTerminator(yarn, yarn, log=LOG).end(ID, "alice"), 60)
     assert kill.calls == MANY + 1
     assert len(warnings(caplog)) == 2
 
@@ -191,7 +191,7 @@ async def test_kills_survive(error: Exception, caplog: pytest.LogCaptureFixture)
 async def test_the_sweeper_survives(no_pauses: list[float], caplog: pytest.LogCaptureFixture) -> None:
     """A sweep succeeds after 5,000 that failed in two ways."""
     sweep = Failing(ClusterUnavailable("away"), KeyError("surprise"))
-    sweeper = Sweeper(SimpleNamespace(run=sweep.wait), grace=0, interval=0, log=LOG)  # type: ignore[arg-type]
+    sweeper = ReaperLoop(SimpleNamespace(run=sweep.wait), grace=0, interval=0, log=LOG)  # type: ignore[arg-type]
     sweeper.start()
     assert sweeper._task is not None
     await asyncio.wait_for(sweeper._task, 60)
@@ -219,11 +219,11 @@ def test_the_servers_watcher_survives(monkeypatch: pytest.MonkeyPatch, caplog: p
     put = Failing(StoreError("away"), KeyError("surprise"))
     request = StopRequest("The hub stops the server.", 10.0).to_bytes()
     get = Failing(KeyError("surprise"), result=request)
-    monkeypatch.setattr(watching, "time", SimpleNamespace(sleep=lambda _: None, monotonic=lambda: 0.0))
-    monkeypatch.setattr(watching.threading, "Timer", lambda *_: SimpleNamespace(start=lambda: None))
+    monkeypatch.setattr(watch_closely, "time", SimpleNamespace(sleep=lambda _: None, monotonic=lambda: 0.0))
+    monkeypatch.setattr(watch_closely.threading, "Timer", lambda *_: SimpleNamespace(start=lambda: None))
     stopped: list[float] = []
     store: Any = SimpleNamespace(put=lambda *_: put(), get=lambda _: get())
-    watcher = Watcher(store, Address("http", "worker", 8888), lambda: stopped.append(time.monotonic()), LOG)
+    watcher = StopWatcher(store, Address("http", "worker", 8888), lambda: stopped.append(time.monotonic()), LOG)
     watcher.run()
     assert stopped
     assert (put.calls, get.calls) == (MANY + 1, MANY + 1)
@@ -233,7 +233,7 @@ def test_the_servers_watcher_survives(monkeypatch: pytest.MonkeyPatch, caplog: p
 async def test_drivers_that_always_end_are_no_outage(caplog: pytest.LogCaptureFixture) -> None:
     """After three in a row, callers and the log get the first one's error; a driver that serves clears it."""
     ends = DriverEnded("The YARN driver did not start: java.lang.IllegalAccessException: no access", "the whole trace")
-    seat = Seat(Failing(ends).wait, LOG, worn_out_after=200)
+    seat = DriverSlot(Failing(ends).wait, LOG, worn_out_after=200)
     for number in range(1, 6):
         seat._not_before = 0.0
         with pytest.raises(ClusterUnavailable) as raised:

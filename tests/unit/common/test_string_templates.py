@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from yarnspawner.common.string_templates import TemplateError, expand, fill_in
+from yarnspawner.common.string_templates import TemplateError, expand, substitute
 
 FIELDS = {"username": "alice", "servername": ""}
 
@@ -50,21 +50,21 @@ SHELL = """awk '{print $1}' <<< "${username} ${servername:-x}"; f() { echo {}; }
 
 
 def test_a_shells_own_braces_stay():
-    assert fill_in(SHELL, FIELDS) == SHELL
-    assert fill_in("cd /data/{username} # {other}", FIELDS) == "cd /data/alice # {other}"
+    assert substitute(SHELL, FIELDS) == SHELL
+    assert substitute("cd /data/{username} # {other}", FIELDS) == "cd /data/alice # {other}"
 
 
 def test_jsons_own_braces_stay():
-    assert fill_in('{"user": "{username}", "a": {"b": {}}}', FIELDS) == '{"user": "alice", "a": {"b": {}}}'
+    assert substitute('{"user": "{username}", "a": {"b": {}}}', FIELDS) == '{"user": "alice", "a": {"b": {}}}'
 
 
 @given(st.text(st.characters(codec="utf-8", exclude_characters="\0\r")))
 def test_whatever_a_user_is_called_is_one_word_of_the_shell(name):
-    script = fill_in("printf %s {username}", {"username": name}, quoted=shlex.quote)
+    script = substitute("printf %s {username}", {"username": name}, quoted=shlex.quote)
     assert shlex.split(script)[2:] == [name]
 
 
 def test_a_name_cannot_run_a_command():
     name = "$(id)`id`'\"; id #"
-    script = fill_in("echo {username}", {"username": name}, quoted=shlex.quote)
+    script = substitute("echo {username}", {"username": name}, quoted=shlex.quote)
     assert subprocess.check_output(["bash", "-c", script], text=True) == f"{name}\n"

@@ -6,14 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from yarnspawner.hadoop.accounts import IdentityRefused, check_account, hub_account, is_person, short_name, tag
+from yarnspawner.hadoop.accounts import IdentityRefused, hub_account, is_person, short_name, tag, validate_account
 
 names = st.text(max_size=200)
 
 
 @pytest.mark.parametrize("name", ["alice", "a.b-c_d", "machine$"])
 def test_a_persons_account_is_accepted(name):
-    assert check_account(name, hub="jupyterhub") == name
+    assert validate_account(name, hub="jupyterhub") == name
 
 
 @pytest.mark.parametrize(
@@ -22,19 +22,19 @@ def test_a_persons_account_is_accepted(name):
 )
 def test_system_accounts_and_the_hub_are_refused(name):
     with pytest.raises(IdentityRefused, match="system account"):
-        check_account(name, hub="jupyterhub")
+        validate_account(name, hub="jupyterhub")
 
 
 @pytest.mark.parametrize("name", ["alice@EXAMPLE.COM", "bob@evil.example", "sync@example.com"])
 def test_a_principal_is_refused_since_hadoop_makes_a_user_of_it_by_rules_of_its_own(name):
     with pytest.raises(IdentityRefused, match="hadoop_user must say who"):
-        check_account(name, hub="jupyterhub")
+        validate_account(name, hub="jupyterhub")
 
 
 @pytest.mark.parametrize("name", ["", "a b", "a\n", "$(id)", "a/b", "-a", ".", "a;b", "ä", "a" * 300, None, 5])
 def test_what_is_not_an_account_is_refused(name):
     with pytest.raises(IdentityRefused, match="not the name of an account"):
-        check_account(name, hub="jupyterhub")
+        validate_account(name, hub="jupyterhub")
 
 
 def test_the_hub_is_the_first_part_of_its_principal(monkeypatch):
@@ -84,9 +84,9 @@ def test_persons_accounts_begin_at_uid_1000(monkeypatch):
     """The first account of a person on a machine has uid 1000; system accounts lie below."""
     uids = {"alice": 1000, "service": 999}
     monkeypatch.setattr("pwd.getpwnam", lambda name: SimpleNamespace(pw_uid=uids[name]))
-    assert check_account("alice", hub="jupyterhub") == "alice"
+    assert validate_account("alice", hub="jupyterhub") == "alice"
     with pytest.raises(IdentityRefused, match="uid 999"):
-        check_account("service", hub="jupyterhub")
+        validate_account("service", hub="jupyterhub")
 
 
 def test_a_tag_stays_the_same_in_all_versions():

@@ -7,7 +7,7 @@ from tornado.web import Application, RequestHandler
 
 from yarnspawner.hadoop.filesystem import FileSystem, Place
 from yarnspawner.hadoop.http_client import HadoopWeb, WebInsecure
-from yarnspawner.hadoop.processes import Finished
+from yarnspawner.hadoop.processes import CompletedCommand
 from yarnspawner.hadoop.skein_staging import StagingFolders, StagingUnavailable
 
 STANDBY = {"RemoteException": {"exception": "StandbyException", "message": "Operation category READ is not supported"}}
@@ -117,7 +117,7 @@ async def test_hadoops_own_client_serves_where_webhdfs_is_not_to_be_asked(monkey
 
     async def run(self, *arguments, **options):
         done.append((self._user, *arguments))
-        return Finished(0, f"/user/alice/.skein/{ID}\n/user/alice/.skein/other\n".encode(), "", cut=False)
+        return CompletedCommand(0, f"/user/alice/.skein/{ID}\n/user/alice/.skein/other\n".encode(), "", cut=False)
 
     monkeypatch.setattr(HadoopWeb, "get", insecure)
     monkeypatch.setattr(FileSystem, "_command", run)

@@ -14,9 +14,9 @@ import pytest
 import skein
 
 from yarnspawner.hadoop.filesystem import Entry, FileSystem, FileSystemError
-from yarnspawner.hadoop.permissions import check_public
+from yarnspawner.hadoop.permissions import check_world_readable
 from yarnspawner.hadoop.uploads import UploadError, Uploads
-from yarnspawner.launch.localize import shared_files
+from yarnspawner.launch.localize import upload_shared_files
 
 HUB = getpass.getuser()
 
@@ -199,9 +199,9 @@ async def test_what_is_not_allowed_is_said_once_and_not_tried_at_each_start(hdfs
 
 
 async def test_who_cannot_wait_gets_the_copy_at_the_next_start(hdfs, uploads, archive):
-    assert uploads.at_once(archive) == ""
+    assert uploads.url_if_ready(archive) == ""
     deadline = time.monotonic() + 30
-    while not (url := uploads.at_once(archive)):
+    while not (url := uploads.url_if_ready(archive)):
         assert time.monotonic() < deadline
         await asyncio.sleep(0.1)
     assert path_of(hdfs, url).exists()
@@ -209,7 +209,7 @@ async def test_who_cannot_wait_gets_the_copy_at_the_next_start(hdfs, uploads, ar
 
 async def test_without_a_folder_nothing_is_public(hdfs, archive):
     uploads = Uploads("", HUB)
-    assert uploads.at_once(archive) == ""
+    assert uploads.url_if_ready(archive) == ""
     with pytest.raises(UploadError, match="shared_folder"):
         await uploads.public(archive)
 
@@ -302,7 +302,7 @@ FILE = ("/user/hub/skein.jar", Entry("hub", "hub", 0o644, 1, False))
 
 
 def test_a_file_of_the_hub_below_folders_of_the_hub_and_the_superuser_may_be_public():
-    check_public([ROOT, USER, HOME, FILE], "hub")
+    check_world_readable([ROOT, USER, HOME, FILE], "hub")
 
 
 @pytest.mark.parametrize(
@@ -326,11 +326,11 @@ def test_what_another_could_replace_or_not_read_may_not_be_public(index, entry, 
     way = [ROOT, USER, HOME, FILE]
     way[index] = (way[index][0], entry)
     with pytest.raises(FileSystemError, match=reason):
-        check_public(way, "hub")
+        check_world_readable(way, "hub")
 
 
 def test_a_folder_of_the_hub_in_a_sticky_one_may_be_public():
-    check_public([ROOT, ("/tmp", Entry("hdfs", "supergroup", 0o1777, 0, True)), HOME, FILE], "hub")
+    check_world_readable([ROOT, ("/tmp", Entry("hdfs", "supergroup", 0o1777, 0, True)), HOME, FILE], "hub")
 
 
 # -- Which files are shared
@@ -348,7 +348,7 @@ async def test_large_local_files_are_shared_by_their_visibility(hdfs, uploads, a
         "there": "hdfs:///environments/there.tar.gz",
         "missing": "/nowhere/missing.zip",
     }
-    found = await shared_files(files, uploads, "alice", logging.getLogger(), lambda words: None)
+    found = await upload_shared_files(files, uploads, "alice", logging.getLogger(), lambda words: None)
     assert (str(found["a"].visibility), found["a"].source) == ("PUBLIC", await uploads.public(archive))
     assert (str(found["b"].visibility), found["b"].source) == ("PRIVATE", "hdfs:///alice/environment.tar.gz")
     assert (str(found["b"].type), str(found["c"].type)) == ("ARCHIVE", "FILE")
@@ -364,7 +364,7 @@ async def _answer(url):
 async def test_what_cannot_be_shared_is_uploaded_as_it_was_before(hdfs, uploads, archive):
     (hdfs / "user" / HUB).chmod(0o700)
     files = {"environment": {"source": str(archive), "visibility": "public"}}
-    found = await shared_files(files, uploads, "alice", logging.getLogger(), lambda words: None)
+    found = await upload_shared_files(files, uploads, "alice", logging.getLogger(), lambda words: None)
     assert found["environment"].source == f"file://{archive}"
     assert str(found["environment"].visibility) == "APPLICATION"
     assert str(found["environment"].type) == "ARCHIVE"

@@ -8,7 +8,7 @@ import pytest
 from jupyterhub import orm
 from sqlalchemy import text
 
-from yarnspawner.hub.account_registry import KEY, Accounts, carried, claims
+from yarnspawner.hub.account_registry import KEY, AccountRegistry, carried, claims
 
 LOG = logging.getLogger("test")
 
@@ -35,7 +35,7 @@ def states(user):
 def test_a_taken_account_has_an_owner(database, user_of):
     """Another user learns who has the account; its owner and other accounts are not affected."""
     alice, bob = user_of("alice", None), user_of("bob", None)
-    accounts = Accounts(database, LOG)
+    accounts = AccountRegistry(database, LOG)
     assert accounts.other_owner("shared", bob.id) == ""
     accounts.take("shared", alice)
     assert accounts.other_owner("shared", bob.id) == "alice"
@@ -48,14 +48,14 @@ def test_the_first_of_two_owners_is_named(database, user_of):
     for name in ("alice", "bob"):
         user_of(name, {"hadoop_user": "shared"})
     carl = user_of("carl", None)
-    assert Accounts(database, LOG).other_owner("shared", carl.id) == "alice"
+    assert AccountRegistry(database, LOG).other_owner("shared", carl.id) == "alice"
 
 
 def test_a_stored_claim_counts_after_a_restart(database, user_of):
     """A hub that starts reads the claims of all users."""
     alice, bob = user_of("alice", None), user_of("bob", None)
-    Accounts(database, LOG).take("shared", alice)
-    assert Accounts(database, LOG).other_owner("shared", bob.id) == "alice"
+    AccountRegistry(database, LOG).take("shared", alice)
+    assert AccountRegistry(database, LOG).other_owner("shared", bob.id) == "alice"
 
 
 def test_an_owner_may_have_servers_without_the_claim(database, user_of):
@@ -63,7 +63,7 @@ def test_an_owner_may_have_servers_without_the_claim(database, user_of):
     gone = user_of("gone", {"hadoop_user": "shared"})
     user_of("alice", {}, {"hadoop_user": "shared"}, None)
     bob = user_of("bob", None)
-    accounts = Accounts(database, LOG)
+    accounts = AccountRegistry(database, LOG)
     database.delete(gone)
     database.commit()
     assert accounts.other_owner("shared", bob.id) == "alice"
@@ -72,7 +72,7 @@ def test_an_owner_may_have_servers_without_the_claim(database, user_of):
 def test_a_claim_is_written_to_each_server(database, user_of):
     """A claim outlasts any server, so each state has it, next to what it had."""
     alice = user_of("alice", None, {"version": 1, KEY: {"old": "alice"}})
-    Accounts(database, LOG).take("shared", alice)
+    AccountRegistry(database, LOG).take("shared", alice)
     database.expire_all()
     assert states(alice) == [
         {KEY: {"shared": "alice"}},
@@ -83,7 +83,7 @@ def test_a_claim_is_written_to_each_server(database, user_of):
 def test_a_claim_is_committed_at_once(database, user_of):
     """A hub that dies right after a start keeps the claim."""
     alice = user_of("alice", None)
-    Accounts(database, LOG).take("shared", alice)
+    AccountRegistry(database, LOG).take("shared", alice)
     database.rollback()
     assert states(alice) == [{KEY: {"shared": "alice"}}]
 
@@ -91,7 +91,7 @@ def test_a_claim_is_committed_at_once(database, user_of):
 def test_a_state_that_is_no_mapping_is_left_alone(database, user_of):
     """Something else than a mapping in the database stops no start."""
     alice = user_of("alice", [1], None)
-    accounts = Accounts(database, LOG)
+    accounts = AccountRegistry(database, LOG)
     accounts.take("shared", alice)
     assert states(alice) == [[1], {KEY: {"shared": "alice"}}]
     accounts.give_up("shared", alice)
@@ -101,7 +101,7 @@ def test_a_state_that_is_no_mapping_is_left_alone(database, user_of):
 def test_a_claim_that_only_some_servers_had_is_kept(database, user_of):
     """A failed start does not release a claim that was there before, and gives it to the user's new server."""
     alice = user_of("alice", {KEY: {"shared": "alice"}}, None)
-    accounts = Accounts(database, LOG)
+    accounts = AccountRegistry(database, LOG)
     accounts.take("shared", alice)
     accounts.give_up("shared", alice)
     assert states(alice) == [{KEY: {"shared": "alice"}}] * 2
@@ -110,7 +110,7 @@ def test_a_claim_that_only_some_servers_had_is_kept(database, user_of):
 def test_a_failed_first_start_releases_its_claim_only(database, user_of):
     """The user's other claims stay, and so do other users' starts."""
     alice, bob = user_of("alice", {KEY: {"old": "alice"}}), user_of("bob", None)
-    accounts = Accounts(database, LOG)
+    accounts = AccountRegistry(database, LOG)
     accounts.take("shared", alice)
     accounts.take("theirs", bob)
     accounts.give_up("shared", alice)
@@ -123,7 +123,7 @@ def test_a_failed_first_start_releases_its_claim_only(database, user_of):
 def test_a_claim_is_released_with_the_last_start(database, user_of):
     """Of starts at the same time, each gives up once; the last one releases the claim."""
     alice = user_of("alice", None)
-    accounts = Accounts(database, LOG)
+    accounts = AccountRegistry(database, LOG)
     for _ in range(3):
         accounts.take("shared", alice)
     for _ in range(2):
@@ -136,7 +136,7 @@ def test_a_claim_is_released_with_the_last_start(database, user_of):
 def test_a_confirmed_claim_stays(database, user_of):
     """Once something was submitted, no failure of another start releases the claim."""
     alice = user_of("alice", None)
-    accounts = Accounts(database, LOG)
+    accounts = AccountRegistry(database, LOG)
     accounts.take("shared", alice)
     accounts.take("shared", alice)
     accounts.confirm("shared", alice)
@@ -148,7 +148,7 @@ def test_a_confirmed_claim_stays(database, user_of):
 def test_a_renamed_users_claim_is_renewed(database, user_of):
     """A user who takes an account again after a new name has it under the new name."""
     alice, bob = user_of("alice", {KEY: {"shared": "old name"}}), user_of("bob", None)
-    accounts = Accounts(database, LOG)
+    accounts = AccountRegistry(database, LOG)
     assert accounts.other_owner("shared", bob.id) == ""
     accounts.take("shared", alice)
     accounts.confirm("shared", alice)
@@ -159,7 +159,7 @@ def test_a_renamed_users_claim_is_renewed(database, user_of):
 def test_all_claims_are_spread(database, user_of):
     """Before a server is deleted, each of the user's servers gets all claims, and keeps the names in its own."""
     alice = user_of("alice", {KEY: {"a": "alice", "b": "old name"}}, {KEY: {"b": "alice"}}, {"hadoop_user": "c"})
-    accounts = Accounts(database, LOG)
+    accounts = AccountRegistry(database, LOG)
     assert accounts.of_user(alice) == ["a", "b", "c"]
     accounts.spread(alice)
     every = {"a": "alice", "b": "alice", "c": "alice"}
@@ -179,7 +179,7 @@ def test_a_broken_row_hides_no_other(database, user_of, caplog):
         database.execute(text(broken), {"id": user.id})
     database.commit()
     with caplog.at_level(logging.WARNING):
-        accounts = Accounts(database, LOG)
+        accounts = AccountRegistry(database, LOG)
         assert accounts.other_owner("shared", eve.id) == "alice"
         assert accounts.other_owner("other", alice.id) == "zoe"
     told = [record.getMessage() for record in caplog.records if "is broken" in record.getMessage()]
@@ -188,7 +188,7 @@ def test_a_broken_row_hides_no_other(database, user_of, caplog):
 
 def test_a_database_has_one_index(database):
     """All spawners of a hub share it, so that a claim counts at once."""
-    assert Accounts.of(database, LOG) is Accounts.of(database, LOG)
+    assert AccountRegistry.of(database, LOG) is AccountRegistry.of(database, LOG)
 
 
 @pytest.mark.parametrize(

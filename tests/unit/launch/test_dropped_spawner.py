@@ -112,7 +112,7 @@ async def test_late_end(user, running, cluster, stopped):
     spawner = running(ID)
     assert await spawner.poll() is None
     cluster.applications[ID] = KILLED
-    with spawner._applications.watching(ID):
+    with spawner._applications.watch_closely(ID):
         while "" in user.spawners:
             await asyncio.sleep(0.05)
     assert [server.application_id for server in stopped] == [ID]
@@ -130,7 +130,7 @@ async def test_late_callback(user, running, stopped):
         return SimpleNamespace(ended=True, report=KILLED)
 
     first.access.__dict__["applications"] = SimpleNamespace(
-        status=status, heard_of=lambda _: True, unwatch=lambda _: None, watch=lambda *_, **__: None
+        status=status, has_report=lambda _: True, unwatch=lambda _: None, watch=lambda *_, **__: None
     )
     polling = asyncio.ensure_future(first.poll_and_notify())
     await asking.wait()
@@ -190,7 +190,7 @@ async def test_forgotten_callback(spawner_on):
     applications = spawner_on(cluster).access.applications
     told = []
     applications.watch(ID, on_end=lambda: told.append(ID))
-    with applications.watching(ID):
+    with applications.watch_closely(ID):
         await applications.status(ID)
         applications.unwatch(ID)
         cluster.now = KILLED

@@ -120,7 +120,7 @@ async def test_a_claim_is_kept_if_an_application_may_have_been_accepted(spawner_
     monkeypatch.setattr("yarnspawner.launch.launcher.PAUSE", 0.01)
     monkeypatch.setattr("yarnspawner.launch.launcher.container_environment", lambda _: {})
     monkeypatch.setattr(spawner, "_specification", nothing)
-    monkeypatch.setattr(spawner, "_find_patiently", nothing)
+    monkeypatch.setattr(spawner, "_find_with_retries", nothing)
     with pytest.raises((StartFailed, ZeroDivisionError, asyncio.CancelledError)):
         await spawner._submit_as("alice", lambda: claims.append("kept"))
     assert bool(claims) is kept

@@ -11,9 +11,9 @@ from traitlets import TraitError
 
 from yarnspawner import YarnSpawner
 from yarnspawner.hadoop.accounts import IdentityRefused
-from yarnspawner.hub.account_registry import Accounts
-from yarnspawner.launch.features import is_overdue, limit_lifetime, modified, time_left
-from yarnspawner.launch.request import hadoop_user, localized_files, server_request
+from yarnspawner.hub.account_registry import AccountRegistry
+from yarnspawner.launch.features import has_exceeded_lifetime, modified, set_lifetime, time_left
+from yarnspawner.launch.request import build_request, hadoop_user, localized_files
 from yarnspawner.launch.specification import ENVIRONMENT_FILE, application_specification
 from yarnspawner.state.server_state import Credentials, ServerState
 
@@ -22,7 +22,7 @@ CREDENTIALS = Credentials(b"certificate", b"key")
 
 def specification(spawner):
     server = ServerState.new("alice", "default", CREDENTIALS)
-    request = server_request(
+    request = build_request(
         spawner,
         server,
         CREDENTIALS,
@@ -169,7 +169,7 @@ async def test_a_claim_outlasts_a_named_server(spawner_of):
     await named.delete_forever()
     user.db.delete(named.orm_spawner)
     user.db.commit()
-    Accounts._of_databases.clear()  # the hub restarts
+    AccountRegistry._of_databases.clear()  # the hub restarts
     with pytest.raises(IdentityRefused):
         second.claim("alice")
 
@@ -228,7 +228,7 @@ async def test_a_claim_of_an_earlier_version_survives_a_failed_start(spawner_of)
     first, second = spawner_of("a"), spawner_of("b")
     first.orm_spawner.state = {"hadoop_user": "alice"}
     first.user.db.commit()
-    Accounts._of_databases.clear()
+    AccountRegistry._of_databases.clear()
     for account in ("alice", "other"):
         with pytest.raises(ZeroDivisionError), first.claimed(account):
             raise ZeroDivisionError
@@ -267,7 +267,7 @@ async def test_a_broken_state_of_another_user_is_skipped(spawner_of, database, c
     second.claim("zoe")
     database.execute(text("update spawners set state = '{broken' where user_id = :id"), {"id": second.user.id})
     database.commit()
-    Accounts._of_databases.clear()
+    AccountRegistry._of_databases.clear()
     for _ in range(2):
         first.claim("eve")
     assert len([record for record in caplog.records if "is broken" in record.getMessage()]) == 1
@@ -312,26 +312,26 @@ SUBMITTED = ServerState.new("alice", "default", CREDENTIALS).submitted("applicat
 
 
 async def test_yarn_is_told_when_a_server_is_to_end(spawner_of, lifetimes):
-    server = await limit_lifetime(spawner_of(maximum_lifetime=3600), SUBMITTED)
+    server = await set_lifetime(spawner_of(maximum_lifetime=3600), SUBMITTED)
     ((application_id, timeout),) = lifetimes
     assert (application_id, timeout["type"]) == ("application_1_0001", "LIFETIME")
     expiry = datetime.strptime(timeout["expiryTime"], "%Y-%m-%dT%H:%M:%S.000%z")
     assert abs((expiry - datetime.now(timezone.utc)).total_seconds() - 3600) < 30
     assert abs(server.ends - time.time() - 3600) < 30
-    assert not is_overdue(server)
+    assert not has_exceeded_lifetime(server)
 
 
 async def test_where_yarn_cannot_be_told_the_hub_knows(spawner_of, caplog):
     spawner = spawner_of(maximum_lifetime=3600, resource_manager_url="http://127.0.0.1:1")
-    server = await limit_lifetime(spawner, SUBMITTED)
+    server = await set_lifetime(spawner, SUBMITTED)
     assert server.ends
-    assert is_overdue(server.ending_at(time.time() - 61))
+    assert has_exceeded_lifetime(server.ending_at(time.time() - 61))
 
 
 async def test_without_a_lifetime_there_is_no_end(spawner_of, lifetimes):
-    server = await limit_lifetime(spawner_of(), SUBMITTED)
+    server = await set_lifetime(spawner_of(), SUBMITTED)
     assert (server, lifetimes) == (SUBMITTED, [])
-    assert not is_overdue(server)
+    assert not has_exceeded_lifetime(server)
     assert time_left(server.ends) == ""
 
 

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.support.fuzzing import many
-from yarnspawner.common.string_templates import TemplateError, expand, fill_in
-from yarnspawner.hadoop.accounts import IdentityRefused, check_account, tag
+from yarnspawner.common.string_templates import TemplateError, expand, substitute
+from yarnspawner.hadoop.accounts import IdentityRefused, tag, validate_account
 from yarnspawner.launch.specification import SpecificationError, environment_file, server_script, shell_command
 
 HARD = [
@@ -92,7 +92,7 @@ def test_fuzz_any_template_is_expanded_or_refused(template):
 @many()
 def test_fuzz_a_hadoop_user_is_an_accounts_name_or_refused(name):
     try:
-        account = check_account(name, hub="jupyterhub")
+        account = validate_account(name, hub="jupyterhub")
     except IdentityRefused:
         return
     assert re.fullmatch(r"[A-Za-z0-9_.@$-]+", account) and not account.startswith("-")
@@ -106,7 +106,7 @@ def test_fuzz_a_real_shell_runs_nothing_of_names(words, values, tmp_path_factory
     folder = tmp_path_factory.mktemp("shell")
     environment = {f"V{number}": value for number, value in enumerate(values)}
     (folder / "yarnspawner.env").write_text(environment_file(environment), newline="")
-    prologue = fill_in('printf "%s\\0" {username}', {"username": words[0]}, quoted=shlex.quote)
+    prologue = substitute('printf "%s\\0" {username}', {"username": words[0]}, quoted=shlex.quote)
     show = 'printf "%s\\0" ' + " ".join(f'"${name}"' for name in environment)
     script = server_script(
         "{prologue}\n{singleuser_command}\n{epilogue}\n",

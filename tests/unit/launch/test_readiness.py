@@ -9,8 +9,8 @@ from yarnspawner.common.protocol import ADDRESS_KEY, ERROR_KEY, Address, Failure
 from yarnspawner.hadoop.resourcemanager import Node
 from yarnspawner.launch.errors import StartFailed
 from yarnspawner.launch.progress import Progress
-from yarnspawner.launch.readiness import Arrival
-from yarnspawner.launch.server_probe import NOBODY, Welcome
+from yarnspawner.launch.readiness import ReadinessWaiter
+from yarnspawner.launch.server_probe import NOBODY, ServerProbe
 from yarnspawner.skein_driver import ClusterRefused, ClusterUnavailable, Report
 from yarnspawner.state.server_state import Credentials, ServerState
 from yarnspawner.yarn.status import Status
@@ -23,7 +23,7 @@ def status(state, **facts):
     return Status(Report(ID, queue="root.default", state=state, **facts), known=True)
 
 
-class Applications:
+class ApplicationReflector:
     """Shows one status after the other, and stays with the last."""
 
     def __init__(self, statuses):
@@ -36,7 +36,7 @@ class Applications:
         return await self.status(application_id)
 
 
-class Conversation:
+class ServerChannel:
     """What the container says; the first questions may go unanswered."""
 
     def __init__(self, said=(), silent=0):
@@ -56,7 +56,7 @@ class Conversation:
         return self._said.get(key)
 
 
-class Found(Welcome):
+class Found(ServerProbe):
     """Finds what it is told to, instead of asking."""
 
     found = ""
@@ -67,11 +67,11 @@ class Found(Welcome):
 
 def arrival(statuses, conversation, server=SERVER, found=""):
     manager = SimpleNamespace(application_url=lambda application_id: f"http://rm/{application_id}")
-    access = SimpleNamespace(applications=Applications(statuses), resource_manager=manager)
+    access = SimpleNamespace(applications=ApplicationReflector(statuses), resource_manager=manager)
     progress = Progress()
     log = logging.getLogger("test")
     welcome = type("Welcome", (Found,), {"found": found})("/user/alice/", 1.0, log, ports=(4000, 5000))
-    return Arrival(server, conversation, access, welcome, progress, log), progress
+    return ReadinessWaiter(server, conversation, access, welcome, progress, log), progress
 
 
 async def messages(progress):
@@ -85,7 +85,7 @@ def listening(host):
 
 async def test_the_user_is_told_each_step_until_the_server_listens():
     wait, progress = arrival(
-        [Status(None, known=True), status("ACCEPTED"), status("RUNNING")], Conversation(listening("worker1"))
+        [Status(None, known=True), status("ACCEPTED"), status("RUNNING")], ServerChannel(listening("worker1"))
     )
     assert await wait.address() == Address("http", "worker1", 4711)
     submitted, waiting, starting, listens = await messages(progress)
@@ -96,27 +96,27 @@ async def test_the_user_is_told_each_step_until_the_server_listens():
 
 
 async def test_a_server_that_names_another_host_is_looked_for_where_it_runs():
-    wait, _ = arrival([status("RUNNING")], Conversation(listening("169.254.169.254")))
+    wait, _ = arrival([status("RUNNING")], ServerChannel(listening("169.254.169.254")))
     assert (await wait.address()).host == "worker1"
 
 
 async def test_a_server_in_a_container_of_its_own_is_where_that_runs():
     wait, _ = arrival(
         [status("RUNNING")],
-        Conversation(listening("worker2")),
+        ServerChannel(listening("worker2")),
         ServerState.new("alice", "q", Credentials(b"", b""), container="service").submitted(ID),
     )
     assert (await wait.address()).host == "worker2"
 
 
 async def test_an_application_master_that_does_not_answer_yet_is_asked_again():
-    wait, _ = arrival([status("RUNNING")], Conversation(listening("worker1"), silent=3))
+    wait, _ = arrival([status("RUNNING")], ServerChannel(listening("worker1"), silent=3))
     assert (await wait.address()).port == 4711
 
 
 async def test_what_the_recipe_says_is_the_reason():
     failure = Failure("JupyterLab is not installed in this environment.", "Traceback")
-    wait, _ = arrival([status("RUNNING")], Conversation({ERROR_KEY: failure.to_bytes()}))
+    wait, _ = arrival([status("RUNNING")], ServerChannel({ERROR_KEY: failure.to_bytes()}))
     with pytest.raises(StartFailed, match=r"(?i)jupyter"):
         await wait.address()
 
@@ -133,14 +133,14 @@ async def test_what_the_recipe_says_is_the_reason():
     ],
 )
 async def test_an_address_that_is_none_ends_the_start(said):
-    wait, _ = arrival([status("RUNNING")], Conversation({ADDRESS_KEY: said}))
+    wait, _ = arrival([status("RUNNING")], ServerChannel({ADDRESS_KEY: said}))
     with pytest.raises(StartFailed, match="does not accept"):
         await wait.address()
 
 
 async def test_an_application_that_ends_first_ends_the_start_with_yarns_reason():
     ended = status("FAILED", final_status="FAILED", diagnostics="Application was killed by user admin at 10.0.0.1")
-    wait, _ = arrival([status("ACCEPTED"), ended], Conversation())
+    wait, _ = arrival([status("ACCEPTED"), ended], ServerChannel())
     with pytest.raises(StartFailed) as failed:
         await wait.address()
     assert "http://rm/" in failed.value.jupyterhub_html_message
@@ -148,13 +148,13 @@ async def test_an_application_that_ends_first_ends_the_start_with_yarns_reason()
 
 async def test_a_yarn_that_does_not_answer_is_no_end():
     silent = Status(None, known=False, unknown_since=1.0)
-    wait, progress = arrival([silent, silent, status("RUNNING")], Conversation(listening("worker1")))
+    wait, progress = arrival([silent, silent, status("RUNNING")], ServerChannel(listening("worker1")))
     await wait.address()
     assert "YARN does not answer. The start goes on when it does." in await messages(progress)
 
 
 async def test_a_store_that_says_too_much_ends_the_start():
-    conversation = Conversation()
+    conversation = ServerChannel()
 
     async def get(report, key):
         raise ClusterRefused("The store of application_1_0001 gave more than 64 KiB")
@@ -167,14 +167,14 @@ async def test_a_store_that_says_too_much_ends_the_start():
 
 @pytest.mark.parametrize(("found", "told"), [("there is something else", "something else"), (NOBODY, "firewall")])
 async def test_an_address_where_somebody_else_answers_ends_the_start(found, told):
-    wait, _ = arrival([status("RUNNING")], Conversation(listening("worker1")), found=found)
+    wait, _ = arrival([status("RUNNING")], ServerChannel(listening("worker1")), found=found)
     with pytest.raises(StartFailed, match=told):
         await wait.address()
 
 
 async def test_a_server_that_dies_before_it_answers_is_told_by_its_end():
     ended = status("FAILED", final_status="FAILED", diagnostics="Application was killed by user admin at 10.0.0.1")
-    wait, _ = arrival([status("RUNNING"), ended], Conversation(listening("worker1")), found=NOBODY)
+    wait, _ = arrival([status("RUNNING"), ended], ServerChannel(listening("worker1")), found=NOBODY)
     with pytest.raises(StartFailed) as failed:
         await wait.address()
     assert "firewall" not in str(failed.value)

@@ -14,14 +14,14 @@ from tornado.simple_httpclient import SimpleAsyncHTTPClient
 from tornado.testing import bind_unused_port
 from tornado.web import Application, RequestHandler
 
-from yarnspawner.common.protocol import Address, RendezvousError
-from yarnspawner.launch.server_probe import NOBODY, Welcome
+from yarnspawner.common.protocol import Address, ProtocolError
+from yarnspawner.launch.server_probe import NOBODY, ServerProbe
 
 PATH = "/user/alice/"
 
 
 def welcome(timeout=5.0, **more):
-    return Welcome(PATH, timeout, logging.getLogger("test"), **more)
+    return ServerProbe(PATH, timeout, logging.getLogger("test"), **more)
 
 
 class Server(RequestHandler):
@@ -234,9 +234,9 @@ async def test_a_server_is_asked_with_pauses_and_the_client_is_closed(listening,
 
 @pytest.mark.parametrize("port", [1, 22, 80, 1023])
 def test_attack_ports_of_the_nodes_own_services_are_refused(port):
-    with pytest.raises(RendezvousError):
+    with pytest.raises(ProtocolError):
         welcome().admit(Address("http", "x", port))
-    with pytest.raises(RendezvousError):
+    with pytest.raises(ProtocolError):
         welcome(ports=(1, 65535)).admit(Address("http", "x", port))
 
 
@@ -244,7 +244,7 @@ def test_without_a_range_users_have_all_ports_from_1024():
     """An account without privileges can listen on these."""
     for port in (1024, 65535):
         welcome().admit(Address("http", "x", port))
-    with pytest.raises(RendezvousError):
+    with pytest.raises(ProtocolError):
         welcome().admit(Address("http", "x", 65536))
 
 
@@ -253,12 +253,12 @@ def test_attack_ports_outside_of_the_range_are_refused():
     for port in (40000, 40100):
         inside.admit(Address("http", "x", port))
     for port in (39999, 40101, 8042, 65535):
-        with pytest.raises(RendezvousError):
+        with pytest.raises(ProtocolError):
             inside.admit(Address("http", "x", port))
 
 
 def test_attack_with_internal_ssl_no_server_speaks_plainly():
-    with pytest.raises(RendezvousError, match="https"):
+    with pytest.raises(ProtocolError, match="https"):
         welcome(certified=ssl.create_default_context()).admit(Address("http", "x", 40000))
 
 

@@ -7,9 +7,9 @@ import pytest
 
 PROGRAM = """
 import atexit, sys, threading, time
-from yarnspawner.singleuser.fast_exit import Leaving
+from yarnspawner.singleuser.fast_exit import FastExit
 
-leave = Leaving()
+leave = FastExit()
 atexit.register(print, "registered", end=";")
 
 class TakenApart:

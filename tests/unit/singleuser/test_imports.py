@@ -14,8 +14,8 @@ def python(code: str) -> str:
 def test_the_grammar_is_built_when_it_is_needed_and_not_before():
     assert python("""
         import sys
-        from yarnspawner.singleuser.imports import put_off_grammar
-        put_off_grammar()
+        from yarnspawner.singleuser.imports import defer_grammar_import
+        defer_grammar_import()
         from jsonschema import Draft202012Validator, FormatChecker
         assert "rfc3987_syntax.syntax_helpers" not in sys.modules
         checker = Draft202012Validator({"format": "iri"}, format_checker=Draft202012Validator.FORMAT_CHECKER)
@@ -30,9 +30,9 @@ def test_skein_is_imported_without_setuptools_where_python_has_a_distutils():
     assert (
         python("""
         import sys
-        from yarnspawner.singleuser.imports import own_distutils
+        from yarnspawner.singleuser.imports import use_stdlib_distutils
         before = list(sys.meta_path)
-        with own_distutils():
+        with use_stdlib_distutils():
             import skein
         print(sys.version_info >= (3, 12) or "setuptools" not in sys.modules, sys.meta_path == before)
     """)

@@ -14,8 +14,8 @@ import pytest
 # Says the ids of the supervision, of its child, and of a sleeper in a session of its own.
 PROGRAM = """
 import os, subprocess, sys, time
-from yarnspawner.singleuser.kernel_supervisor import Supervision
-supervision = Supervision()
+from yarnspawner.singleuser.kernel_supervisor import KernelSupervisor
+supervision = KernelSupervisor()
 if supervision.fork():
     if sys.argv[1:]:
         for _ in range(5):

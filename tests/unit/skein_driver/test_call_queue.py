@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from yarnspawner.skein_driver import ClusterUnavailable
-from yarnspawner.skein_driver.call_queue import Lane
+from yarnspawner.skein_driver.call_queue import CallQueue
 from yarnspawner.skein_driver.rpc import Request
 
 
-class Seat:
+class DriverSlot:
     """A driver's place whose calls go on until :meth:`answer`."""
 
     def __init__(self) -> None:
@@ -30,7 +30,7 @@ class Seat:
             raise self.error
         return self.any_driver
 
-    async def sound_driver(self) -> Any:
+    async def healthy_driver(self) -> Any:
         return self.sound
 
     async def call(self, driver: Any, request: Request, timeout: float) -> bytes:
@@ -41,7 +41,7 @@ class Seat:
     def overdue(self, driver: Any, request: Request, timeout: float) -> None:
         self.late.append((driver, request.method, timeout))
 
-    def wear(self, driver: Any) -> None:
+    def use_count(self, driver: Any) -> None:
         assert driver in (self.any_driver, self.sound)
         self.worn += 1
 
@@ -55,32 +55,32 @@ async def settled() -> None:
         await asyncio.sleep(0)
 
 
-def ask(lane: Lane, method: str, turn: float = 60) -> asyncio.Task[bytes]:
+def ask(lane: CallQueue, method: str, turn: float = 60) -> asyncio.Task[bytes]:
     return asyncio.create_task(lane.call(Request(method, b""), 60, turn=turn))
 
 
 @pytest.fixture
-def control() -> Seat:
-    return Seat()
+def control() -> DriverSlot:
+    return DriverSlot()
 
 
 @pytest.fixture
-def submitter() -> Seat:
-    return Seat()
+def submitter() -> DriverSlot:
+    return DriverSlot()
 
 
 @pytest.fixture
-def submissions(submitter: Seat) -> Lane:
-    return Lane([submitter], 2, wears=True)  # type: ignore[list-item]
+def submissions(submitter: DriverSlot) -> CallQueue:
+    return CallQueue([submitter], 2, wears=True)  # type: ignore[list-item]
 
 
 @pytest.fixture
-def kills(control: Seat, submissions: Lane) -> Lane:
-    return Lane([control], 1, wears=True, borrows_from=submissions)  # type: ignore[list-item]
+def kills(control: DriverSlot, submissions: CallQueue) -> CallQueue:
+    return CallQueue([control], 1, wears=True, borrows_from=submissions)  # type: ignore[list-item]
 
 
 async def test_kills_have_the_places_of_submissions_that_nobody_waits_for(
-    kills: Lane, control: Seat, submitter: Seat
+    kills: CallQueue, control: DriverSlot, submitter: DriverSlot
 ) -> None:
     asked = [ask(kills, f"kill {number}") for number in range(4)]
     await settled()
@@ -95,7 +95,7 @@ async def test_kills_have_the_places_of_submissions_that_nobody_waits_for(
 
 
 async def test_a_submission_comes_before_the_kills_that_borrow(
-    kills: Lane, submissions: Lane, control: Seat, submitter: Seat
+    kills: CallQueue, submissions: CallQueue, control: DriverSlot, submitter: DriverSlot
 ) -> None:
     for number in range(4):
         ask(kills, f"kill {number}")
@@ -107,14 +107,18 @@ async def test_a_submission_comes_before_the_kills_that_borrow(
     assert list(control.calls) == ["kill 3"]
 
 
-async def test_submissions_never_have_the_place_of_kills(submissions: Lane, control: Seat, submitter: Seat) -> None:
+async def test_submissions_never_have_the_place_of_kills(
+    submissions: CallQueue, control: DriverSlot, submitter: DriverSlot
+) -> None:
     for number in range(3):
         ask(submissions, f"submit {number}")
     await settled()
     assert (len(submitter.calls), len(control.calls)) == (2, 0)
 
 
-async def test_no_kill_waits_for_a_driver_that_does_not_run(kills: Lane, control: Seat, submitter: Seat) -> None:
+async def test_no_kill_waits_for_a_driver_that_does_not_run(
+    kills: CallQueue, control: DriverSlot, submitter: DriverSlot
+) -> None:
     submitter.ready = False
     ask(kills, "kill 0")
     ask(kills, "kill 1")
@@ -124,7 +128,9 @@ async def test_no_kill_waits_for_a_driver_that_does_not_run(kills: Lane, control
     assert list(control.calls) == ["kill 1"]
 
 
-async def test_who_gave_up_waiting_takes_nobodys_place(kills: Lane, control: Seat, submitter: Seat) -> None:
+async def test_who_gave_up_waiting_takes_nobodys_place(
+    kills: CallQueue, control: DriverSlot, submitter: DriverSlot
+) -> None:
     submitter.ready = False
     ask(kills, "kill 0")
     await settled()
@@ -139,7 +145,7 @@ async def test_who_gave_up_waiting_takes_nobodys_place(kills: Lane, control: Sea
     assert list(control.calls) == ["kill 3"]
 
 
-async def test_a_cancelled_caller_leaves_its_call_to_the_driver(kills: Lane, control: Seat) -> None:
+async def test_a_cancelled_caller_leaves_its_call_to_the_driver(kills: CallQueue, control: DriverSlot) -> None:
     """The driver goes on working on a call, so the call keeps its place until it has ended."""
     asked = ask(kills, "kill")
     await settled()
@@ -150,10 +156,10 @@ async def test_a_cancelled_caller_leaves_its_call_to_the_driver(kills: Lane, con
     assert not kills._free
 
 
-async def test_a_cancelled_wait_is_cancelled_and_gives_its_turn_back(kills: Lane, control: Seat) -> None:
+async def test_a_cancelled_wait_is_cancelled_and_gives_its_turn_back(kills: CallQueue, control: DriverSlot) -> None:
     """A caller that is cancelled in the moment in which its turn comes keeps no place."""
     control.ready = False
-    lane = Lane([control], 1)  # type: ignore[list-item]
+    lane = CallQueue([control], 1)  # type: ignore[list-item]
     ask(lane, "first")
     await settled()
     waiting = ask(lane, "second")
@@ -165,7 +171,9 @@ async def test_a_cancelled_wait_is_cancelled_and_gives_its_turn_back(kills: Lane
     assert list(lane._free) == [control]
 
 
-async def test_a_place_is_not_lent_before_its_driver_runs(kills: Lane, submissions: Lane, submitter: Seat) -> None:
+async def test_a_place_is_not_lent_before_its_driver_runs(
+    kills: CallQueue, submissions: CallQueue, submitter: DriverSlot
+) -> None:
     """A kill does not wait for a driver of submissions to start."""
     ask(submissions, "submit 0")
     ask(submissions, "submit 1")
@@ -179,7 +187,7 @@ async def test_a_place_is_not_lent_before_its_driver_runs(kills: Lane, submissio
 
 
 async def test_a_call_past_its_deadline_gives_its_place_to_the_next(
-    kills: Lane, control: Seat, submitter: Seat
+    kills: CallQueue, control: DriverSlot, submitter: DriverSlot
 ) -> None:
     """A stuck driver is replaced, and a patient caller may still get the answer."""
     submitter.ready = False
@@ -197,10 +205,10 @@ async def test_a_call_past_its_deadline_gives_its_place_to_the_next(
     assert control.worn == 0
 
 
-async def test_a_driver_that_cannot_be_started_costs_no_place(control: Seat) -> None:
+async def test_a_driver_that_cannot_be_started_costs_no_place(control: DriverSlot) -> None:
     """The next caller does not wait for one whose driver did not start."""
     control.error = ClusterUnavailable("no java")
-    lane = Lane([control], 1)  # type: ignore[list-item]
+    lane = CallQueue([control], 1)  # type: ignore[list-item]
     for number in range(2):
         with pytest.raises(ClusterUnavailable, match="no java"):
             await ask(lane, f"list {number}", turn=0.05)
@@ -211,18 +219,18 @@ async def test_a_driver_that_cannot_be_started_costs_no_place(control: Seat) -> 
     assert control.worn == 0
 
 
-async def test_two_calls_go_to_two_drivers(control: Seat, submitter: Seat) -> None:
+async def test_two_calls_go_to_two_drivers(control: DriverSlot, submitter: DriverSlot) -> None:
     """A driver has a second call only if every other one has a first."""
-    lane = Lane([control, submitter], 2)  # type: ignore[list-item]
+    lane = CallQueue([control, submitter], 2)  # type: ignore[list-item]
     for number in range(3):
         ask(lane, f"list {number}")
     await settled()
     assert [list(seat.calls) for seat in (control, submitter)] == [["list 0", "list 2"], ["list 1"]]
 
 
-async def test_a_caller_waits_for_its_turn_no_longer_than_for_the_answer(control: Seat) -> None:
+async def test_a_caller_waits_for_its_turn_no_longer_than_for_the_answer(control: DriverSlot) -> None:
     """The time for the call limits the wait as well if a caller sets no other limit."""
-    lane = Lane([control], 1)  # type: ignore[list-item]
+    lane = CallQueue([control], 1)  # type: ignore[list-item]
     ask(lane, "first")
     await settled()
     with pytest.raises(ClusterUnavailable, match=r"second had no turn within 0\.05 s"):

@@ -24,7 +24,7 @@ from yarnspawner.skein_driver import client as cluster_module
 from yarnspawner.skein_driver import driver_process as launch
 from yarnspawner.skein_driver.key_value_store import LARGEST_VALUE, Store
 from yarnspawner.skein_driver.reports import Report, ReportLists
-from yarnspawner.skein_driver.rpc import AnswerTooLarge, CallFailed, meaning
+from yarnspawner.skein_driver.rpc import AnswerTooLarge, RpcError, meaning
 
 SECURITY = skein.Security.new_credentials()
 RUNNING = {"id": "application_1_0007", "user": "alice", "state": messages.ApplicationState.RUNNING}
@@ -422,7 +422,7 @@ def test_a_list_shows_what_changed_since_the_last() -> None:
     ],
 )
 def test_each_answer_means_refused_or_unavailable(code: str, details: str, kind: type[Exception], text: str) -> None:
-    error = meaning(CallFailed(grpc.StatusCode[code], details))
+    error = meaning(RpcError(grpc.StatusCode[code], details))
     assert type(error) is kind
     assert text in str(error)
     assert "http://" not in str(error)

@@ -12,8 +12,8 @@ import pytest
 
 from yarnspawner.skein_driver import ClusterUnavailable
 from yarnspawner.skein_driver import driver_slots as seats
-from yarnspawner.skein_driver.driver_slots import DriverLost, Seat
-from yarnspawner.skein_driver.rpc import CallFailed, DriverEnded, Request
+from yarnspawner.skein_driver.driver_slots import DriverLost, DriverSlot
+from yarnspawner.skein_driver.rpc import DriverEnded, Request, RpcError
 
 LOG = logging.getLogger("test.seats")
 PING = Request("ping", b"")
@@ -34,7 +34,7 @@ class Driver:
     async def call(self, request: Request, timeout: float) -> bytes:
         assert timeout == 5
         if self.code:
-            raise CallFailed(self.code, "no queue of that name")
+            raise RpcError(self.code, "no queue of that name")
         return request.method.encode()
 
     async def answers(self, timeout: float) -> bool:
@@ -97,8 +97,8 @@ async def drivers() -> Drivers:
 
 
 @pytest.fixture
-async def seat(drivers: Drivers, clock: Clock) -> AsyncIterator[Seat]:
-    seat = Seat(drivers.start, LOG, worn_out_after=3)  # type: ignore[arg-type]
+async def seat(drivers: Drivers, clock: Clock) -> AsyncIterator[DriverSlot]:
+    seat = DriverSlot(drivers.start, LOG, worn_out_after=3)  # type: ignore[arg-type]
     yield seat
     for driver in drivers.started:
         driver.calls_in_flight = 0
@@ -110,7 +110,7 @@ async def settled() -> None:
         await asyncio.sleep(0)
 
 
-async def test_all_who_wait_for_a_driver_share_its_start(seat: Seat, drivers: Drivers) -> None:
+async def test_all_who_wait_for_a_driver_share_its_start(seat: DriverSlot, drivers: Drivers) -> None:
     """A caller that is cancelled while it waits takes the driver from no other."""
     drivers.gate.clear()
     waiting = [asyncio.create_task(seat.driver()) for _ in range(3)]
@@ -122,7 +122,7 @@ async def test_all_who_wait_for_a_driver_share_its_start(seat: Seat, drivers: Dr
     assert drivers.attempts == 1
 
 
-async def test_a_seat_is_ready_while_its_driver_runs(seat: Seat, drivers: Drivers) -> None:
+async def test_a_seat_is_ready_while_its_driver_runs(seat: DriverSlot, drivers: Drivers) -> None:
     """A seat without a driver, or with one that has died, is not ready; the next caller gets another driver."""
     assert seat.ready is False
     driver = await seat.driver()
@@ -132,7 +132,7 @@ async def test_a_seat_is_ready_while_its_driver_runs(seat: Seat, drivers: Driver
     assert await seat.driver() is drivers.started[1]  # type: ignore[comparison-overlap]
 
 
-async def test_warming_starts_one_driver_without_waiting(seat: Seat, drivers: Drivers) -> None:
+async def test_warming_starts_one_driver_without_waiting(seat: DriverSlot, drivers: Drivers) -> None:
     """A seat starts no driver if it has one, or during a pause; a closed one starts none either."""
     seat.warm()
     seat.warm()
@@ -152,24 +152,24 @@ async def test_warming_starts_one_driver_without_waiting(seat: Seat, drivers: Dr
 
 
 async def test_a_driver_that_hangs_is_replaced_before_a_long_call(
-    seat: Seat, drivers: Drivers, caplog: pytest.LogCaptureFixture
+    seat: DriverSlot, drivers: Drivers, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A submission goes to a driver that answers, and the log says why another one was started."""
     caplog.set_level(logging.INFO)
-    driver = await seat.sound_driver()
-    assert await seat.sound_driver() is driver
+    driver = await seat.healthy_driver()
+    assert await seat.healthy_driver() is driver
     drivers.started[0].sound = False
-    assert await seat.sound_driver() is drivers.started[1]  # type: ignore[comparison-overlap]
+    assert await seat.healthy_driver() is drivers.started[1]  # type: ignore[comparison-overlap]
     assert drivers.started[0].alive is False
     assert "driver 1 is replaced: it does not answer within 10 s" in caplog.text
 
 
-async def test_a_driver_that_answers_is_kept(seat: Seat, drivers: Drivers) -> None:
+async def test_a_driver_that_answers_is_kept(seat: DriverSlot, drivers: Drivers) -> None:
     """YARN's refusal is passed on and costs no driver."""
     driver = await seat.driver()
     assert await seat.call(driver, PING, 5) == b"ping"
     drivers.started[0].code = grpc.StatusCode.INVALID_ARGUMENT
-    with pytest.raises(CallFailed, match="no queue"):
+    with pytest.raises(RpcError, match="no queue"):
         await seat.call(driver, PING, 5)
     assert await seat.driver() is driver
 
@@ -186,7 +186,7 @@ async def test_a_driver_that_answers_is_kept(seat: Seat, drivers: Drivers) -> No
     ],
 )
 async def test_a_driver_that_fails_a_call_is_replaced(
-    seat: Seat, drivers: Drivers, code: str, ended: bool, error: type[Exception], message: str
+    seat: DriverSlot, drivers: Drivers, code: str, ended: bool, error: type[Exception], message: str
 ) -> None:
     """The caller learns why the call failed, and the next driver is started at once."""
     driver = await seat.driver()
@@ -201,61 +201,61 @@ async def test_a_driver_that_fails_a_call_is_replaced(
     assert drivers.started[0].alive is False
 
 
-async def test_a_late_call_of_an_earlier_driver_replaces_nothing(seat: Seat, drivers: Drivers) -> None:
+async def test_a_late_call_of_an_earlier_driver_replaces_nothing(seat: DriverSlot, drivers: Drivers) -> None:
     """Only the driver that did not answer is replaced, once."""
     first = await seat.driver()
     seat.overdue(first, PING, 5)
     second = await seat.driver()
     seat.overdue(first, PING, 5)
     for _ in range(3):
-        seat.wear(first)
+        seat.use_count(first)
     drivers.started[0].exit()
     await settled()
     assert await seat.driver() is second
     assert drivers.attempts == 2
 
 
-async def test_a_worn_out_driver_works_until_the_next_is_ready(seat: Seat, drivers: Drivers) -> None:
+async def test_a_worn_out_driver_works_until_the_next_is_ready(seat: DriverSlot, drivers: Drivers) -> None:
     """The next driver starts after the last of so many calls, is not worn itself, and then the first is closed."""
     first = await seat.driver()
-    seat.wear(first)
-    seat.wear(first)
+    seat.use_count(first)
+    seat.use_count(first)
     await settled()
     assert drivers.attempts == 1
     drivers.gate.clear()
-    seat.wear(first)
+    seat.use_count(first)
     await settled()
     assert drivers.attempts == 2
     assert await seat.driver() is first
-    seat.wear(first)
+    seat.use_count(first)
     drivers.gate.set()
     await settled()
     second = await seat.driver()
     assert second is drivers.started[1]  # type: ignore[comparison-overlap]
     assert (first.alive, second.alive) == (False, True)
-    seat.wear(second)
-    seat.wear(second)
+    seat.use_count(second)
+    seat.use_count(second)
     await settled()
     assert drivers.attempts == 2
 
 
 async def test_a_worn_out_driver_is_kept_while_no_other_may_be_started(
-    seat: Seat, drivers: Drivers, clock: Clock
+    seat: DriverSlot, drivers: Drivers, clock: Clock
 ) -> None:
     """After failed starts, a worn-out driver is replaced once their pause is over."""
     first = await seat.driver()
     seat._not_before = clock.now + 10
     for _ in range(4):
-        seat.wear(first)
+        seat.use_count(first)
     await settled()
     assert (drivers.attempts, seat.ready) == (1, True)
     clock.now += 10
-    seat.wear(first)
+    seat.use_count(first)
     await settled()
     assert drivers.attempts == 2
 
 
-async def test_a_replaced_driver_may_finish_its_calls(seat: Seat) -> None:
+async def test_a_replaced_driver_may_finish_its_calls(seat: DriverSlot) -> None:
     """A replaced driver is closed after its last call."""
     driver = await seat.driver()
     driver.calls_in_flight = 1
@@ -267,7 +267,7 @@ async def test_a_replaced_driver_may_finish_its_calls(seat: Seat) -> None:
     assert driver.alive is False
 
 
-async def test_only_one_replaced_driver_is_kept(seat: Seat, drivers: Drivers, clock: Clock) -> None:
+async def test_only_one_replaced_driver_is_kept(seat: DriverSlot, drivers: Drivers, clock: Clock) -> None:
     """Drivers that hang do not pile up on the hub's machine."""
     for _ in range(2):
         driver = await seat.driver()
@@ -279,7 +279,7 @@ async def test_only_one_replaced_driver_is_kept(seat: Seat, drivers: Drivers, cl
 
 
 async def test_a_driver_that_ends_by_itself_is_followed_at_once(
-    seat: Seat, drivers: Drivers, caplog: pytest.LogCaptureFixture
+    seat: DriverSlot, drivers: Drivers, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Nobody waits for the start of the next driver, and the log has the last words of the first."""
     caplog.set_level(logging.INFO)
@@ -299,7 +299,7 @@ async def test_a_driver_that_ends_by_itself_is_followed_at_once(
     ],
 )
 async def test_a_start_that_fails_is_tried_again_after_a_pause(
-    seat: Seat, drivers: Drivers, clock: Clock, error: Exception, reason: str
+    seat: DriverSlot, drivers: Drivers, clock: Clock, error: Exception, reason: str
 ) -> None:
     """The first failure is followed by an attempt at once, later ones by a pause in which callers get the reason."""
     drivers.errors = [error] * 3
@@ -319,7 +319,9 @@ async def test_a_start_that_fails_is_tried_again_after_a_pause(
     assert await seat.driver() is drivers.started[0]  # type: ignore[comparison-overlap]
 
 
-async def test_the_pauses_grow_until_a_driver_has_served_a_call(seat: Seat, drivers: Drivers, clock: Clock) -> None:
+async def test_the_pauses_grow_until_a_driver_has_served_a_call(
+    seat: DriverSlot, drivers: Drivers, clock: Clock
+) -> None:
     """Drivers that start but hang are started ever more rarely, down to one in 30 seconds."""
     pauses = []
     for _ in range(8):
@@ -339,7 +341,7 @@ async def test_the_pauses_grow_until_a_driver_has_served_a_call(seat: Seat, driv
     assert seat.ready
 
 
-async def test_a_seat_that_is_closed_ends_all_of_its_drivers(seat: Seat, drivers: Drivers) -> None:
+async def test_a_seat_that_is_closed_ends_all_of_its_drivers(seat: DriverSlot, drivers: Drivers) -> None:
     """Neither a call in flight nor a start delays the hub's end, and no driver is started after it."""
     first = await seat.driver()
     first.calls_in_flight = 1
@@ -348,7 +350,7 @@ async def test_a_seat_that_is_closed_ends_all_of_its_drivers(seat: Seat, drivers
     second.calls_in_flight = 1
     drivers.gate.clear()
     for _ in range(3):
-        seat.wear(second)
+        seat.use_count(second)
     await settled()
     await asyncio.wait_for(seat.close(), 5)
     assert (first.alive, second.alive, len(drivers.started)) == (False, False, 2)
@@ -359,7 +361,7 @@ async def test_a_seat_that_is_closed_ends_all_of_its_drivers(seat: Seat, drivers
 
 
 async def test_starts_that_fail_are_one_error_in_the_log(
-    seat: Seat, drivers: Drivers, clock: Clock, caplog: pytest.LogCaptureFixture
+    seat: DriverSlot, drivers: Drivers, clock: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The first failure and the recovery are logged."""
     drivers.errors = [ClusterUnavailable("no KDC")] * 3
@@ -374,7 +376,7 @@ async def test_starts_that_fail_are_one_error_in_the_log(
 
 
 async def test_the_log_of_a_driver_that_ends_is_shown_once(
-    seat: Seat, drivers: Drivers, clock: Clock, caplog: pytest.LogCaptureFixture
+    seat: DriverSlot, drivers: Drivers, clock: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The log of the first driver that ended is enough, until one has started."""
     drivers.errors = [DriverEnded("The YARN driver left", "the whole trace")] * 2
@@ -390,7 +392,7 @@ async def test_the_log_of_a_driver_that_ends_is_shown_once(
     assert caplog.text.count("the whole trace") == 2
 
 
-async def test_a_third_driver_that_ends_is_no_outage(seat: Seat, drivers: Drivers, clock: Clock) -> None:
+async def test_a_third_driver_that_ends_is_no_outage(seat: DriverSlot, drivers: Drivers, clock: Clock) -> None:
     """Callers get the error of the first driver and the number, until a driver has served a call."""
     drivers.errors = [DriverEnded(f"error {number}") for number in range(4)]
     reasons = []

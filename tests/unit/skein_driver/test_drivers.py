@@ -15,7 +15,7 @@ from tests.support.fake_driver import CHECKOUT, FakeHadoop
 from yarnspawner.skein_driver import driver_process as launch
 from yarnspawner.skein_driver.driver_process import DriverSettings
 from yarnspawner.skein_driver.drivers import Driver
-from yarnspawner.skein_driver.rpc import CallFailed, ClusterUnavailable, Request
+from yarnspawner.skein_driver.rpc import ClusterUnavailable, Request, RpcError
 
 PING = Request("ping", b"")
 LOG = logging.getLogger("test.drivers")
@@ -216,7 +216,7 @@ async def test_the_end_of_a_jvm_is_noticed_and_logged_with_its_last_words(
     await asyncio.wait_for(noticed.wait(), 5)
     assert not driver.alive
     assert "left with status -9" in caplog.text
-    with pytest.raises(CallFailed, match="UNAVAILABLE"):
+    with pytest.raises(RpcError, match="UNAVAILABLE"):
         await driver.call(PING, 5)
     await driver.close()
 
@@ -224,7 +224,7 @@ async def test_the_end_of_a_jvm_is_noticed_and_logged_with_its_last_words(
 async def test_a_stopped_jvm_is_ended_all_the_same(hadoop: FakeHadoop) -> None:
     driver = await started()
     os.kill(driver.pid, signal.SIGSTOP)
-    with pytest.raises(CallFailed, match="DEADLINE_EXCEEDED"):
+    with pytest.raises(RpcError, match="DEADLINE_EXCEEDED"):
         await driver.call(PING, 0.5)
     await driver.close()
     assert hadoop.running() == []
@@ -236,7 +236,7 @@ async def test_calls_in_flight_fail_when_the_driver_is_closed_and_are_not_cancel
     call = asyncio.create_task(driver.call(PING, 60))
     await eventually(lambda: len(hadoop.calls("ping")) == 1)
     await driver.close()
-    with pytest.raises(CallFailed, match="UNAVAILABLE"):
+    with pytest.raises(RpcError, match="UNAVAILABLE"):
         await call
 
 
@@ -259,7 +259,7 @@ async def test_the_reason_for_a_refusal_is_found_in_the_jvms_log(hadoop: FakeHad
         log={"submit": "\n".join(refusal.format(*who) for who in [("alice", "no such queue"), ("bob", "not for bob")])},
     )
     driver = await started()
-    with pytest.raises(CallFailed, match="YarnException: no such queue"):
+    with pytest.raises(RpcError, match="YarnException: no such queue"):
         await driver.call(Request("submit", b"", "alice"), 5)
     await driver.close()
 

@@ -12,8 +12,8 @@ import pytest
 from yarnspawner.hadoop.accounts import tag
 from yarnspawner.hadoop.skein_staging import StagingUnavailable
 from yarnspawner.skein_driver import ClusterRefused, ClusterUnavailable, Report
-from yarnspawner.yarn.orphan_reaper import Sweep, Sweeper
-from yarnspawner.yarn.orphans import Owned, Owner
+from yarnspawner.yarn.orphan_reaper import OrphanReaper, ReaperLoop
+from yarnspawner.yarn.orphans import OwnedServers, ServerKey
 
 LONG_AGO = datetime(2020, 1, 1, tzinfo=timezone.utc)
 TAGS = frozenset(
@@ -62,7 +62,7 @@ class Yarn:
     async def status(self, application_id):
         return SimpleNamespace(report=self.reports[application_id])
 
-    def watching(self, application_id):
+    def watch_closely(self, application_id):
         return contextlib.nullcontext()
 
 
@@ -86,25 +86,25 @@ def log():
     return logging.getLogger("test")
 
 
-KEPT = [f"application_1_{number}" for number in range(9000, 9010)]
+EXIT_KERNEL_KEPT = [f"application_1_{number}" for number in range(9000, 9010)]
 
 
-def sweep_of(yarn, log, owned=None, kept=KEPT, **settings):
+def sweep_of(yarn, log, owned=None, kept=EXIT_KERNEL_KEPT, **settings):
     """A sweep of a hub that has other servers as well."""
     yarn.reports.update({name: replace(application(0, user="carol"), id=name) for name in kept})
 
     async def read():
-        found = owned or Owned()
-        found.applications.update(dict.fromkeys(kept, Owner("carol")))
+        found = owned or OwnedServers()
+        found.applications.update(dict.fromkeys(kept, ServerKey("carol")))
         return found
 
     yarn.staging = yarn.homes
-    return Sweep(yarn, "h", grace=60, owned=read, log=log, **settings)
+    return OrphanReaper(yarn, "h", grace=60, owned=read, log=log, **settings)
 
 
 async def test_orphans_are_ended_as_their_users_and_what_is_owned_is_not(log):
     yarn = Yarn(application(1), application(2), application(3, user="bob"))
-    owned = Owned(applications={"application_1_0002": Owner("alice")})
+    owned = OwnedServers(applications={"application_1_0002": ServerKey("alice")})
     assert (await sweep_of(yarn, log, owned).run())[:2] == (2, 0)
     assert yarn.kills == [("application_1_0001", "alice"), ("application_1_0003", "bob")]
 
@@ -149,10 +149,10 @@ async def test_folders_that_cannot_be_seen_are_looked_at_again(log, caplog):
 
 
 async def test_a_sweeper_tries_again_soon_while_yarn_does_not_answer_and_ends_when_told(log, monkeypatch):
-    monkeypatch.setattr(Sweeper, "_RETRY", 0.01)
+    monkeypatch.setattr(ReaperLoop, "_RETRY", 0.01)
     yarn = Yarn(application(1))
     yarn.down = True
-    sweeper = Sweeper(sweep_of(yarn, log), grace=0, interval=3600, log=log)
+    sweeper = ReaperLoop(sweep_of(yarn, log), grace=0, interval=3600, log=log)
     sweeper.start()
     await asyncio.sleep(0.1)
     assert not yarn.kills
@@ -220,7 +220,7 @@ async def test_a_hub_that_owns_nothing_ends_nothing(log, caplog):
 async def test_no_more_than_half_of_what_runs_is_ended(log, lost, kept, ends):
     """A database that knows less than half of what runs is taken for a wrong one."""
     yarn = Yarn(*(application(number, user=f"user{number}") for number in range(lost)))
-    assert (await sweep_of(yarn, log, kept=KEPT[:kept]).run()).ended == ends
+    assert (await sweep_of(yarn, log, kept=EXIT_KERNEL_KEPT[:kept]).run()).ended == ends
 
 
 async def test_of_a_shared_account_all_count(log):

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from yarnspawner.hadoop.accounts import tag
 from yarnspawner.skein_driver import Report
 from yarnspawner.state.server_state import Credentials, ServerState
-from yarnspawner.yarn.orphans import Owned, Owner, is_ours, orphans, too_many
+from yarnspawner.yarn.orphans import OwnedServers, ServerKey, is_ours, orphans, too_many
 
 HUB = "0123456789abcdef0123456789abcdef"
 NOW = datetime(2026, 1, 1, tzinfo=timezone.utc)
@@ -29,17 +29,17 @@ def application(number=1, **facts):
 
 
 def owned_by(*states, has_server=True, user="alice"):
-    owned = Owned()
+    owned = OwnedServers()
     for state in states:
         # JupyterHub keeps the state as JSON.
         kept = json.loads(json.dumps(state.facts() if isinstance(state, ServerState) else state))
-        owned.add(Owner(user), kept, hub_id=HUB, has_server=has_server)
+        owned.add(ServerKey(user), kept, hub_id=HUB, has_server=has_server)
     return owned
 
 
 def swept(*reports, owned=None, **facts):
     choices = {"hub_id": HUB, "hub_user": "jupyterhub", "now": NOW, "grace": 60.0, **facts}
-    return [report.id for report in orphans(reports, owned or Owned(), **choices)]
+    return [report.id for report in orphans(reports, owned or OwnedServers(), **choices)]
 
 
 def test_what_nobody_owns_is_an_orphan():
@@ -49,7 +49,7 @@ def test_what_nobody_owns_is_an_orphan():
 def test_what_a_server_runs_in_is_none():
     owned = owned_by(SERVER.submitted("application_1_0001"))
     assert swept(application(), owned=owned) == []
-    assert owned.owner(application()) == Owner("alice")
+    assert owned.owner(application()) == ServerKey("alice")
 
 
 def test_a_start_that_was_written_down_before_its_submission_owns_it():
@@ -114,8 +114,8 @@ def test_copied_tags_protect_and_end_only_the_copiers_own():
 
 
 def test_a_servers_name_is_known_by_its_tag():
-    owned = Owned()
-    owned.add(Owner("alice", "lab"), None, hub_id=HUB, has_server=False)
+    owned = OwnedServers()
+    owned.add(ServerKey("alice", "lab"), None, hub_id=HUB, has_server=False)
     assert str(owned.name(application(tags=tags(server="lab")))) == "alice/lab"
     assert owned.name(application()) is None
 
@@ -132,9 +132,9 @@ def test_orphans_are_ended_from_the_oldest_on():
 def test_a_start_is_told_by_the_name_of_its_server():
     """Whatever the tags of its server say, an owned application is known by its owner."""
     pending = owned_by(SERVER)
-    assert (pending.owner(application()), pending.name(application())) == (Owner("alice"), Owner("alice"))
-    assert pending.name(application(user="bob")) == Owner("alice")
-    assert str(Owner("alice")) == "alice"
+    assert (pending.owner(application()), pending.name(application())) == (ServerKey("alice"), ServerKey("alice"))
+    assert pending.name(application(user="bob")) == ServerKey("alice")
+    assert str(ServerKey("alice")) == "alice"
 
 
 # -- How many
@@ -146,7 +146,7 @@ def applications_of(user, numbers):
 
 def refused(lost, kept, shared=()):
     """Whether a sweep with these orphans is refused, where each other application has an owner."""
-    owned = Owned(applications={report.id: Owner(report.user) for report in kept})
+    owned = OwnedServers(applications={report.id: ServerKey(report.user) for report in kept})
     return too_many([*lost, *kept], lost, owned, shared=shared)
 
 

@@ -9,7 +9,7 @@ import pytest
 from tests.support.one_application import ID, KILLED, OneApplication
 from yarnspawner.skein_driver import ClusterUnavailable
 from yarnspawner.state.server_state import Credentials, ServerState
-from yarnspawner.yarn.port_check import Doors
+from yarnspawner.yarn.port_check import PortChecker
 
 
 class Cluster(OneApplication):
@@ -146,4 +146,4 @@ async def test_while_yarn_does_not_answer_it_runs(adopted):
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1", "http://127.0.0.1:99999", "http://no.such.host.invalid:80", ""])
 async def test_what_is_no_address_has_no_door(url):
-    assert not await Doors().answers(url)
+    assert not await PortChecker().answers(url)

@@ -11,7 +11,7 @@ import pytest
 
 from yarnspawner.skein_driver import AnswerTooLarge, ApplicationUnknown, ClusterRefused, ClusterUnavailable, Report
 from yarnspawner.yarn import reflector as applications
-from yarnspawner.yarn.reflector import Applications
+from yarnspawner.yarn.reflector import ApplicationReflector
 from yarnspawner.yarn.status import Status
 
 ID = "application_1_0001"
@@ -55,13 +55,13 @@ def yarn() -> Lists:
 
 
 @pytest.fixture
-async def view(yarn: Lists) -> AsyncIterator[Applications]:
-    view = Applications(yarn, fast=0.02, slow=0.3, log=logging.getLogger("test.view"))  # type: ignore[arg-type]
+async def view(yarn: Lists) -> AsyncIterator[ApplicationReflector]:
+    view = ApplicationReflector(yarn, fast=0.02, slow=0.3, log=logging.getLogger("test.view"))  # type: ignore[arg-type]
     yield view
     await view.close()
 
 
-async def until(view: Applications, condition: object, within: float = 3) -> Status:
+async def until(view: ApplicationReflector, condition: object, within: float = 3) -> Status:
     """Wait, as a spawner does, until a status has a report in that state (or is unknown, for None)."""
     status = await view.status(ID)
     end = time.monotonic() + within
@@ -71,7 +71,7 @@ async def until(view: Applications, condition: object, within: float = 3) -> Sta
     return status
 
 
-async def test_a_start_is_seen_step_by_step(view: Applications, yarn: Lists) -> None:
+async def test_a_start_is_seen_step_by_step(view: ApplicationReflector, yarn: Lists) -> None:
     yarn.listed = [replace(RUNNING, state="ACCEPTED")]
     view.watch(ID, fast=True)
     assert (await until(view, "ACCEPTED")).known
@@ -80,13 +80,13 @@ async def test_a_start_is_seen_step_by_step(view: Applications, yarn: Lists) -> 
     assert status == Status(RUNNING, known=True)
 
 
-async def test_the_first_answer_is_asked_for_at_once(view: Applications, yarn: Lists) -> None:
+async def test_the_first_answer_is_asked_for_at_once(view: ApplicationReflector, yarn: Lists) -> None:
     yarn.listed = [RUNNING]
     view.watch(ID)
     assert await view.status(ID) == Status(RUNNING, known=True)
 
 
-async def test_an_end_is_yarns_word_not_an_absence(view: Applications, yarn: Lists) -> None:
+async def test_an_end_is_yarns_word_not_an_absence(view: ApplicationReflector, yarn: Lists) -> None:
     yarn.listed, yarn.reports = [RUNNING], {ID: KILLED}
     view.watch(ID)
     await until(view, "RUNNING")
@@ -98,7 +98,7 @@ async def test_an_end_is_yarns_word_not_an_absence(view: Applications, yarn: Lis
 
 
 async def test_an_end_that_somebody_has_brought_about_is_seen_without_a_list(yarn: Lists) -> None:
-    view = Applications(yarn, fast=600, slow=600, log=logging.getLogger("test.view"))  # type: ignore[arg-type]
+    view = ApplicationReflector(yarn, fast=600, slow=600, log=logging.getLogger("test.view"))  # type: ignore[arg-type]
     yarn.listed, yarn.reports = [RUNNING], {ID: KILLED}
     view.watch(ID)
     await until(view, "RUNNING")
@@ -107,13 +107,13 @@ async def test_an_end_that_somebody_has_brought_about_is_seen_without_a_list(yar
     await view.close()
 
 
-async def test_what_yarn_lists_no_more_but_says_is_running_is_running(view: Applications, yarn: Lists) -> None:
+async def test_what_yarn_lists_no_more_but_says_is_running_is_running(view: ApplicationReflector, yarn: Lists) -> None:
     yarn.reports = {ID: RUNNING}
     view.watch(ID)
     assert await view.status(ID) == Status(RUNNING, known=True)
 
 
-async def test_what_yarn_has_forgotten_has_ended(view: Applications, yarn: Lists) -> None:
+async def test_what_yarn_has_forgotten_has_ended(view: ApplicationReflector, yarn: Lists) -> None:
     yarn.listed = [RUNNING]
     view.watch(ID, fast=True)
     await until(view, "RUNNING")
@@ -126,7 +126,9 @@ async def test_what_yarn_has_forgotten_has_ended(view: Applications, yarn: Lists
     assert yarn.single >= 2
 
 
-async def test_one_list_without_it_is_not_enough_for_what_yarn_does_not_know(view: Applications, yarn: Lists) -> None:
+async def test_one_list_without_it_is_not_enough_for_what_yarn_does_not_know(
+    view: ApplicationReflector, yarn: Lists
+) -> None:
     view.watch(ID)
     status = await view.status(ID)
     assert not status.ended
@@ -134,7 +136,7 @@ async def test_one_list_without_it_is_not_enough_for_what_yarn_does_not_know(vie
 
 
 async def test_a_dead_resource_manager_ends_nothing(
-    view: Applications, yarn: Lists, caplog: pytest.LogCaptureFixture
+    view: ApplicationReflector, yarn: Lists, caplog: pytest.LogCaptureFixture
 ) -> None:
     yarn.listed = [RUNNING]
     view.watch(ID, fast=True)
@@ -156,7 +158,7 @@ async def test_a_dead_resource_manager_ends_nothing(
     assert len([message for message in messages if "answers again" in message]) == 1
 
 
-async def test_an_end_stays_known_while_yarn_is_away(view: Applications, yarn: Lists) -> None:
+async def test_an_end_stays_known_while_yarn_is_away(view: ApplicationReflector, yarn: Lists) -> None:
     yarn.reports = {ID: KILLED}
     view.watch(ID, fast=True)
     await until(view, "KILLED")
@@ -166,7 +168,7 @@ async def test_an_end_stays_known_while_yarn_is_away(view: Applications, yarn: L
     assert await view.status(ID) == Status(KILLED, known=True)
 
 
-async def test_a_refused_report_is_no_end(view: Applications, yarn: Lists) -> None:
+async def test_a_refused_report_is_no_end(view: ApplicationReflector, yarn: Lists) -> None:
     """A report that YARN refuses for a reason of its own says nothing of the application, watched or not."""
     yarn.listed = [RUNNING]
     view.watch(ID, fast=True)
@@ -187,7 +189,7 @@ async def test_a_refused_report_is_no_end(view: Applications, yarn: Lists) -> No
     assert refused_alone.reason == "java.lang.NullPointerException"
 
 
-async def test_an_end_while_only_single_reports_fail_is_not_known_yet(view: Applications, yarn: Lists) -> None:
+async def test_an_end_while_only_single_reports_fail_is_not_known_yet(view: ApplicationReflector, yarn: Lists) -> None:
     yarn.listed, yarn.reports = [RUNNING], {ID: KILLED}
     view.watch(ID, fast=True)
     await until(view, "RUNNING")
@@ -203,7 +205,9 @@ async def test_an_end_while_only_single_reports_fail_is_not_known_yet(view: Appl
     await until(view, "KILLED")
 
 
-async def test_a_list_on_its_way_says_nothing_of_what_was_submitted_meanwhile(view: Applications, yarn: Lists) -> None:
+async def test_a_list_on_its_way_says_nothing_of_what_was_submitted_meanwhile(
+    view: ApplicationReflector, yarn: Lists
+) -> None:
     yarn.delay = 0.1
     listing = asyncio.create_task(view.tagged("tag"))
     await asyncio.sleep(0.02)
@@ -214,7 +218,7 @@ async def test_a_list_on_its_way_says_nothing_of_what_was_submitted_meanwhile(vi
     assert yarn.single == 0
 
 
-async def test_a_thousand_servers_cost_one_list(view: Applications, yarn: Lists) -> None:
+async def test_a_thousand_servers_cost_one_list(view: ApplicationReflector, yarn: Lists) -> None:
     yarn.listed = [replace(RUNNING, id=f"application_1_{number:04}") for number in range(1000)]
     for report in yarn.listed:
         view.watch(report.id)
@@ -224,7 +228,7 @@ async def test_a_thousand_servers_cost_one_list(view: Applications, yarn: Lists)
     assert yarn.single == 0
 
 
-async def test_a_thousand_adoptions_at_once_share_a_list(view: Applications, yarn: Lists) -> None:
+async def test_a_thousand_adoptions_at_once_share_a_list(view: ApplicationReflector, yarn: Lists) -> None:
     yarn.listed = [replace(RUNNING, id=f"application_1_{n:04}", tags=frozenset({f"tag{n}"})) for n in range(1000)]
     yarn.delay = 0.05
     found = await asyncio.gather(*(view.find(f"tag{n}") for n in range(1000)))
@@ -232,7 +236,7 @@ async def test_a_thousand_adoptions_at_once_share_a_list(view: Applications, yar
     assert yarn.lists == 1
 
 
-async def test_who_asks_while_a_list_is_on_its_way_gets_the_next_one(view: Applications, yarn: Lists) -> None:
+async def test_who_asks_while_a_list_is_on_its_way_gets_the_next_one(view: ApplicationReflector, yarn: Lists) -> None:
     yarn.delay = 0.1
     early = asyncio.create_task(view.find("tag"))
     await asyncio.sleep(0.02)
@@ -241,7 +245,7 @@ async def test_who_asks_while_a_list_is_on_its_way_gets_the_next_one(view: Appli
     assert await early is None
 
 
-async def test_nothing_is_asked_while_nothing_is_watched(view: Applications, yarn: Lists) -> None:
+async def test_nothing_is_asked_while_nothing_is_watched(view: ApplicationReflector, yarn: Lists) -> None:
     yarn.listed = [RUNNING]
     await asyncio.sleep(0.1)
     assert yarn.lists == 0
@@ -254,7 +258,7 @@ async def test_nothing_is_asked_while_nothing_is_watched(view: Applications, yar
     assert yarn.lists == asked
 
 
-async def test_nothing_is_asked_once_all_has_ended(view: Applications, yarn: Lists) -> None:
+async def test_nothing_is_asked_once_all_has_ended(view: ApplicationReflector, yarn: Lists) -> None:
     yarn.reports = {ID: KILLED}
     view.watch(ID, fast=True)
     await until(view, "KILLED")
@@ -264,7 +268,7 @@ async def test_nothing_is_asked_once_all_has_ended(view: Applications, yarn: Lis
     assert yarn.lists == asked
 
 
-async def test_it_hurries_only_while_something_starts_or_stops(view: Applications, yarn: Lists) -> None:
+async def test_it_hurries_only_while_something_starts_or_stops(view: ApplicationReflector, yarn: Lists) -> None:
     yarn.listed = [RUNNING]
     view.watch(ID)
     await asyncio.sleep(0.65)
@@ -280,7 +284,7 @@ async def test_it_hurries_only_while_something_starts_or_stops(view: Application
     assert yarn.lists - before <= 3
 
 
-async def test_fifty_starts_in_a_moment_do_not_flood_yarn(view: Applications, yarn: Lists) -> None:
+async def test_fifty_starts_in_a_moment_do_not_flood_yarn(view: ApplicationReflector, yarn: Lists) -> None:
     began = time.monotonic()
     for number in range(50):
         view.watch(f"application_1_{number:04}", fast=True)
@@ -289,14 +293,16 @@ async def test_fifty_starts_in_a_moment_do_not_flood_yarn(view: Applications, ya
     assert yarn.lists <= (time.monotonic() - began) / view._fast + 2
 
 
-async def test_a_slow_resource_manager_is_asked_less_often(view: Applications, yarn: Lists) -> None:
+async def test_a_slow_resource_manager_is_asked_less_often(view: ApplicationReflector, yarn: Lists) -> None:
     yarn.listed, yarn.delay = [RUNNING], 0.1
     view.watch(ID, fast=True)
     await asyncio.sleep(1.2)
     assert yarn.lists <= 4
 
 
-async def test_a_list_that_waited_for_a_driver_to_start_delays_no_other(view: Applications, yarn: Lists) -> None:
+async def test_a_list_that_waited_for_a_driver_to_start_delays_no_other(
+    view: ApplicationReflector, yarn: Lists
+) -> None:
     yarn.listed, yarn.delay = [replace(RUNNING, state="ACCEPTED")], 1.0
     view.watch(ID, fast=True)
     await until(view, "ACCEPTED")
@@ -304,16 +310,16 @@ async def test_a_list_that_waited_for_a_driver_to_start_delays_no_other(view: Ap
     await until(view, "RUNNING", within=1.5)
 
 
-async def test_while_yarn_is_away_it_is_asked_less_often(view: Applications, yarn: Lists) -> None:
+async def test_while_yarn_is_away_it_is_asked_less_often(view: ApplicationReflector, yarn: Lists) -> None:
     yarn.unavailable = "Connection refused"
     view.watch(ID, fast=True)
     await asyncio.sleep(1)
     assert yarn.lists <= 8
 
 
-async def test_a_close_watch_ends_with_its_context_and_leaves_nothing(view: Applications, yarn: Lists) -> None:
+async def test_a_close_watch_ends_with_its_context_and_leaves_nothing(view: ApplicationReflector, yarn: Lists) -> None:
     yarn.listed = [RUNNING]
-    first, second = view.watching(ID), view.watching(ID)
+    first, second = view.watch_closely(ID), view.watch_closely(ID)
     first.__enter__()
     second.__enter__()
     await asyncio.sleep(0.4)
@@ -326,10 +332,10 @@ async def test_a_close_watch_ends_with_its_context_and_leaves_nothing(view: Appl
     assert yarn.lists == asked
 
 
-async def test_after_a_close_watch_what_is_owned_is_watched_slowly(view: Applications, yarn: Lists) -> None:
+async def test_after_a_close_watch_what_is_owned_is_watched_slowly(view: ApplicationReflector, yarn: Lists) -> None:
     yarn.listed = [RUNNING]
     view.watch(ID)
-    with view.watching(ID):
+    with view.watch_closely(ID):
         view.watch(ID)  # whoever owns it may say so again meanwhile
         await asyncio.sleep(0.4)
         assert yarn.lists >= 4
@@ -339,37 +345,39 @@ async def test_after_a_close_watch_what_is_owned_is_watched_slowly(view: Applica
     assert 2 <= yarn.lists - before <= 5
 
 
-async def test_an_end_is_still_awaited_when_its_spawner_has_forgotten_it(view: Applications, yarn: Lists) -> None:
+async def test_an_end_is_still_awaited_when_its_spawner_has_forgotten_it(
+    view: ApplicationReflector, yarn: Lists
+) -> None:
     yarn.listed, yarn.reports = [RUNNING], {ID: KILLED}
     view.watch(ID)
-    with view.watching(ID):
+    with view.watch_closely(ID):
         await until(view, "RUNNING")
         view.unwatch(ID)
         yarn.listed = []
         assert await view.ended(ID, timeout=1)
 
 
-async def test_who_watches_is_told_of_the_end_once(view: Applications, yarn: Lists) -> None:
+async def test_who_watches_is_told_of_the_end_once(view: ApplicationReflector, yarn: Lists) -> None:
     yarn.listed = [RUNNING]
     told = []
     view.watch(ID, on_end=lambda: told.append(ID))
     await view.status(ID)
     assert not told
     yarn.listed, yarn.reports = [], {ID: replace(RUNNING, state="KILLED", final_status="KILLED")}
-    with view.watching(ID):
+    with view.watch_closely(ID):
         assert await view.ended(ID, timeout=5)
     assert told == [ID]
     await view.look(ID)
     assert told == [ID]
 
 
-async def test_waiting_for_an_end_says_when_there_was_none(view: Applications, yarn: Lists) -> None:
+async def test_waiting_for_an_end_says_when_there_was_none(view: ApplicationReflector, yarn: Lists) -> None:
     yarn.listed = [RUNNING]
-    with view.watching(ID):
+    with view.watch_closely(ID):
         assert not await view.ended(ID, timeout=0.1)
 
 
-async def test_waiting_for_what_is_not_watched_asks_seldom(view: Applications, yarn: Lists) -> None:
+async def test_waiting_for_what_is_not_watched_asks_seldom(view: ApplicationReflector, yarn: Lists) -> None:
     yarn.reports = {ID: RUNNING}
     assert not await view.ended(ID, timeout=0.5)
     yarn.unavailable = "Connection refused"
@@ -377,7 +385,7 @@ async def test_waiting_for_what_is_not_watched_asks_seldom(view: Applications, y
     assert yarn.single <= 8
 
 
-async def test_waiting_ends_after_its_time_with_what_is_known(view: Applications, yarn: Lists) -> None:
+async def test_waiting_ends_after_its_time_with_what_is_known(view: ApplicationReflector, yarn: Lists) -> None:
     yarn.listed = [RUNNING]
     view.watch(ID)
     status = await view.status(ID)
@@ -386,7 +394,7 @@ async def test_waiting_ends_after_its_time_with_what_is_known(view: Applications
     assert 0.05 < time.monotonic() - began < 1
 
 
-async def test_what_is_not_watched_is_asked_for_once(view: Applications, yarn: Lists) -> None:
+async def test_what_is_not_watched_is_asked_for_once(view: ApplicationReflector, yarn: Lists) -> None:
     yarn.reports = {ID: RUNNING}
     assert await view.status(ID) == Status(RUNNING, known=True)
     forgotten = await view.status("application_1_0002")
@@ -402,7 +410,7 @@ async def test_what_is_not_watched_is_asked_for_once(view: Applications, yarn: L
     assert yarn.lists == 0
 
 
-async def test_an_application_is_found_by_its_tag_and_user(view: Applications, yarn: Lists) -> None:
+async def test_an_application_is_found_by_its_tag_and_user(view: ApplicationReflector, yarn: Lists) -> None:
     early, late = (datetime(2026, 11, day, tzinfo=timezone.utc) for day in (1, 2))
     mine = replace(RUNNING, id="application_1_0001", tags=frozenset({"hub:alice"}), started=early)
     forged = replace(RUNNING, id="application_1_0002", tags=frozenset({"hub:alice"}), started=late, user="mallory")
@@ -413,14 +421,14 @@ async def test_an_application_is_found_by_its_tag_and_user(view: Applications, y
     assert await view.tagged("hub:alice") == [forged, mine]
 
 
-async def test_finding_raises_when_yarn_cannot_be_asked(view: Applications, yarn: Lists) -> None:
+async def test_finding_raises_when_yarn_cannot_be_asked(view: ApplicationReflector, yarn: Lists) -> None:
     yarn.unavailable = "Connection refused"
     with pytest.raises(ClusterUnavailable):
         await view.find("hub:alice")
 
 
 async def test_an_answer_that_nobody_expected_does_not_end_the_view(
-    view: Applications, yarn: Lists, caplog: pytest.LogCaptureFixture
+    view: ApplicationReflector, yarn: Lists, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def broken() -> list[Report]:
         raise KeyError("no such thing")
@@ -433,7 +441,7 @@ async def test_an_answer_that_nobody_expected_does_not_end_the_view(
     assert "no such thing" in caplog.text
 
 
-async def test_an_answer_that_cannot_be_read_is_an_outage(view: Applications, yarn: Lists) -> None:
+async def test_an_answer_that_cannot_be_read_is_an_outage(view: ApplicationReflector, yarn: Lists) -> None:
     """Callers get ClusterUnavailable, and what is watched is unknown for that reason."""
 
     async def broken() -> list[Report]:
@@ -448,14 +456,14 @@ async def test_an_answer_that_cannot_be_read_is_an_outage(view: Applications, ya
 
 
 async def test_one_view_for_all_spawners(yarn: Lists) -> None:
-    one = Applications.shared(yarn)  # type: ignore[arg-type]
-    assert Applications.shared(yarn) is one  # type: ignore[arg-type]
+    one = ApplicationReflector.shared(yarn)  # type: ignore[arg-type]
+    assert ApplicationReflector.shared(yarn) is one  # type: ignore[arg-type]
     await one.close()
-    assert Applications.shared(yarn) is not one  # type: ignore[arg-type]
-    await Applications.shared(yarn).close()  # type: ignore[arg-type]
+    assert ApplicationReflector.shared(yarn) is not one  # type: ignore[arg-type]
+    await ApplicationReflector.shared(yarn).close()  # type: ignore[arg-type]
 
 
-async def test_one_start_among_running_servers_is_seen_soon(view: Applications, yarn: Lists) -> None:
+async def test_one_start_among_running_servers_is_seen_soon(view: ApplicationReflector, yarn: Lists) -> None:
     """One application that starts is enough for frequent lists."""
     other = replace(RUNNING, id="application_1_0002")
     yarn.listed = [RUNNING, other]
@@ -467,22 +475,22 @@ async def test_one_start_among_running_servers_is_seen_soon(view: Applications, 
 
 async def test_a_close_watch_looks_at_once(yarn: Lists) -> None:
     """A stop does not wait for the next of the rare lists."""
-    view = Applications(yarn, fast=0.02, slow=600, log=logging.getLogger("test.view"))  # type: ignore[arg-type]
+    view = ApplicationReflector(yarn, fast=0.02, slow=600, log=logging.getLogger("test.view"))  # type: ignore[arg-type]
     yarn.listed = [RUNNING]
     view.watch(ID)
     await until(view, "RUNNING")
     await asyncio.sleep(0.1)
     before = yarn.lists
-    with view.watching(ID):
+    with view.watch_closely(ID):
         await asyncio.sleep(0.3)
         assert yarn.lists > before
     await view.close()
 
 
-async def test_the_last_close_watcher_closes_the_door(view: Applications, yarn: Lists) -> None:
+async def test_the_last_close_watcher_closes_the_door(view: ApplicationReflector, yarn: Lists) -> None:
     """An application stays in view until nobody watches it any more."""
     yarn.listed = [RUNNING]
-    first, second = view.watching(ID), view.watching(ID)
+    first, second = view.watch_closely(ID), view.watch_closely(ID)
     first.__enter__()
     second.__enter__()
     first.__exit__(None, None, None)
@@ -491,29 +499,31 @@ async def test_the_last_close_watcher_closes_the_door(view: Applications, yarn: 
     assert view._watched == {}
 
 
-async def test_an_application_is_heard_of_once_yarn_has_answered_or_cannot(view: Applications, yarn: Lists) -> None:
+async def test_an_application_is_heard_of_once_yarn_has_answered_or_cannot(
+    view: ApplicationReflector, yarn: Lists
+) -> None:
     """A poll waits only for a first answer that may still come."""
-    assert not view.heard_of(ID)
+    assert not view.has_report(ID)
     yarn.delay = 0.05
     yarn.listed = [RUNNING]
     view.watch(ID)
-    assert not view.heard_of(ID)
+    assert not view.has_report(ID)
     await view.status(ID)
-    assert view.heard_of(ID)
+    assert view.has_report(ID)
     late = "application_1_0002"
     yarn.reports = {late: replace(KILLED, id=late)}
     view.watch(late)
-    assert not view.heard_of(late)
+    assert not view.has_report(late)
     await view.look(late)
-    assert view.heard_of(late)
+    assert view.has_report(late)
     yarn.unavailable = "Connection refused"
     with pytest.raises(ClusterUnavailable):
         await view.find("tag")
     view.watch("application_1_0003")
-    assert view.heard_of("application_1_0003")
+    assert view.has_report("application_1_0003")
 
 
-async def test_a_doubt_is_taken_back_when_the_list_has_it(view: Applications, yarn: Lists) -> None:
+async def test_a_doubt_is_taken_back_when_the_list_has_it(view: ApplicationReflector, yarn: Lists) -> None:
     """After a failed report the status is known again with the next list, though the report is the same."""
     yarn.listed = [RUNNING]
     view.watch(ID, fast=True)
@@ -541,7 +551,7 @@ async def test_too_large_a_list_is_no_outage(caplog: pytest.LogCaptureFixture) -
             return Report(application_id, state=self.state, final_status="SUCCEEDED")
 
     cluster = Cluster()
-    view = Applications(cluster, fast=0.01, slow=0.02)  # type: ignore[arg-type]
+    view = ApplicationReflector(cluster, fast=0.01, slow=0.02)  # type: ignore[arg-type]
     view.watch("application_1_0001", fast=True)
     assert (await view.status("application_1_0001")).report.state == "RUNNING"  # type: ignore[union-attr]
     with pytest.raises(AnswerTooLarge):
@@ -575,7 +585,7 @@ async def test_asking_one_by_one_stops_when_yarn_goes_away() -> None:
     """The other servers are not waited for, and all are unknown."""
     yarn = TooLarge()
     yarn.error = ClusterUnavailable("Connection refused")
-    view = Applications(yarn, fast=600, slow=600)  # type: ignore[arg-type]
+    view = ApplicationReflector(yarn, fast=600, slow=600)  # type: ignore[arg-type]
     for number in range(5):
         view._entry(f"application_1_000{number}")
     status = await view.status("application_1_0004")
@@ -589,7 +599,7 @@ async def test_a_report_that_fails_oddly_is_a_doubt(caplog: pytest.LogCaptureFix
     """A poll does not fail by it, which JupyterHub would take for an end; it is logged once."""
     yarn = TooLarge()
     yarn.error = ValueError("no such state")
-    view = Applications(yarn, fast=0.01, slow=0.02)  # type: ignore[arg-type]
+    view = ApplicationReflector(yarn, fast=0.01, slow=0.02)  # type: ignore[arg-type]
     view.watch(ID, fast=True)
     for _ in range(3):
         status = await view.status(ID)
@@ -605,7 +615,7 @@ async def test_a_report_that_fails_oddly_is_a_doubt(caplog: pytest.LogCaptureFix
 async def test_one_by_one_only_what_is_in_a_hurry_is_asked_for_often() -> None:
     """What merely runs is asked for once in the slow interval."""
     yarn = TooLarge()
-    view = Applications(yarn, fast=0.02, slow=600)  # type: ignore[arg-type]
+    view = ApplicationReflector(yarn, fast=0.02, slow=600)  # type: ignore[arg-type]
     view.watch("application_1_0002")
     view.watch(ID, fast=True)
     await asyncio.sleep(0.3)
@@ -617,7 +627,7 @@ async def test_one_by_one_only_what_is_in_a_hurry_is_asked_for_often() -> None:
 async def test_one_by_one_each_is_asked_again_after_the_slow_interval() -> None:
     """What has ended is asked for no more, which delays no other."""
     yarn = TooLarge()
-    view = Applications(yarn, fast=0.02, slow=0.1)  # type: ignore[arg-type]
+    view = ApplicationReflector(yarn, fast=0.02, slow=0.1)  # type: ignore[arg-type]
     view._entry("application_1_0001").report = KILLED
     view.watch("application_1_0002")
     await asyncio.sleep(0.5)
@@ -630,7 +640,7 @@ async def test_one_by_one_an_unknown_application_has_ended_at_the_second_time() 
     """One answer that YARN does not know an application is not enough, as with lists."""
     yarn = TooLarge()
     yarn.error = ApplicationUnknown(ID)
-    view = Applications(yarn, fast=600, slow=0)  # type: ignore[arg-type]
+    view = ApplicationReflector(yarn, fast=600, slow=0)  # type: ignore[arg-type]
     view._entry(ID)
     assert not (await view.status(ID)).ended
     with pytest.raises(AnswerTooLarge):
@@ -646,7 +656,7 @@ async def test_one_report_that_is_too_large_is_no_outage() -> None:
     """The other applications are asked for all the same."""
     yarn = TooLarge()
     yarn.error = AnswerTooLarge("YARN's answer is too large")
-    view = Applications(yarn, fast=600, slow=600)  # type: ignore[arg-type]
+    view = ApplicationReflector(yarn, fast=600, slow=600)  # type: ignore[arg-type]
     ids = [f"application_1_000{number}" for number in range(3)]
     for application_id in ids:
         view._entry(application_id)
@@ -658,7 +668,7 @@ async def test_one_report_that_is_too_large_is_no_outage() -> None:
 
 async def test_each_time_that_lists_become_too_large_is_logged(yarn: Lists, caplog: pytest.LogCaptureFixture) -> None:
     """A list in between ends the first time."""
-    view = Applications(TooLarge(), fast=600, slow=600)  # type: ignore[arg-type]
+    view = ApplicationReflector(TooLarge(), fast=600, slow=600)  # type: ignore[arg-type]
     for cluster in (TooLarge(), TooLarge(), yarn, TooLarge()):
         view._cluster = cluster  # type: ignore[assignment]
         try:
@@ -668,7 +678,9 @@ async def test_each_time_that_lists_become_too_large_is_logged(yarn: Lists, capl
     assert caplog.text.count("by itself") == 2
 
 
-async def test_an_unknown_application_has_ended_once_two_lists_lacked_it(view: Applications, yarn: Lists) -> None:
+async def test_an_unknown_application_has_ended_once_two_lists_lacked_it(
+    view: ApplicationReflector, yarn: Lists
+) -> None:
     """A list may be older than the application; two lists without it are not."""
     view._entry(ID)
     assert not (await view.status(ID)).ended
@@ -681,7 +693,7 @@ async def test_an_unknown_application_has_ended_once_two_lists_lacked_it(view: A
     assert status.report.id == ID
 
 
-async def test_the_latest_application_is_found(view: Applications, yarn: Lists) -> None:
+async def test_the_latest_application_is_found(view: ApplicationReflector, yarn: Lists) -> None:
     """One that YARN has not started yet counts as the oldest; of two of a moment the later one counts."""
     early, late = (datetime(2026, 11, day, tzinfo=timezone.utc) for day in (1, 2))
     tagged = [
@@ -725,7 +737,7 @@ async def test_the_pause_before_the_next_list(
     monkeypatch.setattr(applications.asyncio, "sleep", sleep)
     monkeypatch.setattr(applications, "wait_for_event", wait_for_event)
     for failing in ("_outage", "_refreshes"):
-        view = Applications(yarn, fast=0.5, slow=5)  # type: ignore[arg-type]
+        view = ApplicationReflector(yarn, fast=0.5, slow=5)  # type: ignore[arg-type]
         view._entry(ID).fast = fast
         for _ in range(failures):
             getattr(view, failing).failed(ClusterUnavailable("away"))
@@ -735,7 +747,7 @@ async def test_the_pause_before_the_next_list(
 
 async def test_a_change_of_pace_counts_at_once(yarn: Lists) -> None:
     """A start is seen soon among servers that are listed rarely; saying the same again asks nothing."""
-    view = Applications(yarn, fast=0.02, slow=600)  # type: ignore[arg-type]
+    view = ApplicationReflector(yarn, fast=0.02, slow=600)  # type: ignore[arg-type]
     yarn.listed = [RUNNING]
     view.watch(ID)
     await until(view, "RUNNING")
@@ -752,15 +764,15 @@ async def test_a_change_of_pace_counts_at_once(yarn: Lists) -> None:
 
 
 async def test_an_owner_that_left_is_told_nothing(
-    view: Applications, yarn: Lists, caplog: pytest.LogCaptureFixture
+    view: ApplicationReflector, yarn: Lists, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Who still waits for the end learns of it, without the hurry of the owner."""
     yarn.listed = [RUNNING]
     told: list[str] = []
-    with view.watching(ID, closely=False):
+    with view.watch_closely(ID, closely=False):
         view.watch(ID, fast=True, on_end=lambda: told.append(ID))
         view.unwatch(ID)
-        assert not view._watched[ID].hurried
+        assert not view._watched[ID].poll_fast
         await until(view, "RUNNING")
         yarn.listed, yarn.reports = [], {ID: KILLED}
         assert await view.ended(ID, timeout=5)
@@ -769,7 +781,7 @@ async def test_an_owner_that_left_is_told_nothing(
 
 
 async def test_an_owner_that_cannot_be_told_delays_no_other(
-    view: Applications, yarn: Lists, caplog: pytest.LogCaptureFixture
+    view: ApplicationReflector, yarn: Lists, caplog: pytest.LogCaptureFixture
 ) -> None:
     """An error in what is called at an end is logged with its traceback, and the view goes on."""
     other = "application_1_0002"
@@ -788,7 +800,7 @@ async def test_an_owner_that_cannot_be_told_delays_no_other(
     assert "surprise" in said.getMessage()
 
 
-async def test_who_waits_is_woken_when_yarn_goes_away(view: Applications, yarn: Lists) -> None:
+async def test_who_waits_is_woken_when_yarn_goes_away(view: ApplicationReflector, yarn: Lists) -> None:
     """A spawner learns at once that nothing is known any more, and why."""
     yarn.listed = [RUNNING]
     view.watch(ID)
@@ -802,7 +814,7 @@ async def test_who_waits_is_woken_when_yarn_goes_away(view: Applications, yarn: 
 
 
 async def test_an_outage_of_one_report_is_no_error(
-    view: Applications, yarn: Lists, caplog: pytest.LogCaptureFixture
+    view: ApplicationReflector, yarn: Lists, caplog: pytest.LogCaptureFixture
 ) -> None:
     """YARN may be away for a moment, so the hub's log has nothing of it."""
     view._entry(ID)
@@ -812,7 +824,7 @@ async def test_an_outage_of_one_report_is_no_error(
     assert [record.getMessage() for record in caplog.records if "What became" in record.getMessage()] == []
 
 
-async def test_only_what_is_watched_and_has_not_ended_is_looked_at(view: Applications, yarn: Lists) -> None:
+async def test_only_what_is_watched_and_has_not_ended_is_looked_at(view: ApplicationReflector, yarn: Lists) -> None:
     """An end is final."""
     await view.look(ID)
     yarn.reports = {ID: KILLED}
@@ -826,16 +838,16 @@ async def test_only_what_is_watched_and_has_not_ended_is_looked_at(view: Applica
 async def test_the_first_caller_sets_the_intervals_of_a_shared_view(yarn: Lists) -> None:
     """Each cluster has a view of its own."""
     log = logging.getLogger("test.first")
-    one = Applications.shared(yarn, fast=7, slow=9, log=log)  # type: ignore[arg-type]
-    assert Applications.shared(yarn, fast=1, slow=2) is one  # type: ignore[arg-type]
+    one = ApplicationReflector.shared(yarn, fast=7, slow=9, log=log)  # type: ignore[arg-type]
+    assert ApplicationReflector.shared(yarn, fast=1, slow=2) is one  # type: ignore[arg-type]
     assert (one._cluster, one._fast, one._slow, one._log) == (yarn, 7, 9, log)
-    assert Applications.shared(Lists()) is not one  # type: ignore[arg-type]
+    assert ApplicationReflector.shared(Lists()) is not one  # type: ignore[arg-type]
 
 
 async def test_a_view_that_closes_leaves_no_task_and_the_shared_view_alone(yarn: Lists) -> None:
     """Neither a list in flight nor the next one outlives the view."""
-    shared = Applications.shared(yarn)  # type: ignore[arg-type]
-    view = Applications(yarn, fast=600, slow=600)  # type: ignore[arg-type]
+    shared = ApplicationReflector.shared(yarn)  # type: ignore[arg-type]
+    view = ApplicationReflector(yarn, fast=600, slow=600)  # type: ignore[arg-type]
     view.watch(ID)
     yarn.delay = 600
     await asyncio.sleep(0.01)
@@ -845,4 +857,4 @@ async def test_a_view_that_closes_leaves_no_task_and_the_shared_view_alone(yarn:
     with pytest.raises(asyncio.CancelledError):
         await waiting
     assert asyncio.all_tasks() == {asyncio.current_task()}
-    assert Applications.shared(yarn) is shared  # type: ignore[arg-type]
+    assert ApplicationReflector.shared(yarn) is shared  # type: ignore[arg-type]

@@ -8,7 +8,7 @@ import pytest
 from yarnspawner.hadoop.resourcemanager import Node, ResourceManagerUnavailable
 from yarnspawner.skein_driver import ClusterError, ClusterUnavailable, Report
 from yarnspawner.state.server_state import Credentials
-from yarnspawner.yarn.server_channel import Conversation
+from yarnspawner.yarn.server_channel import ServerChannel
 
 ID = "application_1_0001"
 CREDENTIALS = Credentials(b"certificate", b"key")
@@ -50,7 +50,7 @@ class Store:
 
 
 def conversation(cluster, credentials=CREDENTIALS):
-    return Conversation(ID, credentials, cluster, logging.getLogger("test"))
+    return ServerChannel(ID, credentials, cluster, logging.getLogger("test"))
 
 
 def registered(host):

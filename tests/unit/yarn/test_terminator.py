@@ -9,8 +9,8 @@ from types import SimpleNamespace
 import pytest
 
 from yarnspawner.skein_driver import ClusterRefused, ClusterUnavailable, Report
-from yarnspawner.yarn.reflector import Applications
-from yarnspawner.yarn.terminator import Ending
+from yarnspawner.yarn.reflector import ApplicationReflector
+from yarnspawner.yarn.terminator import ApplicationTerminator
 
 
 class Yarn:
@@ -41,7 +41,7 @@ class Yarn:
         await asyncio.sleep(0)
         return self.is_ended
 
-    def watching(self, application_id, *, closely=True):
+    def watch_closely(self, application_id, *, closely=True):
         return contextlib.nullcontext()
 
 
@@ -52,19 +52,19 @@ def log():
 
 async def test_an_application_is_killed_as_its_user(log):
     yarn = Yarn()
-    await Ending(yarn, yarn, log=log).end("application_1_1", "alice")
+    await ApplicationTerminator(yarn, yarn, log=log).end("application_1_1", "alice")
     assert yarn.kills == [("application_1_1", "alice")]
 
 
 async def test_it_is_killed_again_until_it_has_ended(log):
     yarn = Yarn(failures=3)
-    await Ending(yarn, yarn, log=log).end("application_1_1", "alice")
+    await ApplicationTerminator(yarn, yarn, log=log).end("application_1_1", "alice")
     assert len(yarn.kills) == 4
 
 
 async def test_asking_twice_is_asking_once(log):
     yarn = Yarn()
-    one = Ending(yarn, yarn, log=log)
+    one = ApplicationTerminator(yarn, yarn, log=log)
     await asyncio.gather(one.end("application_1_1", "alice"), one.end("application_1_1", "alice"))
     assert len(yarn.kills) == 1
 
@@ -72,13 +72,13 @@ async def test_asking_twice_is_asking_once(log):
 async def test_one_that_has_ended_is_left_alone(log):
     yarn = Yarn()
     yarn.is_ended = True
-    await Ending(yarn, yarn, log=log).end("application_1_1", "alice")
+    await ApplicationTerminator(yarn, yarn, log=log).end("application_1_1", "alice")
     assert yarn.kills == []
 
 
 async def test_who_gives_up_waiting_does_not_end_the_ending(log):
     yarn = Yarn(failures=5)
-    waiting = Ending(yarn, yarn, log=log).end("application_1_1", "alice")
+    waiting = ApplicationTerminator(yarn, yarn, log=log).end("application_1_1", "alice")
     waiting.cancel()
     with pytest.raises(asyncio.CancelledError):
         await waiting
@@ -89,7 +89,7 @@ async def test_who_gives_up_waiting_does_not_end_the_ending(log):
 async def test_a_long_outage_only_makes_the_kills_rarer(log):
     """The pauses between kills grow up to half a minute, and the ending never gives up."""
     yarn = Yarn(failures=10)
-    await Ending(yarn, yarn, log=log).end("application_1_1", "alice")
+    await ApplicationTerminator(yarn, yarn, log=log).end("application_1_1", "alice")
     assert len(yarn.kills) == 11
     low = [0.5, 1, 2, 4, 8, 16, 30, 30, 30, 30]
     assert all(pause >= least / 2 for pause, least in zip(yarn.pauses, low, strict=False)), yarn.pauses
@@ -105,7 +105,7 @@ async def test_the_audit_says_whose_server_was_ended_and_by_whom(log, caplog, by
     yarn = Yarn()
     yarn.report = Report("application_1_1", user="alice", state="KILLED")
     yarn.is_ended = not killed
-    one = Ending(yarn, yarn, log=log)
+    one = ApplicationTerminator(yarn, yarn, log=log)
     with caplog.at_level(logging.INFO, "yarnspawner.audit"):
         await one.end("application_1_1", "alice", by=by, facts={"user": "Alice"})
     (line,) = [json.loads(record.getMessage()) for record in caplog.records if record.name == "yarnspawner.audit"]
@@ -137,13 +137,13 @@ async def test_a_refused_kill_cools_down(log, caplog):
     close = []
 
     @contextlib.contextmanager
-    def watching(application_id, *, closely=True):
+    def watch_closely(application_id, *, closely=True):
         close.append(closely)
         yield
         close.append(None)
 
-    yarn.watching = watching
-    one = Ending(yarn, yarn, log=log)
+    yarn.watch_closely = watch_closely
+    one = ApplicationTerminator(yarn, yarn, log=log)
     done = one.end("application_1_1", "alice")
     await asyncio.sleep(0.2)
     assert len(yarn.kills) == 1
@@ -165,7 +165,7 @@ async def test_refusals_become_rare(log, caplog):
             return False
 
     yarn = Quick()
-    await Ending(yarn, yarn, log=log).end("application_1_1", "alice")
+    await ApplicationTerminator(yarn, yarn, log=log).end("application_1_1", "alice")
     assert 500 < max(waits) <= 600
     assert waits[0] <= 2
     assert caplog.text.count("refuses") == 1
@@ -194,8 +194,8 @@ async def test_one_kill_is_enough_after_an_outage(log):
             self.now = Report("application_1_1", user="alice", state="KILLED", final_status="KILLED")
 
     cluster = Cluster()
-    view = Applications(cluster, fast=0.05, slow=60, log=log)
-    ending = Ending(cluster, view, log=log).end("application_1_1", "alice")
+    view = ApplicationReflector(cluster, fast=0.05, slow=60, log=log)
+    ending = ApplicationTerminator(cluster, view, log=log).end("application_1_1", "alice")
     await asyncio.sleep(0.1)
     cluster.away = False
     await asyncio.wait_for(ending, 10)
@@ -216,7 +216,7 @@ class Outage(Yarn):
 async def test_each_outcome_of_a_kill_has_a_pause_of_its_own(log):
     """An earlier refusal delays no kill after an outage; YARN has five seconds to end what it has taken."""
     yarn = Outage()
-    one = Ending(yarn, yarn, log=log)
+    one = ApplicationTerminator(yarn, yarn, log=log)
     await one.end("application_1_1", "alice")
     assert len(yarn.kills) == 4
     refused, unavailable, taken, _ = yarn.pauses
@@ -229,7 +229,7 @@ async def test_an_outage_and_its_end_are_one_line_each(log, caplog):
     """A YARN that is away is no mistake in the hub, so the log has no traceback."""
     caplog.set_level(logging.INFO)
     yarn = Yarn(failures=3)
-    await Ending(yarn, yarn, log=log).end("application_1_1", "alice")
+    await ApplicationTerminator(yarn, yarn, log=log).end("application_1_1", "alice")
     said = [record for record in caplog.records if record.name == "test"]
     lines = [
         "Cannot end application_1_1 yet: no answer",
@@ -243,7 +243,7 @@ async def test_an_outage_and_its_end_are_one_line_each(log, caplog):
 async def test_nothing_is_left_of_an_ending(log):
     """The hub keeps neither a task nor a record of an application that has ended."""
     yarn = Refusing()
-    one = Ending(yarn, yarn, log=log)
+    one = ApplicationTerminator(yarn, yarn, log=log)
     done = one.end("application_1_1", "alice")
     await asyncio.sleep(0.05)
     assert one.pending == {"application_1_1"}
@@ -259,8 +259,8 @@ async def test_the_view_watches_what_is_being_ended_and_nothing_else(log):
     """The view is refreshed quickly for an attempt, and keeps the application in between."""
     yarn = Yarn(failures=1)
     watched = []
-    yarn.watching = lambda name, *, closely=True: contextlib.nullcontext(watched.append((name, closely)))
-    await Ending(yarn, yarn, log=log).end("application_1_1", "alice")
+    yarn.watch_closely = lambda name, *, closely=True: contextlib.nullcontext(watched.append((name, closely)))
+    await ApplicationTerminator(yarn, yarn, log=log).end("application_1_1", "alice")
     assert watched == [("application_1_1", closely) for closely in (False, True, True, True)]
 
 
@@ -269,7 +269,7 @@ async def test_what_was_submitted_without_an_answer_is_ended_when_it_is_found(lo
     yarn = Yarn()
     yarn.report = Report("application_1_1", user="alice", state="KILLED")
     found = asyncio.get_running_loop().create_future()
-    one = Ending(yarn, yarn, log=log)
+    one = ApplicationTerminator(yarn, yarn, log=log)
     with caplog.at_level(logging.INFO, "yarnspawner.audit"):
         one.end_when_found(lambda: found, "alice", by="stop", facts={"user": "Alice"})
         await asyncio.sleep(0.01)
@@ -286,7 +286,7 @@ async def test_what_was_submitted_without_an_answer_is_ended_when_it_is_found(lo
 async def test_what_yarn_never_took_is_not_ended(log):
     """A search that finds nothing kills nothing and leaves nothing behind."""
     yarn = Yarn()
-    one = Ending(yarn, yarn, log=log)
+    one = ApplicationTerminator(yarn, yarn, log=log)
 
     async def find():
         return ""
