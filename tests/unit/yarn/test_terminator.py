@@ -34,9 +34,10 @@ class Yarn:
         return SimpleNamespace(ended=self.is_ended, report=self.report if self.is_ended else None)
 
     async def look(self, application_id):
-        pass
+        assert application_id == "application_1_1"
 
     async def ended(self, application_id, timeout):
+        assert application_id == "application_1_1"
         self.pauses.append(timeout)
         await asyncio.sleep(0)
         return self.is_ended
@@ -126,6 +127,7 @@ class Refusing(Yarn):
         self.is_ended = True
 
     async def ended(self, application_id, timeout):
+        assert application_id == "application_1_1"
         if not self.is_ended:
             await asyncio.sleep(timeout)
         return self.is_ended
