@@ -74,7 +74,16 @@ def test_a_server_of_version_0_4_0_is_owned():
 
 
 @pytest.mark.parametrize(
-    "state", ["broken", [1], {"version": 9}, {"version": 1, "application_id": 5}, {"version": 1, "start_id": []}]
+    "state",
+    [
+        "broken",
+        [1],
+        {"version": 9},
+        {"version": 1, "application_id": 5},
+        {"version": 1, "start_id": []},
+        {"version": 1, "start_id": [1]},
+        {"version": 1, "start_id": "a", "hadoop_user": [1]},
+    ],
 )
 def test_who_has_a_state_that_nobody_can_read_loses_nothing(state):
     owned = owned_by(state)
