@@ -35,6 +35,23 @@ def test_both_ends_of_a_range_may_be_chosen(name, limit, ceiling, least, most):
             limit.check(value, ceiling)
 
 
+@pytest.mark.parametrize(
+    ("limit", "asked", "message"),
+    [
+        (Limit("gpus", 2), 1, "GPUs (gpus): 1 GPU is less than the 2 GPUs that you must ask for at least."),
+        (Limit("gpus", 0, 2), 3, "GPUs (gpus): 3 GPUs is more than the 2 GPUs that you may have."),
+        (Limit("gpus"), 9, "GPUs (gpus): 9 GPUs is more than the 4 GPUs that the cluster gives to one server."),
+        (Limit("gpus", values=(1, 2)), 3, "GPUs (gpus): 3 GPUs is not offered; choose from 1 GPU, 2 GPUs."),
+        (Limit("gpus"), "many", "GPUs (gpus): many is not a whole number."),
+    ],
+)
+def test_a_refusal_says_what_may_be_chosen(limit, asked, message):
+    """A user learns the bound, or the list."""
+    with pytest.raises(ChoiceRefused) as refused:
+        limit.check(asked, 4)
+    assert str(refused.value) == message
+
+
 def test_a_name_has_no_ceiling():
     """Only numbers are compared with what the cluster gives."""
     limit = Limit.read("queue", ("default", "fast", "default"))
