@@ -166,7 +166,7 @@ class DriverSlot:
         driver.on_exit = lambda: self._left(driver)
         if self._driver is not None:
             self._dismiss(self._driver)
-        self._driver, self._wear, self._reason = driver, 0, ""
+        self._driver, self._wear = driver, 0
         return driver
 
     def _started(self, task: asyncio.Task[Driver]) -> None:

@@ -195,6 +195,8 @@ async def test_a_driver_that_fails_a_call_is_replaced(
         await seat.call(driver, PING, 5)
     assert type(raised.value) is error
     assert str(raised.value) == message
+    reason = "The YARN driver left: out of memory" if ended else message
+    assert f"driver 1 is replaced: {reason}" in caplog.text
     await settled()
     assert drivers.attempts == 2
     assert await seat.driver() is drivers.started[1]  # type: ignore[comparison-overlap]
