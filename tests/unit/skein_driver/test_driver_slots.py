@@ -186,9 +186,16 @@ async def test_a_driver_that_answers_is_kept(seat: DriverSlot, drivers: Drivers)
     ],
 )
 async def test_a_driver_that_fails_a_call_is_replaced(
-    seat: DriverSlot, drivers: Drivers, code: str, ended: bool, error: type[Exception], message: str
+    seat: DriverSlot,
+    drivers: Drivers,
+    code: str,
+    ended: bool,
+    error: type[Exception],
+    message: str,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """The caller learns why the call failed, and the next driver is started at once."""
+    """The caller and the log learn why the call failed, and the next driver is started at once."""
+    caplog.set_level(logging.INFO)
     driver = await seat.driver()
     drivers.started[0].code, drivers.started[0].ended = grpc.StatusCode[code], ended
     with pytest.raises(ClusterUnavailable) as raised:
