@@ -324,5 +324,5 @@ def test_what_may_fail_in_a_prologue_does_not_end_the_start(tmp_path, prologue):
 
 
 def test_a_prologue_leaves_nothing_of_its_guard_to_the_server(tmp_path):
-    output, _, _ = run_prologue(tmp_path, "export A=1", "set | grep -c ^yarnspawner_; trap -p")
+    output, _, _ = run_prologue(tmp_path, "export A=1", "set | grep -c ^yarnspawner_; trap -p ERR DEBUG")
     assert output == "0\n"
