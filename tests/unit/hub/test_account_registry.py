@@ -137,10 +137,34 @@ def test_a_confirmed_claim_stays(database, user_of):
     """Once something was submitted, no failure of another start releases the claim."""
     alice = user_of("alice", None)
     accounts = AccountRegistry(database, LOG)
-    accounts.take("shared", alice)
+    accounts.take("one", alice)
+    accounts.confirm("one", alice)
+    accounts.take("one", alice)
+    accounts.give_up("one", alice)
+    for _ in range(2):
+        accounts.take("two", alice)
+    for _ in range(2):
+        accounts.confirm("two", alice)
+    accounts.give_up("two", alice)
+    assert accounts.of_user(alice) == ["one", "two"]
+
+
+def test_a_confirmed_first_claim_outlasts_a_late_failure(database, user_of):
+    """A start that gives up after its claim was confirmed releases nothing."""
+    alice = user_of("alice", None)
+    accounts = AccountRegistry(database, LOG)
     accounts.take("shared", alice)
     accounts.confirm("shared", alice)
-    accounts.confirm("shared", alice)
+    accounts.give_up("shared", alice)
+    assert accounts.of_user(alice) == ["shared"]
+
+
+def test_the_account_of_an_earlier_version_is_a_claim(database, user_of):
+    """Such a state has nothing but the last server's account, which a failed start does not release."""
+    alice = user_of("alice", {"hadoop_user": "shared"})
+    accounts = AccountRegistry(database, LOG)
+    accounts.take("shared", alice)
+    assert states(alice) == [{"hadoop_user": "shared"}]
     accounts.give_up("shared", alice)
     assert accounts.of_user(alice) == ["shared"]
 
@@ -179,7 +203,7 @@ def test_a_broken_row_hides_no_other(database, user_of, caplog):
         database.execute(text(broken), {"id": user.id})
     database.commit()
     with caplog.at_level(logging.WARNING):
-        accounts = AccountRegistry(database, LOG)
+        accounts = AccountRegistry.of(database, LOG)
         assert accounts.other_owner("shared", eve.id) == "alice"
         assert accounts.other_owner("other", alice.id) == "zoe"
     told = [record.getMessage() for record in caplog.records if "is broken" in record.getMessage()]
