@@ -1,4 +1,4 @@
-"""``yarnspawner applications`` and ``yarnspawner sweep``: what a hub runs on the cluster, and what nobody owns there."""
+"""``yarnspawner applications`` and ``yarnspawner sweep``: a hub's applications on the cluster, and its orphans."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ _FIRST_PORT = 1024
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command; return its exit status."""
-    # What goes wrong is told by the command itself.
+    # The command prints its own errors.
     logging.getLogger("yarnspawner").addHandler(logging.NullHandler())
     options = _parser().parse_args(arguments)
     module, _, function = options.run.partition(":")

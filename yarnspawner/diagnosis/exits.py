@@ -35,7 +35,7 @@ ENDS = [
     Cause(
         "preempted by scheduler",
         r"exitCode: -102\b",
-        says="YARN took the {what}'s place away for an application of a queue that was promised it (preemption).",
+        says="YARN preempted the {what} to give its resources to another queue that is entitled to them.",
         remedy="Start it again, if possible in another queue.",
     ),
     # LinuxContainerExecutor passes on what the native container-executor prints.
@@ -63,7 +63,7 @@ ENDS = [
         r"exitCode: -101\b",
         "usable space is below configured utilization",
         "used space above threshold",
-        says="The node where the {what} was to run has no room left on its disks.",
+        says="The node where the {what} was to run has no space left on its disks.",
         remedy="Start it again: YARN will choose another node. Tell your administrator if that goes on.",
     ),
     Cause(
@@ -103,7 +103,7 @@ ENDS = [
     ),
     Cause(
         r"ApplicationMaster for attempt \S+ timed out",
-        says="The {what}'s container was no longer heard of.",
+        says="YARN lost contact with the {what}'s container.",
         remedy="Its node or its network may be overloaded or gone. Start it again.",
     ),
     Cause(
@@ -161,7 +161,7 @@ LOGS = [
     ),
     Cause(
         "No space left on device",
-        says="The node where the {what} ran has no room left on its disks.",
+        says="The node where the {what} ran has no space left on its disks.",
         remedy="Start it again: YARN may choose another node. Tell your administrator if that goes on.",
     ),
     Cause(
@@ -230,7 +230,7 @@ EXITS = [
         remedy="The log has more.",
     ),
     # YARN sends SIGTERM to all processes of a container that used too much memory, and 250 ms later SIGKILL. skein's
-    # application master then still has the time to unregister, and its words take the place of YARN's.
+    # application master then still has the time to unregister, and its message replaces YARN's.
     Cause(
         r"exit ?code:? (?:137|143)\b",
         "shutdown by external signal",

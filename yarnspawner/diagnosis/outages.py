@@ -1,10 +1,10 @@
-"""Why a submission got no answer: what passes by itself, and what somebody must mend first."""
+"""Why a submission failed: outages that pass by themselves, and problems that an administrator must solve."""
 
 from __future__ import annotations
 
 from yarnspawner.diagnosis.cause import ADMIN, Cause
 
-# To wait would be in vain. Each names the hub's own means, which its log has with all details.
+# Retries cannot succeed. Each names the hub's own settings; the hub's log has the details.
 LASTING = [
     Cause(
         r"The keytab (?P<path>\S+) (?P<fault>does not exist|cannot be read)",

@@ -28,7 +28,7 @@ WAITING = [
     Cause(
         "has reached the maximum limit of runnable applications",
         "parallel limit reached",
-        says="because as many applications run already as the queue or the user may have",
+        says="because the queue or the user has reached its limit of running applications",
     ),
     Cause(
         "queue's absolute max-capacity",

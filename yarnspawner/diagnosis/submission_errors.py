@@ -6,7 +6,7 @@ from yarnspawner.diagnosis.cause import ADMIN, Cause
 from yarnspawner.diagnosis.sizes import SIZES
 
 REFUSALS = [
-    # --- who may act as whom
+    # --- impersonation
     Cause(
         r"User: (?P<proxy>\S+) is not allowed to impersonate (?P<whom>\S+)",
         says="The hub ({proxy}) may not impersonate {whom}, so Hadoop lets it start no {what} for that user.",

@@ -120,7 +120,7 @@ def test_preempted(strict_hub: Hub, strict: LocalHadoop, fault: Outcome) -> None
     fault.begins()
     said = gone(alice)
     fault.recovered()
-    assert "YARN took the server's place away for an application of a queue that was promised it" in said, said
+    assert "YARN preempted the server to give its resources to another queue" in said, said
     bob.wait_ready()
     until(lambda: not processes(application_id), END, "without processes")
     stop_all(alice, bob)

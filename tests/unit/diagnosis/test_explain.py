@@ -271,7 +271,7 @@ WAITING = [
             'Application is added to the scheduler and is not yet activated. The queue "root.one" has reached the maximum limit'
             " of runnable applications."
         ),
-        "because as many applications run already as the queue or the user may have",
+        "because the queue or the user has reached its limit of running applications",
     ),
     (
         (
@@ -350,7 +350,7 @@ ENDS = [
     ),
     (  # source
         FAILED.format(code=-102, said="Container preempted by scheduler"),
-        "(preemption)",
+        "YARN preempted the server",
     ),
     (  # source, and reported by others
         FAILED.format(
@@ -377,7 +377,7 @@ ENDS = [
     ),
     (  # source
         FAILED.format(code=-1000, said="java.io.IOException: No space left on device"),
-        "has no room left on its disks",
+        "has no space left on its disks",
     ),
     (
         FAILED.format(
@@ -432,7 +432,7 @@ ENDS = [
             "Application application_1_0017 failed 1 times (global limit =2; local limit is =1) due to ApplicationMaster for"
             " attempt appattempt_1_0017_000001 timed out. Failing the application."
         ),
-        "no longer heard of",
+        "YARN lost contact with the server's container.",
     ),
     (
         "Application driver failed with exit code 127, see logs for more information.",
