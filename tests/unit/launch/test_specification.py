@@ -134,9 +134,9 @@ def test_a_server_that_died_is_not_replaced_by_an_empty_one():
 
 
 def test_secrets_are_files_of_this_application_alone():
-    master = application_specification(request(private_files={"keyfile.pem": "/hub/key"})).master
+    master = application_specification(request(private_files={"keyfile.pem": "/hub/key.zip"})).master
     for name in (ENVIRONMENT_FILE, "keyfile.pem"):
-        assert str(master.files[name].visibility) == "APPLICATION"
+        assert (str(master.files[name].type), str(master.files[name].visibility)) == ("FILE", "APPLICATION")
     assert master.env == {}
 
 
