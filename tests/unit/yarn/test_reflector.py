@@ -707,21 +707,24 @@ async def test_the_latest_application_is_found(view: ApplicationReflector, yarn:
 
 
 @pytest.mark.parametrize(
-    ("took", "fast", "failures", "waits"),
+    ("took", "fast", "outages", "errors", "waits"),
     [
-        (0, True, 0, [0.5]),
-        (0, False, 0, [0.5, 4.5]),
-        (0.5, True, 0, [2]),
-        (0.5, False, 0, [2, 3]),
-        (10, False, 0, [40]),
-        (0, True, 1, [0.5, 0.5]),
-        (0, True, 3, [0.5, 3.5]),
-        (0, False, 9, [0.5, 4.5]),
-        (10, True, 9, [5]),
+        (0, True, 0, 0, [0.25]),
+        (0, False, 0, 0, [0.25, 4.75]),
+        (0.5, True, 0, 0, [2]),
+        (0.5, False, 0, 0, [2, 3]),
+        (10, False, 0, 0, [40]),
+        (0, True, 1, 0, [0.25, 0.25]),
+        (0, True, 3, 0, [0.25, 1.75]),
+        (0, True, 0, 1, [0.25, 0.75]),
+        (0, True, 3, 1, [0.25, 1.75]),
+        (0, False, 9, 0, [0.25, 4.75]),
+        (0, False, 0, 9, [0.25, 4.75]),
+        (10, True, 9, 0, [5]),
     ],
 )
 async def test_the_pause_before_the_next_list(
-    yarn: Lists, monkeypatch: pytest.MonkeyPatch, took: float, fast: bool, failures: int, waits: list[float]
+    yarn: Lists, monkeypatch: pytest.MonkeyPatch, took: float, fast: bool, outages: int, errors: int, waits: list[float]
 ) -> None:
     """Starts shorten it, long lists prolong it, and failures double it up to the slow interval."""
     paused: list[float] = []
@@ -736,13 +739,14 @@ async def test_the_pause_before_the_next_list(
     monkeypatch.setattr("random.random", lambda: 0.0)
     monkeypatch.setattr(applications.asyncio, "sleep", sleep)
     monkeypatch.setattr(applications, "wait_for_event", wait_for_event)
-    for failing in ("_outage", "_refreshes"):
-        view = ApplicationReflector(yarn, fast=0.5, slow=5)  # type: ignore[arg-type]
-        view._entry(ID).fast = fast
-        for _ in range(failures):
-            getattr(view, failing).failed(ClusterUnavailable("away"))
-        await view._pause(took)
-    assert paused == waits * 2
+    view = ApplicationReflector(yarn, fast=0.25, slow=5)  # type: ignore[arg-type]
+    view._entry(ID).fast = fast
+    for _ in range(outages):
+        view._outage.failed(ClusterUnavailable("away"))
+    for _ in range(errors):
+        view._refreshes.failed(KeyError("surprise"))
+    await view._pause(took)
+    assert paused == waits
 
 
 async def test_a_change_of_pace_counts_at_once(yarn: Lists) -> None:
