@@ -54,7 +54,7 @@ def test_killed_by_an_admin(hub: Hub, alice: Member, cluster: LocalHadoop, fault
     assert "The server's application was killed by yarn. If that was not you, ask your administrator why." in said
     assert f"{application_id} of alice has ended: The server's application was killed by yarn." in log_of(hub, since)
     until(lambda: not processes(application_id), END, "without processes")
-    fault.saw = "The server is gone, and the page says who killed it"
+    fault.saw = "The server stops, and the page says who killed it"
     fault.lost = "the server"
 
 
@@ -90,7 +90,7 @@ def stop_all(*members: Member) -> None:
 
 
 def test_over_its_memory(strict_hub: Hub, strict: LocalHadoop, fault: Outcome) -> None:
-    """Container of a running server over its memory."""
+    """Container of a running server exceeds its memory."""
     alice = Member(strict_hub.address, "alice", strict_hub.password)
     alice.ask_to_start()
     alice.wait_ready()
@@ -104,7 +104,7 @@ def test_over_its_memory(strict_hub: Hub, strict: LocalHadoop, fault: Outcome) -
         "it used more memory than the 1 GiB that it was given. Start it again with more memory, or use less" in said
     ), said
     until(lambda: not processes(application_id), END, "without processes")
-    fault.saw = "The server is gone, and the page says that it most likely took more memory than it was given, and how much that was"
+    fault.saw = "The server stops, and the page says that it most likely exceeded its memory, and how much it had"
     fault.lost = "the server"
 
 
@@ -124,7 +124,5 @@ def test_preempted(strict_hub: Hub, strict: LocalHadoop, fault: Outcome) -> None
     bob.wait_ready()
     until(lambda: not processes(application_id), END, "without processes")
     stop_all(alice, bob)
-    fault.saw = (
-        "The server is gone, and the page says that another queue was promised its place; that one's server starts"
-    )
+    fault.saw = "The server stops, and the page says that YARN preempted it; the other queue's server starts"
     fault.lost = "the server"

@@ -38,11 +38,11 @@ def test_killed_during_submission(hub: Hub, alice: Member, cluster: LocalHadoop,
     fault.recovered()
     assert alice.run("print(6 * 7)") == "42\n"
     assert len(unfinished(cluster)) == 1
-    fault.saw = "The start goes on, and the server is there"
+    fault.saw = "The start continues, and the server becomes ready"
 
 
 def test_hung_during_submission(hub: Hub, alice: Member, cluster: LocalHadoop, fault: Outcome) -> None:
-    """Driver hung during a submission, and awake again when another one has done it."""
+    """Driver hung during a submission, and resumed after another driver submitted."""
     arrange(hub, "hang-driver", "submission")
     alice.ask_to_start()
     until(lambda: has_happened(hub), START, "hung")
@@ -55,7 +55,7 @@ def test_hung_during_submission(hub: Hub, alice: Member, cluster: LocalHadoop, f
     until(lambda: len(unfinished(cluster)) == 1, END, "ended")
     assert alice.run("print(6 * 7)") == "42\n"
     assert len(unfinished(cluster)) == 1
-    fault.saw = "The start goes on, and the server is there"
+    fault.saw = "The start continues, and the server becomes ready"
 
 
 @MISHAPS
@@ -78,14 +78,14 @@ def test_while_waiting(
     fault.recovered()
     assert len(applications(cluster).keys() - before.keys()) == 1
     assert alice.run("print(6 * 7)") == "42\n"
-    fault.saw = "The start goes on, and the server is there"
+    fault.saw = "The start continues, and the server becomes ready"
 
 
 @MISHAPS
 def test_while_idle(
     hub: Hub, alice: Member, cluster: LocalHadoop, fault: Outcome, number: signal.Signals, words: str
 ) -> None:
-    """Drivers {words} while a server runs and nothing else happens."""
+    """Drivers {words} while a server runs and the hub is idle."""
     alice.ask_to_start()
     alice.wait_ready()
     alice.run("answer = 42")
@@ -106,4 +106,4 @@ def test_while_idle(
     most = 1 if number == signal.SIGSTOP else 0
     until(lambda: len(set(gone) & set(drivers(hub))) <= most, END, "replaced")
     until(lambda: len(drivers(hub)) == len(gone), START, "started")
-    fault.saw = "The server goes on, and another one starts"
+    fault.saw = "The server keeps running, and another one starts"

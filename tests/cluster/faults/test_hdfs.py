@@ -1,4 +1,4 @@
-"""HDFS takes no files, or does not answer, when a start is asked for."""
+"""HDFS takes no files, or does not answer, when a start is requested."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def works(member: Member, cluster: LocalHadoop) -> None:
 
 
 def test_in_safe_mode(alice: Member, cluster: LocalHadoop, safe_mode: Callable[[str], None], fault: Outcome) -> None:
-    """HDFS in safe mode when a start is asked for."""
+    """HDFS in safe mode when a start is requested."""
     safe_mode("enter")
     fault.begins()
     alice.ask_to_start()
@@ -41,11 +41,11 @@ def test_in_safe_mode(alice: Member, cluster: LocalHadoop, safe_mode: Callable[[
     safe_mode("leave")
     works(alice, cluster)
     fault.recovered()
-    fault.saw = "The start waits, says that HDFS is in safe mode, and goes on"
+    fault.saw = "The start waits, says that HDFS is in safe mode, and continues"
 
 
 def test_down(alice: Member, cluster: LocalHadoop, fault: Outcome) -> None:
-    """HDFS down (NameNode killed) when a start is asked for."""
+    """HDFS down (NameNode killed) when a start is requested."""
     name_node = cluster.daemons["namenode"]
     name_node.kill()
     fault.begins()
@@ -54,7 +54,7 @@ def test_down(alice: Member, cluster: LocalHadoop, fault: Outcome) -> None:
     name_node.start()
     works(alice, cluster)
     fault.recovered()
-    fault.saw = "The start waits, says what does not answer, and goes on"
+    fault.saw = "The start waits, names the service that does not answer, and continues"
 
 
 def test_killed_while_a_server_runs(alice: Member, cluster: LocalHadoop, fault: Outcome) -> None:
@@ -73,4 +73,4 @@ def test_killed_while_a_server_runs(alice: Member, cluster: LocalHadoop, fault: 
     assert alice.run("print(answer)") == "42\n"
     alice.ask_to_stop()
     alice.wait_gone()
-    fault.saw = "The server goes on, with its kernels"
+    fault.saw = "The server keeps running, with its kernels"

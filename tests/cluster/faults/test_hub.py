@@ -36,13 +36,13 @@ def test_killed_before_submission(hub: Hub, alice: Member, cluster: LocalHadoop,
     again.ask_to_start()
     again.wait_ready()
     assert len(unfinished(cluster)) == 1
-    fault.saw, fault.lost = "No server, and can start it again", "the start"
+    fault.saw, fault.lost = "No server; the user can start it again", "the start"
 
 
 def test_killed_before_the_submission_is_answered(
     hub: Hub, alice: Member, cluster: LocalHadoop, fault: Outcome
 ) -> None:
-    """Hub killed between a submission and its answer."""
+    """Hub killed between a submission and YARN's response."""
     before = applications(cluster)
     arrange(hub, "kill-hub", "submitted")
     start(alice)
@@ -71,7 +71,7 @@ def test_killed_while_running_without_an_address(hub: Hub, alice: Member, cluste
 
 
 def test_killed_before_the_address_is_kept(hub: Hub, alice: Member, cluster: LocalHadoop, fault: Outcome) -> None:
-    """Hub killed when it knows a server's address and has not saved it."""
+    """Hub killed after it reads a server's address and before it saves it."""
     before = applications(cluster)
     arrange(hub, "kill-hub", "address known")
     start(alice)
@@ -85,7 +85,7 @@ def goes_on(hub: Hub, cluster: LocalHadoop, fault: Outcome, before: dict[str, st
     fault.recovered()
     assert again.run("print(6 * 7)") == "42\n"
     assert len(applications(cluster).keys() - before.keys()) == 1
-    fault.saw = "The start goes on, and the server is there"
+    fault.saw = "The start continues, and the server becomes ready"
 
 
 def test_killed_while_a_server_runs(hub: Hub, alice: Member, cluster: LocalHadoop, fault: Outcome) -> None:
@@ -100,12 +100,12 @@ def test_killed_while_a_server_runs(hub: Hub, alice: Member, cluster: LocalHadoo
     again.take_kernel_of(alice)
     assert again.run("print(answer)") == "42\n"
     assert len(unfinished(cluster, "alice")) == 1
-    fault.saw = "The server goes on, with its kernels"
+    fault.saw = "The server keeps running, with its kernels"
 
 
 @pytest.mark.parametrize(
     ("moment", "words"),
-    [("stopping", "begins to stop a server"), ("asked to stop", "has asked a server to end")],
+    [("stopping", "begins to stop a server"), ("asked to stop", "has asked a server to stop")],
 )
 def test_killed_while_stopping(
     hub: Hub, alice: Member, cluster: LocalHadoop, fault: Outcome, moment: str, words: str
@@ -119,11 +119,11 @@ def test_killed_while_stopping(
     again.wait_gone()
     fault.recovered()
     until(lambda: not unfinished(cluster), END, "ended")
-    fault.saw = "The stop goes on, and the server is gone"
+    fault.saw = "The stop continues, and the server stops"
 
 
 def test_killed_while_a_start_is_cancelled(hub: Hub, alice: Member, cluster: LocalHadoop, fault: Outcome) -> None:
-    """Hub killed when it begins to end a start that was cancelled."""
+    """Hub killed when it begins to stop a cancelled start."""
     hold(hub, alice, cluster)
     arrange(hub, "kill-hub", "ending")
     stop(alice)
@@ -134,11 +134,11 @@ def test_killed_while_a_start_is_cancelled(hub: Hub, alice: Member, cluster: Loc
     again.wait_gone()
     fault.recovered()
     until(lambda: not unfinished(cluster), END, "ended")
-    fault.saw = "No server; it can be started again"
+    fault.saw = "No server; the user can start it again"
 
 
 def test_restarted_while_a_server_starts(hub: Hub, alice: Member, cluster: LocalHadoop, fault: Outcome) -> None:
-    """Hub restarted in order while a server starts."""
+    """Hub restarted normally while a server starts."""
     before = applications(cluster)
     hold(hub, alice, cluster)
     hub.stop()

@@ -65,11 +65,11 @@ def test_kdc_down_while_a_server_runs(alice: Member, cluster: LocalHadoop, fault
     another_server_starts_and_stops(alice)
     still_there(alice)
     stop(alice)
-    fault.saw = "Servers go on, start and stop, for as long as the hub's tickets are good"
+    fault.saw = "Servers run, start and stop as long as the hub's tickets are valid"
 
 
 def test_kdc_down_at_a_start(cluster: LocalHadoop, hub_with: Callable[..., Hub], fault: Outcome) -> None:
-    """KDC down when the hub is started and a server is asked for."""
+    """KDC down when the hub starts and a server is requested."""
     cluster.daemons["kdc"].kill()
     fault.begins()
     hub = hub_with()
@@ -81,7 +81,7 @@ def test_kdc_down_at_a_start(cluster: LocalHadoop, hub_with: Callable[..., Hub],
     alice.wait_ready()
     fault.recovered()
     stop(alice)
-    fault.saw = "The start waits, says that Kerberos does not answer, and goes on"
+    fault.saw = "The start waits, says that Kerberos does not answer, and continues"
 
 
 # -- The keytab
@@ -134,7 +134,7 @@ def test_keytab_missing(cluster: LocalHadoop, hub_without: Hub, keytab: Path, fa
 
 
 def test_keytab_of_another(cluster: LocalHadoop, hub_without: Hub, keytab: Path, fault: Outcome) -> None:
-    """Keytab of another principal in the place of the hub's."""
+    """Keytab of the hub replaced by another principal's."""
     shutil.copy(str(cluster.keytab("alice")), keytab)
     _told_to_check_the_keytab(hub_without)
     fault.saw = "The start fails at once, and says that the hub cannot log in with its keytab"
@@ -143,7 +143,7 @@ def test_keytab_of_another(cluster: LocalHadoop, hub_without: Hub, keytab: Path,
 def test_keytab_outdated(
     cluster: LocalHadoop, hub_without: Hub, keytab: Path, administer: Administer, fault: Outcome
 ) -> None:
-    """Keytab of the hub outdated by a new password, until the new keys are put there."""
+    """Keytab of the hub outdated by a new password, until it is replaced."""
     shutil.copy(str(cluster.keytab("jupyterhub")), keytab)
     administer("cpw -pw another-password jupyterhub")
     _told_to_check_the_keytab(hub_without)
@@ -221,4 +221,4 @@ def test_keytab_replaced(
     still_there(alice)
     assert len(unfinished(cluster, "alice")) == 1
     stop(alice)
-    fault.saw = "Nothing: the hub takes the new keys when it needs them"
+    fault.saw = "Nothing: the hub reads the new keys when it needs them"

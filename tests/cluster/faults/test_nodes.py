@@ -58,11 +58,11 @@ def test_node_manager_restarted(alice: Member, cluster: LocalHadoop, fault: Outc
     alice.ask_to_stop()
     alice.wait_gone()
     until(lambda: not processes(application_id), START, "ended")
-    fault.saw = "The server goes on, with its kernels"
+    fault.saw = "The server keeps running, with its kernels"
 
 
 def test_node_lost(hub: Hub, alice: Member, cluster: LocalHadoop, fault: Outcome) -> None:
-    """Node lost for good, with all that runs on it."""
+    """Node lost permanently, with everything that runs on it."""
     application_id = start_and_remember(alice, cluster)
     node = node_of(cluster, application_id)
     since = log_size(hub)
@@ -74,12 +74,12 @@ def test_node_lost(hub: Hub, alice: Member, cluster: LocalHadoop, fault: Outcome
     assert NODE_GONE in log_of(hub, since)
     starts_elsewhere(alice, cluster, node)
     fault.recovered()
-    fault.saw = "The server is gone, and the page says that its node is; a new one starts on another node"
+    fault.saw = "The server stops, and the page says that its node is gone; a new one starts on another node"
     fault.lost = "the server"
 
 
 def test_node_manager_gone_for_good(alice: Member, cluster: LocalHadoop, fault: Outcome) -> None:
-    """NodeManager killed for good, while its containers go on."""
+    """NodeManager killed permanently, while its containers keep running."""
     application_id = start_and_remember(alice, cluster)
     node = node_of(cluster, application_id)
     node.kill()
@@ -89,7 +89,7 @@ def test_node_manager_gone_for_good(alice: Member, cluster: LocalHadoop, fault: 
     starts_elsewhere(alice, cluster, node)
     fault.recovered()
     until(lambda: not processes(application_id), START, "without processes of the lost server")
-    fault.saw = "The server ends, and the page says that its node is gone; a new one starts on another node"
+    fault.saw = "The server stops, and the page says that its node is gone; a new one starts on another node"
     fault.lost = "the server"
 
 
@@ -107,7 +107,7 @@ def test_application_master_killed(hub: Hub, alice: Member, cluster: LocalHadoop
     )
     assert f"{application_id} of alice has ended" in log_of(hub, since)
     until(lambda: not processes(application_id), START, "without processes of the lost server")
-    fault.saw = "The server is gone, and the page says that it was killed"
+    fault.saw = "The server stops, and the page says that it was killed"
     fault.lost = "the server"
 
 
@@ -166,5 +166,5 @@ def test_disk_full(
     assert NODE_GONE in said, said
     starts_elsewhere(alice, cluster, first)
     fault.recovered()
-    fault.saw = "The server is gone, and the page says why; a new one starts on another node"
+    fault.saw = "The server stops, and the page says why; a new one starts on another node"
     fault.lost = "the server"

@@ -21,8 +21,8 @@ from tests.support.outcomes import Outcome
 AWAY = 60
 HUNG = 20
 
-GOES_ON = "The server goes on, with its kernels"
-WAITS = "The start waits, says that YARN does not answer, and goes on"
+GOES_ON = "The server keeps running, with its kernels"
+WAITS = "The start waits, says that YARN does not answer, and continues"
 
 
 @pytest.fixture
@@ -110,7 +110,7 @@ def test_killed_while_a_server_runs(
 def test_away_when_a_start_is_asked_for(
     alice: Member, cluster: LocalHadoop, resource_manager: Daemon, fault: Outcome
 ) -> None:
-    """ResourceManager down for 60 s when a start is asked for."""
+    """ResourceManager down for 60 s when a start is requested."""
     resource_manager.kill()
     fault.begins()
     alice.ask_to_start()
@@ -143,7 +143,7 @@ def test_away_while_a_server_runs(
 
 
 def test_late_stop(hub: Hub, alice: Member, cluster: LocalHadoop, resource_manager: Daemon, fault: Outcome) -> None:
-    """ResourceManager down while a server is stopped, and back when the next one is asked for."""
+    """ResourceManager down while a server is stopped, and back when the next one is started."""
     alice.ask_to_start()
     alice.wait_ready()
     old = unfinished(cluster, alice.name)[0]
@@ -161,7 +161,7 @@ def test_late_stop(hub: Hub, alice: Member, cluster: LocalHadoop, resource_manag
     until(lambda: f"{old} of {alice.name} has ended" in log_of(hub, since), END, "ended")
     time.sleep(5)  # when the stop was confirmed late, the new server was stopped as well
     remembers(alice, cluster)
-    fault.saw = "The server is gone after a minute; the next one starts and stays"
+    fault.saw = "The server stops after a minute; the next one starts and keeps running"
 
 
 def test_hung_while_a_server_starts(
@@ -249,7 +249,7 @@ def test_failover_while_a_server_starts(alice_of_pair: Member, pair: LocalHadoop
     works(alice_of_pair, pair)
     fault.recovered()
     assert active(pair).name != first.name
-    fault.saw = "The start goes on"
+    fault.saw = "The start continues"
 
 
 def test_failover_while_a_server_runs(

@@ -30,7 +30,7 @@ MEBIBYTE = 1 << 20
 def test_cancelled_before_the_submission_is_answered(
     hub: Hub, alice: Member, cluster: LocalHadoop, fault: Outcome
 ) -> None:
-    """Start cancelled before its submission is answered."""
+    """Start cancelled before YARN responds to its submission."""
     arrange(hub, "hang-driver", "submission")
     alice.ask_to_start()
     until(lambda: has_happened(hub), START, "hung")
@@ -43,7 +43,7 @@ def test_cancelled_before_the_submission_is_answered(
     until(lambda: not unfinished(cluster), END, "ended")
     fault.recovered()
     starts_again(alice)
-    fault.saw = "No server, and can start it again"
+    fault.saw = "No server; the user can start it again"
 
 
 def test_cancelled_while_accepted(hub: Hub, alice: Member, cluster: LocalHadoop, fault: Outcome) -> None:
@@ -60,7 +60,7 @@ def test_cancelled_while_accepted(hub: Hub, alice: Member, cluster: LocalHadoop,
     for node in cluster.node_managers:
         node.resume()
     starts_again(alice)
-    fault.saw = "No server, and can start it again"
+    fault.saw = "No server; the user can start it again"
 
 
 def test_cancelled_while_running_without_an_address(
@@ -76,7 +76,7 @@ def test_cancelled_while_running_without_an_address(
     alice.wait_gone()
     until(lambda: not unfinished(cluster), END, "ended")
     fault.recovered()
-    fault.saw = "No server, and can start it again"
+    fault.saw = "No server; the user can start it again"
 
 
 def starts_again(member: Member) -> None:
@@ -90,7 +90,7 @@ def starts_again(member: Member) -> None:
 def test_the_start_timeout_is_reached_in_a_full_queue(
     hub_with: Callable[..., Hub], cluster: LocalHadoop, fault: Outcome
 ) -> None:
-    """Start not done in its time (`start_timeout`), since the queue is full."""
+    """Start exceeds `start_timeout` because the queue is full."""
     other = hub_with(configuration=CONFIGURATION, settings={"YARNSPAWNER_QUEUE": "small"})
     bob = Member(other.address, "bob", other.password)
     starts_again(bob)
@@ -104,14 +104,14 @@ def test_the_start_timeout_is_reached_in_a_full_queue(
     assert len(unfinished(cluster, "bob")) == 1
     bob.ask_to_stop()
     bob.wait_gone()
-    fault.saw = "That it did not start in time, and was waiting in the queue"
+    fault.saw = "A message that the server did not start in time, and that it was waiting in the queue"
     fault.lost = "the start"
 
 
 def test_the_start_timeout_is_reached_in_the_container(
     hub_with: Callable[..., Hub], cluster: LocalHadoop, fault: Outcome
 ) -> None:
-    """Start not done in its time (`start_timeout`), since its container takes too long."""
+    """Start exceeds `start_timeout` because its container takes too long."""
     settings = {"FAULTS_PROLOGUE": "sleep 300", "FAULTS_START_TIMEOUT": "100"}
     hub = hub_with(configuration=CONFIGURATION, settings=settings)
     alice = Member(hub.address, "alice", hub.password)
@@ -120,7 +120,7 @@ def test_the_start_timeout_is_reached_in_the_container(
     assert "the server is starting" in told
     alice.wait_gone()
     until(lambda: not unfinished(cluster), END, "ended")
-    fault.saw = "That it did not start in time, and on which node it was starting"
+    fault.saw = "A message that the server did not start in time, and on which node it was starting"
     fault.lost = "the start"
 
 
@@ -130,7 +130,7 @@ def test_the_start_timeout_is_reached_in_the_container(
 def test_two_named_servers_start_and_stop_crosswise(
     hub: Hub, alice: Member, cluster: LocalHadoop, fault: Outcome
 ) -> None:
-    """Two named servers started at the same moment, and stopped crosswise."""
+    """Two named servers started at the same time and stopped in the opposite order."""
     # A session for each, as in two windows.
     second = Member(hub.address, "alice", hub.password)
     at_once(lambda: alice.ask_to_start("one"), lambda: second.ask_to_start("two"))
@@ -145,7 +145,7 @@ def test_two_named_servers_start_and_stop_crosswise(
     at_once(lambda: alice.ask_to_stop("three"), lambda: second.ask_to_stop("one"))
     alice.wait_gone("one", "three")
     until(lambda: not unfinished(cluster), END, "ended")
-    fault.saw = "Each server starts and ends by itself"
+    fault.saw = "Each server starts and stops independently"
 
 
 def at_once(*actions: Callable[[], Any]) -> None:
@@ -181,7 +181,7 @@ def test_thirty_starts_and_stops_leave_nothing(
     # Those of YARN's clients in the drivers, which are replaced after 200 submissions.
     assert last.driver_memory <= first.driver_memory + 100
     assert len(drivers(hub)) == processes
-    fault.saw = "30 servers, one like the other"
+    fault.saw = "30 servers, all alike"
 
 
 def start_and_stop(hub: Hub, windows: dict[str, Member], cluster: LocalHadoop) -> None:
@@ -206,7 +206,7 @@ def settled(hub: Hub) -> Figures:
 
 
 def test_upgraded_from_an_earlier_version(hub: Hub, alice: Member, cluster: LocalHadoop, fault: Outcome) -> None:
-    """Hub upgraded from state that earlier versions of the spawner have written."""
+    """Hub upgraded, with state written by earlier versions of the spawner."""
     goes_on_from(
         hub,
         alice,
@@ -220,11 +220,11 @@ def test_upgraded_from_an_earlier_version(hub: Hub, alice: Member, cluster: Loca
         },
     )
     assert len(unfinished(cluster)) == 1
-    fault.saw = "The server goes on, with its kernels"
+    fault.saw = "The server keeps running, with its kernels"
 
 
 def test_state_that_is_broken(hub: Hub, alice: Member, cluster: LocalHadoop, fault: Outcome) -> None:
-    """State in the hub's database that is of a later version, or broken."""
+    """State in the hub's database written by a later version, or corrupt."""
     goes_on_from(
         hub,
         alice,
@@ -237,11 +237,11 @@ def test_state_that_is_broken(hub: Hub, alice: Member, cluster: LocalHadoop, fau
         },
     )
     assert len(unfinished(cluster)) == 1
-    fault.saw = "The server goes on, with its kernels"
+    fault.saw = "The server keeps running, with its kernels"
 
 
 def test_state_sealed_with_another_secret(hub: Hub, alice: Member, cluster: LocalHadoop, fault: Outcome) -> None:
-    """State in the hub's database that was sealed with another cookie secret."""
+    """State in the hub's database sealed with another cookie secret."""
     secret = hub.folder / "jupyterhub_cookie_secret"
 
     def replace_secret(state: Any) -> Any:
@@ -250,7 +250,7 @@ def test_state_sealed_with_another_secret(hub: Hub, alice: Member, cluster: Loca
 
     goes_on_from(hub, alice, fault, {"another secret": replace_secret})
     assert len(unfinished(cluster)) == 1
-    fault.saw = "The server goes on, with its kernels"
+    fault.saw = "The server keeps running, with its kernels"
     fault.lost = "the login at the hub"
 
 
@@ -311,7 +311,7 @@ def test_a_server_that_writes_a_gigabyte_of_log(
     assert "the last of them" in end_of_it
     whole = cluster.run([*logs, "-size", str(60 * MEBIBYTE)], user="alice").stdout
     assert "MiB of the log were left out here" in whole
-    fault.saw = "The server goes on; of its log the beginning and the end are kept"
+    fault.saw = "The server keeps running; the beginning and the end of its log are kept"
 
 
 def log_size(cluster: LocalHadoop, application: str) -> int:

@@ -76,7 +76,7 @@ def test_storm_of_starts_and_stops_while_the_hub_is_killed(hub: Hub, cluster: Lo
         thread.join(START + PATIENCE)
     assert not any(thread.is_alive() for thread in threads)
     settle(storm, users)
-    fault.saw = "Every start comes to a server, and every server keeps its kernels"
+    fault.saw = "Every start leads to a server, and every server keeps its kernels"
 
 
 def batter(storm: Storm, chance: random.Random) -> None:
