@@ -35,7 +35,7 @@ from localhadoop import LocalHadoop
 from yarnspawner.hadoop.accounts import hub_account
 from yarnspawner.launch.specification import ServerRequest, application_specification, environment_file
 from yarnspawner.skein_driver import Cluster
-from yarnspawner.state.server_state import Credentials
+from yarnspawner.state.credentials import Credentials
 from yarnspawner.yarn.reflector import ApplicationReflector
 from yarnspawner.yarn.terminator import ApplicationTerminator
 

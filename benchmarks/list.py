@@ -23,7 +23,7 @@ from localhadoop import LocalHadoop
 from yarnspawner.hadoop.accounts import hub_account
 from yarnspawner.launch.specification import environment_file
 from yarnspawner.skein_driver import Cluster
-from yarnspawner.state.server_state import Credentials
+from yarnspawner.state.credentials import Credentials
 
 DEFAULT_RUNS = 5
 # Lists in a row, for which CPU time is counted.

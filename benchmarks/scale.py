@@ -243,7 +243,8 @@ def fill_database(kind: str, behaviour: Behaviour) -> None:
     from jupyterhub import orm, roles
 
     from benchmarks.scale_worker import running_state
-    from yarnspawner.state.server_state import Credentials, Seal
+    from yarnspawner.state.credentials import Credentials
+    from yarnspawner.state.seal import Seal
 
     folder = Path(behaviour.folder)
     secret = secrets.token_bytes(32)

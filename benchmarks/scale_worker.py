@@ -27,7 +27,9 @@ from traitlets.config import Config
 from benchmarks.fake_yarn import application_id
 from benchmarks.processes import cpu_seconds, resident_bytes
 from yarnspawner import YarnSpawner
-from yarnspawner.state.server_state import Credentials, Seal, ServerState
+from yarnspawner.state.credentials import Credentials
+from yarnspawner.state.seal import Seal
+from yarnspawner.state.server_state import ServerState
 
 # Seconds between two ticks of the task by which lateness is measured.
 TICK = 0.005
@@ -52,8 +54,8 @@ class Idle(Spawner):  # type: ignore[misc]
 
 def running_state(number: int, port: int, credentials: Credentials, seal: Seal) -> dict[str, Any]:
     """What the hub keeps of a server that runs since before."""
-    server = ServerState.new(f"user{number}", "default", credentials).submitted(application_id(number))
-    return server.arrived(f"http://127.0.0.1:{port}").to_dict(seal)
+    server = ServerState.new(f"user{number}", "default", credentials).with_application_id(application_id(number))
+    return server.with_url(f"http://127.0.0.1:{port}").to_dict(seal)
 
 
 class Site:

@@ -115,7 +115,7 @@ class YarnSpawner(SubmittingSpawner, Spawner):
             async with self._conversation(server) as conversation:
                 arrival = ReadinessWaiter(server, conversation, self.access, self._welcome(), self._progress, self.log)
                 address = await arrival.address()
-        self._keep_on(server.arrived(address.url))
+        self._keep_on(server.with_url(address.url))
         audit("arrived", application=server.application_id, address=address.url, **self.audit_facts)
         return address.url
 
@@ -192,10 +192,10 @@ class YarnSpawner(SubmittingSpawner, Spawner):
         if not application_id:
             return
         # A hub that dies from here on goes on with it in its next run.
-        self._keep_on(server.submitted(application_id).stopped())
+        self._keep_on(server.with_application_id(application_id).with_stop_requested())
         self._stopping = True
         try:
-            await self._end(server.submitted(application_id), self.stop_timeout if not now else 0)
+            await self._end(server.with_application_id(application_id), self.stop_timeout if not now else 0)
         finally:
             self._stopping = False
 

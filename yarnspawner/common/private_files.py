@@ -1,4 +1,4 @@
-"""Secrets on their way from the hub to the container: files that only the hub can read, gone when they are sent."""
+"""Pass secrets to the container as files that only the hub can read. They are removed after the submission."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from pathlib import Path
 
 @contextmanager
 def private_files(contents: Mapping[str, str | bytes]) -> Iterator[dict[str, str]]:
-    """Write files into a private folder (0700) for as long as the context lasts.
+    """Write files into a temporary private folder (mode 0700) and remove it at the end of the ``with`` block.
 
     Args:
-        contents: file name to content.
+        contents: content of each file by its name.
 
     Yields:
-        file name to absolute path.
+        The absolute path of each file by its name.
     """
     folder = Path(tempfile.mkdtemp(prefix="yarnspawner-"))
     try:

@@ -1,7 +1,7 @@
-"""What a container and the hub tell each other through the key-value store of their application.
+"""The documents that hub and container exchange through the key-value store of their application.
 
-Both sides import this module, so it needs nothing but the standard library. The hub believes nothing that it reads:
-the user owns the container, and so may have written anything. Whatever :meth:`from_bytes` returns has been checked.
+Both sides import this module, so it uses only the standard library. The hub trusts none of these documents: users own
+their containers and can write anything. :meth:`from_bytes` returns validated documents only.
 """
 
 from __future__ import annotations
@@ -17,53 +17,54 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 ADDRESS_KEY = "jupyter.server.address"
-"""Where a server that listens says so: an :class:`Address`, written by the container."""
+"""The address that a server listens on: an :class:`Address`, written by the container."""
 
 ERROR_KEY = "jupyter.server.error"
-"""Why a server or kernel did not start: a :class:`Failure`, written by the container before it leaves."""
+"""Why a server or kernel did not start: a :class:`Failure`, written by the container before it exits."""
 
 STATUS_KEY = "jupyter.server.status"
-"""What a server that starts is waiting for: a :class:`Waiting`, written by the container while it does."""
+"""What a starting server waits for: a :class:`Waiting`, written by the container."""
 
 STOP_KEY = "jupyter.server.stop"
-"""That a server should end in order: a :class:`StopRequest`, written by the hub."""
+"""A request to shut down: a :class:`StopRequest`, written by the hub."""
 
 KERNEL_KEY = "ipython.kernel.info"
-"""How to connect to a kernel: the JSON of a Jupyter connection file. Its name is that of skein's own recipe."""
+"""How to connect to a kernel: the JSON of a Jupyter connection file. skein's own kernel recipe uses this key as well."""
 
 VERSION = 1
-"""The version of every document. A reader refuses a version that it does not know."""
+"""The version of every document. Readers refuse any other version."""
 
 
 class ProtocolError(ValueError):
-    """A document that must not be believed. Its message has no control characters, and so is fit for a log."""
+    """A document is invalid. The message has no control characters, so it can be logged."""
 
 
-# RFC 1123's letters, digits and hyphens, and the underscore that some sites' node names have. A last label of digits
-# alone would be a broken IP address.
+# Letters, digits and hyphens as in RFC 1123, and the underscore that some sites use in node names. A last label of only
+# digits would be an invalid IP address.
 _LABEL = r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
 _HOST_NAME = re.compile(rf"(?=.{{1,253}}\Z)(?:{_LABEL}\.)*(?!\d+\Z){_LABEL}")
 
 
 @dataclass(frozen=True)
 class _Document:
-    """A JSON object with a version and exactly the fields of its class."""
+    """A JSON object with a version and the fields of its class."""
 
     max_size: ClassVar[int] = 4 * 1024
 
     def to_bytes(self) -> bytes:
-        """The document as UTF-8 JSON."""
+        """Return the document as UTF-8 JSON."""
         return json.dumps({"version": VERSION, **dataclasses.asdict(self)}, ensure_ascii=False).encode()
 
     @classmethod
     def from_bytes(cls, raw: bytes) -> Self:
-        """Read and check a document.
+        """Read and validate a document. Unknown fields are ignored.
 
-        Raises :class:`ProtocolError` if it is too large, not JSON, of another version, or if a field is missing,
-        of the wrong type or out of range. Unknown fields are ignored.
+        Raises:
+            ProtocolError: the document is too large, not JSON or of another version, or a field is missing, of the
+                wrong type or out of range.
         """
         if len(raw) > cls.max_size:
-            raise ProtocolError(f"{cls.__name__}: {len(raw)} bytes, where at most {cls.max_size} are allowed")
+            raise ProtocolError(f"{cls.__name__}: {len(raw)} bytes, but at most {cls.max_size} are allowed")
         try:
             content = json.loads(raw)
         except (ValueError, RecursionError):
@@ -89,17 +90,17 @@ class _Document:
 
 @dataclass(frozen=True)
 class Address(_Document):
-    """Where a server listens."""
+    """The address that a server listens on."""
 
     scheme: str
     """``http`` or ``https``."""
     host: str
-    """A host name or IP address, as the container knows it. The hub asks YARN instead."""
+    """A host name or IP address, as the container knows it. The hub uses the host that YARN reports instead."""
     port: int
 
     @property
     def url(self) -> str:
-        """``scheme://host:port``."""
+        """Return ``scheme://host:port``."""
         return (
             f"{self.scheme}://[{self.host}]:{self.port}"
             if ":" in self.host
@@ -114,7 +115,7 @@ class Address(_Document):
 
 @dataclass(frozen=True)
 class Failure(_Document):
-    """Why a server did not start, or ended early."""
+    """Why a server or kernel did not start, or exited early."""
 
     message: str
     """One sentence for the user."""
@@ -122,12 +123,15 @@ class Failure(_Document):
     """The last lines of its log, separated by newlines."""
 
     max_size: ClassVar[int] = 16 * 1024
-    # A printable character takes four bytes at most, so that both fit.
+    # In characters of at most four bytes each, so both texts fit into max_size.
     _max_message: ClassVar[int] = 500
     _max_detail: ClassVar[int] = 3000
 
     def to_bytes(self) -> bytes:
-        """The document as UTF-8 JSON, cut to what a reader accepts: the message keeps its beginning, the detail its end."""
+        """Return the document as UTF-8 JSON, truncated to the size limit.
+
+        The message keeps its beginning, the detail its end.
+        """
         message = _printable(self.message)[: self._max_message]
         detail = "\n".join(map(_printable, self.detail.splitlines()))[-self._max_detail :]
         return _Document.to_bytes(Failure(message, detail))
@@ -142,7 +146,7 @@ class Failure(_Document):
 
 @dataclass(frozen=True)
 class Waiting(_Document):
-    """What a server waits for while it starts."""
+    """What a starting server waits for."""
 
     message: str
     """One sentence for the user."""
@@ -150,7 +154,7 @@ class Waiting(_Document):
     _max_message: ClassVar[int] = 500
 
     def to_bytes(self) -> bytes:
-        """The document as UTF-8 JSON, its message cut to what a reader accepts."""
+        """Return the document as UTF-8 JSON, with the message truncated to the size limit."""
         return _Document.to_bytes(Waiting(_printable(self.message)[: self._max_message]))
 
     def _check(self) -> None:
@@ -160,21 +164,21 @@ class Waiting(_Document):
 
 @dataclass(frozen=True)
 class StopRequest(_Document):
-    """That a server should end its kernels and itself."""
+    """A request to shut down the kernels and the server."""
 
     reason: str
     """One sentence for the server's log."""
     grace: float
-    """Seconds until it is ended by force."""
+    """Seconds until the hub kills the application."""
 
     def _check(self) -> None:
         self._expect("reason", isinstance(self.reason, str) and _printable(self.reason) == self.reason, "plain text")
         self._expect("grace", _is_number(self.grace, (int, float)) and 0 <= self.grace <= 86400, "a time in seconds")
 
 
-def _is_number(value: Any, kind: type | tuple[type, ...]) -> bool:
+def _is_number(value: Any, types: type | tuple[type, ...]) -> bool:
     # True is an int in Python, but not a number in JSON.
-    return isinstance(value, kind) and not isinstance(value, bool)
+    return isinstance(value, types) and not isinstance(value, bool)
 
 
 def _is_host(value: Any) -> bool:
@@ -186,10 +190,10 @@ def _is_host(value: Any) -> bool:
         ipaddress.ip_address(value)
     except ValueError:
         return False
-    # An IPv6 zone ("fe80::1%eth0") means something on its own node only.
+    # An IPv6 zone ("fe80::1%eth0") is only valid on its own node.
     return "%" not in value
 
 
 def _printable(text: str) -> str:
-    """The text without what a terminal or a log would act on: control characters, line ends, bidirectional overrides."""
+    """Replace control characters, line ends and bidirectional overrides with spaces."""
     return "".join(character if character.isprintable() else " " for character in text)

@@ -1,4 +1,4 @@
-"""Retries with back-off, for every background loop. Standard library only: servers and kernels import this as well."""
+"""Retries with back-off, for every background loop. Standard library only: servers and kernels import this too."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ _JITTER = 0.1
 
 
 class Retry:
-    """Back-off and log messages of something that is tried again until it succeeds.
+    """Compute back-off and log failures of an action that is retried until it succeeds.
 
     - The pause doubles with each failure up to a limit, and never overflows.
     - Jitter shortens each pause by up to a tenth, so that many hubs or servers do not retry at the same moment.
-    - The first failure is logged, and so is the recovery; the same kind of failure is not logged again meanwhile.
+    - The first failure of each exception type is logged, and so is the recovery. Repeated failures are logged at DEBUG.
 
     Args:
-        log: where failures and the recovery are logged; None for nowhere.
-        what: the sentence that precedes the error, such as "The sweep failed".
-        recovered: the sentence that precedes the duration of the outage.
-        first: seconds of the pause after the first failure.
-        longest: seconds of the longest pause.
-        expected: exceptions that are an outage; the traceback of any other is logged.
-        level: of the first failure's message.
+        log: logger for failures and the recovery; None for no messages.
+        what: sentence before the error, such as "The sweep failed".
+        recovered: sentence before the duration of the outage.
+        first: seconds to pause after the first failure.
+        longest: longest pause, in seconds.
+        expected: exceptions that mean an outage. Any other exception is logged with its traceback.
+        level: log level of the first failure and the recovery.
     """
 
     def __init__(
@@ -53,23 +53,23 @@ class Retry:
         self.pause = 0.0
         """Seconds to wait before the next attempt; 0 after a success."""
         self.since: float | None = None
-        """When it failed first, in seconds of `time.monotonic`; None while it works."""
+        """Time of the first failure, in seconds of `time.monotonic`; None after a success."""
 
     @contextmanager
     def attempt(self) -> Iterator[None]:
-        """Run one attempt in a ``with`` block: an exception in it is noted and suppressed, its end is a success.
+        """Run one attempt in a ``with`` block: count an exception as a failure and suppress it.
 
-        Cancellation and the end of the process pass.
+        Cancellation and the exit of the process are not suppressed.
         """
         try:
             yield
-        except Exception as error:  # noqa: BLE001 - whatever one attempt raises, the loop goes on
+        except Exception as error:  # noqa: BLE001 - the loop must survive any exception
             self.failed(error)
         else:
             self.succeeded()
 
     def failed(self, error: Exception) -> float:
-        """Note a failure, and return the seconds to wait before the next attempt."""
+        """Count a failure, log it, and return the seconds to wait before the next attempt."""
         self.failures += 1
         self.since = time.monotonic() if self.since is None else self.since
         self.pause = min(self._next, self._longest) * (1 - _JITTER * random.random())  # noqa: S311 - no secret
@@ -88,7 +88,7 @@ class Retry:
         return self.pause
 
     def succeeded(self) -> None:
-        """Note a success, which is logged if there was a failure before it."""
+        """Reset the back-off. Log the recovery if a failure came before."""
         if self.since is not None and self._log is not None:
             self._log.log(self._level, "%s, after %.0f s", self._recovered, time.monotonic() - self.since)
         self.failures, self.pause, self.since, self._next = 0, 0.0, None, self._first

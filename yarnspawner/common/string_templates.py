@@ -1,4 +1,4 @@
-"""Templates in what an admin wrote: ``{username}``, ``{servername}``."""
+"""Templates in an admin's settings: ``{username}``, ``{servername}``."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from typing import Any
 
 
 class TemplateError(ValueError):
-    """A template that names what there is not, or asks for more than a name."""
+    """A template has an unknown field, or a field that is more than a name."""
 
 
 def template_fields(user: Any, servername: str) -> dict[str, str]:
-    """What templates may name.
+    """Return the value of each field that templates may use.
 
     Args:
-        user: of JupyterHub.
-        servername: of the server, "" for the user's default one.
+        user: JupyterHub's user.
+        servername: the server's name, "" for the user's default server.
     """
     username = user.escaped_name
     return {
@@ -30,42 +30,41 @@ def template_fields(user: Any, servername: str) -> dict[str, str]:
 
 
 class _NamesOnly(string.Formatter):
-    # str.format() would also follow attributes and items ({0.__class__}), which reach far into the hub.
+    # str.format() also follows attributes and items ({0.__class__}), which would expose internals of the hub.
     def get_field(self, field_name: str, args: Any, kwargs: Mapping[str, Any]) -> tuple[Any, str]:
         if field_name not in kwargs:
-            known = ", ".join(f"{{{name}}}" for name in sorted(kwargs))
-            raise TemplateError(f"unknown field {{{field_name}}}; there are {known}")
+            valid = ", ".join(f"{{{name}}}" for name in sorted(kwargs))
+            raise TemplateError(f"unknown field {{{field_name}}}; valid fields are {valid}")
         return kwargs[field_name], field_name
 
 
-def expand(template: str, fields: Mapping[str, str]) -> str:
-    """Fill in a template's fields.
+def render_strict(template: str, fields: Mapping[str, str]) -> str:
+    """Replace the fields of a template and refuse unknown ones.
 
-    Only what an admin wrote may be expanded, never what a user typed, and only once.
+    Render only text that an admin wrote, never a user's input, and only once.
 
     Args:
-        template: text with ``{name}`` fields; ``{{`` and ``}}`` stand for braces.
-        fields: what each name stands for.
+        template: text with ``{name}`` fields. ``{{`` and ``}}`` are literal braces.
+        fields: value of each field by its name.
 
     Raises:
-        TemplateError: an unknown field, or braces that do not match.
+        TemplateError: the template has an unknown field or unbalanced braces.
     """
     try:
         return _NamesOnly().vformat(template, (), fields)
     except TemplateError as error:
         raise TemplateError(f"in the template {template!r}: {error}") from None
     except (ValueError, IndexError, KeyError) as error:
-        raise TemplateError(f"the template {template!r} cannot be read: {error}") from None
+        raise TemplateError(f"the template {template!r} is invalid: {error}") from None
 
 
 def substitute(text: str, fields: Mapping[str, str], *, quoted: Callable[[str], str] = str) -> str:
-    """Fill in the fields of a text that has braces of its own: shell, JSON.
+    """Replace known fields in a text that uses braces itself, such as shell or JSON.
 
     Args:
-        text: what an admin wrote. All braces but those of a known field stay as they are, and so do those after a
-            dollar, which are the shell's, and doubled ones.
-        fields: what each name stands for.
-        quoted: makes a value a word of the text's language; :func:`shlex.quote` for shell.
+        text: text that an admin wrote. Other braces stay as they are: unknown fields, ``${...}`` and doubled braces.
+        fields: value of each field by its name.
+        quoted: escapes a value for the text's language, such as :func:`shlex.quote` for shell.
     """
     names = "|".join(map(re.escape, fields))
     return re.sub(rf"(?<![${{]){{({names})}}(?!}})", lambda match: quoted(fields[match[1]]), text)

@@ -9,7 +9,8 @@ from typing import Any
 
 from yarnspawner.hub.identity import HubIdentity, cookie_secret_file, identify
 from yarnspawner.settings.hub import HubSettings
-from yarnspawner.state.server_state import Seal, ServerState
+from yarnspawner.state.seal import Seal
+from yarnspawner.state.server_state import ServerState
 from yarnspawner.yarn.access import ClusterAccess
 from yarnspawner.yarn.audit import route
 
@@ -77,7 +78,7 @@ class BelongingSpawner(HubSettings):
     @property
     def kept(self) -> dict[str, Any]:
         """What is kept of the server, without its secrets; {} if there is none."""
-        return self._yarn_server.facts() if self._yarn_server is not None else {}
+        return self._yarn_server.public_dict() if self._yarn_server is not None else {}
 
     @property
     def access(self) -> ClusterAccess:

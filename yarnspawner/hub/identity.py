@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from yarnspawner.hub.claim import FILE_NAME, HubClaim, record_file
-from yarnspawner.state.server_state import Seal
+from yarnspawner.state.seal import Seal
 
 _MADE_ID = re.compile(r"[0-9a-f]{32}")
 # Where JupyterHub looks when its configuration says nothing (JupyterHub.cookie_secret_file, .cookie_secret).

@@ -9,7 +9,7 @@ from typing import Any
 
 from tornado import web
 
-from yarnspawner.common.string_templates import TemplateError, expand
+from yarnspawner.common.string_templates import TemplateError, render_strict
 from yarnspawner.diagnosis.explain import Diagnosis, plain
 from yarnspawner.launch.errors import StartFailed
 
@@ -65,6 +65,6 @@ def expand_setting(name: str, template: str, fields: Mapping[str, str]) -> str:
         TemplateError: it cannot be filled in; the message names the setting.
     """
     try:
-        return expand(template, fields)
+        return render_strict(template, fields)
     except TemplateError as error:
         raise TemplateError(f"{name}: {error}") from None

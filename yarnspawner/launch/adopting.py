@@ -149,7 +149,7 @@ class AdoptingSpawner(LastingSpawner):
     async def _adopt(self, server: ServerState) -> None:
         while not server.application_id:
             if found := await self._find_with_retries(server):
-                server = server.submitted(found)
+                server = server.with_application_id(found)
             else:
                 await asyncio.sleep(PAUSE)
         await self._arrive(server)

@@ -125,7 +125,7 @@ async def set_lifetime(spawner: FeatureSpawner, server: ServerState) -> ServerSt
         spawner.log.warning(
             "YARN cannot be told when %s is to end, so the hub will end it: %s", server.application_id, error
         )
-    return server.ending_at(time.time() + seconds)
+    return server.with_end_time(time.time() + seconds)
 
 
 def has_exceeded_lifetime(server: ServerState) -> bool:

@@ -27,7 +27,8 @@ from yarnspawner.launch.request import (
 )
 from yarnspawner.launch.specification import ENVIRONMENT_FILE, application_specification, environment_file
 from yarnspawner.skein_driver import SKEIN_JAR, ClusterRefused, ClusterUnavailable
-from yarnspawner.state.server_state import Credentials, ServerState
+from yarnspawner.state.credentials import Credentials
+from yarnspawner.state.server_state import ServerState
 from yarnspawner.yarn.audit import audit
 
 # Seconds of a submission after which the user is told that it is still waited for.
@@ -99,7 +100,7 @@ class SubmittingSpawner(AdoptingSpawner, CertifiedSpawner):
                     raise
         keep_claim()
         self.log.info("Submitted %s for %s as %s to queue %s", application_id, self._log_name, user, server.queue)
-        server = server.submitted(application_id)
+        server = server.with_application_id(application_id)
         self._keep(server)
         audit("submitted", application=application_id, hadoop_user=user, queue=server.queue, **self.audit_facts)
         return server
@@ -128,7 +129,7 @@ class SubmittingSpawner(AdoptingSpawner, CertifiedSpawner):
         self, server: ServerState, specification: skein.ApplicationSpec, keep_claim: Callable[[], None]
     ) -> str:
         """Submit until YARN answers; ``start_timeout`` limits it."""
-        answers = _Answers(lambda application_id: self._kill(server.submitted(application_id)))
+        answers = _Answers(lambda application_id: self._kill(server.with_application_id(application_id)))
         try:
             return await self._submit_until_answered(server, specification, answers, keep_claim)
         except BaseException:

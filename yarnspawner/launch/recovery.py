@@ -155,7 +155,7 @@ class LastingSpawner(BelongingSpawner, RememberingSpawner, ChoosingSpawner):
             return await self.poll()
         if not application_id:
             return 0
-        self._keep(server.submitted(application_id))
+        self._keep(server.with_application_id(application_id))
         return None
 
     async def _poll_unreadable_state(self) -> int | None:
@@ -177,7 +177,7 @@ class LastingSpawner(BelongingSpawner, RememberingSpawner, ChoosingSpawner):
         if report is None:
             return 0
         self.log.info("%s of %s was found again by its tags", report.id, self._log_name)
-        self._keep(ServerState.found(report.id, report.user, report.queue))
+        self._keep(ServerState.recovered(report.id, report.user, report.queue))
         return None
 
     async def _possible_accounts(self) -> list[str]:

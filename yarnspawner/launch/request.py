@@ -14,7 +14,8 @@ from yarnspawner.hadoop.accounts import tag, validate_account
 from yarnspawner.launch.admin_code import call_setting, expand_setting
 from yarnspawner.launch.specification import ENVIRONMENT_FILE, ServerRequest, server_script, shell_command
 from yarnspawner.skein_driver import SKEIN_JAR_NAME
-from yarnspawner.state.server_state import Credentials, ServerState
+from yarnspawner.state.credentials import Credentials
+from yarnspawner.state.server_state import ServerState
 
 if TYPE_CHECKING:
     from yarnspawner.launch.user_options import ChoosingSpawner

@@ -12,7 +12,7 @@ from typing import Any
 import skein
 
 from yarnspawner.skein_driver.application_master import MEMORY
-from yarnspawner.state.server_state import Credentials
+from yarnspawner.state.credentials import Credentials
 
 MEBIBYTE = 2**20
 

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from tornado import web
 from traitlets import TraitError, default
 
-from yarnspawner.common.string_templates import TemplateError, expand, template_fields
+from yarnspawner.common.string_templates import TemplateError, render_strict, template_fields
 from yarnspawner.hadoop.resourcemanager import ResourceManagerUnavailable
 from yarnspawner.hadoop.scheduler import Queue
 from yarnspawner.launch.admin_code import SettingFailed, call_setting, failed
@@ -287,7 +287,7 @@ class ChoosingSpawner(HookingSpawner, ProfileSettings, FeatureSpawner, YarnSpawn
 
     def _queue_of(self, template: str) -> str:
         try:
-            return expand(template, template_fields(self.user, self.name))
+            return render_strict(template, template_fields(self.user, self.name))
         except TemplateError:
             return template
 

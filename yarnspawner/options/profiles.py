@@ -11,7 +11,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from yarnspawner.common.string_templates import expand
+from yarnspawner.common.string_templates import render_strict
 from yarnspawner.options.limits import ChoiceRefused, Limit, shown
 
 # In a form, what a list posts when the user wants something else; and the end of the key under which that is found.
@@ -157,7 +157,7 @@ class Profile:
 def filled_in(template: Any, value: str) -> Any:
     """An override with the user's text in place of ``{value}``."""
     if isinstance(template, str):
-        return expand(template, {"value": value})
+        return render_strict(template, {"value": value})
     if isinstance(template, Mapping):
         return {name: filled_in(part, value) for name, part in template.items()}
     if isinstance(template, (list, tuple)):

@@ -1,1 +1,1 @@
-"""What is kept of a server for a restart of the hub."""
+"""What the hub stores about a server so that it survives a restart of the hub."""

@@ -1,4 +1,4 @@
-"""How a server ended that nobody had asked to end: logged once, and kept for its user until the next start."""
+"""Why a user's last server ended unexpectedly. It is logged once and stored until the next start."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ KEY = "last_end"
 
 
 class RememberingSpawner:
-    """The part of a spawner that remembers why its last server ended.
+    """Store why the last server ended.
 
-    - it is in the state, under ``last_end``, also when the server's own state is gone: the pages of ``TEMPLATE_PATHS`` show
-      it from there, and the REST API shows it to admins
-    - a server that has ended as it wanted (SUCCEEDED) needs no explanation
+    - It is stored in the state, under ``last_end``, even after the server's own state is cleared. The pages of
+      ``TEMPLATE_PATHS`` show it to the user, and the REST API to admins.
+    - A server that succeeded (final status SUCCEEDED) needs no explanation.
     """
 
     # JupyterHub's Spawner has these.
@@ -27,13 +27,18 @@ class RememberingSpawner:
     _last_end: dict[str, str] | None = None
 
     def note_end(self, report: Report, memory: str = "") -> None:
-        """Keep why an application ended that had a server of that memory; saying it twice is saying it once."""
+        """Record why an application ended. Idempotent.
+
+        Args:
+            report: the application's last report.
+            memory: the server's memory limit, for messages; "" if it is not known.
+        """
         if report.final_status == "SUCCEEDED" or (self._last_end or {}).get("application_id") == report.id:
             return
         self._remember(report.id, explain(report, memory=memory), report.finished)
 
     def note_failure(self, application_id: str, diagnosis: Diagnosis) -> None:
-        """Keep why a start failed that went on after a restart of the hub: nobody's page waits for it any more."""
+        """Record why a start failed that was resumed after a hub restart. No browser waits for this start any more."""
         self._remember(application_id, diagnosis, None)
 
     def _remember(self, application_id: str, diagnosis: Diagnosis, when: datetime | None) -> None:
@@ -47,16 +52,16 @@ class RememberingSpawner:
         self.log.warning("%s of %s has ended: %s\n%s", application_id, self._log_name, said, diagnosis.detail)
 
     def forget_end(self) -> None:
-        """Another server starts."""
+        """Clear the record. Called when another server starts."""
         self._last_end = None
 
     def get_state(self) -> dict[str, Any]:
-        """With the last end, if there is one to tell."""
+        """Return the spawner's state, with the last exit if there is one."""
         state: dict[str, Any] = super().get_state()  # type: ignore[misc]
         return {**state, KEY: self._last_end} if self._last_end else state
 
     def load_state(self, state: dict[str, Any]) -> None:
-        """Take up what another run of the hub has kept."""
+        """Restore what an earlier run of the hub has stored."""
         super().load_state(state)  # type: ignore[misc]
-        kept = state.get(KEY) if isinstance(state, dict) else None  # a broken database must not keep the hub down
+        kept = state.get(KEY) if isinstance(state, dict) else None  # an invalid database must not stop the hub
         self._last_end = kept if isinstance(kept, dict) else None

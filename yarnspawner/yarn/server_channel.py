@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from yarnspawner.common.retry import Retry
 from yarnspawner.hadoop.resourcemanager import Node, ResourceManagerUnavailable
 from yarnspawner.skein_driver import ClusterError, Report, Store
-from yarnspawner.state.server_state import Credentials
+from yarnspawner.state.credentials import Credentials
 from yarnspawner.yarn.access import ClusterAccess
 
 if TYPE_CHECKING:

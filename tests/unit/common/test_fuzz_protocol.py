@@ -1,4 +1,4 @@
-"""Whatever a container writes into the store, the hub reads a valid document of limited size, or refuses it."""
+"""Fuzz the documents of a container: each is read as a valid document of limited size, or refused."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from yarnspawner.launch.server_probe import ServerProbe
 
 DOCUMENTS = [Address, Failure, StopRequest]
 FIELDS = ["version", "scheme", "host", "port", "message", "detail", "reason", "grace"]
-WELCOME = ServerProbe("/user/alice/", 1.0, logging.getLogger("test"), ports=(30000, 39999))
+PROBE = ServerProbe("/user/alice/", 1.0, logging.getLogger("test"), ports=(30000, 39999))
 
-# Nearly right: the fields of the documents, with right and wrong values.
+# Nearly valid: the fields of the documents, with valid and invalid values.
 NEARLY = st.fixed_dictionaries(
     {"version": st.just(1) | SCALARS},
     optional={
@@ -38,14 +38,14 @@ NEARLY = st.fixed_dictionaries(
 )
 
 
-def read(kind, raw):
-    """The document, if it is accepted; then it is what its description promises."""
+def read(cls, raw):
+    """Return the document, or None if it is refused."""
     try:
-        document = kind.from_bytes(raw)
+        document = cls.from_bytes(raw)
     except ProtocolError as error:
         assert str(error).isprintable()
         return None
-    assert len(raw) <= kind.max_size
+    assert len(raw) <= cls.max_size
     return document
 
 
@@ -59,7 +59,7 @@ def check(document):
             assert url.hostname == document.host.lower() or ipaddress.ip_address(document.host)
             assert document.url.isascii() and document.url.isprintable()
             try:
-                WELCOME.admit(document)
+                PROBE.admit(document)
                 assert 30000 <= document.port <= 39999
             except ProtocolError:
                 assert not 30000 <= document.port <= 39999
@@ -71,21 +71,23 @@ def check(document):
             assert 0 <= document.grace <= 86400
 
 
-@pytest.mark.parametrize("kind", DOCUMENTS)
+@pytest.mark.parametrize("cls", DOCUMENTS)
 @given(raw=st.binary(max_size=200) | st.text(max_size=200).map(lambda text: text.encode("utf-8", "surrogatepass")))
 @many()
-def test_fuzz_any_bytes_are_a_document_or_refused(kind, raw):
-    check(read(kind, raw))
+def test_fuzz_bytes(cls, raw):
+    """Any bytes are read or refused."""
+    check(read(cls, raw))
 
 
-@pytest.mark.parametrize("kind", DOCUMENTS)
+@pytest.mark.parametrize("cls", DOCUMENTS)
 @given(content=NEARLY | JSON)
 @many(400)
-def test_fuzz_any_json_is_a_document_or_refused(kind, content):
-    check(read(kind, json.dumps(content).encode()))
+def test_fuzz_json(cls, content):
+    """Any JSON is read or refused."""
+    check(read(cls, json.dumps(content).encode()))
 
 
-@pytest.mark.parametrize("kind", DOCUMENTS)
+@pytest.mark.parametrize("cls", DOCUMENTS)
 @pytest.mark.parametrize(
     "raw",
     [
@@ -97,20 +99,23 @@ def test_fuzz_any_json_is_a_document_or_refused(kind, content):
         b"\x00" * 100,
     ],
 )
-def test_fuzz_what_parsers_trip_over_is_refused(kind, raw):
-    assert read(kind, raw) is None
+def test_fuzz_hostile_json(cls, raw):
+    """Input that breaks parsers, such as deep nesting, is refused."""
+    assert read(cls, raw) is None
 
 
 @given(message=st.text(), detail=st.text())
 @many()
-def test_fuzz_whatever_a_failure_says_arrives(message, detail):
+def test_fuzz_failure_is_readable(message, detail):
+    """Every failure that is written can be read."""
     said = Failure(message, detail)
     assert read(Failure, said.to_bytes()) is not None
 
 
 @given(raw=st.binary(max_size=100))
 @many(300)
-def test_fuzz_a_changed_byte_makes_no_other_document_of_it(raw):
+def test_fuzz_inserted_bytes(raw):
+    """An address with inserted bytes is read or refused."""
     whole = Address("http", "node7", 31000).to_bytes()
     for cut in range(0, len(whole), 7):
         check(read(Address, whole[:cut] + raw + whole[cut:]))

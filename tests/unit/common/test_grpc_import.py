@@ -1,4 +1,4 @@
-"""With which settings gRPC is imported, in processes of their own: it reads them once."""
+"""The settings that gRPC is imported with. Each test runs in a new process, since gRPC reads them once."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 
-# In the place of gRPC: says what it finds in the environment, and lets the import fail.
+# Replaces gRPC: prints its settings, then fails the import.
 SEEN = """
 import os
 print(os.environ.get("GRPC_ENABLE_FORK_SUPPORT"), os.environ.get("GRPC_VERBOSITY"), flush=True)
 raise ImportError("seen")
 """
 
-# A process that calls gRPC all the time and opens terminals, as a notebook does for `!ls`.
+# Calls gRPC all the time and opens terminals, as a notebook does for `!ls`.
 TERMINALS = """
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -55,7 +55,7 @@ print(lost, "lost")
 
 
 def python(code: str, folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(  # noqa: PLW1510 - the import of what stands for gRPC fails
+    return subprocess.run(  # noqa: PLW1510 - the import of the replacement fails
         [sys.executable, "-c", code],
         env=os.environ | {"PYTHONPATH": str(folder)} | environment,
         capture_output=True,
@@ -73,14 +73,16 @@ def python(code: str, folder: Path, **environment: str) -> subprocess.CompletedP
     ],
     ids=["hub", "command", "recipe"],
 )
-def test_grpc_is_imported_for_a_process_that_starts_others(code: str, tmp_path: Path) -> None:
+def test_settings_at_import(code: str, tmp_path: Path) -> None:
+    """Hub, command and container import gRPC with these settings, unless a variable is set."""
     (tmp_path / "grpc.py").write_text(SEEN)
     container = {"SKEIN_APPLICATION_ID": "application_1_0001"}
     assert python(code, tmp_path, **container).stdout == "0 NONE\n"
     assert python(code, tmp_path, GRPC_VERBOSITY="DEBUG", **container).stdout == "0 DEBUG\n"
 
 
-def test_the_processes_that_it_starts_do_not_inherit_the_settings(tmp_path: Path) -> None:
+def test_environment_is_restored(tmp_path: Path) -> None:
+    """Child processes do not inherit the settings."""
     code = (
         "import os; before = dict(os.environ); import yarnspawner; yarnspawner.YarnSpawner; print(before == os.environ)"
     )
@@ -88,6 +90,7 @@ def test_the_processes_that_it_starts_do_not_inherit_the_settings(tmp_path: Path
 
 
 @pytest.mark.full
-def test_a_terminal_that_is_opened_while_grpc_calls_is_not_lost(tmp_path: Path) -> None:
+def test_terminals_during_calls(tmp_path: Path) -> None:
+    """Terminals that are opened during gRPC calls start their program."""
     done = python(TERMINALS, tmp_path)
     assert (done.stdout, done.stderr) == ("0 lost\n", "")

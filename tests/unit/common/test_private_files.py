@@ -1,4 +1,4 @@
-"""Secrets on their way to the container."""
+"""Private files for secrets."""
 
 import stat
 from pathlib import Path
@@ -8,7 +8,8 @@ import pytest
 from yarnspawner.common.private_files import private_files
 
 
-def test_only_the_hub_can_read_them_and_they_are_gone_afterwards():
+def test_files_are_private_and_removed():
+    """Only the owner can read the files, and the end of the block removes them."""
     with private_files({"text": "secret", "bytes": b"\x00"}) as paths:
         path = Path(paths["text"])
         assert path.read_text() == "secret"
@@ -18,7 +19,8 @@ def test_only_the_hub_can_read_them_and_they_are_gone_afterwards():
     assert not path.parent.exists()
 
 
-def test_they_are_gone_also_after_an_error():
+def test_removed_after_error():
+    """An exception in the block removes the files as well."""
     with pytest.raises(RuntimeError), private_files({"text": "secret"}) as paths:
         raise RuntimeError
     assert not Path(paths["text"]).exists()

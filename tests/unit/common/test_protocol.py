@@ -1,4 +1,4 @@
-"""The documents that a container and the hub exchange: what arrives is what was sent, or it is refused."""
+"""The documents that hub and container exchange: written, read and validated."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from yarnspawner.common import protocol as rendezvous
+from yarnspawner.common import protocol
 from yarnspawner.common.protocol import Address, Failure, ProtocolError, StopRequest, Waiting
 
 
@@ -17,13 +17,14 @@ def document(**fields: object) -> bytes:
 
 
 @pytest.mark.parametrize("host", ["node7.example.com", "node_7", "localhost", "10.0.0.7", "fd00::7", "7up.example.com"])
-def test_an_address_arrives_as_it_was_sent(host: str) -> None:
+def test_address_round_trip(host: str) -> None:
+    """An address is read as it was written."""
     address = Address("https", host, 40123)
     assert Address.from_bytes(address.to_bytes()) == address
 
 
 @pytest.mark.parametrize("port", [1, 65535])
-def test_the_first_and_last_port_are_accepted(port: int) -> None:
+def test_port_limits(port: int) -> None:
     """A server may listen on any port."""
     assert Address.from_bytes(Address("http", "node7", port).to_bytes()).port == port
 
@@ -32,12 +33,13 @@ def test_the_first_and_last_port_are_accepted(port: int) -> None:
     ("host", "url"),
     [("node7", "https://node7:443"), ("10.0.0.7", "https://10.0.0.7:443"), ("fd00::7", "https://[fd00::7]:443")],
 )
-def test_an_address_has_a_url(host: str, url: str) -> None:
-    """An IPv6 address is in brackets, as URLs have it."""
+def test_address_url(host: str, url: str) -> None:
+    """An IPv6 address is in brackets, as URLs require."""
     assert Address("https", host, 443).url == url
 
 
-def test_an_address_looks_as_documented() -> None:
+def test_address_format() -> None:
+    """An address has the documented JSON format."""
     assert json.loads(Address("http", "node7", 40123).to_bytes()) == {
         "version": 1,
         "scheme": "http",
@@ -68,19 +70,22 @@ def test_an_address_looks_as_documented() -> None:
         ["node7"],
     ],
 )
-def test_a_host_that_is_no_plain_name_is_refused(host: object) -> None:
+def test_invalid_hosts(host: object) -> None:
+    """A host that is no host name or IP address is refused."""
     with pytest.raises(ProtocolError, match="host"):
         Address.from_bytes(document(scheme="http", host=host, port=80))
 
 
 @pytest.mark.parametrize("port", [0, -1, 65536, 80.0, "80", True, None, 10**400])
-def test_a_port_that_is_none_is_refused(port: object) -> None:
+def test_invalid_ports(port: object) -> None:
+    """A port that is no number from 1 to 65535 is refused."""
     with pytest.raises(ProtocolError, match="port"):
         Address.from_bytes(document(scheme="http", host="node7", port=port))
 
 
 @pytest.mark.parametrize("scheme", ["ftp", "HTTP", "", "javascript", None, ["http"]])
-def test_a_scheme_other_than_http_and_https_is_refused(scheme: object) -> None:
+def test_invalid_schemes(scheme: object) -> None:
+    """Only http and https are accepted."""
     with pytest.raises(ProtocolError, match="scheme"):
         Address.from_bytes(document(scheme=scheme, host="node7", port=80))
 
@@ -101,20 +106,22 @@ def test_a_scheme_other_than_http_and_https_is_refused(scheme: object) -> None:
         document(scheme="http", host="node7", port=80, padding="x" * 4096),
     ],
 )
-def test_a_document_of_another_shape_is_refused(raw: bytes) -> None:
+def test_invalid_documents(raw: bytes) -> None:
+    """A document of another format, version or size is refused."""
     with pytest.raises(ProtocolError):
         Address.from_bytes(raw)
 
 
-def test_the_largest_document_is_accepted() -> None:
-    """A document may have 4096 bytes, and not one more."""
+def test_size_limit() -> None:
+    """A document may have at most 4096 bytes."""
     raw = document(scheme="http", host="node7", port=80)
     assert Address.from_bytes(raw.ljust(4096)) == Address("http", "node7", 80)
     with pytest.raises(ProtocolError, match="4096"):
         Address.from_bytes(raw.ljust(4097))
 
 
-def test_a_later_version_may_add_fields() -> None:
+def test_unknown_fields_are_ignored() -> None:
+    """A later release may add fields."""
     raw = document(scheme="http", host="node7", port=80, more="than we know")
     assert Address.from_bytes(raw) == Address("http", "node7", 80)
 
@@ -123,93 +130,100 @@ def test_a_later_version_may_add_fields() -> None:
     st.binary(max_size=300)
     | st.recursive(st.none() | st.text() | st.integers(), st.lists).map(json.dumps).map(str.encode)
 )
-def test_nothing_but_a_rendezvous_error_comes_of_garbage_and_its_message_fits_a_log(raw: bytes) -> None:
-    for kind in (Address, Failure, StopRequest):
+def test_garbage_is_refused(raw: bytes) -> None:
+    """Garbage raises ProtocolError with a printable message, and nothing else."""
+    for cls in (Address, Failure, StopRequest):
         with pytest.raises(ProtocolError) as caught:
-            kind.from_bytes(raw)
+            cls.from_bytes(raw)
         assert str(caught.value).isprintable()
 
 
 @given(message=st.text(), detail=st.text())
-def test_every_failure_can_be_told(message: str, detail: str) -> None:
+def test_any_failure_is_readable(message: str, detail: str) -> None:
+    """Every failure that is written can be read."""
     received = Failure.from_bytes(Failure(message, detail).to_bytes())
     assert received.message.isprintable()
     assert all(line.isprintable() for line in received.detail.split("\n"))
 
 
-def test_a_long_failure_keeps_the_beginning_of_its_message_and_the_end_of_its_log() -> None:
+def test_long_failure_is_truncated() -> None:
+    """The message keeps its beginning, the log its end."""
     received = Failure.from_bytes(Failure("Why. " + "😀" * 10_000, "😀" * 10_000 + "\nthe last line").to_bytes())
     assert received.message.startswith("Why. ")
     assert received.detail.endswith("\nthe last line")
 
 
-def test_a_failure_has_500_characters_and_3000_of_its_log() -> None:
-    """The limits are in characters, and a log of the full size arrives."""
+def test_failure_limits() -> None:
+    """The limits are 500 characters for the message and 3000 for the log."""
     received = Failure.from_bytes(Failure("m" * 501, "\n".join("ab" * 1501)).to_bytes())
     assert received == Failure("m" * 500, ("\n".join("ab" * 1501))[-3000:])
 
 
 @pytest.mark.parametrize("message", [5, None, ["Why."]])
-def test_a_failure_without_text_is_refused(message: object) -> None:
-    """Message and detail are texts."""
+def test_failure_must_be_text(message: object) -> None:
+    """Message and detail must be strings."""
     with pytest.raises(ProtocolError, match="message"):
         Failure.from_bytes(document(message=message, detail=""))
     with pytest.raises(ProtocolError, match="detail"):
         Failure.from_bytes(document(message="Why.", detail=message))
 
 
-def test_what_a_server_waits_for_arrives() -> None:
-    """A long message is cut, and its control characters become spaces."""
+def test_waiting_round_trip() -> None:
+    """A long message is truncated, and its control characters become spaces."""
     assert Waiting.from_bytes(Waiting("Unpacking 😀\n").to_bytes()) == Waiting("Unpacking 😀 ")
     assert Waiting.from_bytes(Waiting("😀" * 501).to_bytes()) == Waiting("😀" * 500)
 
 
 @pytest.mark.parametrize("message", ["x" * 501, "\x1b[2J", "one\ntwo", 5, None])
-def test_a_status_that_is_not_one_line_is_refused(message: object) -> None:
-    """The hub shows the status to the user as it is."""
+def test_invalid_waiting_message(message: object) -> None:
+    """The hub shows the message to the user unchanged, so it must be one printable line."""
     with pytest.raises(ProtocolError, match="message"):
         Waiting.from_bytes(document(message=message))
 
 
-def test_colours_and_line_ends_in_a_failure_become_spaces() -> None:
+def test_failure_is_sanitized() -> None:
+    """Control characters in a failure become spaces when it is written."""
     assert Failure.from_bytes(Failure("one\r\ntwo", "\x1b[31mred\tline\nnext").to_bytes()) == Failure(
         "one  two", " [31mred line\nnext"
     )
 
 
-def test_a_failure_that_would_move_the_cursor_is_refused() -> None:
+def test_escape_sequences_are_refused() -> None:
+    """A failure with escape sequences is refused when it is read."""
     with pytest.raises(ProtocolError, match="message"):
         Failure.from_bytes(document(message="\x1b[2J", detail=""))
     with pytest.raises(ProtocolError, match="detail"):
         Failure.from_bytes(document(message="Why.", detail="one\n\x1b[2J"))
 
 
-def test_a_request_to_stop_arrives_as_it_was_sent() -> None:
+def test_stop_request_round_trip() -> None:
+    """A stop request is read as it was written."""
     request = StopRequest("Stopped by admin.", 10.5)
     assert StopRequest.from_bytes(request.to_bytes()) == request
 
 
 @pytest.mark.parametrize("grace", [0, 0.5, 86400])
-def test_a_grace_of_up_to_a_day_is_accepted(grace: float) -> None:
-    """The time is a whole number of seconds or a fraction."""
+def test_valid_grace_periods(grace: float) -> None:
+    """The grace period is an integer or a float of at most a day."""
     assert StopRequest.from_bytes(document(reason="Stopped.", grace=grace)).grace == grace
 
 
 @pytest.mark.parametrize("grace", [86400.5, -0.5, -1, float("nan"), float("inf"), "10", True, None])
-def test_a_grace_that_is_no_time_is_refused(grace: object) -> None:
+def test_invalid_grace_periods(grace: object) -> None:
+    """Any other value is refused."""
     with pytest.raises(ProtocolError, match="grace"):
         StopRequest.from_bytes(document(reason="Stopped.", grace=grace))
 
 
-def test_the_keys_in_the_store_have_their_documented_names() -> None:
-    """Servers that outlive an upgrade of the hub, and skein's command line, know the keys by these names."""
-    assert (rendezvous.ADDRESS_KEY, rendezvous.ERROR_KEY) == ("jupyter.server.address", "jupyter.server.error")
-    assert rendezvous.STATUS_KEY == "jupyter.server.status"
-    assert (rendezvous.STOP_KEY, rendezvous.KERNEL_KEY) == ("jupyter.server.stop", "ipython.kernel.info")
+def test_key_names() -> None:
+    """Servers that outlive a hub upgrade, and skein's command line, depend on these keys."""
+    assert (protocol.ADDRESS_KEY, protocol.ERROR_KEY) == ("jupyter.server.address", "jupyter.server.error")
+    assert protocol.STATUS_KEY == "jupyter.server.status"
+    assert (protocol.STOP_KEY, protocol.KERNEL_KEY) == ("jupyter.server.stop", "ipython.kernel.info")
 
 
-def test_a_reason_that_would_move_the_cursor_is_refused() -> None:
-    """The reason of a stop reaches a log, so it has no control characters."""
+def test_invalid_reasons() -> None:
+    """The reason is logged, so it must have no control characters."""
     for reason in ("\x1b[2J", 5):
         with pytest.raises(ProtocolError, match="reason"):
             StopRequest.from_bytes(document(reason=reason, grace=1))

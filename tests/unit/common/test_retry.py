@@ -16,11 +16,10 @@ from yarnspawner.common.protocol import Address, StopRequest
 from yarnspawner.common.retry import Retry
 from yarnspawner.diagnosis.explain import explain_outage
 from yarnspawner.hadoop.kerberos import KerberosError, TicketCache
-from yarnspawner.singleuser import stop_watcher as watch_closely
+from yarnspawner.singleuser import stop_watcher
 from yarnspawner.singleuser.stop_watcher import StopWatcher
 from yarnspawner.singleuser.store import StoreError
-from yarnspawner.skein_driver import ClusterRefused, ClusterUnavailable, Report
-from yarnspawner.skein_driver import driver_slots as seats
+from yarnspawner.skein_driver import ClusterRefused, ClusterUnavailable, Report, driver_slots
 from yarnspawner.skein_driver.driver_slots import DriverSlot
 from yarnspawner.skein_driver.rpc import DriverEnded
 from yarnspawner.yarn.orphan_reaper import ReaperLoop
@@ -33,13 +32,13 @@ LOG = logging.getLogger("test.retry")
 
 
 class Yarn(SimpleNamespace):
-    """A cluster that can be a key."""
+    """A hashable stand-in for the cluster client."""
 
     __hash__ = object.__hash__
 
 
 class Failing:
-    """Raises two kinds of errors in turn, so many times, and then works."""
+    """Raise the given errors in turn, `MANY` times, then return the result."""
 
     def __init__(self, *errors: Exception, result: Any = None) -> None:
         self.errors = errors
@@ -58,7 +57,7 @@ class Failing:
 
 @pytest.fixture
 def no_pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """Pauses are noted, and last no time."""
+    """Record pauses instead of sleeping."""
     pauses: list[float] = []
     sleep = asyncio.sleep
 
@@ -74,8 +73,8 @@ def warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
     return [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
 
 
-def test_pauses_grow_to_their_limit_and_start_again() -> None:
-    """Pauses double with jitter, stay below the limit, and are short again after a success."""
+def test_pauses() -> None:
+    """Pauses double with jitter up to the limit, and start again after a success."""
     retry = Retry(None, "", first=1, longest=30)
     pauses = [retry.failed(OSError()) for _ in range(MANY)]
     assert all(0.9 * 2**n <= pause <= 2**n for n, pause in enumerate(pauses[:5]))
@@ -87,7 +86,7 @@ def test_pauses_grow_to_their_limit_and_start_again() -> None:
 
 
 def test_failures_and_recovery_are_logged_once(caplog: pytest.LogCaptureFixture) -> None:
-    """An outage is one message, a surprise one with its traceback, and the recovery one."""
+    """Each exception type is logged once, unexpected ones with traceback, and the recovery once."""
     retry = Retry(LOG, "It failed", recovered="It works", expected=OSError)
     for error in [OSError("away"), KeyError("surprise")] * MANY:
         with retry.attempt():
@@ -100,29 +99,29 @@ def test_failures_and_recovery_are_logged_once(caplog: pytest.LogCaptureFixture)
     assert [bool(record.exc_info) for record in caplog.records if record.levelno >= logging.WARNING] == [0, 1, 0]
 
 
-def test_cancellation_ends_a_loop() -> None:
-    """An attempt suppresses no cancellation."""
+def test_cancellation_passes() -> None:
+    """An attempt does not suppress cancellation."""
     with pytest.raises(asyncio.CancelledError), Retry(LOG, "").attempt():
         raise asyncio.CancelledError
 
 
-async def test_the_view_survives(no_pauses: list[float], caplog: pytest.LogCaptureFixture) -> None:
-    """The view of the applications sees an end after 5,000 lists that failed in two ways."""
+async def test_reflector_survives_failed_lists(no_pauses: list[float], caplog: pytest.LogCaptureFixture) -> None:
+    """The reflector reports an application's end after 5,000 failed lists."""
     lists = Failing(ClusterUnavailable("away"), KeyError("surprise"), result=[])
 
     async def report(_: str) -> Report:
         return Report(ID, state="KILLED", final_status="KILLED")
 
-    view = ApplicationReflector(Yarn(active=lists.wait, report=report), fast=1e-5, slow=1e-5, log=LOG)  # type: ignore[arg-type]
+    reflector = ApplicationReflector(Yarn(active=lists.wait, report=report), fast=1e-5, slow=1e-5, log=LOG)  # type: ignore[arg-type]
     ended = asyncio.Event()
-    view.watch(ID, on_end=ended.set)
+    reflector.watch(ID, on_end=ended.set)
     await asyncio.wait_for(ended.wait(), 60)
     assert len(warnings(caplog)) == 3
-    await view.close()
+    await reflector.close()
 
 
-async def test_the_view_survives_a_report_that_raises(no_pauses: list[float]) -> None:
-    """What goes wrong with one application's report delays no other's end."""
+async def test_reflector_survives_failed_report(no_pauses: list[float]) -> None:
+    """One application's failed report does not delay another application's end."""
 
     async def active() -> list[Report]:
         return []
@@ -132,39 +131,39 @@ async def test_the_view_survives_a_report_that_raises(no_pauses: list[float]) ->
             raise KeyError("surprise")
         return Report(application_id, state="KILLED", final_status="KILLED")
 
-    view = ApplicationReflector(Yarn(active=active, report=report), fast=1e-5, slow=1e-5, log=LOG)  # type: ignore[arg-type]
+    reflector = ApplicationReflector(Yarn(active=active, report=report), fast=1e-5, slow=1e-5, log=LOG)  # type: ignore[arg-type]
     ended = asyncio.Event()
-    view.watch(ID)
-    view.watch("application_1_0002", on_end=ended.set)
+    reflector.watch(ID)
+    reflector.watch("application_1_0002", on_end=ended.set)
     await asyncio.wait_for(ended.wait(), 10)
-    await view.close()
+    await reflector.close()
 
 
-async def test_a_seat_survives(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
-    """Callers get ClusterUnavailable at each of 5,000 driver starts that fail, and then a driver."""
-    monkeypatch.setattr(seats, "_LONGEST_PAUSE", 0.0)
+async def test_driver_slot_survives(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    """After 5,000 failed starts, which raise ClusterUnavailable, callers get a driver."""
+    monkeypatch.setattr(driver_slots, "_LONGEST_PAUSE", 0.0)
     driver = SimpleNamespace(alive=True, pid=1)
     start = Failing(ClusterUnavailable("The YARN driver did not start: no KDC"), OSError("no memory"), result=driver)
-    seat = DriverSlot(start.wait, LOG, worn_out_after=200)
+    slot = DriverSlot(start.wait, LOG, worn_out_after=200)
     for _ in range(MANY):
         with pytest.raises(ClusterUnavailable):
-            await seat.driver()
-    assert await seat.driver() is driver  # type: ignore[comparison-overlap]
+            await slot.driver()
+    assert await slot.driver() is driver  # type: ignore[comparison-overlap]
     assert len(warnings(caplog)) == 3
 
 
-async def test_a_seat_waits_no_longer_than_its_limit() -> None:
-    """The pause between driver starts never exceeds 30 seconds."""
-    seat = DriverSlot(Failing(ClusterUnavailable("away")).wait, LOG, worn_out_after=200)
-    assert seat._pause("away") == 0
-    pauses = [seat._pause("away") for _ in range(MANY)]
+async def test_driver_slot_pause_limit() -> None:
+    """The pause between driver starts is at most 30 seconds."""
+    slot = DriverSlot(Failing(ClusterUnavailable("away")).wait, LOG, worn_out_after=200)
+    assert slot._pause("away") == 0
+    pauses = [slot._pause("away") for _ in range(MANY)]
     assert 1.8 <= pauses[0] <= 2
     assert 27 <= pauses[-1] <= 30
 
 
 @pytest.mark.parametrize("error", [ClusterUnavailable("away"), ClusterRefused("no"), KeyError("surprise")])
-async def test_kills_survive(error: Exception, caplog: pytest.LogCaptureFixture) -> None:
-    """An application is killed in the end, whatever 5,000 kills raised."""
+async def test_kill_is_retried(error: Exception, caplog: pytest.LogCaptureFixture) -> None:
+    """An application is killed after 5,000 failed kills."""
     kill = Failing(error)
     yarn: Any = SimpleNamespace(kill=kill.wait)
 
@@ -188,20 +187,20 @@ async def test_kills_survive(error: Exception, caplog: pytest.LogCaptureFixture)
     assert len(warnings(caplog)) == 2
 
 
-async def test_the_sweeper_survives(no_pauses: list[float], caplog: pytest.LogCaptureFixture) -> None:
-    """A sweep succeeds after 5,000 that failed in two ways."""
+async def test_reaper_loop_survives(no_pauses: list[float], caplog: pytest.LogCaptureFixture) -> None:
+    """A sweep succeeds after 5,000 failed ones."""
     sweep = Failing(ClusterUnavailable("away"), KeyError("surprise"))
-    sweeper = ReaperLoop(SimpleNamespace(run=sweep.wait), grace=0, interval=0, log=LOG)  # type: ignore[arg-type]
-    sweeper.start()
-    assert sweeper._task is not None
-    await asyncio.wait_for(sweeper._task, 60)
+    loop = ReaperLoop(SimpleNamespace(run=sweep.wait), grace=0, interval=0, log=LOG)  # type: ignore[arg-type]
+    loop.start()
+    assert loop._task is not None
+    await asyncio.wait_for(loop._task, 60)
     assert sweep.calls == MANY + 1
     assert max(no_pauses) <= 30
     assert len(warnings(caplog)) == 1
 
 
-async def test_a_ticket_cache_survives(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The last ticket is used through 5,000 failed renewals, of which one is logged."""
+async def test_ticket_cache_survives(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The last ticket is used during 5,000 failed renewals, and one failure is logged."""
     cache = TicketCache("hub", "hub.keytab", log=LOG)
     cache.path.touch()
     kinit = Failing(KerberosError("no KDC"))
@@ -214,13 +213,13 @@ async def test_a_ticket_cache_survives(caplog: pytest.LogCaptureFixture, monkeyp
     cache.close()
 
 
-def test_the_servers_watcher_survives(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
-    """A server is stopped by a request that comes after 5,000 looks that raised."""
+def test_stop_watcher_survives(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    """A server stops on request after 5,000 failed reads."""
     put = Failing(StoreError("away"), KeyError("surprise"))
     request = StopRequest("The hub stops the server.", 10.0).to_bytes()
     get = Failing(KeyError("surprise"), result=request)
-    monkeypatch.setattr(watch_closely, "time", SimpleNamespace(sleep=lambda _: None, monotonic=lambda: 0.0))
-    monkeypatch.setattr(watch_closely.threading, "Timer", lambda *_: SimpleNamespace(start=lambda: None))
+    monkeypatch.setattr(stop_watcher, "time", SimpleNamespace(sleep=lambda _: None, monotonic=lambda: 0.0))
+    monkeypatch.setattr(stop_watcher.threading, "Timer", lambda *_: SimpleNamespace(start=lambda: None))
     stopped: list[float] = []
     store: Any = SimpleNamespace(put=lambda *_: put(), get=lambda _: get())
     watcher = StopWatcher(store, Address("http", "worker", 8888), lambda: stopped.append(time.monotonic()), LOG)
@@ -230,20 +229,20 @@ def test_the_servers_watcher_survives(monkeypatch: pytest.MonkeyPatch, caplog: p
     assert len([line for line in warnings(caplog) if "watch over" in line]) == 1
 
 
-async def test_drivers_that_always_end_are_no_outage(caplog: pytest.LogCaptureFixture) -> None:
-    """After three in a row, callers and the log get the first one's error; a driver that serves clears it."""
+async def test_crashing_driver_is_no_outage(caplog: pytest.LogCaptureFixture) -> None:
+    """After three crashes in a row, callers get the driver's own error. A call that succeeds clears it."""
     ends = DriverEnded("The YARN driver did not start: java.lang.IllegalAccessException: no access", "the whole trace")
-    seat = DriverSlot(Failing(ends).wait, LOG, worn_out_after=200)
+    slot = DriverSlot(Failing(ends).wait, LOG, worn_out_after=200)
     for number in range(1, 6):
-        seat._not_before = 0.0
+        slot._not_before = 0.0
         with pytest.raises(ClusterUnavailable) as raised:
-            await seat.driver()
+            await slot.driver()
         diagnosis, passes = explain_outage(raised.value)
         assert passes is (number < 3)
         assert ("IllegalAccessException: no access" in diagnosis.cause) is (number >= 3)
     assert caplog.text.count("the whole trace") == 1
-    seat._served()
-    seat._not_before = 0.0
+    slot._served()
+    slot._not_before = 0.0
     with pytest.raises(ClusterUnavailable) as raised:
-        await seat.driver()
+        await slot.driver()
     assert explain_outage(raised.value)[1]

@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 
 from yarnspawner.hub.claim import HubClaim
 from yarnspawner.hub.identity import FILE_NAME, cookie_secret_file, identify
-from yarnspawner.state.server_state import Seal
+from yarnspawner.state.seal import Seal
 
 SEAL = Seal(b"cookie secret")
 LOG = logging.getLogger("test")
@@ -146,7 +146,7 @@ def test_the_lock_ends_with_the_process_that_holds_it(secret, chosen, monkeypatc
     """A killed hub leaves no lock behind."""
     program = (
         "import logging, pathlib, sys, time\nfrom yarnspawner.hub.identity import identify\n"
-        "from yarnspawner.state.server_state import Seal\n"
+        "from yarnspawner.state.seal import Seal\n"
         f"identity = identify({chosen!r}, pathlib.Path(sys.argv[1]), Seal(b'cookie secret'), logging.getLogger())\n"
         "print(identity.certain, flush=True)\ntime.sleep(600)\n"
     )

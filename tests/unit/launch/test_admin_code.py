@@ -10,7 +10,8 @@ from tornado import web
 from tests.support.one_application import OneApplication
 from yarnspawner.launch.admin_code import SettingFailed, call_setting
 from yarnspawner.launch.errors import StartFailed
-from yarnspawner.state.server_state import Credentials, ServerState
+from yarnspawner.state.credentials import Credentials
+from yarnspawner.state.server_state import ServerState
 
 
 def broken(*_):

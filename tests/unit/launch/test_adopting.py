@@ -14,7 +14,8 @@ from tornado.web import Application, RequestHandler
 from tests.support.one_application import ID, KILLED, OneApplication
 from yarnspawner.diagnosis.explain import Diagnosis
 from yarnspawner.launch.errors import StartFailed
-from yarnspawner.state.server_state import Credentials, ServerState
+from yarnspawner.state.credentials import Credentials
+from yarnspawner.state.server_state import ServerState
 
 
 class Answers(RequestHandler):
@@ -38,7 +39,7 @@ def adopted(spawner_on):
         spawner.user.db.add(row)
         spawner.user.db.commit()
         spawner.server = Server(orm_server=row)
-        server = ServerState.new("alice", "default", Credentials(b"", b"")).submitted(ID).arrived(url)
+        server = ServerState.new("alice", "default", Credentials(b"", b"")).with_application_id(ID).with_url(url)
         spawner.load_state(server.to_dict(spawner.seal))
         spawner._check_pending = True
         spawner.http_timeout = 1

@@ -11,7 +11,8 @@ import yarnspawner.spawner
 from tests.support.one_application import ID, KILLED, RUNNING, OneApplication
 from yarnspawner.launch.request import start_tag
 from yarnspawner.skein_driver import ClusterUnavailable, Report
-from yarnspawner.state.server_state import Credentials, ServerState
+from yarnspawner.state.credentials import Credentials
+from yarnspawner.state.server_state import ServerState
 
 NEW = "application_1_0002"
 
@@ -81,8 +82,8 @@ def running(user, cluster, stopped):
         user.db.commit()
         spawner.server = Server(orm_server=row)
         cluster.applications[application_id] = Report(application_id, user="alice", state="RUNNING")
-        started = ServerState.new("alice", "default", Credentials.new()).submitted(application_id)
-        spawner._keep(started.arrived("http://127.0.0.1:9"))
+        started = ServerState.new("alice", "default", Credentials.new()).with_application_id(application_id)
+        spawner._keep(started.with_url("http://127.0.0.1:9"))
         spawner.add_poll_callback(user_stopped, user, "")
         return spawner
 
@@ -158,7 +159,7 @@ async def test_late_answer(user, cluster, monkeypatch):
     polling = asyncio.ensure_future(first.poll())
     await asyncio.sleep(0)
     first.clear_state()
-    first._keep(ServerState.new("alice", "default", Credentials.new()).submitted(NEW))
+    first._keep(ServerState.new("alice", "default", Credentials.new()).with_application_id(NEW))
     cluster.applications[NEW] = Report(NEW, user="alice", state="RUNNING")
     found.set()
     assert await polling is None
@@ -292,8 +293,8 @@ async def test_status_of_an_end(spawner_on, final_status, stopped, status):
     """A server that YARN has killed did not end in order, unless the hub has stopped it."""
     cluster = OneApplication()
     spawner = spawner_on(cluster)
-    server = ServerState.new("alice", "default", Credentials.new()).submitted(ID)
-    spawner._keep(server.stopped() if stopped else server)
+    server = ServerState.new("alice", "default", Credentials.new()).with_application_id(ID)
+    spawner._keep(server.with_stop_requested() if stopped else server)
     spawner._stopping = stopped
     cluster.now = Report(ID, user="alice", state="FINISHED", final_status=final_status)
     assert await spawner._applications.ended(ID, 5)

@@ -10,7 +10,8 @@ from tests.support.one_application import ID, KILLED, OneApplication
 from yarnspawner.diagnosis.explain import Diagnosis
 from yarnspawner.launch.errors import StartFailed
 from yarnspawner.skein_driver import ClusterRefused, ClusterUnavailable
-from yarnspawner.state.server_state import Credentials, ServerState
+from yarnspawner.state.credentials import Credentials
+from yarnspawner.state.server_state import ServerState
 
 
 class Cluster(OneApplication):
@@ -31,7 +32,7 @@ def starting(spawner_on, monkeypatch):
 
     def make(*, end_takes):
         spawner = spawner_on(Cluster(end_takes))
-        server = ServerState.new("alice", "default", Credentials(b"", b"")).submitted(ID)
+        server = ServerState.new("alice", "default", Credentials(b"", b"")).with_application_id(ID)
 
         async def submit():
             spawner._keep(server)

@@ -15,7 +15,8 @@ from yarnspawner.hub.account_registry import AccountRegistry
 from yarnspawner.launch.features import has_exceeded_lifetime, modified, set_lifetime, time_left
 from yarnspawner.launch.request import build_request, hadoop_user, localized_files
 from yarnspawner.launch.specification import ENVIRONMENT_FILE, application_specification
-from yarnspawner.state.server_state import Credentials, ServerState
+from yarnspawner.state.credentials import Credentials
+from yarnspawner.state.server_state import ServerState
 
 CREDENTIALS = Credentials(b"certificate", b"key")
 
@@ -308,7 +309,7 @@ async def test_auth_state_reaches_the_environment(spawner_of):
 
 # -- The end of a server's time
 
-SUBMITTED = ServerState.new("alice", "default", CREDENTIALS).submitted("application_1_0001")
+SUBMITTED = ServerState.new("alice", "default", CREDENTIALS).with_application_id("application_1_0001")
 
 
 async def test_yarn_is_told_when_a_server_is_to_end(spawner_of, lifetimes):
@@ -325,7 +326,7 @@ async def test_where_yarn_cannot_be_told_the_hub_knows(spawner_of, caplog):
     spawner = spawner_of(maximum_lifetime=3600, resource_manager_url="http://127.0.0.1:1")
     server = await set_lifetime(spawner, SUBMITTED)
     assert server.ends
-    assert has_exceeded_lifetime(server.ending_at(time.time() - 61))
+    assert has_exceeded_lifetime(server.with_end_time(time.time() - 61))
 
 
 async def test_without_a_lifetime_there_is_no_end(spawner_of, lifetimes):

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.support.fuzzing import many
-from yarnspawner.common.string_templates import TemplateError, expand, substitute
+from yarnspawner.common.string_templates import TemplateError, render_strict, substitute
 from yarnspawner.hadoop.accounts import IdentityRefused, tag, validate_account
 from yarnspawner.launch.specification import SpecificationError, environment_file, server_script, shell_command
 
@@ -75,7 +75,7 @@ def test_fuzz_names_that_differ_in_case_alone_have_tags_of_their_own(name):
 def test_fuzz_a_template_brings_names_as_they_are(parts, name, server):
     means = {"{username}": name, "{servername}": server, "{{": "{", "}}": "}"}
     expected = "".join(means.get(part, part) for part in parts)
-    assert expand("".join(parts), {"username": name, "servername": server}) == expected
+    assert render_strict("".join(parts), {"username": name, "servername": server}) == expected
 
 
 @given(template=TEMPLATES)
@@ -83,7 +83,7 @@ def test_fuzz_a_template_brings_names_as_they_are(parts, name, server):
 def test_fuzz_any_template_is_expanded_or_refused(template):
     secret = type("Secret", (str,), {"a": "reached"})("name")
     try:
-        assert "reached" not in expand(template, {"username": secret, "servername": secret})
+        assert "reached" not in render_strict(template, {"username": secret, "servername": secret})
     except TemplateError:
         pass
 

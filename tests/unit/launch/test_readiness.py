@@ -12,11 +12,12 @@ from yarnspawner.launch.progress import Progress
 from yarnspawner.launch.readiness import ReadinessWaiter
 from yarnspawner.launch.server_probe import NOBODY, ServerProbe
 from yarnspawner.skein_driver import ClusterRefused, ClusterUnavailable, Report
-from yarnspawner.state.server_state import Credentials, ServerState
+from yarnspawner.state.credentials import Credentials
+from yarnspawner.state.server_state import ServerState
 from yarnspawner.yarn.status import Status
 
 ID = "application_1_0001"
-SERVER = ServerState.new("alice", "default", Credentials(b"", b"")).submitted(ID)
+SERVER = ServerState.new("alice", "default", Credentials(b"", b"")).with_application_id(ID)
 
 
 def status(state, **facts):
@@ -104,7 +105,7 @@ async def test_a_server_in_a_container_of_its_own_is_where_that_runs():
     wait, _ = arrival(
         [status("RUNNING")],
         ServerChannel(listening("worker2")),
-        ServerState.new("alice", "q", Credentials(b"", b""), container="service").submitted(ID),
+        ServerState.new("alice", "q", Credentials(b"", b""), container="service").with_application_id(ID),
     )
     assert (await wait.address()).host == "worker2"
 

@@ -20,7 +20,7 @@ from yarnspawner.launch.specification import (
     shell_command,
 )
 from yarnspawner.skein_driver.application_master import MEMORY
-from yarnspawner.state.server_state import Credentials
+from yarnspawner.state.credentials import Credentials
 
 GIB = 2**30
 TOKEN = "5f4dcc3b5aa765d61d8327deb882cf99"

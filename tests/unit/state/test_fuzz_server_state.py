@@ -1,4 +1,4 @@
-"""Whatever the hub's database has as a state, it is a valid one, none, or refused: no start of the hub fails for it."""
+"""Fuzz stored states: each is read, describes no server, or is refused with StateError."""
 
 from __future__ import annotations
 
@@ -10,10 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.fuzzing import JSON, SCALARS, many
-from yarnspawner.state.server_state import Credentials, Seal, ServerState, StateError
+from yarnspawner.state.credentials import Credentials
+from yarnspawner.state.seal import Seal
+from yarnspawner.state.server_state import ServerState, StateError
 
 SEAL = Seal(b"cookie secret")
-GOOD = ServerState.new("alice", "default", Credentials(b"C", b"K")).submitted("application_1_0001").to_dict(SEAL)
+GOOD = (
+    ServerState.new("alice", "default", Credentials(b"C", b"K")).with_application_id("application_1_0001").to_dict(SEAL)
+)
 
 NEARLY = st.fixed_dictionaries(
     {},
@@ -21,13 +25,14 @@ NEARLY = st.fixed_dictionaries(
         "version": st.just(1) | SCALARS,
         "app_id": st.sampled_from(["", "PENDING", "application_1_0001"]) | JSON,
         **{name: st.just(value) | JSON for name, value in GOOD.items() if name not in ("version", "sealed")},
-        "sealed": st.just(GOOD["sealed"]) | st.builds(SEAL.close, JSON) | JSON,
+        "sealed": st.just(GOOD["sealed"]) | st.builds(SEAL.seal, JSON) | JSON,
         "profile": JSON,
     },
 )
 
 
 def restored(document):
+    """Read a state and check what was read."""
     try:
         server = ServerState.from_dict(document, SEAL, hub_user="alice")
     except StateError as error:
@@ -40,31 +45,35 @@ def restored(document):
         assert math.isfinite(server.ends) and server.ends >= 0
         assert all(isinstance(text, str) for text in (server.start_id, server.hadoop_user, server.queue))
         assert server.credentials is None or isinstance(server.credentials.certificate, bytes)
-        # And what is kept of it is the same again.
+        # The state survives another round trip.
         assert ServerState.from_dict(json.loads(json.dumps(server.to_dict(SEAL))), SEAL, hub_user="x") == server
     return server
 
 
 @given(document=NEARLY)
 @many(500)
-def test_fuzz_a_broken_state_is_refused(document):
+def test_fuzz_nearly_valid_state(document):
+    """A state with invalid fields is read or refused."""
     restored(document)
 
 
 @given(document=st.dictionaries(st.text(max_size=10), JSON, max_size=6))
 @many()
-def test_fuzz_any_dict_is_a_state_or_refused(document):
+def test_fuzz_any_dict(document):
+    """Any mapping is read or refused."""
     restored(document)
 
 
 @given(name=st.sampled_from(sorted(GOOD)), value=JSON)
 @many(400)
-def test_fuzz_one_broken_field_is_refused_or_harmless(name, value):
+def test_fuzz_one_field(name, value):
+    """One invalid field does not break the others."""
     restored({**GOOD, name: value})
 
 
 @given(sealed=st.text() | st.binary().map(lambda raw: raw.decode("latin-1")))
 @many()
-def test_fuzz_nothing_but_the_hub_can_seal(sealed):
+def test_fuzz_forged_seal(sealed):
+    """A text that the hub did not seal gives no credentials."""
     server = restored({**GOOD, "sealed": sealed})
     assert server is not None and server.credentials is None

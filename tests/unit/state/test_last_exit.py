@@ -1,4 +1,4 @@
-"""How a server ended that nobody had stopped: kept, said once, and forgotten at the next start."""
+"""The last exit: stored, logged once, cleared at the next start."""
 
 import logging
 
@@ -9,7 +9,7 @@ LOST = Report("application_1_0001", state="FAILED", final_status="FAILED", diagn
 
 
 class Base:
-    """Stands for JupyterHub's spawner."""
+    """Stands in for JupyterHub's Spawner."""
 
     log = logging.getLogger(__name__)
     _log_name = "alice"
@@ -25,7 +25,8 @@ class Spawner(RememberingSpawner, Base):
     pass
 
 
-def test_it_is_in_the_state_and_found_there_by_another_run():
+def test_restored_after_hub_restart():
+    """A restarted hub reads the last exit from the state, until it is cleared."""
     spawner, other = Spawner(), Spawner()
     assert spawner.get_state() == {"other": 1}
     spawner.note_end(LOST)
@@ -37,27 +38,31 @@ def test_it_is_in_the_state_and_found_there_by_another_run():
     assert other.get_state() == {"other": 1}
 
 
-def test_it_is_said_once(caplog):
+def test_logged_once(caplog):
+    """Recording the same exit twice logs it once."""
     spawner = Spawner()
     spawner.note_end(LOST)
     spawner.note_end(LOST)
     assert caplog.text.count("application_1_0001 of alice has ended") == 1
 
 
-def test_it_says_how_much_memory_was_not_enough():
+def test_memory_in_message():
+    """The message names the memory limit that the server exceeded."""
     spawner = Spawner()
     killed = "Application driver failed with exit code 143."
     spawner.note_end(Report("application_1_0001", state="FINISHED", final_status="FAILED", diagnostics=killed), "1 GiB")
     assert "used more memory than the 1 GiB that it was given." in spawner.get_state()["last_end"]["said"]
 
 
-def test_a_server_that_ended_in_order_needs_no_words():
+def test_success_is_not_recorded():
+    """A server that succeeded has no last exit."""
     spawner = Spawner()
     spawner.note_end(Report("application_1_0001", state="FINISHED", final_status="SUCCEEDED"))
     assert "last_end" not in spawner.get_state()
 
 
-def test_a_broken_state_says_nothing():
+def test_invalid_state_is_ignored():
+    """An invalid stored exit is dropped."""
     spawner = Spawner()
     spawner.load_state({"last_end": "yesterday"})
     assert "last_end" not in spawner.get_state()

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from yarnspawner.hadoop.accounts import tag
 from yarnspawner.skein_driver import Report
-from yarnspawner.state.server_state import Credentials, ServerState
+from yarnspawner.state.credentials import Credentials
+from yarnspawner.state.server_state import ServerState
 from yarnspawner.yarn.orphans import OwnedServers, ServerKey, is_ours, orphans, too_many
 
 HUB = "0123456789abcdef0123456789abcdef"
@@ -32,7 +33,7 @@ def owned_by(*states, has_server=True, user="alice"):
     owned = OwnedServers()
     for state in states:
         # JupyterHub keeps the state as JSON.
-        kept = json.loads(json.dumps(state.facts() if isinstance(state, ServerState) else state))
+        kept = json.loads(json.dumps(state.public_dict() if isinstance(state, ServerState) else state))
         owned.add(ServerKey(user), kept, hub_id=HUB, has_server=has_server)
     return owned
 
@@ -47,7 +48,7 @@ def test_what_nobody_owns_is_an_orphan():
 
 
 def test_what_a_server_runs_in_is_none():
-    owned = owned_by(SERVER.submitted("application_1_0001"))
+    owned = owned_by(SERVER.with_application_id("application_1_0001"))
     assert swept(application(), owned=owned) == []
     assert owned.owner(application()) == ServerKey("alice")
 
@@ -57,15 +58,20 @@ def test_a_start_that_was_written_down_before_its_submission_owns_it():
 
 
 def test_a_second_application_of_an_answered_start_is_an_orphan():
-    assert swept(application(2), owned=owned_by(SERVER.submitted("application_1_0001"))) == ["application_1_0002"]
+    assert swept(application(2), owned=owned_by(SERVER.with_application_id("application_1_0001"))) == [
+        "application_1_0002"
+    ]
 
 
 def test_a_server_that_is_being_stopped_is_ended_by_that():
-    assert swept(application(), owned=owned_by(SERVER.submitted("application_1_0001").stopped())) == []
+    assert (
+        swept(application(), owned=owned_by(SERVER.with_application_id("application_1_0001").with_stop_requested()))
+        == []
+    )
 
 
 def test_a_state_that_is_left_without_a_server_owns_nothing():
-    owned = owned_by(SERVER.submitted("application_1_0001"), has_server=False)
+    owned = owned_by(SERVER.with_application_id("application_1_0001"), has_server=False)
     assert swept(application(), owned=owned) == ["application_1_0001"]
 
 
@@ -118,7 +124,7 @@ def test_copied_tags_protect_and_end_only_the_copiers_own():
     forged = application(2, user="mallory")
     assert swept(application(), forged, owned=owned_by(SERVER)) == ["application_1_0002"]
     # And those of alice's running server.
-    running = owned_by(SERVER.submitted("application_1_0001"))
+    running = owned_by(SERVER.with_application_id("application_1_0001"))
     assert swept(application(), forged, owned=running) == ["application_1_0002"]
 
 
@@ -203,9 +209,9 @@ anything = st.recursive(
 
 
 @settings(deadline=None)  # the machine may be busy
-@given(st.dictionaries(st.sampled_from([*SERVER.facts(), "app_id"]), anything))
+@given(st.dictionaries(st.sampled_from([*SERVER.public_dict(), "app_id"]), anything))
 def test_a_broken_state_never_makes_an_owned_application_an_orphan(changes):
-    state = {**SERVER.submitted("application_1_0001").facts(), **changes}
+    state = {**SERVER.with_application_id("application_1_0001").public_dict(), **changes}
     owned = owned_by(state)
     if state["application_id"] == "application_1_0001":
         assert swept(application(), owned=owned) == []

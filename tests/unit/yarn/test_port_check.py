@@ -8,7 +8,8 @@ import pytest
 
 from tests.support.one_application import ID, KILLED, OneApplication
 from yarnspawner.skein_driver import ClusterUnavailable
-from yarnspawner.state.server_state import Credentials, ServerState
+from yarnspawner.state.credentials import Credentials
+from yarnspawner.state.server_state import ServerState
 from yarnspawner.yarn.port_check import PortChecker
 
 
@@ -40,9 +41,9 @@ def adopted(spawner_on):
     def make(url, **changes):
         cluster = Cluster()
         spawner = spawner_on(cluster)
-        server = ServerState.new("alice", "default", Credentials(b"", b"")).submitted(ID).arrived(url)
+        server = ServerState.new("alice", "default", Credentials(b"", b"")).with_application_id(ID).with_url(url)
         if changes.get("stopping"):
-            server = server.stopped()
+            server = server.with_stop_requested()
         spawner.load_state(server.to_dict(spawner.seal))
         spawner._check_pending = True
         return spawner, cluster

@@ -7,7 +7,7 @@ import pytest
 
 from yarnspawner.hadoop.resourcemanager import Node, ResourceManagerUnavailable
 from yarnspawner.skein_driver import ClusterError, ClusterUnavailable, Report
-from yarnspawner.state.server_state import Credentials
+from yarnspawner.state.credentials import Credentials
 from yarnspawner.yarn.server_channel import ServerChannel
 
 ID = "application_1_0001"
