@@ -81,7 +81,7 @@ class ServerProbe:
         try:
             while True:
                 found, final = _judged(await self._ask(client, address))
-                if not found or final or ended() or time.monotonic() > until:
+                if final or ended() or time.monotonic() > until:
                     return found
                 await asyncio.sleep(pause)
                 pause = min(1.2 * pause, _LONGEST_INTERVAL)
