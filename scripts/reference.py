@@ -20,16 +20,16 @@ PAGE = Path(__file__).resolve().parent.parent / "docs" / "reference.md"
 HEAD = """\
 # Settings
 
-All settings of `c.YarnSpawner` beside those that each of JupyterHub's spawners has. `scripts/reference` writes this page
-from the settings' own help, which `jupyterhub --help-all` shows as well. Of JupyterHub's own, `start_timeout` is 300
-seconds by default, `ip` is `"0.0.0.0"` and `env_keep` is empty.
+All settings of `c.YarnSpawner`, in addition to those of every JupyterHub spawner. `scripts/reference` writes this page from the
+settings' own help, which `jupyterhub --help-all` shows as well. Settings without a version exist since 0.4.0. Three of
+JupyterHub's own settings have other defaults: `start_timeout` is 300 seconds, `ip` is `"0.0.0.0"` and `env_keep` is empty.
 """
 
 SECTIONS = [
     ("The hub on the cluster", HubSettings),
     ("Applications and containers", YarnSpawnerSettings),
-    ("What users may choose", ProfileSettings),
-    ("More of YARN, and hooks", FeatureSettings),
+    ("Users' choices", ProfileSettings),
+    ("YARN's features, and hooks", FeatureSettings),
 ]
 
 # The first that fits counts: some of them are subclasses of others.
@@ -86,6 +86,8 @@ def markdown(text: str) -> str:
     text = inspect.cleandoc(text)
     text = re.sub(r":attr:`(\w+)`", lambda found: f"[`{found[1]}`](#{found[1]})", text)
     text = re.sub(r"``(.+?)``", r"`\1`", text, flags=re.DOTALL)
+    text = re.sub(r"^\.\. versionadded:: (\S+)$", r"*Added in version \1.*", text, flags=re.MULTILINE)
+    text = re.sub(r"^\.\. versionchanged:: (\S+)\n +", r"*Changed in version \1:* ", text, flags=re.MULTILINE)
     return re.sub(r"::\n\n((?: {4}.*(?:\n|$)|\n)+)", _code, text).strip()
 
 

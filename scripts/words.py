@@ -21,12 +21,11 @@ CHECKED = [
     "README.md",
     "CHANGELOG.md",
     "CONTRIBUTING.md",
-    "docs/[!r]*.md",
-    "docs/reliability.md",
-    "docs/tutorials/*.md",
+    "docs/**/*.md",
     "yarnspawner/cli/*.py",
     "yarnspawner/diagnosis/*.py",
     "yarnspawner/launch/progress.py",
+    "yarnspawner/settings/*.py",
     "yarnspawner/templates/**/*.html",
 ]
 ALL = ["*.md", "docs/**/*.md", "yarnspawner/**/*.py", "yarnspawner/**/*.html", "jupyterhub_config.example.py"]

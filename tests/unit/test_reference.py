@@ -44,3 +44,9 @@ def test_help_becomes_markdown(reference):
         reference.markdown(text)
         == 'See [`queue`](#queue) and `x`. Example:\n\n```python\nc.X = {\n    "a": 1\n}\n```\n\nMore.'
     )
+
+
+def test_versions_become_markdown(reference):
+    """Directives for versions become sentences."""
+    text = "Text.\n\n.. versionadded:: 1.0\n\n.. versionchanged:: 1.1\n    More.\n"
+    assert reference.markdown(text) == "Text.\n\n*Added in version 1.0.*\n\n*Changed in version 1.1:* More."

@@ -1,4 +1,4 @@
-"""What an admin sets of the hub itself: it is the same for all its servers, and no profile changes it."""
+"""Settings of the hub itself. They are the same for all its servers; no profile changes them."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ from traitlets.config import Configurable
 
 
 class HubSettings(Configurable):
-    """The settings of the hub on its cluster. A hub that restarts must find them as it left them."""
+    """Settings of the hub on its cluster. Do not change :attr:`hub_id` and :attr:`state_secret` while servers run."""
 
-    # -- Who the hub is on the cluster
+    # -- The hub on the cluster
 
     principal = Unicode(
         None,
         allow_none=True,
         config=True,
         help="""
-        Kerberos principal that the hub logs in with, for instance ``"jupyterhub@EXAMPLE.COM"``.
+        Kerberos principal of the hub.
 
-        Hadoop must allow it to impersonate the users (``hadoop.proxyuser.jupyterhub.users``, ``.groups`` and
-        ``.hosts`` in core-site.xml). Needs :attr:`keytab`. Default: none; without both the hub uses the ticket of its
-        own account, or Hadoop's simple authentication.
+        The hub logs in to Hadoop with it and with :attr:`keytab`. Hadoop must allow it to impersonate the users
+        (``hadoop.proxyuser.jupyterhub.users``, ``.groups`` and ``.hosts`` in core-site.xml). If both are unset, the hub
+        uses the ticket cache of its own account, or no Kerberos. Default: none. Example: ``"jupyterhub@EXAMPLE.COM"``.
         """,
     )
 
@@ -29,9 +29,10 @@ class HubSettings(Configurable):
         allow_none=True,
         config=True,
         help="""
-        Path of the keytab that holds the :attr:`principal`'s keys, for instance
-        ``"/etc/security/keytabs/jupyterhub.keytab"``. It should be readable by the hub's account alone.
-        Default: none.
+        Path of the keytab that contains the keys of :attr:`principal`.
+
+        Only the hub's account should be able to read it. Default: none. Example:
+        ``"/etc/security/keytabs/jupyterhub.keytab"``.
         """,
     )
 
@@ -39,10 +40,12 @@ class HubSettings(Configurable):
         "",
         config=True,
         help="""
-        Address of the ResourceManager's web service, for instance ``"http://rm.example.com:8088"``; several are
-        separated with commas.
+        Address of the ResourceManager's web service.
 
-        Default: from yarn-site.xml in ``$HADOOP_CONF_DIR``.
+        Separate several addresses with commas. Default: the address in yarn-site.xml in ``$HADOOP_CONF_DIR``. Example:
+        ``"http://rm.example.com:8088"``.
+
+        .. versionadded:: 1.0
         """,
     )
 
@@ -50,13 +53,22 @@ class HubSettings(Configurable):
         False,
         config=True,
         help="""
-        Whether the hub logs in with Kerberos (SPNEGO) at the web services of YARN and HDFS over plain HTTP.
+        Whether the hub logs in with Kerberos (SPNEGO) at web services of YARN and HDFS over plain HTTP.
 
-        Without TLS, whoever can read the cluster's network can take the hub's session cookie and act as the hub, which
-        may act as every user. Default: false. On a cluster with ``HTTP_ONLY`` whose web services demand a login the hub
-        then removes old folders in HDFS with ``hadoop fs``, the options page shows no queues, a server's node is checked
-        only against YARN's list of nodes, and a lifetime is kept by the hub. Web services on the hub's own machine,
-        HTTPS, and those without a login work either way. Example: ``True``, where the network is trusted or encrypted.
+        If true, anyone who can read the cluster's network traffic can take the hub's session cookie. With the cookie, they
+        can act as the hub, and so as every user. Set it only if the network is trusted or encrypted.
+
+        If false, and if the cluster uses ``HTTP_ONLY`` and its web services require a login, the hub does less:
+
+        - It removes old folders in HDFS with ``hadoop fs``.
+        - The options page shows no queues.
+        - The hub checks a server's node only against YARN's list of nodes.
+        - The hub enforces :attr:`maximum_lifetime` itself.
+
+        HTTPS, web services on the hub's own machine, and web services without a login work with both values. Default:
+        false. Example: ``True``.
+
+        .. versionadded:: 1.0
         """,
     )
 
@@ -66,29 +78,37 @@ class HubSettings(Configurable):
         max=16,
         config=True,
         help="""
-        Number of Java processes that submit applications. Each takes about 300 MiB of the hub's machine and submits
-        two applications at a time, some tenths of a second each; where no submission waits they end applications as well.
-        Another one asks for reports, so that those never wait. Default: 2, which take four seconds for fifty users who
-        press start at the same moment; more help where YARN and HDFS are slow to answer. Example: ``4``, for thousands
-        of users.
+        Number of Java processes that submit applications.
+
+        Each needs about 300 MiB on the hub's machine and submits two applications at the same time. A submission takes a few
+        tenths of a second. When no submission waits, these processes kill applications as well. Another process requests
+        reports, so reports never wait. Two processes submit the applications of fifty simultaneous starts in four seconds.
+        If YARN and HDFS respond slowly, more help. Default: 2. Example: ``4``, for thousands of users.
+
+        .. versionadded:: 1.0
         """,
     )
 
-    # -- What it keeps in HDFS
+    # -- The hub's files in HDFS
 
     shared_folder = Unicode(
         ".yarnspawner",
         allow_none=True,
         config=True,
         help="""
-        Folder in HDFS, in the hub's home or absolute, for what the hub shares with the servers of all users: one copy
-        of skein's jar, which is uploaded at each start otherwise, and :attr:`localize_files` of public visibility.
+        Folder in HDFS for files that the hub shares with the servers of all users.
 
-        The hub makes it. It and all folders above it must be open to all users (``drwxr-xr-x``), which YARN demands of
-        public files, and must belong to the hub or to HDFS's superuser, with nobody else allowed to write there: who
-        could replace these files could run programs as any user. The hub checks that, and where it is not so it says
-        why in its log, and uploads at each start. None or empty: the same, without a word. Example:
+        It contains one copy of skein's jar, which would otherwise be uploaded at each start, and the files of public
+        visibility in :attr:`localize_files`. The path is absolute or relative to the hub's home directory. The hub creates
+        the folder.
+
+        Everyone must be able to read the folder and all folders above it (``drwxr-xr-x``), because YARN requires this of
+        public files. They must belong to the hub or to HDFS's superuser, and no one else may write there: a user who can
+        replace these files can run programs as any other user. If this check fails, the hub logs the reason and uploads files
+        at each start. With None or an empty text, the hub also uploads files at each start, without a warning. Example:
         ``"/apps/jupyterhub"``.
+
+        .. versionadded:: 1.0
         """,
     )
 
@@ -97,20 +117,27 @@ class HubSettings(Configurable):
         min=0,
         config=True,
         help="""
-        Days after which a file that the hub has put into HDFS is removed, if no start has used it since and no
-        application that runs could. 0 for never. Example: ``7``, where environments are large and change every day.
+        Days after which the hub removes an unused file that it has uploaded to HDFS.
+
+        A file is unused if no start has used it and no running application can still use it. With 0, the hub never removes
+        files. Default: 30. Example: ``7``, for large environments that change every day.
+
+        .. versionadded:: 1.0
         """,
     )
 
-    # -- What is its own in its database, and on the cluster
+    # -- Identity, state and orphans
 
     state_secret = Unicode(
         "",
         config=True,
         help="""
-        Secret that seals what is kept of a server in the hub's database. Default: the hub's cookie secret. Hubs that share
-        a database, of which one runs at a time, must share it, and :attr:`hub_id` as well. Example:
-        ``os.environ["YARNSPAWNER_STATE_SECRET"]``.
+        Key that encrypts server state in the hub's database.
+
+        Hubs that share a database must use the same value, and the same :attr:`hub_id`. Only one of them may run at a time.
+        Default: the hub's cookie secret. Example: ``os.environ["YARNSPAWNER_STATE_SECRET"]``.
+
+        .. versionadded:: 1.0
         """,
     )
 
@@ -118,11 +145,16 @@ class HubSettings(Configurable):
         "",
         config=True,
         help="""
-        Name of this hub among all that share the cluster: what the tags of its applications are made of, and which of
-        them it sweeps. Two hubs must not have the same. Default: an id that is made once and kept in the file
-        ``yarnspawner_hub_id`` beside JupyterHub's cookie secret. A hub whose cookie secret is in no file needs this
-        setting, or its orphans are not swept. The id is locked while the hub runs and belongs to the hub's database: after
-        that has moved, run ``yarnspawner sweep --moved`` once. Example: ``"production"``.
+        Identity of this hub among all hubs on the cluster.
+
+        It is part of the tags of the hub's applications, and the hub only sweeps applications with its tags. Each hub needs a
+        different value. The hub locks the id while it runs, and binds it to its database. After the database has moved, run
+        ``yarnspawner sweep --moved`` once.
+
+        Default: an id that the hub creates once and stores in the file ``yarnspawner_hub_id``, next to JupyterHub's cookie
+        secret. If the cookie secret is in no file, set this; otherwise the hub sweeps no orphans. Example: ``"production"``.
+
+        .. versionadded:: 1.0
         """,
     )
 
@@ -131,8 +163,12 @@ class HubSettings(Configurable):
         min=0,
         config=True,
         help="""
-        Seconds that an application which no server owns must have been there before it is swept; also from the hub's
-        start, once it has checked all servers, to its first sweep. Example: ``300``.
+        Seconds until an application that belongs to no server is swept.
+
+        After the hub's start, the first sweep also waits this long, counted from the moment when all servers have been
+        checked. Default: 60. Example: ``300``.
+
+        .. versionadded:: 1.0
         """,
     )
 
@@ -141,7 +177,12 @@ class HubSettings(Configurable):
         min=-1,
         config=True,
         help="""
-        Seconds between two sweeps, which end this hub's applications that no server owns and remove what ended ones left
-        in HDFS. 0: only at the hub's start. -1: never, but for ``yarnspawner sweep``. Example: ``3600``.
+        Seconds between two sweeps.
+
+        A sweep stops this hub's orphans, that is, its applications that belong to no server. It also removes files that
+        finished applications left in HDFS. With 0, the hub sweeps only once after its start; with -1, only when you run
+        ``yarnspawner sweep``. Default: 900. Example: ``3600``.
+
+        .. versionadded:: 1.0
         """,
     )

@@ -1,4 +1,4 @@
-"""What an admin sets of users' choices: the traits of profiles and limits."""
+"""Settings of users' choices: profiles and limits."""
 
 from __future__ import annotations
 
@@ -13,66 +13,72 @@ from yarnspawner.options.profile_list import read_profiles
 from yarnspawner.options.profiles import Profile
 from yarnspawner.settings.hub import HubSettings
 
-# What no choice changes: who the hub is, and what it offers.
+# No choice changes these: they define the hub's identity and its offer.
 HUB_SETTINGS = frozenset(HubSettings.class_own_traits(config=True))
 FIXED = HUB_SETTINGS | frozenset(
     "profile_list group_queues additional_profile_form_template_paths options_form options_from_form apply_user_options"
     " group_overrides auth_state_hook".split()
 )
 
-# What a text that a user typed in never becomes a part of: shell, and the question as whom the server runs.
+# Text that a user typed never becomes part of these: they are shell code, or select the account.
 _NOT_FREE = frozenset("cmd epilogue hadoop_user prologue script_template".split())
 
 
 def _choices(setting: str, example: str, *, number: bool) -> Union:
     range_help = (
-        """
-        or a range, ``{"minimum": ..., "maximum": ...}``. Without a maximum it ends at the largest container that YARN
-        allows, and never goes beyond that."""
+        """A range is ``{"minimum": ..., "maximum": ...}``. It never exceeds the largest container that YARN allows, and
+        without a maximum it ends there."""
         if number
-        else ". A template's fields are filled in as in the setting itself."
+        else "The values are templates with the fields of :attr:`application_name`."
     )
     return Union(
         [List(), Dict(), Callable()],
         config=True,
         help=f"""
-        What users may choose as their :attr:`{setting}`: a list of values{"," if number else ""}{range_help}
+        Values of :attr:`{setting}` that users can choose from: a list{" or a range" if number else ""}.
 
-        A callable that is given the spawner and returns either of them, or an awaitable, decides for each user. A
-        profile's override may set it for that profile, or to None. Default: nothing to choose. Example::
+        {range_help}
+
+        To offer different values to each user, set a callable that takes the spawner and returns the values or an
+        awaitable. A profile's override can set other values for that profile, or None. Default: users have no choice.
+        Example::
 
             c.YarnSpawner.{setting}_choices = {example}
+
+        .. versionadded:: 1.0
         """,
     )
 
 
 class ProfileSettings(Configurable):
-    """The settings of users' choices."""
+    """Settings of users' choices."""
 
     profile_list = Union(
         [List(), Callable()],
         config=True,
         help="""
-        The servers that users may choose from: a list of dicts, or a callable that is given the spawner and returns
-        such a list, or an awaitable. The keys are KubeSpawner's:
+        Profiles that users can choose from.
 
-        - ``display_name``: what users read.
-        - ``slug``: what stands for it in the REST API and in users' stored choices. Default: made of the name.
-        - ``description``: more for users to read; text, or HTML as a ``markupsafe.Markup``.
-        - ``default``: True for the one that is chosen beforehand. Default: the first.
-        - ``yarnspawner_override``: a dict of settings that it changes. A dict is merged into the setting's own, and
-          None takes a key out; a callable is given the spawner and returns the value, or an awaitable.
-        - ``allowed_users``, ``allowed_groups``: lists of who is offered it. Default: everybody.
-        - ``profile_options``: a dict of options to choose within it; each has a ``display_name``, and
+        A list of dicts, or a callable that takes the spawner and returns such a list or an awaitable. The hub checks a user's
+        choices at each start, from the form and from the REST API, and refuses what is not offered. The keys are
+        KubeSpawner's:
+
+        - ``display_name``: name that users see.
+        - ``slug``: identifier in the REST API and in stored choices. Default: derived from the name.
+        - ``description``: more information for users; plain text, or HTML as a ``markupsafe.Markup``.
+        - ``default``: True for the preselected profile. Default: the first.
+        - ``yarnspawner_override``: a dict of settings that the profile changes. A dict is merged into the setting's own value,
+          and None removes a key. A callable takes the spawner and returns the value or an awaitable.
+        - ``allowed_users``, ``allowed_groups``: users and groups that are offered the profile. Default: everyone.
+        - ``profile_options``: a dict of options within the profile. Each has a ``display_name``, and
 
           - ``choices``: a dict of dicts with ``display_name``, ``default``, ``yarnspawner_override``,
             ``allowed_users`` and ``allowed_groups``;
-          - ``unlisted_choice``: a dict that lets users type something else in: ``enabled``, ``display_name``,
-            ``display_name_in_choices``, ``validation_regex`` (which the whole text must match),
-            ``validation_message``, and ``yarnspawner_override`` with ``{value}`` in place of the text.
+          - ``unlisted_choice``: a dict that lets users type another value: ``enabled``, ``display_name``,
+            ``display_name_in_choices``, ``validation_regex`` (which must match the whole text), ``validation_message``, and
+            ``yarnspawner_override`` with ``{value}`` for the text.
 
-        What a user chooses is checked at each start, in the form and in the REST API alike: nobody gets what is not
-        offered. Default: nothing to choose. Example::
+        Default: no profiles. Example::
 
             c.YarnSpawner.profile_list = [
                 {"display_name": "Small", "yarnspawner_override": {"mem_limit": "2 G"}},
@@ -83,6 +89,8 @@ class ProfileSettings(Configurable):
                     "yarnspawner_override": {"mem_limit": "16 G", "cpu_limit": 4, "queue": "large"},
                 },
             ]
+
+        .. versionadded:: 1.0
         """,
     )
 
@@ -90,9 +98,12 @@ class ProfileSettings(Configurable):
         Unicode(),
         config=True,
         help="""
-        Folders with Jinja templates for the options page. A ``form.html`` in one of them is used instead of
-        yarnspawner's own; it may extend that as ``yarnspawner/form.html``. Default: none. Example:
-        ``["/etc/jupyterhub/templates"]``.
+        Folders with Jinja templates for the options page.
+
+        A ``form.html`` in one of them replaces yarnspawner's page. It can extend that page as ``yarnspawner/form.html``.
+        Default: none. Example: ``["/etc/jupyterhub/templates"]``.
+
+        .. versionadded:: 1.0
         """,
     )
 
@@ -107,9 +118,13 @@ class ProfileSettings(Configurable):
         key_trait=Unicode(),
         config=True,
         help="""
-        The queue of the members of a group, in place of :attr:`queue`: of a user's groups the first that is listed
-        here counts. Templates as there. Profiles and users' choices come on top of it. Default: no group has one.
-        Example: ``{"analysts": "root.analysts", "students": "root.teaching.{username}"}``.
+        Queues for the members of the hub's groups; they replace :attr:`queue`.
+
+        If a user is in several groups, the first one in this dict counts. The values are templates with the fields of
+        :attr:`application_name`. Profiles and users' choices override it. Default: no group has a queue. Example:
+        ``{"analysts": "root.analysts", "students": "root.teaching.{username}"}``.
+
+        .. versionadded:: 1.0
         """,
     )
 
@@ -133,10 +148,10 @@ class ProfileSettings(Configurable):
 
     @classmethod
     def read_profiles(cls, written: object) -> list[Profile]:
-        """The profiles of a ``profile_list`` for this class of spawners.
+        """Parse a ``profile_list`` for this class of spawners.
 
         Raises:
-            ProfileError: it cannot be used.
+            ProfileError: the list is not valid.
         """
         overridable = cls.class_traits(config=True).keys() - FIXED
         return read_profiles(written, overridable, free=overridable - _NOT_FREE)

@@ -1,4 +1,4 @@
-"""What an admin sets of a server, its application and its container."""
+"""Settings of a server, its application and its container."""
 
 from __future__ import annotations
 
@@ -13,21 +13,22 @@ from yarnspawner.skein_driver.application_master import JAVA_OPTIONS, MEMORY
 
 
 class YarnSpawnerSettings(Configurable):
-    """The settings of a server. Names of version 0.4.0 mean what they meant there."""
+    """Settings of a server. Names of version 0.4.0 keep their meaning."""
 
     hadoop_user = Union(
         [Unicode(), Callable()],
         default_value="{username}",
         config=True,
         help="""
-        The Hadoop user as whom a user's server runs.
+        Hadoop user that a user's server runs as.
 
-        A template with ``{username}`` (escaped) and ``{unescaped_username}``, or a callable that is given the spawner
-        and returns the name, or an awaitable. System accounts, those with a uid below 1000 where the hub's machine
-        knows them, and the hub's own are refused. Default: the hub's name of the user. Example, for e-mail addresses of
-        one domain::
+        A template with ``{username}`` (escaped) and ``{unescaped_username}``, or a callable that takes the spawner and
+        returns the name or an awaitable. The hub refuses its own account and system accounts, that is, accounts with a uid
+        below 1000 on the hub's machine. Default: the hub's name of the user. Example, for e-mail addresses of one domain::
 
             c.YarnSpawner.hadoop_user = lambda spawner: spawner.user.name.removesuffix("@example.com")
+
+        .. versionadded:: 1.0
         """,
     )
 
@@ -37,9 +38,13 @@ class YarnSpawnerSettings(Configurable):
         "jupyterhub-{user_server}",
         config=True,
         help="""
-        Name of the application on YARN's pages. A template with ``{username}``, ``{unescaped_username}``,
-        ``{servername}`` (empty for the default server), ``{user_server}`` (both, joined with ``--``) and ``{groups}``
-        (the user's, joined with commas). Example: ``"notebook of {unescaped_username}"``.
+        Name of the application on YARN's pages.
+
+        A template with these fields: ``{username}``, ``{unescaped_username}``, ``{servername}`` (empty for the default
+        server), ``{user_server}`` (both, joined with ``--``) and ``{groups}`` (the user's groups, joined with commas).
+        Example: ``"notebook of {unescaped_username}"``.
+
+        .. versionadded:: 1.0
         """,
     )
 
@@ -47,8 +52,9 @@ class YarnSpawnerSettings(Configurable):
         "default",
         config=True,
         help="""
-        The YARN queue that applications are submitted to, for instance ``"root.analysts"``. A template with the same
-        fields as :attr:`application_name`: ``"root.users.{username}"``.
+        YARN queue that servers run in.
+
+        A template with the fields of :attr:`application_name`. Example: ``"root.users.{username}"``.
         """,
     )
 
@@ -56,8 +62,11 @@ class YarnSpawnerSettings(Configurable):
         "",
         config=True,
         help="""
-        YARN node label expression that says on which nodes a server may run, for instance ``"gpu"``.
-        Default: the queue's own.
+        YARN node label expression of the nodes that a server may run on.
+
+        A template with the fields of :attr:`application_name`. Default: the queue's own expression. Example: ``"gpu"``.
+
+        .. versionadded:: 1.0
         """,
     )
 
@@ -65,19 +74,23 @@ class YarnSpawnerSettings(Configurable):
         Unicode(),
         config=True,
         help="""
-        Tags of the application, for YARN's own tools, for instance ``["jupyter"]``. YARN lower-cases them and allows
-        up to 6 beside the spawner's own four. Default: those alone.
+        Tags of the application, for YARN's own tools.
+
+        YARN converts them to lower case. It allows up to 6 tags in addition to the spawner's own four. Default: only these
+        four. Example: ``["jupyter"]``.
+
+        .. versionadded:: 1.0
         """,
     )
 
     @validate("tags")
     def _validate_tags(self, proposal: dict[str, Any]) -> Any:
-        # ApplicationSubmissionContext: YARN refuses more than 10 tags, longer ones, and what is not ASCII.
+        # ApplicationSubmissionContext: YARN refuses more than 10 tags, tags over 100 characters, and non-ASCII tags.
         for tag in proposal["value"]:
             if not tag.isascii() or not 0 < len(tag) <= 100 or "," in tag:
                 raise TraitError(f"tags: {tag!r} is not a tag for YARN: 1 to 100 ASCII characters, without a comma.")
         if len(proposal["value"]) > 6:
-            raise TraitError("tags: YARN allows up to 6 beside the spawner's own four.")
+            raise TraitError("tags: YARN allows up to 6 in addition to the spawner's own four.")
         return proposal["value"]
 
     # -- The container
@@ -86,9 +99,13 @@ class YarnSpawnerSettings(Configurable):
         "2 G",
         config=True,
         help="""
-        Memory for a user's server and kernels, in bytes or with a suffix: K, M, G and T stand for KiB, MiB, GiB and
-        TiB. YARN ends a container that uses more. The application master comes on top of it
-        (:attr:`application_master_memory`). Example: ``"8 G"``.
+        Memory for a user's server and kernels, in bytes or with a suffix.
+
+        The suffixes K, M, G and T stand for KiB, MiB, GiB and TiB. YARN kills a container that uses more. Default:
+        ``"2 G"``. Example: ``"8 G"``.
+
+        .. versionchanged:: 1.0
+            The container gets :attr:`application_master_memory` in addition.
         """,
     )
 
@@ -97,7 +114,9 @@ class YarnSpawnerSettings(Configurable):
         min=1,
         config=True,
         help="""
-        Number of YARN's virtual cores for a user's server. Unlike with other spawners, a whole number. Example: ``4``.
+        Number of YARN's virtual cores for a user's server.
+
+        It must be a whole number, unlike in other spawners. Default: 1. Example: ``4``.
         """,
     )
 
@@ -106,8 +125,11 @@ class YarnSpawnerSettings(Configurable):
         min=0,
         config=True,
         help="""
-        Number of GPUs for a user's server. YARN must offer the resource ``yarn.io/gpu`` (Hadoop 3.1 or later).
-        Default: none. Example: ``1``.
+        Number of GPUs for a user's server.
+
+        YARN must offer the resource ``yarn.io/gpu`` (Hadoop 3.1 or later). Default: none. Example: ``1``.
+
+        .. versionadded:: 1.0
         """,
     )
 
@@ -115,9 +137,14 @@ class YarnSpawnerSettings(Configurable):
         f"{MEMORY} M",
         config=True,
         help="""
-        Memory that a container gets on top of :attr:`mem_limit` for skein's application master, a Java process beside
-        the server that takes about 130 MiB when idle; in bytes or with a suffix. 0 sizes the container as 0.4.0 did:
-        the user has that much less. Example: ``"384 M"``.
+        Memory for skein's application master, in bytes or with a suffix.
+
+        The application master is a Java process. When idle, it uses about 130 MiB. If it shares the server's container
+        (:attr:`server_container`), the container gets this memory in addition to :attr:`mem_limit`. With 0, the container has
+        the same size as in 0.4.0, so the user has less than :attr:`mem_limit`. If the application master has a container of its
+        own, this is that container's memory, at least 256 MiB. Default: ``"256 M"``. Example: ``"384 M"``.
+
+        .. versionadded:: 1.0
         """,
     )
 
@@ -125,33 +152,43 @@ class YarnSpawnerSettings(Configurable):
         JAVA_OPTIONS,
         config=True,
         help="""
-        Options for the application master's Java process. The default makes it start in half the time and take little
-        more than half the memory; skein gives it a heap of 128 MiB at most, whatever stands here. Programs of the user do not see them.
-        Example: ``"-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -Dhttps.protocols=TLSv1.2"``.
+        Options for the Java process of skein's application master.
+
+        The default halves its start time and needs little more than half the memory. skein always limits the heap to 128 MiB.
+        The options do not affect the user's own Java programs. Example:
+        ``"-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -Dhttps.protocols=TLSv1.2"``.
+
+        .. versionadded:: 1.0
         """,
     )
 
     localize_files = Dict(
         config=True,
         help="""
-        Files that YARN brings into the container: a mapping from the name there to a path or URL, a ``skein.File``, or
-        its dict.
+        Files that YARN brings into the container.
 
-        Archives (``.tar.gz``, ``.tgz``, ``.zip``) become folders. A file of the hub's machine of 1 MiB or more is put
-        into HDFS once, by its content, and shared by all starts: with public visibility by all users, in
-        :attr:`shared_folder`, so that each node keeps one copy; else by one user's, in ``.yarnspawner`` in the user's
-        home. Smaller ones are uploaded at each start. What is in HDFS already is named by its URL. The visibility is
-        ``application`` (this start's alone, if nothing is said), ``private`` (this user's) or ``public`` (everybody's).
+        A mapping from the name in the container to a path, a URL, a ``skein.File``, or its dict. Archives (``.tar.gz``,
+        ``.tgz``, ``.zip``) become folders. If a file is already in HDFS, give its URL. The visibility is one of:
 
-        The hub reads local files with its own permissions, so it refuses a path that users can change, such as one below
-        ``/home/alice``: a link there could lead to the hub's keytab. Root, the hub's account and service accounts (uid
-        below 1000) may own the file and the folders above it.
-        Default: no files. Example::
+        - ``application``: only for this start. This is the default.
+        - ``private``: for all servers of this user.
+        - ``public``: for all users. Each node keeps one copy.
+
+        The hub uploads a local file of 1 MiB or more to HDFS once, and all starts share it: public files in
+        :attr:`shared_folder`, others in ``.yarnspawner`` in the user's home directory. It uploads smaller files at each
+        start.
+
+        The hub reads local files with its own permissions. So it refuses a path that users can change, such as one below
+        ``/home/alice``: a link there could lead to the hub's keytab. The file and the folders above it may belong to root, to
+        the hub's account or to service accounts (uid below 1000). Default: no files. Example::
 
             c.YarnSpawner.localize_files = {
                 "environment": {"source": "/opt/environments/jupyter.tar.gz", "visibility": "public"}
             }
             c.YarnSpawner.prologue = "source environment/bin/activate"
+
+        .. versionchanged:: 1.0
+            Large local files are uploaded once, and local paths that users can change are refused.
         """,
     )
 
@@ -159,16 +196,23 @@ class YarnSpawnerSettings(Configurable):
         "",
         config=True,
         help="""
-        Shell commands to run in the container before the server, for instance
-        ``"source /opt/jupyter/bin/activate; cd /data/{username}"``.
+        Shell commands that run in the container before the server.
 
-        The fields of :attr:`application_name` are filled in as words of the shell, quoted where they must be: leave
-        them outside of quotes. All other braces stay as they are, so ``${HOME}`` is the shell's own. The same holds in
-        :attr:`epilogue`, and without quotes in ``environment`` and the sources of :attr:`localize_files`.
+        The fields of :attr:`application_name` are replaced by words of the shell, quoted if necessary. So write them outside
+        of quotes. All other braces stay: ``${HOME}`` is the shell's own. The same holds for :attr:`epilogue`. In
+        ``environment`` and in the sources of :attr:`localize_files`, fields are replaced without quotes.
 
-        The server does not start, and its user reads which command failed, if the last command fails, if a command is not
-        found, or if ``source``, ``.``, ``cd``, ``conda`` or ``module`` fails. Write ``command || true`` if a failure does
-        not matter. Other commands that fail are passed over. Default: none.
+        The start fails, and the user sees which command failed, in these cases:
+
+        - The last command fails.
+        - A command is not found.
+        - ``source``, ``.``, ``cd``, ``conda`` or ``module`` fails.
+
+        Failures of other commands are ignored. Write ``command || true`` if a failure does not matter. Default: none.
+        Example: ``"source /opt/jupyter/bin/activate; cd /data/{username}"``.
+
+        .. versionchanged:: 1.0
+            A prologue that fails makes the start fail.
         """,
     )
 
@@ -176,8 +220,9 @@ class YarnSpawnerSettings(Configurable):
         "",
         config=True,
         help="""
-        Shell commands to run in the container after the server has ended, for instance ``"rm -rf scratch"``. Fields as
-        in :attr:`prologue`. Default: none.
+        Shell commands that run in the container after the server has stopped.
+
+        Fields are replaced as in :attr:`prologue`. Default: none. Example: ``"rm -rf scratch"``.
         """,
     )
 
@@ -185,8 +230,10 @@ class YarnSpawnerSettings(Configurable):
         SCRIPT_TEMPLATE,
         config=True,
         help="""
-        The script that runs in the container, with the fields ``{prologue}``, ``{singleuser_command}`` and
-        ``{epilogue}``; other braces are doubled. Its exit status is the server's. Example::
+        Script that runs in the container.
+
+        A template with the fields ``{prologue}``, ``{singleuser_command}`` and ``{epilogue}``. Double all other braces. Its
+        exit status must be the server's. Example::
 
             c.YarnSpawner.script_template = "{prologue}\\nexec {singleuser_command}"
         """,
@@ -197,9 +244,10 @@ class YarnSpawnerSettings(Configurable):
         allow_none=True,
         config=True,
         help="""
-        The command that starts the server in the container. A string is a piece of shell; the words of a list of
-        several are quoted one by one. It must run yarnspawner's recipe, which tells the hub where the server listens.
-        Example: ``["/opt/jupyter/bin/python -m yarnspawner.singleuser"]``.
+        Command that starts the server in the container.
+
+        It must run yarnspawner's recipe, which publishes the server's address for the hub. A string is a piece of shell. In a
+        list of several words, each word is quoted. Example: ``["/opt/jupyter/bin/python -m yarnspawner.singleuser"]``.
         """,
     )
 
@@ -210,9 +258,12 @@ class YarnSpawnerSettings(Configurable):
         allow_none=True,
         config=True,
         help="""
-        The first and the last port that servers may listen on, for a firewall between hub and nodes, for instance
-        ``(40000, 40999)``. A node needs as many as it has servers at a time. A server that says that it listens on
-        another one is refused. Default: any free port; those below 1024 are always refused.
+        First and last port that servers may listen on, for a firewall between the hub and the nodes.
+
+        Each node needs as many ports as it has servers at the same time. The hub refuses a server that publishes another port,
+        and always refuses ports below 1024. Default: any free port. Example: ``(40000, 40999)``.
+
+        .. versionadded:: 1.0
         """,
     )
 
@@ -228,8 +279,11 @@ class YarnSpawnerSettings(Configurable):
         min=0,
         config=True,
         help="""
-        Seconds that a server has to shut down its kernels and end by itself when it is stopped, before YARN ends the
-        container. Example: ``30``, for kernels that have much to write.
+        Grace period, in seconds, for kernels and server to shut down before YARN kills the container.
+
+        Default: 10. Example: ``30``, for kernels that have much data to write.
+
+        .. versionadded:: 1.0
         """,
     )
 
@@ -245,5 +299,5 @@ class YarnSpawnerSettings(Configurable):
 
     @default("env_keep")
     def _default_env_keep(self) -> list[str]:
-        # PATH and the like of the hub's machine mean nothing on a node.
+        # Values from the hub's machine, such as PATH, are not valid on a node.
         return []

@@ -1,4 +1,4 @@
-"""What an admin asks of YARN beside a container's size: the traits of containers, life times, tokens and hooks."""
+"""Settings of YARN's features: containers, lifetimes, logs, tokens and hooks."""
 
 from __future__ import annotations
 
@@ -8,24 +8,25 @@ from traitlets.config import Configurable
 
 
 class FeatureSettings(Configurable):
-    """The settings of YARN's own features, and the hooks."""
+    """Settings of YARN's own features, and hooks."""
 
     server_container = Enum(
         ["master", "service"],
         default_value="master",
         config=True,
         help="""
-        In which of the application's containers the server runs.
+        Container of the application that the server runs in.
 
-        ``"master"``: in the one of the application master. A server starts fastest, and takes one container. The
-        queue's share for application masters (``yarn.scheduler.capacity.maximum-am-resource-percent``, 10 % by
-        default) then limits all servers together, and :attr:`application_master_memory` comes on top of the user's.
+        - ``"master"``: the application master's container. A server starts fastest and needs one container. The queue's limit
+          for application masters (``yarn.scheduler.capacity.maximum-am-resource-percent``, 10 % by default) applies to the
+          total of all servers. The container gets :attr:`application_master_memory` in addition to the user's memory.
+        - ``"service"``: a separate container, in addition to a small one for the application master. A start takes a second or
+          two longer. The server has exactly its memory, a :attr:`container_image` needs no Java, and the queue's limit only
+          applies to the small container.
 
-        ``"service"``: in one of its own, beside a small one for the application master, so that it takes a second or
-        two more to start. The server has exactly its memory, a :attr:`container_image` needs no Java, and only the
-        application masters count for that share.
+        Default: ``"master"``. Example: ``"service"``.
 
-        Example: ``"service"``.
+        .. versionadded:: 1.0
         """,
     )
 
@@ -33,10 +34,13 @@ class FeatureSettings(Configurable):
         "",
         config=True,
         help="""
-        Docker image that the server's container runs in, for instance ``"example.com/jupyter/scipy:2026-11"``.
+        Docker image that the server's container runs in.
 
-        YARN must be set up for it (``yarn.nodemanager.runtime.linux.allowed-runtimes`` has ``docker``, Hadoop 3.1 or
-        later). With :attr:`server_container` ``"master"`` the image needs Java as well. Default: none.
+        YARN must be set up for Docker (Hadoop 3.1 or later; ``yarn.nodemanager.runtime.linux.allowed-runtimes`` contains
+        ``docker``). With :attr:`server_container` ``"master"``, the image also needs Java. Default: none. Example:
+        ``"example.com/jupyter/scipy:2026-11"``.
+
+        .. versionadded:: 1.0
         """,
     )
 
@@ -45,9 +49,12 @@ class FeatureSettings(Configurable):
         min=0,
         config=True,
         help="""
-        Seconds that a server may live, for instance ``12 * 3600``; 0, the default, for no end. YARN itself ends it
-        then, also while the hub is down; where YARN cannot be told to, the hub does it. Users are told when that will
-        be.
+        Maximum age of a server, in seconds.
+
+        YARN stops the server at that age, even while the hub is down. If the hub cannot set the lifetime in YARN, the hub
+        stops the server. Users see when that will be. Default: 0, no limit. Example: ``12 * 3600``.
+
+        .. versionadded:: 1.0
         """,
     )
 
@@ -56,12 +63,14 @@ class FeatureSettings(Configurable):
         min=0,
         config=True,
         help="""
-        MiB of log that a server, its kernels and their programs may leave on a node's disk, for instance ``20``; 0 for
-        no limit.
+        Maximum size of the log of a server, its kernels and their programs on a node's disk, in MiB.
 
-        YARN itself neither rotates nor limits it. Of a longer log the first quarter and at least as much of its end are
-        kept, with a line between them that says how much was left out; ``yarn logs`` shows it as ever. It may be longer
-        for a moment. What :attr:`prologue` and :attr:`epilogue` write is not limited while they run.
+        YARN itself neither rotates nor limits this log. If it exceeds the limit, the recipe keeps the first quarter and at
+        least as much of the end. A line between them says how much was removed. ``yarn logs`` shows the result. For a moment,
+        the log can exceed the limit. The output of :attr:`prologue` and :attr:`epilogue` is not limited while they run.
+        Default: 100; 0 for no limit. Example: ``20``.
+
+        .. versionadded:: 1.0
         """,
     )
 
@@ -69,8 +78,12 @@ class FeatureSettings(Configurable):
         Unicode(),
         config=True,
         help="""
-        Hadoop file systems beside the default one that servers need a token for, for instance
-        ``["hdfs://other.example.com:8020"]``. Only matters with Kerberos. Default: none.
+        Additional Hadoop file systems that servers need a token for.
+
+        This matters only with Kerberos. Servers always have a token for the default file system. Default: none. Example:
+        ``["hdfs://other.example.com:8020"]``.
+
+        .. versionadded:: 1.0
         """,
     )
 
@@ -79,7 +92,11 @@ class FeatureSettings(Configurable):
         default_value="INFO",
         config=True,
         help="""
-        How much skein's application master writes into its log, ``application.master.log``. Example: ``"DEBUG"``.
+        Log level of skein's application master, for its log ``application.master.log``.
+
+        Default: ``"INFO"``. Example: ``"DEBUG"``.
+
+        .. versionadded:: 1.0
         """,
     )
 
@@ -87,11 +104,14 @@ class FeatureSettings(Configurable):
         Unicode(),
         config=True,
         help="""
-        Hadoop users that several users of the hub may have their servers run as, for instance ``{"teaching"}``.
+        Hadoop users that several users of the hub may share.
 
-        Any other Hadoop user belongs to the one user of the hub who had a server as it first: with a
-        :attr:`hadoop_user` that maps two names to one account, the second is refused. Users who share one are one user to Hadoop: each can read
-        the files, logs and API tokens of the others, and so use and stop their servers. Default: none.
+        Any other Hadoop user belongs to the first user of the hub who started a server as it. If :attr:`hadoop_user` maps a
+        second user to the same account, the hub refuses that user's start. To Hadoop, users who share an account are one user:
+        each can read the files, logs and API tokens of the others, and so use and stop their servers. Default: none.
+        Example: ``{"teaching"}``.
+
+        .. versionadded:: 1.0
         """,
     )
 
@@ -100,13 +120,18 @@ class FeatureSettings(Configurable):
         allow_none=True,
         config=True,
         help="""
-        Called as ``hook(spawner, spec)`` with the ``skein.ApplicationSpec`` before it is submitted; it may be async.
-        What it returns is submitted, or what it has changed in place if it returns None. Default: none. Example::
+        Hook that can change an application before it is submitted.
+
+        The spawner calls ``hook(spawner, spec)`` with the ``skein.ApplicationSpec``. The hook can be async. It returns the
+        specification to submit, or None if it has changed ``spec`` in place. If it raises an exception, the start fails.
+        Default: none. Example::
 
             def leave_a_note(spawner, spec):
                 spec.master.env["NOTE"] = spawner.user.name
 
             c.YarnSpawner.modify_spec_hook = leave_a_note
+
+        .. versionadded:: 1.0
         """,
     )
 
@@ -115,12 +140,16 @@ class FeatureSettings(Configurable):
         allow_none=True,
         config=True,
         help="""
-        Called as ``hook(spawner, application_id)`` when YARN has taken the application; it may be async. If it raises,
-        the start fails and the application is ended. Default: none. Example::
+        Hook that runs after YARN has accepted an application.
+
+        The spawner calls ``hook(spawner, application_id)``. The hook can be async. If it raises an exception, the start fails
+        and the hub kills the application. Default: none. Example::
 
             async def tell(spawner, application_id):
                 spawner.log.info("%s has %s", spawner.user.name, application_id)
 
             c.YarnSpawner.after_submit_hook = tell
+
+        .. versionadded:: 1.0
         """,
     )
