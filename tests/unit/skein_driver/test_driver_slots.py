@@ -274,6 +274,8 @@ async def test_a_replaced_driver_may_finish_its_calls(seat: DriverSlot) -> None:
     driver.calls_in_flight = 0
     await asyncio.sleep(0.3)
     assert driver.alive is False
+    await settled()
+    assert not seat._closing
 
 
 async def test_only_one_replaced_driver_is_kept(seat: DriverSlot, drivers: Drivers, clock: Clock) -> None:
@@ -413,8 +415,10 @@ async def test_a_third_driver_that_ends_is_no_outage(seat: DriverSlot, drivers: 
     ended = "error 0 ({} drivers in a row ended by themselves)"
     assert reasons == ["error 0", "error 1", ended.format(3), ended.format(4)]
     await seat.call(await seat.driver(), PING, 5)
-    drivers.started[0].exit()
-    assert seat._reason == "The YARN driver left: out of memory"
+    for number in range(2):
+        drivers.started[number].exit()
+        assert seat._reason == "The YARN driver left: out of memory"
+        await settled()
 
 
 async def test_a_failure_is_noted_only_if_there_was_one() -> None:
