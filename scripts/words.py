@@ -22,6 +22,7 @@ CHECKED = [
     "CHANGELOG.md",
     "CONTRIBUTING.md",
     "docs/**/*.md",
+    "jupyterhub_config.example.py",
     "yarnspawner/cli/*.py",
     "yarnspawner/diagnosis/*.py",
     "yarnspawner/launch/progress.py",

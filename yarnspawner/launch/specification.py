@@ -23,8 +23,6 @@ ENVIRONMENT_FILE = "yarnspawner.env"
 SERVER_SERVICE = "server"
 
 
-SCRIPT_TEMPLATE = "{prologue}\n{singleuser_command}\nstatus=$?\n{epilogue}\nexit $status"
-
 # What comes before the admin's own script.
 _PREAMBLE = """\
 # The application master's own Java options are not those of the user's programs.

@@ -8,8 +8,9 @@ from jupyterhub.traitlets import ByteSpecification, Callable, Command
 from traitlets import Dict, Integer, List, TraitError, Tuple, Unicode, Union, default, validate
 from traitlets.config import Configurable
 
-from yarnspawner.launch.specification import SCRIPT_TEMPLATE
 from yarnspawner.skein_driver.application_master import JAVA_OPTIONS, MEMORY
+
+SCRIPT_TEMPLATE = "{prologue}\n{singleuser_command}\nstatus=$?\n{epilogue}\nexit $status"
 
 
 class YarnSpawnerSettings(Configurable):

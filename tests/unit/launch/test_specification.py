@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 
 from yarnspawner.launch.specification import (
     ENVIRONMENT_FILE,
-    SCRIPT_TEMPLATE,
     SERVER_SERVICE,
     ServerRequest,
     SpecificationError,
@@ -19,6 +18,7 @@ from yarnspawner.launch.specification import (
     server_script,
     shell_command,
 )
+from yarnspawner.settings.server import SCRIPT_TEMPLATE
 from yarnspawner.skein_driver.application_master import MEMORY
 from yarnspawner.state.credentials import Credentials
 
