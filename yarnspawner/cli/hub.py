@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
-from yarnspawner.diagnosis.explain import plain
+from yarnspawner.common.text import one_line
 from yarnspawner.hub.context import BelongingSpawner
 from yarnspawner.hub.identity import HubIdentity, cookie_secret_file, identify
 from yarnspawner.hub.startup import settings_of, sweep_of
@@ -82,7 +82,7 @@ def _row(report: Report, found: Found) -> tuple[str, ...]:
 
 def _cell(text: str) -> str:
     """Return a name fit for a terminal: of one line, without control characters."""
-    return plain(text, 200).replace("\n", " ")
+    return one_line(text, 200)
 
 
 def _count(number: int, noun: str) -> str:

@@ -13,6 +13,8 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from yarnspawner.common.text import printable
+
 if TYPE_CHECKING:
     from typing_extensions import Self
 
@@ -132,16 +134,14 @@ class Failure(_Document):
 
         The message keeps its beginning, the detail its end.
         """
-        message = _printable(self.message)[: self._max_message]
-        detail = "\n".join(map(_printable, self.detail.splitlines()))[-self._max_detail :]
+        message = printable(self.message)[: self._max_message]
+        detail = "\n".join(map(printable, self.detail.splitlines()))[-self._max_detail :]
         return _Document.to_bytes(Failure(message, detail))
 
     def _check(self) -> None:
-        self._expect(
-            "message", isinstance(self.message, str) and _printable(self.message) == self.message, "plain text"
-        )
+        self._expect("message", isinstance(self.message, str) and self.message.isprintable(), "plain text")
         detail = isinstance(self.detail, str) and self.detail.split("\n")
-        self._expect("detail", bool(detail) and all(_printable(line) == line for line in detail), "lines of plain text")
+        self._expect("detail", bool(detail) and all(line.isprintable() for line in detail), "lines of plain text")
 
 
 @dataclass(frozen=True)
@@ -155,10 +155,10 @@ class Waiting(_Document):
 
     def to_bytes(self) -> bytes:
         """Return the document as UTF-8 JSON, with the message truncated to the size limit."""
-        return _Document.to_bytes(Waiting(_printable(self.message)[: self._max_message]))
+        return _Document.to_bytes(Waiting(printable(self.message)[: self._max_message]))
 
     def _check(self) -> None:
-        text = isinstance(self.message, str) and _printable(self.message) == self.message
+        text = isinstance(self.message, str) and self.message.isprintable()
         self._expect("message", text and len(self.message) <= self._max_message, "one line of plain text")
 
 
@@ -172,7 +172,7 @@ class StopRequest(_Document):
     """Seconds until the hub kills the application."""
 
     def _check(self) -> None:
-        self._expect("reason", isinstance(self.reason, str) and _printable(self.reason) == self.reason, "plain text")
+        self._expect("reason", isinstance(self.reason, str) and self.reason.isprintable(), "plain text")
         self._expect("grace", _is_number(self.grace, (int, float)) and 0 <= self.grace <= 86400, "a time in seconds")
 
 
@@ -192,8 +192,3 @@ def _is_host(value: Any) -> bool:
         return False
     # An IPv6 zone ("fe80::1%eth0") is only valid on its own node.
     return "%" not in value
-
-
-def _printable(text: str) -> str:
-    """Replace control characters, line ends and bidirectional overrides with spaces."""
-    return "".join(character if character.isprintable() else " " for character in text)

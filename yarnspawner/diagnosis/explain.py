@@ -7,11 +7,11 @@ diagnostics and the log are partly the user's own words, and a page must still e
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from yarnspawner.common.text import one_line, sanitize, truncate
 from yarnspawner.diagnosis.cause import Cause
 from yarnspawner.diagnosis.exits import ENDS, EXITS, LOGS
 from yarnspawner.diagnosis.outages import BROKEN, LASTING, PASSING
@@ -86,7 +86,7 @@ def explain(
         "given": f"the {memory} that it was given" if memory else "it was given",
     }
     said = f"{failure.message}\n{failure.detail}" if failure else ""
-    detail = plain("\n".join(filter(None, (said, _PROCESSES.sub("", report.diagnostics), log_tail))), _DETAIL_LIMIT)
+    detail = sanitize("\n".join(filter(None, (said, _PROCESSES.sub("", report.diagnostics), log_tail))), _DETAIL_LIMIT)
     for text, causes in (
         (said, LOGS),
         (report.diagnostics, ENDS),
@@ -97,7 +97,7 @@ def explain(
     ):
         if found := _find(text, causes, fields, wording):
             return Diagnosis(*found, detail)
-    if failure and (told := plain(failure.message, _SENTENCE_LIMIT).replace("\n", " ")):
+    if failure and (told := one_line(failure.message, _SENTENCE_LIMIT)):
         return Diagnosis(told, "", detail)
     return Diagnosis(*_ended(report.final_status or report.state, wording.what), detail)
 
@@ -125,7 +125,7 @@ def explain_refusal(
             "The details have YARN's own words; your administrator may know more.",
         )
     )
-    return Diagnosis(cause, remedy, plain(text, _DETAIL_LIMIT))
+    return Diagnosis(cause, remedy, sanitize(text, _DETAIL_LIMIT))
 
 
 def explain_outage(error: ClusterUnavailable, wording: Wording = _OF_SERVERS) -> tuple[Diagnosis, bool]:
@@ -135,7 +135,7 @@ def explain_outage(error: ClusterUnavailable, wording: Wording = _OF_SERVERS) ->
         what to tell the user, and whether it makes sense to wait: not while somebody must mend the hub's own means.
     """
     text = str(error)
-    detail = plain(text, _DETAIL_LIMIT)
+    detail = sanitize(text, _DETAIL_LIMIT)
     if found := _find(text, LASTING, {}, wording):
         return Diagnosis(*found, detail), False
     passing = _find(text, PASSING, {}, wording)
@@ -162,51 +162,25 @@ def too_late(limit: float, last: str) -> Diagnosis:
         limit: seconds that it may take.
         last: what the user was told last.
     """
-    doing = f" The last that was known of it: {plain(last, _SENTENCE_LIMIT)}" if last else ""
+    doing = f" The last that was known of it: {one_line(last, _SENTENCE_LIMIT)}" if last else ""
     # What it was waiting for may be a cause that is known, with a better remedy.
     found = _find(last, LOGS, {"user": "", "queue": "", "given": "it was given"}, _OF_SERVERS)
     remedy = found[1] if found else "Try again later, or with less."
     return Diagnosis(f"The server did not start within {limit:g} seconds.{doing}", remedy)
 
 
-def plain(text: str, limit: int) -> str:
-    """Text of others, fit to be shown or logged: no control characters but newlines, no tokens, limited in length.
-
-    Args:
-        text: anything.
-        limit: characters; from a longer text its beginning and its end are kept.
-    """
-    text = _ESCAPE_SEQUENCE.sub("", _middle_left_out(text, 4 * limit))
-    text = _STACK.sub("", text.replace("\r\n", "\n").replace("\r", "\n")).replace("\t", "    ")
-    # Category C: control and format characters (also those that turn the direction of writing), surrogates, unassigned.
-    text = "".join(char for char in text if char == "\n" or not unicodedata.category(char).startswith("C"))
-    return _middle_left_out(_SECRET.sub(r"\1[...]", text).strip(), limit)
-
-
-def _middle_left_out(text: str, limit: int) -> str:
-    return text if len(text) <= limit else f"{text[: limit // 2].rstrip()}\n[...]\n{text[-limit // 2 :].lstrip()}"
-
-
-_ESCAPE_SEQUENCE = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|.)", re.DOTALL)
-_STACK = re.compile(r"^[ \t]+(?:at [\w$./<>]+\(.*\)|\.\.\. \d+ more)[ \t]*(?:\n|\Z)", re.MULTILINE)
-# Nothing of ours writes a secret there; a user's prologue or an extension of the server may.
-_SECRET = re.compile(
-    r"""((?:token|password|passwd|secret|cookie|authorization)["']?\s*[=:]\s*["']?(?:bearer\s+|token\s+)?)[^\s"'&]+""",
-    re.IGNORECASE,
-)
 # YARN lists the command lines of all processes of a container that used too much memory.
 _PROCESSES = re.compile(r"Dump of the process-tree for \S+ :\n(?:\s*\|-[^\n]*(?:\n|\Z))*")
 
 
 def _find(text: str, causes: Sequence[Cause], fields: Mapping[str, str], wording: Wording) -> tuple[str, str] | None:
     """What the first row that fits says, and its remedy, filled in."""
-    text = _middle_left_out(text, _SEARCH_LIMIT)
+    text = truncate(text, _SEARCH_LIMIT)
     for cause in causes:
         groups = cause.find(text)
         if groups is not None:
             known = {
-                name: plain(value, _NAME_LIMIT).replace("\n", " ")
-                for name, value in {**fields, **groups, "what": wording.what}.items()
+                name: one_line(value, _NAME_LIMIT) for name, value in {**fields, **groups, "what": wording.what}.items()
             }
             return wording.phrased(cause.says).format_map(known), wording.phrased(cause.remedy).format_map(known)
     return None

@@ -14,6 +14,7 @@ from datetime import datetime
 from pathlib import Path
 from weakref import WeakKeyDictionary
 
+from yarnspawner.common.text import one_line
 from yarnspawner.hadoop.configuration import ConfigurationError, HadoopConfiguration
 from yarnspawner.hadoop.kerberos import KerberosError, TicketCache, client_environment
 from yarnspawner.hadoop.processes import CommandTimeout, CompletedCommand, run
@@ -191,4 +192,4 @@ def _reason(ended: CompletedCommand) -> str:
     lines = [line.strip() for line in ended.errors.splitlines() if line.strip()]
     said = [line for line in lines if re.match(r"\w{1,100}: ", line) and not re.match(r"(WARN|INFO|Picked)", line)]
     text = (said or lines[-1:] or [f"exit status {ended.status}"])[0]
-    return re.sub(r"[^\x20-\x7e]+", " ", text)[:500]
+    return one_line(text, 500)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import json
-import re
 import socket
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,6 +14,7 @@ from tornado.httpclient import HTTPRequest, HTTPResponse
 from tornado.httputil import HTTPHeaders
 from tornado.simple_httpclient import SimpleAsyncHTTPClient
 
+from yarnspawner.common.text import one_line
 from yarnspawner.hadoop.kerberos import KerberosError, TicketCache, client_environment
 from yarnspawner.hadoop.processes import CommandTimeout, run
 
@@ -232,4 +232,4 @@ def _parse(url: str, output: bytes) -> Answer:
 
 def _words(error: object) -> str:
     """An error in one line, without control characters."""
-    return re.sub(r"[^\x20-\x7e]+", " ", str(error) or type(error).__name__).strip()
+    return one_line(str(error) or type(error).__name__, 500)

@@ -16,7 +16,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from weakref import WeakKeyDictionary
 
-from yarnspawner.diagnosis.explain import plain
+from yarnspawner.common.ids import checked_application_id
+from yarnspawner.common.text import sanitize
 from yarnspawner.hadoop.kerberos import KerberosError, TicketCache, client_environment
 from yarnspawner.hadoop.processes import CommandTimeout, CompletedCommand, run
 
@@ -80,8 +81,7 @@ async def tail(
         LogsUnavailable: not in time.
         LogsDenied: not as that user.
     """
-    if not re.fullmatch(r"application_\d+_\d+", application_id):
-        raise ValueError(f"not an application's id: {application_id!r}")
+    checked_application_id(application_id)
     deadline = time.monotonic() + timeout
     while True:
         try:
@@ -121,13 +121,13 @@ def _last_lines(ended: CompletedCommand, application_id: str, user: str, lines: 
     """Return the last lines of the most telling file that says anything. Runs in a thread."""
     files = _parse(ended.output.decode(errors="replace").split("\n"))
     if not files:
-        said = plain(ended.errors, _CHARACTERS).splitlines() or [f"exit status {ended.status}"]
+        said = sanitize(ended.errors, _CHARACTERS).splitlines() or [f"exit status {ended.status}"]
         for line in said:
             if _DENIED.search(line):
                 raise LogsDenied(f"{user} may not read the logs of {application_id}: {line}")
         raise LogsUnavailable(f"YARN has no logs of {application_id} for {user}: {said[-1]}")
     chosen = max((file for file in files if file.content.strip()), key=_telling, default=_LogFile("", ""))
-    return "\n".join(plain(chosen.content, _CHARACTERS).splitlines()[-lines:])
+    return "\n".join(sanitize(chosen.content, _CHARACTERS).splitlines()[-lines:])
 
 
 def _parse(output: Iterable[str]) -> list[_LogFile]:

@@ -8,13 +8,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import re
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
+from yarnspawner.common.ids import checked_application_id
 from yarnspawner.hadoop.accounts import hub_account
 from yarnspawner.hadoop.configuration import ConfigurationError, HadoopConfiguration
 from yarnspawner.hadoop.http_client import Answer, HadoopWeb, WebError, WebInsecure, WebRefused
@@ -113,7 +113,7 @@ class ResourceManager:
         Raises:
             ResourceManagerUnavailable
         """
-        document = await self._get(f"/ws/v1/cluster/apps/{_checked(application_id)}")
+        document = await self._get(f"/ws/v1/cluster/apps/{checked_application_id(application_id)}")
         return document and document.get("app")
 
     async def master_node(self, application_id: str) -> Node | None:
@@ -127,7 +127,7 @@ class ResourceManager:
             ResourceManagerUnavailable: also where it answers everybody but knows nobody, as the web pages of many a
                 secure cluster do, and so hides a running application's node from the hub.
         """
-        document = await self._get(f"/ws/v1/cluster/apps/{_checked(application_id)}/appattempts")
+        document = await self._get(f"/ws/v1/cluster/apps/{checked_application_id(application_id)}/appattempts")
         latest = _latest(as_list(document, "appAttempts", "appAttempt"))
         node = _node(latest.get("nodeId"), latest.get("nodeHttpAddress"), latest.get("containerId"))
         if node is None and ((await self.application(application_id)) or {}).get("state") == "RUNNING":
@@ -142,7 +142,7 @@ class ResourceManager:
         Raises:
             ResourceManagerUnavailable
         """
-        attempts = f"/ws/v1/cluster/apps/{_checked(application_id)}/appattempts"
+        attempts = f"/ws/v1/cluster/apps/{checked_application_id(application_id)}/appattempts"
         latest = _latest(as_list(await self._get(attempts), "appAttempts", "appAttempt"))
         if "appAttemptId" not in latest:
             return None
@@ -163,7 +163,7 @@ class ResourceManager:
         """
         end = datetime.now(timezone.utc) + timedelta(seconds=seconds)
         timeout = {"type": "LIFETIME", "expiryTime": end.strftime("%Y-%m-%dT%H:%M:%S.000+0000")}
-        await self._put(f"/ws/v1/cluster/apps/{_checked(application_id)}/timeout", {"timeout": timeout})
+        await self._put(f"/ws/v1/cluster/apps/{checked_application_id(application_id)}/timeout", {"timeout": timeout})
 
     async def queues(self) -> dict[str, Queue]:
         """The queues that take applications, by their path.
@@ -224,7 +224,7 @@ class ResourceManager:
 
     def application_url(self, application_id: str) -> str:
         """YARN's page of an application, for people."""
-        return f"{self._urls[0]}/cluster/app/{_checked(application_id)}"
+        return f"{self._urls[0]}/cluster/app/{checked_application_id(application_id)}"
 
     def close(self) -> None:
         """Close the connections."""
@@ -304,12 +304,6 @@ class ResourceManager:
 
 def _latest(attempts: list[dict[str, Any]]) -> dict[str, Any]:
     return max(attempts, key=lambda attempt: int(attempt.get("id", 0)), default={})
-
-
-def _checked(application_id: str) -> str:
-    if not re.fullmatch(r"application_\d+_\d+", application_id):
-        raise ValueError(f"not an application's id: {application_id!r}")
-    return application_id
 
 
 def _node(node_id: str | None, http_address: str | None, container_id: str | None) -> Node | None:

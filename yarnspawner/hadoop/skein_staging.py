@@ -7,11 +7,12 @@ could remove.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeVar
 from urllib.parse import quote, urlencode
 
+from yarnspawner.common.ids import checked_application_id, is_application_id
+from yarnspawner.common.text import one_line
 from yarnspawner.hadoop.accounts import hub_account
 from yarnspawner.hadoop.configuration import ConfigurationError, HadoopConfiguration
 from yarnspawner.hadoop.filesystem import FileSystem, FileSystemError, Place
@@ -19,7 +20,6 @@ from yarnspawner.hadoop.http_client import Answer, HadoopWeb, WebError, WebInsec
 from yarnspawner.hadoop.kerberos import TicketCache
 
 _Result = TypeVar("_Result")
-_APPLICATION_ID = re.compile(r"application_\d{1,19}_\d{1,10}")
 
 
 class StagingUnavailable(Exception):
@@ -66,19 +66,18 @@ class StagingFolders:
             answer = await self._ask("GET", f"{await self._folder(user)}", user, op="LISTSTATUS")
         except _PlainHttp:
             names = await self._by_command(lambda files, folder: files.names(folder), user)
-            return {name for name in names if _APPLICATION_ID.fullmatch(name)}
+            return {name for name in names if is_application_id(name)}
         if answer.status == 404:
             return set()
         try:
             names = [entry["pathSuffix"] for entry in _document(answer)["FileStatuses"]["FileStatus"]]
         except (KeyError, TypeError):
             raise StagingUnavailable(f"{answer.url} answered something else than a list") from None
-        return {name for name in names if isinstance(name, str) and _APPLICATION_ID.fullmatch(name)}
+        return {name for name in names if isinstance(name, str) and is_application_id(name)}
 
     async def remove(self, application_id: str, user: str) -> bool:
         """Remove an application's folder, as its user; whether there was one. Raises StagingUnavailable."""
-        if not _APPLICATION_ID.fullmatch(application_id):
-            raise ValueError(f"not an application's id: {application_id!r}")
+        checked_application_id(application_id)
         try:
             path = f"{await self._folder(user)}/{application_id}"
         except _PlainHttp:
@@ -137,4 +136,4 @@ def _reason(answer: Answer) -> str:
         words = f"{said['exception']}: {said['message']}"
     except (WebError, KeyError, TypeError):
         words = f"{answer.url} answered with status {answer.status}"
-    return re.sub(r"[^\x20-\x7e]+", " ", words)[:500]
+    return one_line(words, 500)

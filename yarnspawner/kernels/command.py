@@ -16,7 +16,7 @@ from collections.abc import Coroutine, Iterator
 from pathlib import Path
 from typing import Any
 
-from yarnspawner.diagnosis.explain import plain
+from yarnspawner.common.text import one_line, sanitize
 from yarnspawner.hadoop.kerberos import KerberosError, TicketCache
 from yarnspawner.kernels import EXIT_KERNEL_KEPT
 from yarnspawner.kernels.connection_files import ConnectionFile, make_folder
@@ -95,7 +95,7 @@ def list_kernels(options: argparse.Namespace) -> int:
             rows.append(
                 (
                     report.id,
-                    *(plain(text, 40).replace("\n", " ") for text in (report.name, report.user, report.queue)),
+                    *(one_line(text, 40) for text in (report.name, report.user, report.queue)),
                     report.state,
                     known,
                 )
@@ -119,7 +119,7 @@ def logs(options: argparse.Namespace) -> int:
     except OSError as error:
         raise KernelError(f"Hadoop's command `yarn` cannot be run: {error.strerror}.") from None
     if ended.returncode:
-        reason = (plain(ended.stderr, _REASON).splitlines() or [f"exit status {ended.returncode}"])[-1]
+        reason = (sanitize(ended.stderr, _REASON).splitlines() or [f"exit status {ended.returncode}"])[-1]
         raise KernelError(f"YARN has no logs of {checked}: {reason}")
     return 0
 
@@ -192,7 +192,7 @@ async def _stop(cluster: Cluster, file: ConnectionFile) -> Report:
     except ApplicationUnknown:
         raise KernelError(f"YARN knows no application {application_id}.") from None
     except ClusterRefused as error:
-        raise KernelError(f"YARN does not let you end {application_id}: {plain(str(error), _REASON)}") from None
+        raise KernelError(f"YARN does not let you end {application_id}: {one_line(str(error), _REASON)}") from None
     finally:
         await cluster.close()
 

@@ -5,16 +5,14 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import re
 import socket
 import tempfile
 import time
 from pathlib import Path
 from typing import Any
 
+from yarnspawner.common.ids import is_application_id
 from yarnspawner.kernels.request import KernelError
-
-_APPLICATION_ID = re.compile(r"application_\d+_\d+")
 
 # Seconds for a kernel's machine to answer, and for a kernel that was shut down to be gone.
 _ANSWER = 5.0
@@ -63,8 +61,8 @@ class ConnectionFile:
     """
 
     def __init__(self, application_id: str) -> None:
-        if not _APPLICATION_ID.fullmatch(application_id):
-            raise KernelError(f"{application_id!r} is not an application's id, such as application_1763890000000_0001.")
+        if not is_application_id(application_id):
+            raise KernelError(f"{application_id!r} is not an application id, such as application_1763890000000_0001.")
         self.application_id = application_id
         self.path = _folder() / f"kernel-{application_id}.json"
 

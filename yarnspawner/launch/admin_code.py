@@ -10,7 +10,8 @@ from typing import Any
 from tornado import web
 
 from yarnspawner.common.string_templates import TemplateError, render_strict
-from yarnspawner.diagnosis.explain import Diagnosis, plain
+from yarnspawner.common.text import one_line
+from yarnspawner.diagnosis.explain import Diagnosis
 from yarnspawner.launch.errors import StartFailed
 
 # What JupyterHub shows to users of any exception.
@@ -52,7 +53,7 @@ async def call_setting(name: str, function: Callable[..., Any], *arguments: Any,
 
 def failed(name: str, error: Exception) -> SettingFailed:
     """Return what to raise for a setting whose use raised an exception."""
-    said = plain(str(error), _LIMIT).replace("\n", " ")
+    said = one_line(str(error), _LIMIT)
     return SettingFailed(
         f"The hub's setting {name} raised {type(error).__name__}{': ' * bool(said)}{said.rstrip('.')}."
     )

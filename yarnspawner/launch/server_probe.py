@@ -14,6 +14,7 @@ from tornado.httpclient import HTTPRequest, HTTPResponse
 from tornado.simple_httpclient import SimpleAsyncHTTPClient
 
 from yarnspawner.common.protocol import Address, ProtocolError
+from yarnspawner.common.text import one_line
 
 FIRST_USER_PORT = 1024
 """The least port that an account without privileges may listen on: below, there are only services of the node."""
@@ -107,9 +108,12 @@ def _judged(answer: HTTPResponse) -> tuple[str, bool]:
     """What is wrong with an answer, "" for nothing; and whether it is no use to ask again."""
     if isinstance(answer.error, ssl.SSLError):
         final = isinstance(answer.error, ssl.SSLCertVerificationError)
-        return f"the server has no certificate of this hub's for its node ({_words(answer.error)})", final
+        return (
+            f"the server has no certificate of this hub's for its node ({one_line(str(answer.error or ''), 200)})",
+            final,
+        )
     if answer.code == 599:
-        return f"{NOBODY} ({_words(answer.error)})", False
+        return f"{NOBODY} ({one_line(str(answer.error or ''), 200)})", False
     if answer.code >= 500:
         return f"the server answers with status {answer.code}", False
     try:
@@ -118,7 +122,3 @@ def _judged(answer: HTTPResponse) -> tuple[str, bool]:
         document = None
     known = "X-JupyterHub-Version" in answer.headers and isinstance(document, dict) and "version" in document
     return ("", True) if answer.code == 200 and known else ("there is something else than this server", True)
-
-
-def _words(error: object) -> str:
-    return " ".join(str(error or "").split())[:200]

@@ -11,13 +11,13 @@ import asyncio
 import contextlib
 import inspect
 import logging
-import re
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, ClassVar
 
 import skein
 from skein.proto import skein_pb2 as messages
 
+from yarnspawner.common.ids import is_application_id
 from yarnspawner.skein_driver.call_queue import CallQueue
 from yarnspawner.skein_driver.driver_process import JAVA_OPTIONS, SKEIN_JAR, SKEIN_JAR_NAME, DriverSettings
 from yarnspawner.skein_driver.driver_slots import DriverLost, DriverSlot
@@ -35,7 +35,6 @@ from yarnspawner.skein_driver.rpc import (
 
 LateSubmission = Callable[[str], Awaitable[None] | None]
 
-_APPLICATION_ID = re.compile(r"application_\d{1,19}_\d{1,10}")
 _UNFINISHED = ("NEW", "NEW_SAVING", "SUBMITTED", "ACCEPTED", "RUNNING")
 _FINISHED = ("FINISHED", "FAILED", "KILLED")
 
@@ -159,7 +158,7 @@ class Cluster:
 
     async def report(self, application_id: str) -> Report:
         """Ask for one application. Raises ApplicationUnknown, ClusterRefused, ClusterUnavailable."""
-        if not _APPLICATION_ID.fullmatch(application_id):
+        if not is_application_id(application_id):
             raise ApplicationUnknown(f"{application_id!r} is not the id of an application")
         request = Request("getStatus", messages.Application(id=application_id).SerializeToString())
         try:

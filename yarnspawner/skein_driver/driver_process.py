@@ -12,7 +12,8 @@ from pathlib import Path
 
 import skein
 
-from yarnspawner.skein_driver.rpc import ClusterUnavailable, printable
+from yarnspawner.common.text import sanitize
+from yarnspawner.skein_driver.rpc import LONGEST_MESSAGE, ClusterUnavailable
 
 # Small and quick to start rather than fast in the long run; a driver that runs out of memory leaves and is replaced.
 JAVA_OPTIONS = (
@@ -124,7 +125,7 @@ def hadoop_classpath() -> str:
             except subprocess.TimeoutExpired:
                 raise ClusterUnavailable(f"`{yarn} classpath` did not answer in {_CLASSPATH_TIMEOUT:.0f} s") from None
             except (OSError, subprocess.CalledProcessError) as error:
-                said = printable(getattr(error, "stderr", "") or str(error))
+                said = sanitize(getattr(error, "stderr", "") or str(error), LONGEST_MESSAGE)
                 raise ClusterUnavailable(f"`{yarn} classpath` failed: {said}") from error
             _classpaths[known] = answer.stdout.strip()
         return _classpaths[known]

@@ -23,6 +23,7 @@ from typing import TypeVar
 
 import skein
 
+from yarnspawner.common.text import sanitize
 from yarnspawner.skein_driver.driver_process import (
     DriverSettings,
     driver_classpath,
@@ -31,13 +32,13 @@ from yarnspawner.skein_driver.driver_process import (
     forget_classpath,
 )
 from yarnspawner.skein_driver.rpc import (
+    LONGEST_MESSAGE,
     MEBIBYTE,
     Channel,
     ClusterUnavailable,
     DriverEnded,
     Request,
     RpcError,
-    printable,
 )
 
 # Room for the reports of some 50,000 applications.
@@ -224,7 +225,7 @@ class Driver:
         assert self._process.stdout is not None  # noqa: S101
         with self._process.stdout as lines:
             for raw in lines:
-                line = printable(raw.decode(errors="replace"))
+                line = sanitize(raw.decode(errors="replace"), LONGEST_MESSAGE, keep_stack=True)
                 if line:
                     self._last_lines.append(line)
                     self._log.debug("driver %d: %s", self.pid, line)

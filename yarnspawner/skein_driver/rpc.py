@@ -13,10 +13,11 @@ from dataclasses import dataclass
 import grpc
 import grpc.aio
 
+from yarnspawner.common.text import sanitize
+
 MEBIBYTE = 1 << 20
-_LONGEST_MESSAGE = 4000
-# Control characters (the newline aside), those that reorder text, and lone surrogates have no business in a log.
-_UNPRINTABLE = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+LONGEST_MESSAGE = 4000
+"""Characters of what a driver says."""
 
 
 class ClusterError(Exception):
@@ -110,7 +111,7 @@ class Channel:
         try:
             response: bytes = await self._channel.unary_unary(method)(message, timeout=timeout)
         except grpc.aio.AioRpcError as error:
-            raise RpcError(error.code(), printable(error.details() or "")) from None
+            raise RpcError(error.code(), sanitize(error.details() or "", LONGEST_MESSAGE, keep_stack=True)) from None
         except (asyncio.CancelledError, grpc.aio.UsageError):
             # Closing a channel cancels the calls on it, and they must not look like tasks that somebody cancelled.
             if self._closed:
@@ -123,11 +124,6 @@ class Channel:
         self._closed = True
         if self._channel is not None:
             await self._channel.close()
-
-
-def printable(text: str) -> str:
-    """Return the text fit for a log or a page: no control characters but newlines, at most 4,000 characters."""
-    return _UNPRINTABLE.sub(" ", text)[:_LONGEST_MESSAGE].strip()
 
 
 _UNKNOWN_APPLICATION = "Unknown ApplicationId"

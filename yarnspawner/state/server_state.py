@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from yarnspawner.common.ids import APPLICATION_ID
+from yarnspawner.common.text import one_line
 from yarnspawner.state.credentials import Credentials
 from yarnspawner.state.seal import Seal, SealError
 
@@ -15,7 +17,7 @@ VERSION = 1
 
 # Stricter patterns for some fields: the hub puts them into requests to YARN and redirects browsers to them.
 _VALID = {
-    "application_id": r"|application_\d{1,19}_\d{1,10}",
+    "application_id": f"|{APPLICATION_ID.pattern}",
     "url": r"|https?://[A-Za-z0-9.:_\[\]-]+:\d{1,5}",
     "container": "master|service",
 }
@@ -158,16 +160,16 @@ class ServerState:
             return None
         if document["version"] != VERSION:
             raise StateError(
-                f"it has version {_excerpt(document['version'])}, but this yarnspawner reads version {VERSION}"
+                f"it has version {one_line(repr(document['version']), 100)}, but this yarnspawner reads version {VERSION}"
             )
         texts = {name: document.get(name) for name in ("start_id", "hadoop_user", "queue", "application_id", "url")}
         texts |= {"container": document.get("container", "master"), "hub": document.get("hub", "")}
         for name, text in texts.items():
             if not isinstance(text, str) or not re.fullmatch(_VALID.get(name, "(?s:.*)"), text):
-                raise StateError(f"it is invalid: {name} is {_excerpt(text)}")
+                raise StateError(f"it is invalid: {name} is {one_line(repr(text), 100)}")
         ends = document.get("ends", 0)
         if isinstance(ends, bool) or not isinstance(ends, (int, float)) or not 0 <= ends <= _LATEST_DATE:
-            raise StateError(f"it is invalid: ends is {_excerpt(ends)}")
+            raise StateError(f"it is invalid: ends is {one_line(repr(ends), 100)}")
         stopping = document.get("stopping") is True
         credentials, settings = cls._unseal(document, seal)
         known = {name: str(text) for name, text in texts.items()}
@@ -188,8 +190,3 @@ def _from_0_4_0(document: dict[str, Any], hub_user: str) -> dict[str, Any]:
         return {}
     texts = {"start_id": "", "hadoop_user": hub_user, "queue": "", "url": ""}
     return {"version": VERSION, "application_id": document["app_id"], **texts}
-
-
-def _excerpt(value: Any) -> str:
-    """Return the first 100 characters of a value's repr, for a message."""
-    return repr(value)[:100]

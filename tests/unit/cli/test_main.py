@@ -67,7 +67,7 @@ def test_a_kernel_that_is_not_known_here_is_said_in_one_line(capsys: pytest.Capt
     assert command.main(["kernel", "connect", "application_1_0001"]) == 1
     assert capsys.readouterr().err.count("\n") == 1
     assert command.main(["kernel", "connect", "../../etc/passwd"]) == 1
-    assert "not an application's id" in capsys.readouterr().err
+    assert "not an application id" in capsys.readouterr().err
 
 
 def test_an_environment_that_is_not_there_is_said(capsys: pytest.CaptureFixture[str]) -> None:
@@ -87,7 +87,7 @@ def test_what_is_no_environment_is_said_before_anything_is_submitted(
 
 def test_logs_want_an_applications_id(capsys: pytest.CaptureFixture[str]) -> None:
     assert command.main(["kernel", "logs", "everything"]) == 1
-    assert capsys.readouterr().err.startswith("yarnspawner: 'everything' is not an application's id")
+    assert capsys.readouterr().err.startswith("yarnspawner: 'everything' is not an application id")
 
 
 def test_help_tells_the_actions() -> None:

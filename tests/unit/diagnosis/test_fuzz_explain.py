@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from tests.support.fuzzing import many
 from yarnspawner.common.protocol import Failure
 from yarnspawner.diagnosis.exits import ENDS, EXITS, LOGS
-from yarnspawner.diagnosis.explain import explain, explain_refusal, explain_waiting, plain
+from yarnspawner.diagnosis.explain import explain, explain_refusal, explain_waiting
 from yarnspawner.diagnosis.queueing import WAITING
 from yarnspawner.diagnosis.submission_errors import REFUSALS
 from yarnspawner.launch.errors import StartFailed
@@ -70,14 +70,6 @@ def test_fuzz_any_end_is_told_in_plain_words(diagnostics, log, user, status, sai
 @many()
 def test_fuzz_any_refusal_is_told_in_plain_words(said, user):
     check(explain_refusal(ClusterRefused(said), hub=user, user=user, queue=user))
-
-
-@given(said=st.text(), limit=st.integers(40, 500))
-@many()
-def test_fuzz_plain_text_is_plain_and_short(said, limit):
-    text = plain(said, limit)
-    assert len(text) <= limit + 10
-    assert plain(text, limit + 10) == text
 
 
 @pytest.mark.parametrize(

@@ -148,7 +148,7 @@ async def test_a_machine_without_yarn_is_told(tmp_path: Path, monkeypatch: pytes
 
 
 async def test_what_is_no_applications_id_is_not_asked_for(yarn: Path) -> None:
-    with pytest.raises(ValueError, match="not an application's id"):
+    with pytest.raises(ValueError, match="not an application id"):
         await tail("-help", "alice")
 
 

@@ -120,7 +120,7 @@ async def test_an_unknown_application_is_nowhere(rm: ResourceManager) -> None:
 
 
 async def test_what_is_no_applications_id_is_not_asked_for(manager: Manager, rm: ResourceManager) -> None:
-    with pytest.raises(ValueError, match="not an application's id"):
+    with pytest.raises(ValueError, match="not an application id"):
         await rm.application("../../conf")
     assert not manager.asked
 

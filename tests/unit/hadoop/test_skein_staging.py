@@ -73,7 +73,7 @@ async def test_the_active_one_of_two_is_asked(name_node):
 
 @pytest.mark.parametrize("application", ["", "..", "application_1_1/../..", "application_1"])
 async def test_nothing_else_than_an_application_is_removed(application):
-    with pytest.raises(ValueError, match="not an application's id"):
+    with pytest.raises(ValueError, match="not an application id"):
         await StagingFolders(["http://127.0.0.1:1"]).remove(application, "alice")
 
 

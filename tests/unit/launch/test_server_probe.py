@@ -192,7 +192,7 @@ async def test_an_answer_is_waited_for_five_seconds(monkeypatch, timeout, patien
 
     monkeypatch.setattr(SimpleAsyncHTTPClient, "fetch", fetch)
     found = await welcome(timeout=timeout).meet(Address("http", "x", 40000), lambda: True)
-    assert found == f"{NOBODY} ({('slow ' * 100)[:200]})"
+    assert found.startswith(f"{NOBODY} (slow slow ") and len(found) < 250 and "\n" not in found
     (request,) = requests
     assert (request.connect_timeout, request.request_timeout) == (patience, patience)
 
