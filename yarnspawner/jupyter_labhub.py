@@ -1,4 +1,4 @@
-"""The server recipe under its name of 0.4.0, so that ``cmd = "python -m yarnspawner.jupyter_labhub"`` goes on working."""
+"""The server recipe under its name of 0.4.0. ``cmd = "python -m yarnspawner.jupyter_labhub"`` still works."""
 
 from yarnspawner.singleuser.__main__ import main
 from yarnspawner.singleuser.descendants import guard

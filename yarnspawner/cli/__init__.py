@@ -1,1 +1,1 @@
-"""The command yarnspawner."""
+"""The command ``yarnspawner``."""

@@ -1,1 +1,1 @@
-"""What all parts use; it imports nothing else of the package."""
+"""Modules that all parts use. They import nothing else of the package."""

@@ -1,1 +1,1 @@
-"""From what YARN and Hadoop say to a cause and a remedy."""
+"""Error text of YARN, HDFS and Kerberos, translated into a cause and a remedy."""

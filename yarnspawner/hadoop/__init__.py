@@ -1,1 +1,1 @@
-"""What skein's driver cannot tell: Hadoop's configuration, its web services with Kerberos, and `yarn logs`."""
+"""Access to Hadoop in addition to skein: its configuration, web services with Kerberos, uploads and logs."""

@@ -1,1 +1,1 @@
-"""What there is once for a hub."""
+"""Objects that exist once for each hub: its identity, its accounts, its start-up."""

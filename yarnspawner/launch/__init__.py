@@ -1,1 +1,1 @@
-"""One start: from settings to a server that answers."""
+"""One start: from settings to a server that responds."""

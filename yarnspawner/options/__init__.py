@@ -1,1 +1,1 @@
-"""What users may choose: profiles and limits, the page that offers them, and the check of what comes back."""
+"""Profiles and limits that users choose from: the form, and the check of users' choices."""

@@ -1,1 +1,1 @@
-"""The settings of c.YarnSpawner: declarations and validators."""
+"""The settings of ``c.YarnSpawner``: declarations and validators."""

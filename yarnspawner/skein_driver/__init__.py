@@ -1,4 +1,4 @@
-"""The hub's access to YARN through skein: nothing else of the hub speaks to a driver or a key-value store."""
+"""Access to YARN through skein. No other part of the hub uses a driver or a key-value store."""
 
 from yarnspawner.skein_driver.client import Cluster
 from yarnspawner.skein_driver.driver_process import SKEIN_JAR, SKEIN_JAR_NAME

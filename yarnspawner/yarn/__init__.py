@@ -1,1 +1,1 @@
-"""The hub's view of YARN's applications, and what it does to them."""
+"""The hub's view of YARN's applications, and its actions on them."""
