@@ -12,7 +12,7 @@ from jupyterhub.spawner import Spawner
 
 from yarnspawner.common.protocol import STOP_KEY, StopRequest
 from yarnspawner.common.string_templates import TemplateError
-from yarnspawner.diagnosis.explain import Diagnosis, too_late
+from yarnspawner.diagnosis.explain import Diagnosis, explain_timeout
 from yarnspawner.hadoop.accounts import IdentityRefused
 from yarnspawner.hub.startup import attend
 from yarnspawner.launch.errors import StartFailed
@@ -98,7 +98,7 @@ class YarnSpawner(SubmittingSpawner, Spawner):
                 starting.cancel()
                 await asyncio.wait([starting])
         if not done and (starting.cancelled() or isinstance(starting.exception(), asyncio.TimeoutError)):
-            raise StartFailed(too_late(self.start_timeout, self._progress.last), reason="timeout")
+            raise StartFailed(explain_timeout(self.start_timeout, self._progress.last), reason="timeout")
         return starting.result()
 
     async def _submit_and_arrive(self) -> str:

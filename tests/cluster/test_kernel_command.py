@@ -77,7 +77,7 @@ def test_a_queue_that_does_not_exist_is_said(alice: Alice) -> None:
 def test_gpus_where_there_are_none_are_refused_in_plain_words(alice: Alice) -> None:
     status, _, errors = alice.run("--no-console", "--gpus", "1")
     assert status == 1
-    assert "The cluster does not have a kind of resource that the kernel asks for: yarn.io/gpu.\n" in errors
+    assert "The cluster does not have a resource that the kernel requests: yarn.io/gpu.\n" in errors
 
 
 @pytest.mark.full
@@ -85,7 +85,7 @@ def test_gpus_where_there_are_none_are_refused_in_plain_words(alice: Alice) -> N
 def test_a_kernel_that_yarn_could_never_place_says_so(alice: Alice) -> None:
     status, _, errors = alice.run("--no-console", "--memory", "500GiB")
     assert status == 1
-    assert "The kernel is larger than YARN allows: asked were memory:512000, vCores:1, at most" in errors
+    assert "The kernel requests more than YARN allows: memory:512000, vCores:1, but the maximum is" in errors
 
 
 @mostly_on_kerberos("alice")
@@ -224,6 +224,6 @@ def test_what_kerberos_does_not_let_in_is_told_with_what_to_do(alice: Alice) -> 
     status, _, errors = alice.run("list", "--principal", "nobody", "--keytab", str(keytab), ticket=False)
     assert status == 1
     assert errors.splitlines()[:2] == [
-        "yarnspawner: Kerberos does not let this principal in with this keytab.",
-        "Check --principal and --keytab; `klist -kt FILE` lists whose keys a keytab holds.",
+        "yarnspawner: Kerberos rejects this principal with this keytab.",
+        "Check --principal and --keytab; `klist -kt FILE` lists the principals of a keytab.",
     ]

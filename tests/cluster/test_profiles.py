@@ -148,7 +148,7 @@ def test_a_server_may_have_a_container_of_its_own_and_an_end(
     alice = member("alice")
     alice.ask_to_start(options={"profile": "separate"})
     messages = list(alice.start())
-    assert any("The server ends by itself: " in message for message in messages), messages
+    assert any("The server stops automatically: " in message for message in messages), messages
     app = application(simple_cluster, "alice")
     assert containers(simple_cluster, app) == [(320, 1), (448, 1)]
     # It is the service's container where the notebook runs, not the application master's.

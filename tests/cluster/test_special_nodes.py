@@ -65,7 +65,7 @@ def test_the_label_is_for_the_servers_container_not_for_the_masters(cluster: Loc
 )
 def test_a_label_that_cannot_be_had_is_told(cluster: LocalHadoop, alice: Member, label: str, queue: str) -> None:
     alice.ask_to_start(options={"profile": "labelled", "node_label": label, "queue": queue})
-    with pytest.raises(VisitError, match=f"The queue {queue} cannot use the kind of node that the server asks for"):
+    with pytest.raises(VisitError, match=f"The queue {queue} has no access to the node label that the server requests"):
         list(alice.start())
     assert not unfinished(cluster)
 
@@ -93,7 +93,7 @@ def test_gpus_of_a_kernel_are_what_yarn_gives_and_no_more(
     alice = Alice(cluster, tmp_path_factory.mktemp("alice"))
     status, _, errors = alice.run("--no-console", "--gpus", "3")
     assert status == 1
-    assert "asked were memory:512, vCores:1, yarn.io/gpu: 3, at most" in errors
+    assert "memory:512, vCores:1, yarn.io/gpu: 3, but the maximum is" in errors
     status, output, errors = alice.run("--no-console", "--gpus", "1")
     assert status == 0, errors
     kernel = alice.application(errors)["id"]

@@ -1,7 +1,7 @@
-"""The catalogue of what goes wrong: the words by which Hadoop, Kerberos or a container's log say it, and what they mean.
+"""One row of the catalogue of causes, which maps texts of Hadoop, Kerberos and container logs to plain sentences.
 
-Tables of rows, the first one that fits counts. The texts are those of Hadoop 3.3 to 3.5, skein 0.8 and MIT Kerberos; a
-sample of each is in the tests.
+The catalogue consists of tables; the first row that matches applies. The texts are those of Hadoop 3.3 to 3.5, skein 0.8
+and MIT Kerberos. The tests have a sample of each.
 """
 
 from __future__ import annotations
@@ -12,25 +12,40 @@ ADMIN = "Please tell your administrator: "
 
 
 class Cause:
-    """One row of the catalogue.
+    """A cause, how to recognize it, and what to tell the user.
+
+    Messages and remedies may use these fields: ``{what}`` ("server" or "kernel"), ``{user}``, ``{queue}`` and ``{hub}`` if
+    they are known, ``{limit}`` (the memory limit) and the named groups that all patterns of the row share.
 
     Args:
-        patterns: regular expressions, any of which is found in what was said. They ignore case, and ``.`` matches a
-            newline. The texts are the users' own in part, so what a pattern repeats has a bound or an unmistakable
-            beginning: ``a.{0,500}?b``, not ``a.*b``, which takes seconds for thousands of ``a``.
-        says: what it means, one sentence for the user. It may name ``{what}`` ("server" or "kernel"), ``{user}``, ``{queue}``, ``{hub}`` where they are
-            known, ``{given}`` for the memory "it was given", and the named groups that all
-            patterns of the row have.
-        remedy: what to do, and who can.
+        patterns: regular expressions, any of which matches the text. They ignore case, and ``.`` matches a newline. Users
+            control parts of the texts, so a repetition needs a bound or an unmistakable beginning: ``a.{0,500}?b``,
+            not ``a.*b``, which takes seconds for thousands of ``a``.
+        message: the cause, in one sentence.
+        remedy: what to do, and who can do it.
+        direct_message: the message for a user of ``yarnspawner kernel``, who logs in without a hub. Default: ``message``.
+        direct_remedy: the remedy for that user. Default: ``remedy``.
+        ours: True if yarnspawner wrote the text. It adds nothing to the message.
     """
 
-    def __init__(self, *patterns: str, says: str, remedy: str = "") -> None:
+    def __init__(
+        self,
+        *patterns: str,
+        message: str,
+        remedy: str = "",
+        direct_message: str | None = None,
+        direct_remedy: str | None = None,
+        ours: bool = False,
+    ) -> None:
         self.patterns = [re.compile(pattern, re.IGNORECASE | re.DOTALL) for pattern in patterns]
-        self.says = says
+        self.message = message
         self.remedy = remedy
+        self.direct_message = message if direct_message is None else direct_message
+        self.direct_remedy = remedy if direct_remedy is None else direct_remedy
+        self.ours = ours
 
     def find(self, text: str) -> dict[str, str] | None:
-        """The named groups of the pattern that is found in a text; None if none is."""
+        """Return the named groups of the pattern that matches somewhere in the text; None if none does."""
         for pattern in self.patterns:
             if match := pattern.search(text):
                 return {name: value or "" for name, value in match.groupdict().items()}

@@ -1,17 +1,17 @@
-"""Why an application ended."""
+"""Causes of an application's end: YARN's diagnostics, log messages and exit codes."""
 
 from __future__ import annotations
 
 from yarnspawner.diagnosis.cause import ADMIN, Cause
 from yarnspawner.diagnosis.sizes import SIZES
 
-# What YARN says of it.
-ENDS = [
+# In YARN's diagnostics.
+YARN_DIAGNOSTICS = [
     *SIZES,
     Cause(
         r"beyond the '(?P<kind>PHYSICAL|VIRTUAL)' memory limit\. Current usage: (?P<used>[\d.]{1,20} ?\w{1,3}) of (?P<limit>[\d.]{1,20} ?\w{1,3}) physical",
-        says="The {what} used more memory than it was given ({used} of {limit}), so YARN ended it.",
-        remedy="Start it again with more memory, or use less at a time.",
+        message="The {what} used more memory than its limit ({used} of {limit}), so YARN killed it.",
+        remedy="Start it with more memory, or use less memory.",
     ),
     Cause(
         "beyond the '?(?:PHYSICAL|VIRTUAL)'? memory limit",
@@ -19,41 +19,42 @@ ENDS = [
         "killed by elastic cgroups OOM handler",
         "oom-?kill",
         r"exitCode: -10[34]\b",
-        says="The {what} used more memory than {given}, so YARN ended it.",
-        remedy="Start it again with more memory, or use less at a time.",
+        message="The {what} used more memory than {limit}, so YARN killed it.",
+        remedy="Start it with more memory, or use less memory.",
     ),
     Cause(
         r"was killed by user (?P<who>\S+)(?: at (?P<where>\S+))?",
-        says="The {what}'s application was killed by {who}.",
+        message="The {what}'s application was killed by {who}.",
         remedy="If that was not you, ask your administrator why.",
     ),
     Cause(
         "exceeded the lifetime period",
-        says="The {what} reached the longest time that an application may run.",
+        message="The {what} reached its maximum lifetime.",
         remedy="Start it again.",
     ),
     Cause(
         "preempted by scheduler",
         r"exitCode: -102\b",
-        says="YARN preempted the {what} to give its resources to another queue that is entitled to them.",
+        message="YARN preempted the {what} to give its resources to another queue that is entitled to them.",
         remedy="Start it again, if possible in another queue.",
     ),
-    # LinuxContainerExecutor passes on what the native container-executor prints.
+    # LinuxContainerExecutor reports what the native container-executor prints.
     Cause(
         r"Requested user (?P<who>\S+) is (?:not whitelisted and has id|banned)",
         "Running as (?P<who>root) is not allowed",
-        says="The cluster's nodes run nothing for {who}, because it is a system account.",
+        message="The cluster does not run containers for {who}, because it is a system account.",
         remedy="Log in as another user, or ask your administrator.",
     ),
     Cause(
         r"\bUser \S+ not found",
-        says="The user {user} has no account on the node where the {what} was to run.",
+        message="The user {user} has no account on the node that was chosen for the {what}.",
         remedy=ADMIN + "create the account on all nodes of the cluster.",
     ),
     Cause(
         r"Application \S+ initialization failed \(exitCode=",
-        says="The node where the {what} was to run could not prepare folders for the user {user}.",
-        remedy=ADMIN + "check that {user} has an account on all nodes of the cluster; the NodeManager's log has more.",
+        message="The node that was chosen for the {what} could not create folders for the user {user}.",
+        remedy=ADMIN
+        + "check that {user} has an account on all nodes of the cluster; the NodeManager's log has the details.",
     ),
     Cause(
         "No space left on device",
@@ -63,23 +64,23 @@ ENDS = [
         r"exitCode: -101\b",
         "usable space is below configured utilization",
         "used space above threshold",
-        says="The node where the {what} was to run has no space left on its disks.",
-        remedy="Start it again: YARN will choose another node. Tell your administrator if that goes on.",
+        message="The node that was chosen for the {what} has no space left on its disks.",
+        remedy="Start it again: YARN will choose another node. If it happens again, tell your administrator.",
     ),
     Cause(
         r"File does not exist: (?P<path>\S+)",
-        says="A file that the {what} needs is no longer there: {path}",
-        remedy="Start it again, and tell your administrator if that goes on.",
+        message="A file that the {what} needs no longer exists: {path}",
+        remedy="Start it again. If it happens again, tell your administrator.",
     ),
     Cause(
         r"Resource (?P<path>\S+) changed on src filesystem",
-        says="A file that the {what} needs was changed while it started: {path}",
+        message="A file that the {what} needs was changed while it started: {path}",
         remedy="Start it again.",
     ),
     Cause(
         "is not publicly accessible and as such cannot be part of the public cache",
-        says="A file that is meant for everybody is not readable by everybody.",
-        remedy=ADMIN + "files of public visibility, and the folders above them, must be readable by all.",
+        message="A file with public visibility is not readable by everyone.",
+        remedy=ADMIN + "files with public visibility and their parent folders must be readable by everyone.",
     ),
     Cause(
         "not in gzip format",
@@ -90,144 +91,149 @@ ENDS = [
         "unexpected eof",
         "ZipException",
         r"chmod: cannot access '\S+/filecache/\d+_tmp/",
-        says="An archive that the {what} needs, such as its packed environment, is broken or incomplete.",
-        remedy=ADMIN + "make it again (with venv-pack or conda-pack) and put it in place of the broken one.",
+        message="An archive that the {what} needs, such as its packed environment, is broken or incomplete.",
+        remedy=ADMIN + "create it again with venv-pack or conda-pack, and replace the broken one.",
     ),
     Cause(
         r"exitCode: -100\b",
         r"lost\* node",
         "released on a lost node",
         "Node .{1,300}? lost",
-        says="The node on which the {what} ran is gone, or does not work as it should.",
+        message="The node on which the {what} ran was lost or is unhealthy.",
         remedy="Start it again.",
     ),
     Cause(
         r"ApplicationMaster for attempt \S+ timed out",
-        says="YARN lost contact with the {what}'s container.",
-        remedy="Its node or its network may be overloaded or gone. Start it again.",
+        message="YARN lost contact with the {what}'s container.",
+        remedy="Its node may be lost, or the node or network overloaded. Start it again.",
     ),
     Cause(
         "token .{1,1000}? expired",
         "can't be found in cache",
         "InvalidToken",
-        says="The {what}'s access to HDFS or YARN had expired.",
+        message="The {what}'s access to HDFS or YARN has expired.",
         remedy="Start it again.",
     ),
     Cause(
         "Error launching .{0,400}?Got exception: ",
-        says="YARN could not start the {what}'s container.",
-        remedy="Start it again, and tell your administrator if that goes on.",
+        message="YARN could not start the {what}'s container.",
+        remedy="Start it again. If it happens again, tell your administrator.",
     ),
     Cause(
         "Localizer failed",
         "Localization failed",
         "Failed to download resource",
         "localization",
-        says="The node could not fetch the files that the {what} needs.",
-        remedy="Start it again, and tell your administrator if that goes on.",
+        message="The node could not download the files that the {what} needs.",
+        remedy="Start it again. If it happens again, tell your administrator.",
     ),
 ]
 
-# What the end of its own log, or its recipe, says.
-LOGS = [
+# At the end of the server's log, or published by its recipe.
+LOG_MESSAGES = [
     # Written by the script around the prologue (specification.py).
     Cause(
         r"yarnspawner: the prologue failed with status (?P<status>\d{1,3}): (?P<command>[^\n]{1,200})",
-        says="The {what}'s environment could not be set up: the command {command} failed with exit status {status}.",
-        remedy=ADMIN + "correct the prologue in the hub's configuration. The details have the command's own words.",
+        message="The {what}'s environment could not be set up: the command {command} failed with exit status {status}.",
+        remedy=ADMIN + "correct the prologue in the hub's configuration. The details show the command's output.",
+        direct_remedy="",
     ),
     Cause(
         "No module named '?yarnspawner",
-        says="The {what}'s Python environment does not have yarnspawner.",
-        remedy="Install yarnspawner into the environment that the {what} runs in.",
+        message="yarnspawner is not installed in the {what}'s Python environment.",
+        remedy="Install yarnspawner there, or choose another environment.",
     ),
     Cause(
         "No module named '?jupyterlab",
         "Jupyter command `jupyter-lab` not found",
         "jupyter-?lab: (?:command )?not found",
-        says="JupyterLab is not installed in the {what}'s Python environment.",
+        message="JupyterLab is not installed in the {what}'s Python environment.",
         remedy="Install jupyterlab there, or choose another environment.",
     ),
     Cause(
         "No module named '?(?:jupyter_server|jupyterhub|notebook)",
         "jupyterhub-singleuser: (?:command )?not found",
-        says="Jupyter is not installed in the {what}'s Python environment.",
+        message="Jupyter is not installed in the {what}'s Python environment.",
         remedy="Install jupyterhub and jupyterlab there, or choose another environment.",
     ),
     Cause(
         r"No module named '?(?P<module>[\w.]+)",
-        says="The {what}'s Python environment lacks the module {module}.",
+        message="The module {module} is not installed in the {what}'s Python environment.",
         remedy="Install it there, or choose another environment.",
     ),
     Cause(
         "No space left on device",
-        says="The node where the {what} ran has no space left on its disks.",
-        remedy="Start it again: YARN may choose another node. Tell your administrator if that goes on.",
+        message="The node where the {what} ran has no space left on its disks.",
+        remedy="Start it again: YARN may choose another node. If it happens again, tell your administrator.",
     ),
     Cause(
         "Disk quota exceeded",
-        says="Your home folder is full.",
+        message="Your home folder is full.",
         remedy="Remove files there, then start the {what} again.",
     ),
     Cause(
         r"(?<!\S)(?P<command>\S+): command not found",
-        says="The command {command} was not found on the node.",
+        message="The command {command} was not found on the node.",
         remedy=ADMIN
-        + "the prologue or the command of the {what} names something that its node or environment does not have.",
+        + "the prologue or the command of the {what} runs a program that the node or the environment does not have.",
+        direct_remedy="Install it on the node or in the environment.",
     ),
     Cause(
         r"(?<!\S)(?P<path>\S+/(?:bin/)?(?:activate|python[\d.]*)): No such file or directory",
-        says="The {what}'s Python environment is not where it should be: {path}",
+        message="The {what}'s Python environment was not found: {path}",
         remedy=ADMIN + "check localize_files and the prologue.",
+        direct_remedy="",
     ),
     Cause(
         "Cannot allocate memory",
         "MemoryError",
         r"java\.lang\.OutOfMemoryError",
-        says="There was not enough memory for the {what} to start.",
+        message="There was not enough memory for the {what} to start.",
         remedy="Start it with more memory.",
     ),
     Cause(
         r"Permission denied: '?(?P<path>/[^'\n]*)",
-        says="The {what} may not use {path} on its node.",
+        message="The {what} has no permission to use {path} on its node.",
         remedy=ADMIN + "check the permissions of that file or folder on the nodes.",
     ),
     Cause(
         "Could not find or load main class",
-        says="The container did not find Hadoop's classes.",
-        remedy=ADMIN + "yarn.application.classpath is not right on the node.",
+        message="The container did not find Hadoop's classes.",
+        remedy=ADMIN + "check yarn.application.classpath on the node.",
     ),
     Cause(
         "Address already in use",
         "no free port",
-        says="No port was free for the {what} on its node.",
+        message="The {what} found no free port on its node.",
         remedy="Start it again.",
     ),
     Cause(
         r"(?:cannot reach|Cannot connect to) the hub at (?P<where>[\w.:\[\]-]{1,300}?)(?: yet|: )",
-        says="The {what} could not reach the hub at {where} from its node.",
+        message="The {what} could not reach the hub at {where} from its node.",
         remedy=ADMIN + "hub_connect_ip must be an address of the hub that the cluster's nodes can reach.",
+        direct_remedy="",
     ),
     Cause(
         "(?:Failed to connect to|Cannot connect to|Error connecting to).{0,500}?hub",
         "Connection refused.{0,500}?hub/api",
         "hub/api.{0,500}?(?:refused|timed out|unreachable)",
-        says="The {what} could not reach the hub from its node.",
+        message="The {what} could not reach the hub from its node.",
         remedy=ADMIN + "hub_connect_ip must be an address of the hub that the cluster's nodes can reach.",
+        direct_remedy="",
     ),
 ]
 
-# The last word, where nothing above explains more.
-EXITS = [
+# Used if nothing above matches.
+EXIT_CODES = [
     Cause(
         r"exit ?code:? 127\b",
-        says="A command of the {what}'s start was not found on the node.",
-        remedy="The log has more.",
+        message="A command that starts the {what} was not found on the node.",
+        remedy="See its log.",
     ),
     Cause(
         r"exit ?code:? 126\b",
-        says="A command of the {what}'s start could not be run on the node.",
-        remedy="The log has more.",
+        message="A command that starts the {what} cannot be executed on the node.",
+        remedy="See its log.",
     ),
     # YARN sends SIGTERM to all processes of a container that used too much memory, and 250 ms later SIGKILL. skein's
     # application master then still has the time to unregister, and its message replaces YARN's.
@@ -235,17 +241,17 @@ EXITS = [
         r"exit ?code:? (?:137|143)\b",
         "shutdown by external signal",
         "Killed by external signal",
-        says="The {what} was killed, most likely because it used more memory than {given}.",
-        remedy="Start it again with more memory, or use less at a time.",
+        message="The {what} was killed, most likely because it used more memory than {limit}.",
+        remedy="Start it with more memory, or use less memory.",
     ),
     Cause(
         r"(?:driver failed with|non-zero) exit code:? (?P<code>\d+)",
-        says="The {what} ended by itself with exit status {code}.",
-        remedy="The log says why.",
+        message="The {what} exited with status {code}.",
+        remedy="See its log for the reason.",
     ),
     Cause(
         r"AM Container for \S+ exited with +exitCode: (?P<code>-?\d+)",
-        says="The {what}'s container ended with exit status {code}.",
-        remedy="The log says why.",
+        message="The {what}'s container exited with status {code}.",
+        remedy="See its log for the reason.",
     ),
 ]

@@ -1,35 +1,39 @@
-"""What went wrong, in a person's words: what YARN, HDFS, Kerberos and the server's log say, put as cause and remedy.
+"""Explain an error: turn texts of YARN, HDFS, Kerberos and the server's log into a cause and a remedy.
 
-Pure functions on text. Whatever they return is plain text without control characters, of limited length: YARN's
-diagnostics and the log are partly the user's own words, and a page must still escape them.
+All functions are pure. Their results are plain text of limited length without control characters. Users control parts
+of YARN's diagnostics and of the log, so a page must still escape the results.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from yarnspawner.common.text import one_line, sanitize, truncate
 from yarnspawner.diagnosis.cause import Cause
-from yarnspawner.diagnosis.exits import ENDS, EXITS, LOGS
-from yarnspawner.diagnosis.outages import BROKEN, LASTING, PASSING
-from yarnspawner.diagnosis.queueing import WAITING
-from yarnspawner.diagnosis.submission_errors import REFUSALS
+from yarnspawner.diagnosis.exits import EXIT_CODES, LOG_MESSAGES, YARN_DIAGNOSTICS
+from yarnspawner.diagnosis.outages import DRIVER_FAILURES, PERMANENT, TEMPORARY
+from yarnspawner.diagnosis.queueing import QUEUEING
+from yarnspawner.diagnosis.submission_errors import SUBMISSION_ERRORS
 
 if TYPE_CHECKING:
     from yarnspawner.common.protocol import Failure
     from yarnspawner.skein_driver import ClusterRefused, ClusterUnavailable, Report
 
-# In the lines of an application master's log.
-_OF_MASTER = "skein.ApplicationMaster"
+# Part of each line that an application master logs.
+_MASTER_LOGGER = "skein.ApplicationMaster"
 
 _NAME_LIMIT = 200
 _SENTENCE_LIMIT = 500
 _DETAIL_LIMIT = 4000
-# A container can say megabytes.
+# A container can write megabytes.
 _SEARCH_LIMIT = 8000
+_UNKNOWN = "The details show YARN's message. Your administrator may know more."
+
+# YARN lists the command lines of all processes of a container that exceeds its memory limit.
+_PROCESSES = re.compile(r"Dump of the process-tree for \S+ :\n(?:\s*\|-[^\n]*(?:\n|\Z))*")
 
 
 @dataclass(frozen=True)
@@ -38,8 +42,8 @@ class Diagnosis:
 
     Attributes:
         cause: one plain sentence.
-        remedy: what to do, and who can; may be "".
-        detail: the words of YARN and the last lines of the log that the cause was read from; several lines, may be "".
+        remedy: what to do, and who can do it; "" if unknown.
+        detail: YARN's message and the last lines of the log; several lines, may be "".
     """
 
     cause: str
@@ -48,19 +52,22 @@ class Diagnosis:
 
 
 @dataclass(frozen=True)
-class Wording:
-    """How to speak of what was started.
+class Audience:
+    """Whom a diagnosis addresses.
 
     Attributes:
-        what: what it is: "server" or "kernel".
-        phrased: changes a sentence of the catalogue before it is filled in with the words of YARN and of users.
+        what: what was started, "server" or "kernel".
+        direct: True for a user of ``yarnspawner kernel``, who logs in to the cluster without a hub.
+        when_back: what happens when an outage is over.
     """
 
-    what: str = "server"
-    phrased: Callable[[str], str] = str
+    what: str
+    direct: bool
+    when_back: str
 
 
-_OF_SERVERS = Wording()
+HUB_USER = Audience("server", direct=False, when_back="The start continues when it does.")
+COMMAND_USER = Audience("kernel", direct=True, when_back="Try again when it does.")
 
 
 def explain(
@@ -69,126 +76,125 @@ def explain(
     failure: Failure | None = None,
     log_tail: str = "",
     memory: str = "",
-    wording: Wording = _OF_SERVERS,
+    audience: Audience = HUB_USER,
 ) -> Diagnosis:
-    """Why an application ended.
+    """Return why an application ended.
 
     Args:
         report: its last report.
         failure: what the recipe in the container published, if it did.
-        log_tail: the last lines of the server's log, if there are any.
-        memory: what the server was given, for people, if that is known.
-        wording: of the sentences.
+        log_tail: the last lines of the server's log, if available.
+        memory: the server's memory limit as text, if known.
+        audience: whom to address.
     """
-    fields = {
-        "user": report.user,
-        "queue": report.queue,
-        "given": f"the {memory} that it was given" if memory else "it was given",
-    }
-    said = f"{failure.message}\n{failure.detail}" if failure else ""
-    detail = sanitize("\n".join(filter(None, (said, _PROCESSES.sub("", report.diagnostics), log_tail))), _DETAIL_LIMIT)
+    fields = {"user": report.user, "queue": report.queue, **_limit(memory)}
+    published = f"{failure.message}\n{failure.detail}" if failure else ""
+    texts = (published, _PROCESSES.sub("", report.diagnostics), log_tail)
+    detail = sanitize("\n".join(filter(None, texts)), _DETAIL_LIMIT)
     for text, causes in (
-        (said, LOGS),
-        (report.diagnostics, ENDS),
-        ("" if failure else log_tail, LOGS),
-        # A server in a container of its own: the application master logs what YARN says of that one.
-        (log_tail if _OF_MASTER in log_tail else "", ENDS),
-        ("" if failure else report.diagnostics, EXITS),
+        (published, LOG_MESSAGES),
+        (report.diagnostics, YARN_DIAGNOSTICS),
+        ("" if failure else log_tail, LOG_MESSAGES),
+        # For a server in a service container, the application master logs YARN's diagnostics of that container.
+        (log_tail if _MASTER_LOGGER in log_tail else "", YARN_DIAGNOSTICS),
+        ("" if failure else report.diagnostics, EXIT_CODES),
     ):
-        if found := _find(text, causes, fields, wording):
-            return Diagnosis(*found, detail)
-    if failure and (told := one_line(failure.message, _SENTENCE_LIMIT)):
-        return Diagnosis(told, "", detail)
-    return Diagnosis(*_ended(report.final_status or report.state, wording.what), detail)
+        if found := _find(text, causes, fields, audience, detail):
+            return found
+    if failure and (message := one_line(failure.message, _SENTENCE_LIMIT)):
+        return Diagnosis(message, "", detail)
+    return Diagnosis(*_explain_status(report.final_status or report.state, audience.what), detail)
 
 
-def explain_refusal(
-    error: ClusterRefused, *, hub: str, user: str, queue: str, wording: Wording = _OF_SERVERS
+def explain_submission_error(
+    error: ClusterRefused, *, hub: str, user: str, queue: str, audience: Audience = HUB_USER
 ) -> Diagnosis:
-    """Why YARN, or HDFS on the way to it, did not take a submission.
+    """Return why YARN, HDFS or Kerberos rejected a submission.
 
     Args:
-        error: what they said.
+        error: their error.
         hub: the hub's short name in Hadoop, as in ``hadoop.proxyuser.<hub>``.
-        user: the Hadoop user that the server is for.
-        queue: that was asked for.
-        wording: of the sentences.
-    """
-    text = str(error)
-    fields = {"hub": hub, "user": user, "queue": queue, "given": "it was given"}
-    # Hadoop's client waits until an application is accepted; one that fails at once is refused to it.
-    cause, remedy = (
-        _find(text, REFUSALS, fields, wording)
-        or _find(text, ENDS, fields, wording)
-        or (
-            f"YARN did not accept the {wording.what}'s application.",
-            "The details have YARN's own words; your administrator may know more.",
-        )
-    )
-    return Diagnosis(cause, remedy, sanitize(text, _DETAIL_LIMIT))
-
-
-def explain_outage(error: ClusterUnavailable, wording: Wording = _OF_SERVERS) -> tuple[Diagnosis, bool]:
-    """Why a submission got no answer.
-
-    Returns:
-        what to tell the user, and whether it makes sense to wait: not while somebody must mend the hub's own means.
+        user: the Hadoop user of the server.
+        queue: the requested queue.
+        audience: whom to address.
     """
     text = str(error)
     detail = sanitize(text, _DETAIL_LIMIT)
-    if found := _find(text, LASTING, {}, wording):
-        return Diagnosis(*found, detail), False
-    passing = _find(text, PASSING, {}, wording)
-    if not passing and (found := _find(text, BROKEN, {}, wording)):
-        return Diagnosis(*found, detail), False
-    cause, remedy = passing or ("YARN does not answer.", "")
-    return Diagnosis(cause, remedy or "The start goes on when it does.", detail), True
+    fields = {"hub": hub, "user": user, "queue": queue, **_limit("")}
+    # Hadoop's client waits until an application is accepted. It reports one that fails at once as rejected.
+    return (
+        _find(text, SUBMISSION_ERRORS, fields, audience, detail)
+        or _find(text, YARN_DIAGNOSTICS, fields, audience, detail)
+        or Diagnosis(f"YARN rejected the {audience.what}'s application.", _UNKNOWN, detail)
+    )
 
 
-def explain_waiting(report: Report) -> str:
-    """Why an application is still waiting for its container.
+def explain_outage(error: ClusterUnavailable, audience: Audience = HUB_USER) -> tuple[Diagnosis, bool]:
+    """Return why a submission got no answer.
 
     Returns:
-        A clause that follows "It waits in the queue, ", such as "because its queue is full"; "" if YARN does not say.
+        what to tell the user, and True if the outage can end by itself, so that it makes sense to wait.
     """
-    found = _find(report.diagnostics, WAITING, {"user": report.user, "queue": report.queue}, _OF_SERVERS)
-    return found[0] if found else ""
+    text = str(error)
+    detail = sanitize(text, _DETAIL_LIMIT)
+    if found := _find(text, PERMANENT, {}, audience, detail):
+        return found, False
+    temporary = _find(text, TEMPORARY, {}, audience, detail)
+    if not temporary and (found := _find(text, DRIVER_FAILURES, {}, audience, detail)):
+        return found, False
+    diagnosis = temporary or Diagnosis("YARN does not answer.", "", detail)
+    return Diagnosis(diagnosis.cause, diagnosis.remedy or audience.when_back, diagnosis.detail), True
 
 
-def too_late(limit: float, last: str) -> Diagnosis:
-    """Why a start was given up when its time was over.
+def explain_queueing(report: Report) -> str:
+    """Return why an application waits for its container.
+
+    Returns:
+        A clause that follows "Waiting in queue <name>, ", such as "because the queue is full"; "" if YARN gives no reason.
+    """
+    found = _find(report.diagnostics, QUEUEING, {"user": report.user, "queue": report.queue}, HUB_USER, "")
+    return found.cause if found else ""
+
+
+def explain_timeout(limit: float, last: str) -> Diagnosis:
+    """Return why a start was aborted at its timeout.
 
     Args:
-        limit: seconds that it may take.
-        last: what the user was told last.
+        limit: the timeout in seconds.
+        last: the last progress message.
     """
-    doing = f" The last that was known of it: {one_line(last, _SENTENCE_LIMIT)}" if last else ""
-    # What it was waiting for may be a cause that is known, with a better remedy.
-    found = _find(last, LOGS, {"user": "", "queue": "", "given": "it was given"}, _OF_SERVERS)
-    remedy = found[1] if found else "Try again later, or with less."
-    return Diagnosis(f"The server did not start within {limit:g} seconds.{doing}", remedy)
+    status = f" Its last status: {one_line(last, _SENTENCE_LIMIT)}" if last else ""
+    # It may have waited for something with a known remedy.
+    found = _find(last, LOG_MESSAGES, {"user": "", "queue": "", **_limit("")}, HUB_USER, "")
+    remedy = found.remedy if found else "Try again later, or request fewer resources."
+    return Diagnosis(f"The server did not start within {limit:g} seconds.{status}", remedy)
 
 
-# YARN lists the command lines of all processes of a container that used too much memory.
-_PROCESSES = re.compile(r"Dump of the process-tree for \S+ :\n(?:\s*\|-[^\n]*(?:\n|\Z))*")
+def _limit(memory: str) -> dict[str, str]:
+    return {"limit": f"its limit of {memory}" if memory else "its limit"}
 
 
-def _find(text: str, causes: Sequence[Cause], fields: Mapping[str, str], wording: Wording) -> tuple[str, str] | None:
-    """What the first row that fits says, and its remedy, filled in."""
+def _find(
+    text: str, causes: Sequence[Cause], fields: Mapping[str, str], audience: Audience, detail: str
+) -> Diagnosis | None:
+    """Return the diagnosis of the first row that matches."""
     text = truncate(text, _SEARCH_LIMIT)
     for cause in causes:
         groups = cause.find(text)
         if groups is not None:
-            known = {
-                name: one_line(value, _NAME_LIMIT) for name, value in {**fields, **groups, "what": wording.what}.items()
-            }
-            return wording.phrased(cause.says).format_map(known), wording.phrased(cause.remedy).format_map(known)
+            all_fields = {**fields, **groups, "what": audience.what}
+            known = {name: one_line(value, _NAME_LIMIT) for name, value in all_fields.items()}
+            if not audience.direct:
+                return Diagnosis(cause.message.format_map(known), cause.remedy.format_map(known), detail)
+            # Our own texts address the hub's administrator.
+            detail = "" if cause.ours else detail
+            return Diagnosis(cause.direct_message.format_map(known), cause.direct_remedy.format_map(known), detail)
     return None
 
 
-def _ended(status: str, what: str) -> tuple[str, str]:
+def _explain_status(status: str, what: str) -> tuple[str, str]:
     if status == "SUCCEEDED":
-        return f"The {what} has ended by itself.", "Start it again if you still need it."
+        return f"The {what} exited.", "Start it again if you still need it."
     if status == "KILLED":
         return f"The {what}'s application was killed.", "If that was not you, ask your administrator why."
-    return f"The {what}'s application failed.", "The details have YARN's own words; your administrator may know more."
+    return f"The {what}'s application failed.", _UNKNOWN

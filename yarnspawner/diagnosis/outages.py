@@ -4,12 +4,18 @@ from __future__ import annotations
 
 from yarnspawner.diagnosis.cause import ADMIN, Cause
 
+LOG_IN = "Run kinit, or use --principal and --keytab."
+CHECK_KEYTAB = "Check --principal and --keytab; `klist -kt FILE` lists the principals of a keytab."
+
 # Retries cannot succeed. Each names the hub's own settings; the hub's log has the details.
-LASTING = [
+PERMANENT = [
     Cause(
         r"The keytab (?P<path>\S+) (?P<fault>does not exist|cannot be read)",
-        says="The hub cannot log in to Kerberos: its keytab {fault}.",
-        remedy=ADMIN + "the hub expects it as {path}.",
+        message="The hub cannot log in to Kerberos: its keytab {fault}.",
+        remedy=ADMIN + "the hub expects it at {path}.",
+        direct_message="The keytab {path} {fault}.",
+        direct_remedy="",
+        ours=True,
     ),
     Cause(
         "failure to login: for principal",
@@ -20,68 +26,91 @@ LASTING = [
         r"Pre-authentication information was invalid",
         r"Exception: Checksum failed",
         r"Integrity check on decrypted field failed",
-        says="The hub cannot log in to Kerberos with its keytab.",
+        message="The hub cannot log in to Kerberos with its keytab.",
         remedy=ADMIN
-        + "check the hub's principal, and that its keytab is there, readable by the hub and of the current key.",
+        + "check the hub's principal, and that its keytab exists, is readable by the hub and has the current key.",
+        direct_message="Kerberos rejects this principal with this keytab.",
+        direct_remedy=CHECK_KEYTAB,
     ),
     Cause(
         "Set both the principal and the keytab",
-        says="The hub cannot talk to YARN: only one of its settings principal and keytab is set.",
+        message="The hub cannot connect to YARN: only one of its settings principal and keytab is set.",
         remedy=ADMIN + "set both, or neither.",
+        direct_message="Only one of --principal and --keytab is set.",
+        direct_remedy="Set both, or neither.",
+        ours=True,
     ),
     Cause(
         "^No Java: JAVA_HOME is (?P<home>.+), where there is no bin/java",
-        says="The hub cannot talk to YARN: there is no Java in {home}, which JAVA_HOME names.",
+        message="The hub cannot connect to YARN: JAVA_HOME is {home}, where Java is not installed.",
         remedy=ADMIN + "set JAVA_HOME in the hub's environment to the folder of a Java installation.",
+        direct_message="JAVA_HOME is {home}, where Java is not installed.",
+        direct_remedy="Set JAVA_HOME to the folder of a Java installation.",
+        ours=True,
     ),
     Cause(
         "^No Java:",
-        says="The hub cannot talk to YARN: it finds no Java.",
+        message="The hub cannot connect to YARN: it cannot find Java.",
         remedy=ADMIN + "set JAVA_HOME in the hub's environment to the folder of a Java installation.",
+        direct_message="Java was not found.",
+        direct_remedy="Set JAVA_HOME to the folder of a Java installation.",
+        ours=True,
     ),
     Cause(
         "^No `yarn` command",
-        says="The hub cannot talk to YARN: there is no yarn command on its PATH.",
-        remedy=ADMIN + "install Hadoop's client on the hub's machine, and add its bin folder to the hub's PATH.",
+        message="The hub cannot connect to YARN: there is no yarn command on its PATH.",
+        remedy=ADMIN + "install Hadoop's client on the hub's host, and add its bin folder to the hub's PATH.",
+        direct_message="There is no yarn command on your PATH.",
+        direct_remedy="Install Hadoop's client, or add its bin folder to your PATH.",
+        ours=True,
     ),
     Cause(
         "^(?P<folder>[^\n]{1,500}) holds no Hadoop configuration",
-        says="The hub cannot talk to YARN: there is no Hadoop configuration in {folder}.",
+        message="The hub cannot connect to YARN: there is no Hadoop configuration in {folder}.",
         remedy=ADMIN + "set HADOOP_CONF_DIR in the hub's environment to the folder of yarn-site.xml.",
+        direct_message="There is no Hadoop configuration in {folder}.",
+        direct_remedy="Set HADOOP_CONF_DIR to the folder of yarn-site.xml.",
+        ours=True,
     ),
 ]
 
-# Without a remedy, each is followed by "The start goes on when it does."
-PASSING = [
+# Rows without a remedy get the audience's `when_back`.
+TEMPORARY = [
     Cause(
         "safe ?mode",
-        says="Hadoop's file system (HDFS) is in safe mode and does not take files yet.",
+        message="Hadoop's file system (HDFS) is in safe mode and does not accept files yet.",
     ),
     Cause(
         "Cannot contact any KDC",
         "Cannot locate KDC",
         r"LoginException: (?:Connection refused|Receive timed out|ICMP Port Unreachable)",
         r"Mechanism level: (?:Connection refused|Receive timed out|ICMP Port Unreachable)",
-        # All that a driver does when it starts is to log in.
+        # When a driver starts, it only logs in.
         r"driver did not start: java\.net\.(?:Connect|SocketTimeout|PortUnreachable|NoRouteToHost)Exception",
-        says="Kerberos (its KDC) does not answer the hub.",
+        message="The Kerberos server (KDC) does not answer the hub.",
+        direct_message="The Kerberos server (KDC) does not answer.",
     ),
     Cause(
         r"Call From \S+ to (?P<address>\S+) failed on",
-        says="Hadoop does not answer at {address}.",
+        message="Hadoop does not answer at {address}.",
     ),
     Cause(
         "The hub has no (?:valid )?Kerberos ticket",
-        says="The hub has no valid Kerberos ticket.",
-        remedy=ADMIN + "check the hub's keytab and principal. The start goes on when it has a ticket.",
+        message="The hub has no valid Kerberos ticket.",
+        remedy=ADMIN + "check the hub's keytab and principal. The start continues when it has a ticket.",
+        direct_message="You have no valid Kerberos ticket.",
+        direct_remedy=LOG_IN,
+        ours=True,
     ),
 ]
 
-# A driver that always ends does not come back by itself, unless it ends for a reason that passes.
-BROKEN = [
+# A driver that exits repeatedly does not recover, unless the reason is an outage.
+DRIVER_FAILURES = [
     Cause(
         r"^The YARN driver (?:did not start|left): (?P<words>.*) \(\d+ drivers in a row ended by themselves\)$",
-        says="The hub's connection to YARN does not start: {words}.",
-        remedy=ADMIN + "the hub's log has the whole error.",
+        message="The hub's connection to YARN does not start: {words}.",
+        remedy=ADMIN + "the hub's log has the complete error.",
+        direct_message="The connection to YARN does not start: {words}.",
+        direct_remedy="",
     ),
 ]

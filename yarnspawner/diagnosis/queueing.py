@@ -1,70 +1,70 @@
-"""Why an application waits in ACCEPTED: each follows "It waits in the queue, "."""
+"""Causes of an application waiting in ACCEPTED. Each message follows "Waiting in queue <name>, "."""
 
 from __future__ import annotations
 
 from yarnspawner.diagnosis.cause import Cause
 
-WAITING = [
+QUEUEING = [
     Cause(
         "cluster resource is empty",
-        says="because no node of the cluster is up and healthy",
+        message="because no node of the cluster is up and healthy",
     ),
     Cause(
         r"AM Partition = (?P<label>[^<;]\S{0,200}?) ?;.{0,2000}?Partition Resource = <memory:0\b",
-        says="because no node with the label {label} is up",
+        message="because no node with the label {label} is up",
     ),
     Cause(
         "Queue's AM resource limit exceeded",
-        says="because its queue starts no more applications until another one ends",
+        message="because the queue has reached its limit for application masters",
     ),
     Cause(
         "User's AM resource limit exceeded",
-        says="because its queue starts no more applications of {user} until another one of them ends",
+        message="because {user} has reached the queue's limit for application masters of one user",
     ),
     Cause(
         "exceeds maximum AM resource allowed",
-        says="because its queue starts no more applications until another one ends",
+        message="because the queue has reached its limit for application masters",
     ),
     Cause(
         "has reached the maximum limit of runnable applications",
         "parallel limit reached",
-        says="because the queue or the user has reached its limit of running applications",
+        message="because the queue or the user has reached its limit of running applications",
     ),
     Cause(
         "queue's absolute max-capacity",
         "Queue hits max-capacity limit",
         "maximum resource allowed",
-        says="because its queue is full",
+        message="because the queue is full",
     ),
     Cause(
         "User capacity has reached its maximum limit",
         "Queue hits user max-capacity limit",
-        says="because {user} already has all that one user may have of its queue",
+        message="because {user} has reached the queue's limit for one user",
     ),
     Cause(
         "request locality is not matching",
         "black ?listed",
-        says="because the nodes that it may run on are not free",
+        message="because the nodes on which it may run have no free resources",
     ),
     Cause(
         "exceeds the available resources of the node",
         "does not have sufficient resource",
-        says="because no node has room for a container of its size",
+        message="because no node has enough free resources for its container",
     ),
     Cause(
         "waiting for AM container to be launched",
-        says="because its node is just starting the container",
+        message="because the node is starting its container",
     ),
     Cause(
         "waiting for AM container to register",
-        says="because its container has not reported back yet",
+        message="because its container has not registered with YARN yet",
     ),
     Cause(
         "Application is Activated, waiting for resources to be assigned for AM",
-        says="because no node that its queue may use has room for it now",
+        message="because no node that the queue can use has enough free resources",
     ),
     Cause(
         "not yet activated",
-        says="because it is not its turn yet",
+        message="because YARN has not activated it yet",
     ),
 ]

@@ -20,7 +20,7 @@ from yarnspawner.common.text import one_line, sanitize
 from yarnspawner.hadoop.kerberos import KerberosError, TicketCache
 from yarnspawner.kernels import EXIT_KERNEL_KEPT
 from yarnspawner.kernels.connection_files import ConnectionFile, make_folder
-from yarnspawner.kernels.messages import how_ended, of_kernel, words_of_ended, words_of_outage
+from yarnspawner.kernels.messages import end_message, outage_message, status_message
 from yarnspawner.kernels.request import (
     TAG,
     KernelError,
@@ -28,7 +28,7 @@ from yarnspawner.kernels.request import (
     connection_keys,
     is_archive,
 )
-from yarnspawner.kernels.start import say, started
+from yarnspawner.kernels.start import say, start_kernel
 from yarnspawner.skein_driver import (
     ApplicationUnknown,
     Cluster,
@@ -68,7 +68,7 @@ def start(options: argparse.Namespace) -> int:
     )
     keys = connection_keys(encrypt=encrypt, require_encryption=options.require_encryption)
     make_folder()
-    file = _run(started(_cluster(options), request, keys, principal=options.principal, keytab=options.keytab))
+    file = _run(start_kernel(_cluster(options), request, keys, principal=options.principal, keytab=options.keytab))
     if options.no_console:
         print(file.path)
         return 0
@@ -131,7 +131,7 @@ def stop(options: argparse.Namespace) -> int:
     if not report.ended:
         raise KernelError(f"YARN does not say that {report.id} has ended: it is {report.state}. Try again.")
     file.remove()
-    say(words_of_ended(report) if report.final_status == "FAILED" else how_ended(report))
+    say(end_message(report) if report.final_status == "FAILED" else status_message(report))
     return 0
 
 
@@ -166,7 +166,7 @@ async def _why_not(cluster: Cluster, file: ConnectionFile) -> str:
         return f"YARN knows no application {file.application_id}."
     if report.ended:
         file.remove()
-        return words_of_ended(report)
+        return end_message(report)
     if not file.exists():
         return f"There is no {file.path}: the kernel was started by another account or on another machine."
     return (
@@ -220,9 +220,9 @@ def _run(work: Coroutine[Any, Any, Any]) -> Any:
     except ApplicationUnknown:
         raise
     except ClusterUnavailable as error:
-        raise KernelError(words_of_outage(error)) from None
+        raise KernelError(outage_message(error)) from None
     except (ClusterError, KerberosError) as error:
-        raise KernelError(of_kernel(str(error))) from None
+        raise KernelError(str(error)) from None
 
 
 async def _ticket(options: argparse.Namespace) -> dict[str, str]:

@@ -13,10 +13,10 @@ import skein
 
 from yarnspawner.common.private_files import private_files
 from yarnspawner.common.protocol import KERNEL_KEY
-from yarnspawner.diagnosis.explain import explain_waiting
+from yarnspawner.diagnosis.explain import explain_queueing
 from yarnspawner.hadoop.logs import LogsUnavailable, tail
 from yarnspawner.kernels.connection_files import ConnectionFile
-from yarnspawner.kernels.messages import log_of, words_of_end, words_of_refusal
+from yarnspawner.kernels.messages import failure_message, log_hint, submission_error_message
 from yarnspawner.kernels.request import KernelError, KernelRequest, connection_information, specification
 from yarnspawner.skein_driver import Cluster, ClusterError, ClusterRefused, ClusterUnavailable, Report, Store
 
@@ -28,7 +28,7 @@ _LOG_LINES = 15
 _SILENCE = "YARN does not answer; waiting for it"
 
 
-async def started(
+async def start_kernel(
     cluster: Cluster, request: KernelRequest, keys: dict[str, Any], *, principal: str, keytab: str
 ) -> ConnectionFile:
     """Submit, and wait until the kernel can be reached. However this ends early, no application stays behind.
@@ -64,7 +64,7 @@ async def started(
             raise KernelError(await _why(error.report, principal, keytab)) from None
         except ClusterRefused as error:
             await _end(cluster, submission)
-            raise KernelError(words_of_refusal(error, getpass.getuser(), request.queue)) from None
+            raise KernelError(submission_error_message(error, getpass.getuser(), request.queue)) from None
         except BaseException:
             await _end(cluster, submission)
             raise
@@ -126,18 +126,18 @@ async def _published(cluster: Cluster, application_id: str, security: skein.Secu
 def _progress(report: Report) -> str:
     if report.state == "RUNNING":
         return "The application runs; the kernel's container starts when there is room for it"
-    because = explain_waiting(report)
+    because = explain_queueing(report)
     return f"Waiting in queue {report.queue}{', ' + because if because else ''}"
 
 
 async def _why(report: Report, principal: str, keytab: str) -> str:
-    words = words_of_end(report)
+    words = failure_message(report)
     if words is None:
         log = ""
         with contextlib.suppress(LogsUnavailable):
             log = await tail(report.id, "", principal=principal, keytab=keytab, lines=_LOG_LINES)
-        words = words_of_end(report, log) or "The kernel has failed."
-    return f"{words}\n{log_of(report.id)}"
+        words = failure_message(report, log) or "The kernel has failed."
+    return f"{words}\n{log_hint(report.id)}"
 
 
 def say(text: str) -> None:

@@ -9,7 +9,7 @@ from datetime import timezone
 from urllib.parse import urlsplit
 
 from yarnspawner.common.protocol import Address
-from yarnspawner.diagnosis.explain import too_late
+from yarnspawner.diagnosis.explain import explain_timeout
 from yarnspawner.launch.errors import StartFailed
 from yarnspawner.launch.meeting import meet
 from yarnspawner.launch.progress import Progress
@@ -113,7 +113,7 @@ class AdoptingSpawner(LastingSpawner):
             await asyncio.wait_for(self._adopt(server), self._time_to_go_on())
             return
         except asyncio.TimeoutError:
-            diagnosis = too_late(self.start_timeout, self._progress.last)
+            diagnosis = explain_timeout(self.start_timeout, self._progress.last)
         except StartFailed as error:
             diagnosis = error.diagnosis
         server = self._yarn_server or server

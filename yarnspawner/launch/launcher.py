@@ -10,7 +10,7 @@ import skein
 
 from yarnspawner.common.private_files import private_files
 from yarnspawner.common.string_templates import template_fields
-from yarnspawner.diagnosis.explain import explain_outage, explain_refusal
+from yarnspawner.diagnosis.explain import explain_outage, explain_submission_error
 from yarnspawner.launch.admin_code import call_setting, expand_setting
 from yarnspawner.launch.adopting import AdoptingSpawner
 from yarnspawner.launch.certificates import CertifiedSpawner
@@ -56,7 +56,7 @@ class SubmittingSpawner(AdoptingSpawner, CertifiedSpawner):
             server = limited
             self._keep(server)
         if self.time_left:
-            self._progress.tell(15, f"The server ends by itself: {self.time_left}.")
+            self._progress.tell(15, f"The server stops automatically: {self.time_left}.")
         if hook := self.after_submit_hook:
             await call_setting("after_submit_hook", hook, self, server.application_id, log=self.log)
         return server
@@ -90,7 +90,7 @@ class SubmittingSpawner(AdoptingSpawner, CertifiedSpawner):
                 except ClusterRefused as error:
                     if again and self.access.uploads.forget(str(error)):
                         continue  # somebody has removed what was in HDFS
-                    refusal = explain_refusal(error, hub=self.access.hub_user, user=user, queue=server.queue)
+                    refusal = explain_submission_error(error, hub=self.access.hub_user, user=user, queue=server.queue)
                     audit("refused", reason=refusal.cause, hadoop_user=user, queue=server.queue, **self.audit_facts)
                     raise StartFailed(refusal, reason="refused") from error
                 except StartFailed:
@@ -173,7 +173,7 @@ class SubmittingSpawner(AdoptingSpawner, CertifiedSpawner):
 
     def _say_what_is_slow(self) -> None:
         what = "YARN has not answered yet" if self.access.cluster.connected else "The hub is still connecting to YARN"
-        self._progress.tell(10, f"{what}. The start goes on when it does.")
+        self._progress.tell(10, f"{what}. The start continues when it does.")
 
     def _kill(self, server: ServerState, *, by: str = "hub") -> asyncio.Future[None]:
         return self.access.ending.end(server.application_id, server.hadoop_user, by=by, facts=self.audit_facts)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 
 from yarnspawner.common.protocol import ADDRESS_KEY, ERROR_KEY, STATUS_KEY, Address, Failure, ProtocolError, Waiting
-from yarnspawner.diagnosis.explain import Diagnosis, explain, explain_waiting
+from yarnspawner.diagnosis.explain import Diagnosis, explain, explain_queueing
 from yarnspawner.hadoop.logs import LogsUnavailable, tail
 from yarnspawner.launch.errors import StartFailed
 from yarnspawner.launch.meeting import meet
@@ -84,11 +84,11 @@ class ReadinessWaiter:
     def _tell(self, status: Status) -> None:
         report = status.report
         if not status.known:
-            self._progress.tell(20, "YARN does not answer. The start goes on when it does.")
+            self._progress.tell(20, "YARN does not answer. The start continues when it does.")
         elif report is None or report.state in ("NEW", "NEW_SAVING", "SUBMITTED"):
             self._progress.tell(20, f"Application {self._application_id} is submitted.", self._link)
         elif report.state == "ACCEPTED":
-            reason = explain_waiting(report)
+            reason = explain_queueing(report)
             self._progress.tell(30, f"Waiting in queue {report.queue}{', ' * bool(reason)}{reason}.", self._link)
 
     async def _look(self, report: Report) -> Address | None:
@@ -110,7 +110,7 @@ class ReadinessWaiter:
             if self._in_service and (node := await self._conversation.server_node(said.host)) is None:
                 return None
         except (ProtocolError, ClusterRefused) as error:
-            cause = "The server said something that the hub does not accept."
+            cause = "The server published data that the hub does not accept."
             raise self._failed(Diagnosis(cause, "Please tell your administrator.", str(error))) from None
         except ClusterError as error:
             self._log.debug("The key-value store of %s does not answer: %s", self._application_id, error)
@@ -130,7 +130,7 @@ class ReadinessWaiter:
         raise self._failed(Diagnosis(f"At {address.host}, port {address.port}, {found}.", remedy))
 
     async def _explain_end(self, report: Report) -> Diagnosis:
-        self._progress.tell(95, "The application has ended; its log may say why.", self._link)
+        self._progress.tell(95, "The application has ended; reading its log.", self._link)
         return explain(report, log_tail=await self._log_tail(report))
 
     async def _log_tail(self, report: Report) -> str:

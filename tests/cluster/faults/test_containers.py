@@ -100,9 +100,7 @@ def test_over_its_memory(strict_hub: Hub, strict: LocalHadoop, fault: Outcome) -
         alice.run("hog = b'x' * 2_000_000_000", timeout=START)
     said = gone(alice)
     fault.recovered()
-    assert (
-        "it used more memory than the 1 GiB that it was given. Start it again with more memory, or use less" in said
-    ), said
+    assert "it used more memory than its limit of 1 GiB. Start it with more memory, or use less" in said, said
     until(lambda: not processes(application_id), END, "without processes")
     fault.saw = "The server stops, and the page says that it most likely exceeded its memory, and how much it had"
     fault.lost = "the server"

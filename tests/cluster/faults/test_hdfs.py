@@ -37,7 +37,9 @@ def test_in_safe_mode(alice: Member, cluster: LocalHadoop, safe_mode: Callable[[
     safe_mode("enter")
     fault.begins()
     alice.ask_to_start()
-    alice.wait_told("Hadoop's file system (HDFS) is in safe mode and does not take files yet. The start goes on when")
+    alice.wait_told(
+        "Hadoop's file system (HDFS) is in safe mode and does not accept files yet. The start continues when"
+    )
     safe_mode("leave")
     works(alice, cluster)
     fault.recovered()
@@ -50,7 +52,7 @@ def test_down(alice: Member, cluster: LocalHadoop, fault: Outcome) -> None:
     name_node.kill()
     fault.begins()
     alice.ask_to_start()
-    alice.wait_told(f"Hadoop does not answer at {name_node.address}. The start goes on when it does.")
+    alice.wait_told(f"Hadoop does not answer at {name_node.address}. The start continues when it does.")
     name_node.start()
     works(alice, cluster)
     fault.recovered()

@@ -75,7 +75,7 @@ def test_kdc_down_at_a_start(cluster: LocalHadoop, hub_with: Callable[..., Hub],
     hub = hub_with()
     alice = alice_of(hub)
     alice.ask_to_start()
-    alice.wait_told("Kerberos (its KDC) does not answer the hub. The start goes on when it does.")
+    alice.wait_told("The Kerberos server (KDC) does not answer the hub. The start continues when it does.")
     assert "driver did not start" in log_of(hub)
     cluster.daemons["kdc"].start()
     alice.wait_ready()

@@ -20,7 +20,7 @@ from tests.support.outcomes import Outcome
 # MiB on a disk of a node's own: room for what a server needs, and quickly filled.
 SMALL_DISK = 64
 
-NODE_GONE = "The node on which the server ran is gone, or does not work as it should."
+NODE_GONE = "The node on which the server ran was lost or is unhealthy."
 
 
 def start_and_remember(member: Member, cluster: LocalHadoop) -> str:
@@ -74,7 +74,7 @@ def test_node_lost(hub: Hub, alice: Member, cluster: LocalHadoop, fault: Outcome
     assert NODE_GONE in log_of(hub, since)
     starts_elsewhere(alice, cluster, node)
     fault.recovered()
-    fault.saw = "The server stops, and the page says that its node is gone; a new one starts on another node"
+    fault.saw = "The server stops, and the page says that its node was lost; a new one starts on another node"
     fault.lost = "the server"
 
 
@@ -89,7 +89,7 @@ def test_node_manager_gone_for_good(alice: Member, cluster: LocalHadoop, fault: 
     starts_elsewhere(alice, cluster, node)
     fault.recovered()
     until(lambda: not processes(application_id), START, "without processes of the lost server")
-    fault.saw = "The server stops, and the page says that its node is gone; a new one starts on another node"
+    fault.saw = "The server stops, and the page says that its node was lost; a new one starts on another node"
     fault.lost = "the server"
 
 
@@ -101,9 +101,8 @@ def test_application_master_killed(hub: Hub, alice: Member, cluster: LocalHadoop
     fault.begins()
     alice.wait_gone(timeout=START)
     fault.recovered()
-    assert (
-        "The server was killed, most likely because it used more memory than the 384 MiB that it was given."
-        in alice.page("/hub/home")
+    assert "The server was killed, most likely because it used more memory than its limit of 384 MiB." in alice.page(
+        "/hub/home"
     )
     assert f"{application_id} of alice has ended" in log_of(hub, since)
     until(lambda: not processes(application_id), START, "without processes of the lost server")

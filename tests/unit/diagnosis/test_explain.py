@@ -1,4 +1,4 @@
-"""What users are told when something goes wrong.
+"""Users get a cause and a remedy when something fails.
 
 The texts are what Hadoop 3.4.3, skein 0.8.2 and MIT Kerberos 1.20 said on real clusters, each made to fail that way, unless
 a row is marked `source`: those were only read in the sources, or reported by others.
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import pytest
 
 from yarnspawner.common.protocol import Failure
-from yarnspawner.diagnosis.explain import Diagnosis, explain, explain_outage, explain_refusal, explain_waiting
+from yarnspawner.diagnosis.explain import Diagnosis, explain, explain_outage, explain_queueing, explain_submission_error
 
 FAILED = (
     "Application application_1_0001 failed 1 times (global limit =2; local limit is =1) due to AM Container for"
@@ -43,27 +43,27 @@ class Refused(Exception):
 
 
 def refusal(text: str) -> Diagnosis:
-    return explain_refusal(Refused(text), hub="jupyterhub", user="alice", queue="small")  # type: ignore[arg-type]
+    return explain_submission_error(Refused(text), hub="jupyterhub", user="alice", queue="small")  # type: ignore[arg-type]
 
 
 def end(diagnostics: str, **rest: str) -> Diagnosis:
     return explain(Report(diagnostics), **rest)  # type: ignore[arg-type]
 
 
-REFUSALS = [
+SUBMISSION_ERRORS = [
     (
         "User: jupyterhub@EXAMPLE.COM is not allowed to impersonate carl",
-        "The hub (jupyterhub@EXAMPLE.COM) may not impersonate carl",
+        "The hub (jupyterhub@EXAMPLE.COM) has no permission to impersonate carl",
         "hadoop.proxyuser.jupyterhub.users or .groups",
     ),
     (
         'No FileSystem for scheme "foo"',
-        "Hadoop knows no file system whose addresses begin with foo://.",
+        "Hadoop has no file system for URLs that begin with foo://.",
         "localize_files",
     ),
     (  # source
         "Unauthorized connection for super-user: jupyterhub@EXAMPLE.COM from IP 10.0.0.7",
-        "from the machine that it runs on (10.0.0.7)",
+        "from its host (10.0.0.7)",
         "hadoop.proxyuser.jupyterhub.hosts",
     ),
     (
@@ -87,20 +87,20 @@ REFUSALS = [
             "Failed to submit application_1_0024 to YARN : Application application_1_0024 submitted by user : alice to non-leaf"
             " queue : root"
         ),
-        "takes no applications itself",
-        "queue below",
+        "does not accept applications",
+        "child queues",
     ),
     (
         "Failed to submit application_1_0003 to YARN : root is not a leaf queue",
-        "takes no applications itself",
-        "queue below",
+        "does not accept applications",
+        "child queues",
     ),
     (
         (
             "org.apache.hadoop.security.AccessControlException: User alice does not have permission to submit application_1_0001"
             " to queue acl"
         ),
-        "The user alice may not use the queue small.",
+        "The user alice has no permission to use the queue small.",
         "ask your administrator for access",
     ),
     (
@@ -108,7 +108,7 @@ REFUSALS = [
             "Failed to submit application_1_0005 to YARN : org.apache.hadoop.security.AccessControlException: Queue root.one"
             " already has 1 applications, cannot accept submission of application: application_1_0005"
         ),
-        "has as many applications as it may have",
+        "has reached its maximum number of applications",
         "try again later",
     ),
     (
@@ -116,7 +116,7 @@ REFUSALS = [
             "Failed to submit application_1_0001 to YARN : Reject application application_1_0001 submitted by user alice"
             " application rejected by placement rules."
         ),
-        "placement rules do not let the user alice into the queue small",
+        "placement rules do not allow the user alice in the queue small",
         "another queue",
     ),
     (
@@ -127,7 +127,7 @@ REFUSALS = [
             " maximum resource of registered NodeManagers, which might be less than configured maximum allocation=<memory:50000,"
             " vCores:8>"
         ),
-        "asked were memory:5000, vCores:1, at most memory:4096, vCores:8 are allowed",
+        "memory:5000, vCores:1, but the maximum is memory:4096, vCores:8.",
         "smaller size",
     ),
     (
@@ -135,18 +135,18 @@ REFUSALS = [
             "Failed to submit application_1_0004 to YARN : Cannot submit application application_1_0004 to queue root.zero"
             " because it has zero amount of resource for a requested resource! Invalid requested AM resources: [...]"
         ),
-        "The queue small gives none of a resource",
+        "The queue small does not provide a resource",
         "another queue",
     ),
     (
         "Resource 'yarn.io/gpu' is not defined in your cluster's configuration",
-        "a kind of resource that the server asks for: yarn.io/gpu",
+        "a resource that the server requests: yarn.io/gpu",
         "a size without it",
     ),
     (
         "Invalid resource request, node label not enabled but request contains label expression",
-        "cannot use the kind of node",
-        "another kind of node",
+        "has no access to the node label",
+        "another node label",
     ),
     (
         'Permission denied: user=dave, access=WRITE, inode="/user":root:supergroup:drwxr-xr-x',
@@ -155,12 +155,12 @@ REFUSALS = [
     ),
     (
         'Permission denied: user=alice, access=EXECUTE, inode="/user/alice":root:supergroup:drwx------',
-        "The user alice may not use /user/alice in HDFS (EXECUTE).",
+        "The user alice has no EXECUTE permission for /user/alice in HDFS.",
         "owner and the permissions of /user/alice",
     ),
     (
         "The NameSpace quota (directories and files) of directory /user/alice is exceeded: quota=2 file count=13",
-        "There is no room left in /user/alice in HDFS",
+        "The quota of /user/alice in HDFS is exceeded",
         "larger quota",
     ),
     (
@@ -168,7 +168,7 @@ REFUSALS = [
             "The DiskSpace quota of /user/alice is exceeded: quota = 1048576 B = 1 MB but diskspace consumed = 149908203 B ="
             " 142.96 MB"
         ),
-        "There is no room left in /user/alice in HDFS",
+        "The quota of /user/alice in HDFS is exceeded",
         "larger quota",
     ),
     ("File file:/opt/env.tar.gz does not exist", "is missing: /opt/env.tar.gz", "localize_files"),
@@ -178,7 +178,7 @@ REFUSALS = [
             "File /user/alice/.skein/application_1_0007/.skein.crt could only be written to 0 of the 1 minReplication nodes."
             " There are 1 datanode(s) running and 1 node(s) are excluded in this operation."
         ),
-        "(HDFS) has no room, or no node that is up",
+        "(HDFS) has no free space or no running node",
         "Try again later",
     ),
     ("Kerberos ticket not found, please kinit and restart", "no valid Kerberos ticket", "keytab and principal"),
@@ -196,7 +196,7 @@ REFUSALS = [
             " javax.security.auth.login.LoginException: Unable to obtain password from user"
         ),
         "cannot log in to Kerberos with its keytab",
-        "of the current key",
+        "has the current key",
     ),
     (
         "kinit: Cannot contact any KDC for realm 'EXAMPLE.COM' while getting initial credentials",
@@ -206,11 +206,11 @@ REFUSALS = [
     (
         "kinit: Keytab contains no suitable keys for nobody@EXAMPLE.COM while getting initial credentials",
         "cannot log in to Kerberos with its keytab",
-        "of the current key",
+        "has the current key",
     ),
     (
         "java.lang.IllegalArgumentException: Too many applicationTags, a maximum of only 10 are allowed!",
-        "did not take the tags",
+        "rejected the application's tags",
         "short and ASCII",
     ),
     (
@@ -230,20 +230,22 @@ REFUSALS = [
 ]
 
 
-@pytest.mark.parametrize(("text", "cause", "remedy"), REFUSALS)
-def test_a_refusal_is_explained(text: str, cause: str, remedy: str) -> None:
+@pytest.mark.parametrize(("text", "cause", "remedy"), SUBMISSION_ERRORS)
+def test_submission_errors(text: str, cause: str, remedy: str) -> None:
+    """Each submission error has its cause, remedy and YARN's message."""
     diagnosis = refusal(text)
     assert cause in diagnosis.cause
     assert remedy in diagnosis.remedy
     assert diagnosis.detail.splitlines()[0] in text
 
 
-def test_an_unknown_refusal_shows_yarns_words() -> None:
+def test_unknown_submission_error() -> None:
+    """An unknown error shows YARN's message."""
     assert refusal("Something new").detail == "Something new"
-    assert refusal("Something new").cause == "YARN did not accept the server's application."
+    assert refusal("Something new").cause == "YARN rejected the server's application."
 
 
-WAITING = [
+QUEUEING = [
     (
         "Application is added to the scheduler and is not yet activated. Skipping AM assignment as cluster resource is"
         " empty. " + PARTITION,
@@ -252,19 +254,19 @@ WAITING = [
     (
         "Application is added to the scheduler and is not yet activated. Queue's AM resource limit exceeded. "
         + PARTITION,
-        "because its queue starts no more applications until another one ends",
+        "because the queue has reached its limit for application masters",
     ),
     (
         "Application is added to the scheduler and is not yet activated. User's AM resource limit exceeded. "
         + PARTITION,
-        "because its queue starts no more applications of alice until another one of them ends",
+        "because alice has reached the queue's limit for application masters of one user",
     ),
     (
         (
             "Application is added to the scheduler and is not yet activated.  (Resource request: <memory:600, vCores:1> exceeds"
             " maximum AM resource allowed)."
         ),
-        "because its queue starts no more applications until another one ends",
+        "because the queue has reached its limit for application masters",
     ),
     (
         (
@@ -279,7 +281,7 @@ WAITING = [
             " <DEFAULT_PARTITION> ; Partition Resource = <memory:4096, vCores:8> ; Queue's Absolute capacity = 25.0 % ; Queue's"
             " Absolute used capacity = 0.0 % ; Queue's Absolute max capacity = 25.0 % ; "
         ),
-        "because no node that its queue may use has room for it now",
+        "because no node that the queue can use has enough free resources",
     ),
     (  # source
         (
@@ -290,26 +292,28 @@ WAITING = [
     ),
     (
         "Scheduler has assigned a container for AM, waiting for AM container to be launched",
-        "because its node is just starting the container",
+        "because the node is starting its container",
     ),
     (
         "AM container is launched, waiting for AM container to Register with RM",
-        "because its container has not reported back yet",
+        "because its container has not registered with YARN yet",
     ),
-    ("Application is added to the scheduler and is not yet activated. ", "because it is not its turn yet"),
+    ("Application is added to the scheduler and is not yet activated. ", "because YARN has not activated it yet"),
 ]
 
 
-@pytest.mark.parametrize(("text", "clause"), WAITING)
-def test_a_wait_is_explained(text: str, clause: str) -> None:
-    assert explain_waiting(Report(ACCEPTED + text)) == clause  # type: ignore[arg-type]
+@pytest.mark.parametrize(("text", "clause"), QUEUEING)
+def test_queueing(text: str, clause: str) -> None:
+    """A waiting application has a reason."""
+    assert explain_queueing(Report(ACCEPTED + text)) == clause  # type: ignore[arg-type]
 
 
-def test_a_wait_that_yarn_does_not_explain_is_not_explained() -> None:
-    assert explain_waiting(Report("")) == ""  # type: ignore[arg-type]
+def test_queueing_without_reason() -> None:
+    """Without diagnostics there is no reason."""
+    assert explain_queueing(Report("")) == ""  # type: ignore[arg-type]
 
 
-ENDS = [
+YARN_DIAGNOSTICS = [
     (  # source: skein's own words take its place for a server in the master's container
         FAILED.format(
             code=-104,
@@ -318,14 +322,14 @@ ENDS = [
             " container.\nDump of the process-tree for container_1_0001_01_000001 :\n\t|- PID PPID FULL_CMD_LINE\n\t|- 1 0"
             " python --token=s3cret \n",
         ),
-        "more memory than it was given (1.0 GB of 416 MB)",
+        "more memory than its limit (1.0 GB of 416 MB)",
     ),
     (
         (
             "Application driver failed with exit code 143. This is often due to the application master memory limit being"
             " exceeded. See the diagnostics for more information."
         ),
-        "most likely because it used more memory than it was given",
+        "most likely because it used more memory than its limit",
     ),
     (
         (
@@ -333,7 +337,7 @@ ENDS = [
             " user/administrator, or that the application master memory limit was exceeded. See the diagnostics for more"
             " information."
         ),
-        "most likely because it used more memory than it was given",
+        "most likely because it used more memory than its limit",
     ),
     (
         FAILED.format(
@@ -341,12 +345,12 @@ ENDS = [
             said="Container killed on request. Exit code is 137\n[2026-11-23 04:22:14.451]Container exited with a non-zero exit"
             " code 137. \n[2026-11-23 04:22:14.451]Killed by external signal",
         ),
-        "most likely because it used more memory than it was given",
+        "most likely because it used more memory than its limit",
     ),
     ("Application application_1_0018 was killed by user alice at 127.0.0.1", "was killed by alice"),
     (
         "Application is killed by ResourceManager as it has exceeded the lifetime period.",
-        "the longest time that an application may run",
+        "its maximum lifetime",
     ),
     (  # source
         FAILED.format(code=-102, said="Container preempted by scheduler"),
@@ -367,13 +371,13 @@ ENDS = [
             "main : run as user is hdfs\nmain : requested yarn user is hdfs\nRequested user hdfs is not whitelisted and has"
             " id 995,which is below the minimum allowed 1000\n",
         ),
-        "run nothing for hdfs, because it is a system account",
+        "does not run containers for hdfs, because it is a system account",
     ),
     (
         FAILED.format(
             code=-1000, said="Application application_1_0001 initialization failed (exitCode=1) with output: "
         ),
-        "could not prepare folders for the user alice",
+        "could not create folders for the user alice",
     ),
     (  # source
         FAILED.format(code=-1000, said="java.io.IOException: No space left on device"),
@@ -386,7 +390,7 @@ ENDS = [
             " hdfs:/user/alice/f.txt\n\tat org.apache.hadoop.hdfs.DistributedFileSystem$29.doCall(DistributedFileSystem"
             ".java:1842)\n",
         ),
-        "is no longer there: hdfs:/user/alice/f.txt",
+        "no longer exists: hdfs:/user/alice/f.txt",
     ),
     (
         FAILED.format(
@@ -403,7 +407,7 @@ ENDS = [
             "],2899783218013,DOWNLOADING} java.io.IOException: Resource hdfs:/user/alice/f.txt is not publicly accessible and"
             " as such cannot be part of the public cache.",
         ),
-        "A file that is meant for everybody is not readable by everybody.",
+        "A file with public visibility is not readable by everyone.",
     ),
     (
         FAILED.format(
@@ -425,7 +429,7 @@ ENDS = [
     ),
     (
         FAILED.format(code=-100, said="Container released on a *lost* node"),
-        "The node on which the server ran is gone, or does not work as it should.",
+        "The node on which the server ran was lost or is unhealthy.",
     ),
     (
         (
@@ -436,11 +440,11 @@ ENDS = [
     ),
     (
         "Application driver failed with exit code 127, see logs for more information.",
-        "A command of the server's start was not found on the node.",
+        "A command that starts the server was not found on the node.",
     ),
     (
         "Application driver failed with exit code 3, see logs for more information.",
-        "The server ended by itself with exit status 3.",
+        "The server exited with status 3.",
     ),
     (
         FAILED.format(
@@ -449,39 +453,41 @@ ENDS = [
             " 04:38:49.619]Container exited with a non-zero exit code 1. Error file: prelaunch.err.\nLast 4096 bytes of"
             " prelaunch.err :\n",
         ),
-        "The server ended by itself with exit status 1.",
+        "The server exited with status 1.",
     ),
 ]
 
 
-@pytest.mark.parametrize(("text", "cause"), ENDS)
-def test_an_end_is_explained(text: str, cause: str) -> None:
+@pytest.mark.parametrize(("text", "cause"), YARN_DIAGNOSTICS)
+def test_ends(text: str, cause: str) -> None:
+    """Each end has its cause and a remedy, and no secrets."""
     diagnosis = end(text)
     assert cause in diagnosis.cause
     assert diagnosis.remedy
     assert "s3cret" not in diagnosis.detail
 
 
-LOGS = [
+LOG_MESSAGES = [
     (".skein.sh: line 3: jupyterhub-singleuser: command not found", "Jupyter is not installed"),
     (".skein.sh: line 3: foo-bar: command not found", "The command foo-bar was not found on the node."),
-    ("/usr/bin/python3: No module named yarnspawner", "does not have yarnspawner"),
+    ("/usr/bin/python3: No module named yarnspawner", "yarnspawner is not installed"),
     ("ModuleNotFoundError: No module named 'jupyterlab'", "JupyterLab is not installed"),
-    ("ModuleNotFoundError: No module named 'numpy.core'", "lacks the module numpy.core"),
+    ("ModuleNotFoundError: No module named 'numpy.core'", "The module numpy.core is not installed"),
     (
         ".skein.sh: line 2: environment/bin/activate: No such file or directory",
-        "is not where it should be: environment/bin/activate",
+        "was not found: environment/bin/activate",
     ),
     (
         "Error: Could not find or load main class com.anaconda.skein.ApplicationMaster",
         "The container did not find Hadoop's classes.",
     ),
-    ("OSError: [Errno 98] Address already in use", "No port was free"),
+    ("OSError: [Errno 98] Address already in use", "found no free port"),
 ]
 
 
-@pytest.mark.parametrize(("log", "cause"), LOGS)
-def test_the_log_says_more_than_an_exit_status(log: str, cause: str) -> None:
+@pytest.mark.parametrize(("log", "cause"), LOG_MESSAGES)
+def test_log_before_exit_status(log: str, cause: str) -> None:
+    """The log's message takes precedence over the exit status."""
     diagnosis = end(
         "Application driver failed with exit code 1, see logs for more information.", log_tail=f"one\n{log}\n"
     )
@@ -489,14 +495,16 @@ def test_the_log_says_more_than_an_exit_status(log: str, cause: str) -> None:
     assert log in diagnosis.detail
 
 
-def test_what_yarn_knows_counts_more_than_the_log() -> None:
+def test_diagnostics_before_log() -> None:
+    """YARN's diagnostics take precedence over the log."""
     diagnosis = end(
         FAILED.format(code=-100, said="Container released on a *lost* node"), log_tail="foo: command not found"
     )
-    assert diagnosis.cause == "The node on which the server ran is gone, or does not work as it should."
+    assert diagnosis.cause == "The node on which the server ran was lost or is unhealthy."
 
 
-def test_the_recipes_own_message_counts_most() -> None:
+def test_failure_first() -> None:
+    """The recipe's published failure takes precedence."""
     failure = Failure("The server's port range 9000:9010 has no free port.", "OSError: ...")
     diagnosis = explain(Report("Application driver failed with exit code 1"), failure=failure)  # type: ignore[arg-type]
     assert "port" in diagnosis.cause
@@ -504,27 +512,32 @@ def test_the_recipes_own_message_counts_most() -> None:
     assert unknown.cause == "The moon is in the wrong phase."
 
 
-def test_an_end_without_words_is_told_by_its_status() -> None:
-    assert "ended by itself" in explain(Report("", "FINISHED", "SUCCEEDED")).cause  # type: ignore[arg-type]
+def test_status_only() -> None:
+    """Without diagnostics the final status is the cause."""
+    assert "The server exited." in explain(Report("", "FINISHED", "SUCCEEDED")).cause  # type: ignore[arg-type]
     assert "was killed" in explain(Report("", "KILLED", "KILLED")).cause  # type: ignore[arg-type]
     assert "failed" in explain(Report("", "FAILED", "FAILED")).cause  # type: ignore[arg-type]
 
 
-def test_stack_traces_stay_out_of_the_details() -> None:
+def test_no_stack_traces() -> None:
+    """The detail has no stack traces."""
     text = "Permission denied\n\tat org.apache.hadoop.hdfs.Foo$2.run(Foo.java:661)\n\t... 18 more\nCaused by: nothing"
     assert refusal(text).detail == "Permission denied\nCaused by: nothing"
 
 
-def test_markup_is_plain_text() -> None:
+def test_markup() -> None:
+    """Markup stays plain text."""
     # A page escapes it; here it must only not be interpreted.
     assert "<script>" in end("Application failed: <script>alert(1)</script>").detail
 
 
-def test_names_from_outside_cannot_fill_in_a_template() -> None:
+def test_no_template_injection() -> None:
+    """Fields in YARN's text are not filled in."""
     assert "{user.__class__}" in refusal("File file:{user.__class__} does not exist").cause
 
 
-def test_megabytes_of_diagnostics_are_no_burden() -> None:
+def test_large_diagnostics() -> None:
+    """The detail of large diagnostics is truncated."""
     diagnosis = end("Error launching " * 200_000)
     assert len(diagnosis.detail) < 5000
 
@@ -548,12 +561,12 @@ OUTAGES = [
     ),
     (
         "The YARN driver did not start: javax.security.auth.login.LoginException: Connection refused",
-        "Kerberos (its KDC) does not answer",
+        "The Kerberos server (KDC) does not answer",
         True,
     ),
     (
         "The YARN driver did not start: java.net.ConnectException: Connection refused",
-        "Kerberos (its KDC) does not answer",
+        "The Kerberos server (KDC) does not answer",
         True,
     ),
     ("No answer from YARN to submit within 120 s", "YARN does not answer.", True),
@@ -574,10 +587,10 @@ OUTAGES = [
         "cannot log in to Kerberos with its keytab",
         False,
     ),
-    ("No Java: JAVA_HOME is not set; set it in the hub's environment", "finds no Java", False),
+    ("No Java: JAVA_HOME is not set; set it in the hub's environment", "cannot find Java", False),
     (
         "No Java: JAVA_HOME is /opt/none, where there is no bin/java; set it in the hub's environment",
-        "no Java in /opt/none, which JAVA_HOME names",
+        "JAVA_HOME is /opt/none, where Java is not installed",
         False,
     ),
     ("No `yarn` command on the hub's PATH; install Hadoop's client", "no yarn command on its PATH", False),
@@ -591,21 +604,23 @@ OUTAGES = [
     ("The YARN driver did not start: java.lang.IllegalAccessException: no access", "YARN does not answer.", True),
     (
         "The YARN driver did not start: java.net.ConnectException: refused (7 drivers in a row ended by themselves)",
-        "Kerberos (its KDC) does not answer",
+        "The Kerberos server (KDC) does not answer",
         True,
     ),
 ]
 
 
 @pytest.mark.parametrize(("text", "cause", "passes"), OUTAGES)
-def test_an_outage_is_explained_and_waited_for_where_it_passes(text: str, cause: str, passes: bool) -> None:
+def test_outages(text: str, cause: str, passes: bool) -> None:
+    """Each outage has a cause, and temporary ones are retried."""
     diagnosis, waits = explain_outage(Refused(text))  # type: ignore[arg-type]
     assert cause in diagnosis.cause
     assert waits is passes
-    assert ("The start goes on" if passes else "administrator") in diagnosis.remedy
+    assert ("The start continues" if passes else "administrator") in diagnosis.remedy
 
 
-def test_what_yarn_says_of_a_container_of_its_own_is_in_the_application_masters_log() -> None:
+def test_service_container() -> None:
+    """For a service container, the application master's log counts as YARN's diagnostics."""
     log = """\
 26/11/26 09:31:02 INFO skein.ApplicationMaster: FAILED: server_0 - Container failed during execution
 Caused by: org.apache.hadoop.yarn.exceptions.YarnException: Download and unpack failed

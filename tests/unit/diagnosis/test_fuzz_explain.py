@@ -1,4 +1,4 @@
-"""Whatever YARN's diagnostics and a container's log say, users get plain words of limited length, soon."""
+"""Any diagnostics and log lead to a plain, short explanation in short time."""
 
 from __future__ import annotations
 
@@ -13,17 +13,20 @@ from hypothesis import strategies as st
 
 from tests.support.fuzzing import many
 from yarnspawner.common.protocol import Failure
-from yarnspawner.diagnosis.exits import ENDS, EXITS, LOGS
-from yarnspawner.diagnosis.explain import explain, explain_refusal, explain_waiting
-from yarnspawner.diagnosis.queueing import WAITING
-from yarnspawner.diagnosis.submission_errors import REFUSALS
+from yarnspawner.diagnosis.exits import EXIT_CODES, LOG_MESSAGES, YARN_DIAGNOSTICS
+from yarnspawner.diagnosis.explain import explain, explain_queueing, explain_submission_error
+from yarnspawner.diagnosis.queueing import QUEUEING
+from yarnspawner.diagnosis.submission_errors import SUBMISSION_ERRORS
 from yarnspawner.launch.errors import StartFailed
 from yarnspawner.skein_driver import ClusterRefused, Report
 
 PATTERNS = [
-    pattern for table in (ENDS, EXITS, LOGS, REFUSALS, WAITING) for cause in table for pattern in cause.patterns
+    pattern
+    for table in (YARN_DIAGNOSTICS, EXIT_CODES, LOG_MESSAGES, SUBMISSION_ERRORS, QUEUEING)
+    for cause in table
+    for pattern in cause.patterns
 ]
-# Words of the catalogue, so that its rows are met; and what would do harm in a page, a terminal or a template.
+# Words of the catalogue, so that rows match, and text that is harmful in a page, a terminal or a template.
 WORDS = sorted({word for pattern in PATTERNS for word in re.findall(r"[A-Za-z][A-Za-z ]{3,}", pattern.pattern)})
 HARM = ["{user}", "{0.__class__}", "<script>alert(1)</script>", "\x1b[31m", "\u202e", "\x00", "\r\n", "token=abc", "%s"]
 TEXTS = st.lists(st.sampled_from(WORDS + HARM) | st.text(max_size=20) | st.from_regex(r"\d{1,5}"), max_size=25).map(
@@ -58,27 +61,30 @@ def check(diagnosis):
     said=st.none() | st.builds(Failure, TEXTS, TEXTS),
 )
 @many(400)
-def test_fuzz_any_end_is_told_in_plain_words(diagnostics, log, user, status, said):
+def test_fuzz_end(diagnostics, log, user, status, said):
+    """Any end has a plain and short explanation."""
     report = Report(
         "application_1_0001", user, queue=user, state="FAILED", final_status=status, diagnostics=diagnostics
     )
     check(explain(report, failure=said, log_tail=log))
-    assert isinstance(explain_waiting(report), str)
+    assert isinstance(explain_queueing(report), str)
 
 
 @given(said=TEXTS | st.text(), user=st.text(max_size=300))
 @many()
-def test_fuzz_any_refusal_is_told_in_plain_words(said, user):
-    check(explain_refusal(ClusterRefused(said), hub=user, user=user, queue=user))
+def test_fuzz_submission_error(said, user):
+    """Any submission error has a plain and short explanation."""
+    check(explain_submission_error(ClusterRefused(said), hub=user, user=user, queue=user))
 
 
 @pytest.mark.parametrize(
     "words", [*WORDS[::6], "(", "application_1_0001 ", "\x1b[", "\tat a.b(c)\n", "token=", "   |- 1 "]
 )
-def test_fuzz_no_text_keeps_the_hub_busy(words):
+def test_fuzz_run_time(words):
+    """No text takes long."""
     report = Report("application_1_0001", "alice", state="FAILED", diagnostics=(words + " ") * (200_000 // len(words)))
     # In seconds of this thread's own work: the machine may be busy with others.
     begun = time.thread_time()
     explain(report, log_tail=report.diagnostics)
-    explain_waiting(report)
+    explain_queueing(report)
     assert time.thread_time() - begun < 2

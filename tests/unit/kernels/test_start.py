@@ -53,7 +53,7 @@ class Cluster:
 
 
 async def begin(cluster: Any) -> None:
-    await start.started(cluster, KernelRequest(), {"key": "x"}, principal="", keytab="")
+    await start.start_kernel(cluster, KernelRequest(), {"key": "x"}, principal="", keytab="")
 
 
 @pytest.mark.parametrize(

@@ -151,7 +151,7 @@ async def test_a_yarn_that_does_not_answer_is_no_end():
     silent = Status(None, known=False, unknown_since=1.0)
     wait, progress = arrival([silent, silent, status("RUNNING")], ServerChannel(listening("worker1")))
     await wait.address()
-    assert "YARN does not answer. The start goes on when it does." in await messages(progress)
+    assert "YARN does not answer. The start continues when it does." in await messages(progress)
 
 
 async def test_a_store_that_says_too_much_ends_the_start():

@@ -31,7 +31,7 @@ def test_restored_after_hub_restart():
     assert spawner.get_state() == {"other": 1}
     spawner.note_end(LOST)
     kept = spawner.get_state()["last_end"]
-    assert "The node on which the server ran is gone" in kept["said"]
+    assert "The node on which the server ran was lost" in kept["said"]
     other.load_state(spawner.get_state())
     assert other.get_state()["last_end"] == kept
     other.forget_end()
@@ -51,7 +51,7 @@ def test_memory_in_message():
     spawner = Spawner()
     killed = "Application driver failed with exit code 143."
     spawner.note_end(Report("application_1_0001", state="FINISHED", final_status="FAILED", diagnostics=killed), "1 GiB")
-    assert "used more memory than the 1 GiB that it was given." in spawner.get_state()["last_end"]["said"]
+    assert "used more memory than its limit of 1 GiB." in spawner.get_state()["last_end"]["said"]
 
 
 def test_success_is_not_recorded():
