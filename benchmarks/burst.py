@@ -279,7 +279,7 @@ class HubBurst:
 
 
 def _cpu_of_drivers(cluster: Cluster) -> float:
-    drivers = [seat._driver for seat in cluster._seats]  # noqa: SLF001
+    drivers = [slot._driver for slot in cluster._slots]  # noqa: SLF001
     return sum(cpu_seconds(driver.pid) for driver in drivers if driver is not None)
 
 

@@ -101,7 +101,7 @@ async def measure(options: argparse.Namespace, results: Results, hadoop: LocalHa
 async def lists(cluster: Cluster, hadoop: LocalHadoop, runs: int) -> dict[str, Any]:
     """How long lists take, how long they are, and what CPU time they take of whom, for each."""
     await cluster.active()
-    driver = cluster._seats[0]._driver  # noqa: SLF001
+    driver = cluster._slots[0]._driver  # noqa: SLF001
     assert driver is not None
     pids = {"ResourceManager": hadoop.daemons["resourcemanager"].pid, "driver": driver.pid, "hub": "self"}
     found: dict[str, Any] = {"took": [], **{name: [] for name in pids}}

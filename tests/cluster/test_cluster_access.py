@@ -174,13 +174,6 @@ async def test_a_refusal_is_told_in_yarns_own_words(cluster: Cluster) -> None:
         assert len(str(refused.value).splitlines()) == 1
 
 
-async def test_a_queue_that_is_not_there_is_refused(cluster: Cluster) -> None:
-    assert (await cluster.queue("default")).state == "RUNNING"
-    assert (await cluster.queue("stopped")).state == "STOPPED"
-    with pytest.raises(ClusterRefused, match="does not exist"):
-        await cluster.queue("nowhere")
-
-
 async def test_ten_submissions_at_once_delay_no_report(cluster: Cluster) -> None:
     first = await cluster.submit(specification())
     await cluster.report(first)

@@ -107,7 +107,7 @@ TEMPORARY = [
 # A driver that exits repeatedly does not recover, unless the reason is an outage.
 DRIVER_FAILURES = [
     Cause(
-        r"^The YARN driver (?:did not start|left): (?P<words>.*) \(\d+ drivers in a row ended by themselves\)$",
+        r"^The YARN driver (?:did not start|exited): (?P<words>.*) \(\d+ drivers in a row exited\)$",
         message="The hub's connection to YARN does not start: {words}.",
         remedy=ADMIN + "the hub's log has the complete error.",
         direct_message="The connection to YARN does not start: {words}.",

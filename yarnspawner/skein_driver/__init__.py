@@ -3,7 +3,7 @@
 from yarnspawner.skein_driver.client import Cluster
 from yarnspawner.skein_driver.driver_process import SKEIN_JAR, SKEIN_JAR_NAME
 from yarnspawner.skein_driver.key_value_store import Store
-from yarnspawner.skein_driver.reports import ClusterNode, Queue, Report
+from yarnspawner.skein_driver.reports import ClusterNode, Report
 from yarnspawner.skein_driver.rpc import (
     AnswerTooLarge,
     ApplicationUnknown,
@@ -22,7 +22,6 @@ __all__ = [
     "ClusterNode",
     "ClusterRefused",
     "ClusterUnavailable",
-    "Queue",
     "Report",
     "Store",
 ]

@@ -1,14 +1,14 @@
-"""skein's application master: a Java process that holds the key-value store, and what it is started with."""
+"""Memory and Java options of skein's application master, the Java process that serves the key-value store."""
 
 MEMORY = 256
-"""MiB that it lives in, the least: it takes about 130 when idle, and skein gives it a heap of 128 at most."""
+"""Minimum memory in MiB. An idle application master uses about 130 MiB; skein limits its heap to 128 MiB."""
 
 JAVA_OPTIONS = (
     "-XX:+IgnoreUnrecognizedVMOptions -XX:TieredStopAtLevel=1 -XX:+UseSerialGC -Xshare:auto -XX:-UsePerfData"
-    # What is verified is Hadoop and skein, not the user's; it would load classes that nobody needs.
+    # Only Hadoop's and skein's classes run here. Verification would load additional classes.
     " -XX:+UnlockDiagnosticVMOptions -XX:-BytecodeVerificationRemote"
-    # For a store that is asked some times a second, and not for the 16 MiB that its server keeps ready otherwise.
+    # The store gets a few requests a second, so it does not need the 16 MiB that netty's pool allocates.
     " -Dcom.anaconda.skein.shaded.io.netty.allocator.type=unpooled"
     " -Xms8m -Xmn4m"
 )
-"""It starts in half the time, in little more than half the memory (see docs/performance.md)."""
+"""With these options, the start takes half the time and little more than half the memory (see docs/performance.md)."""

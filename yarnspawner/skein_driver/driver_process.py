@@ -1,4 +1,4 @@
-"""What a driver JVM is started with: the command, its class path, and what it may see of the hub's environment."""
+"""The command, class path and environment of a driver JVM."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import skein
 from yarnspawner.common.text import sanitize
 from yarnspawner.skein_driver.rpc import LONGEST_MESSAGE, ClusterUnavailable
 
-# Small and quick to start rather than fast in the long run; a driver that runs out of memory leaves and is replaced.
+# Optimized for memory and start time, not for throughput. A driver that runs out of memory exits and is replaced.
 JAVA_OPTIONS = (
     "-Xms32m",
     "-Xmx256m",
@@ -25,15 +25,15 @@ JAVA_OPTIONS = (
     "-XX:-UsePerfData",
 )
 SKEIN_JAR = Path(skein.__file__).parent / "java" / "skein.jar"
-# The name under which an application master finds it. Its class path has all jars of its folder.
+# Name of the jar in the container. The class path of an application master has all jars of its working directory.
 SKEIN_JAR_NAME = ".yarnspawner-skein.jar"
-# Comes first on the class path; its files say what they are for.
+# Comes first on the class path. Its files explain themselves.
 OWN_FILES = Path(__file__).parent / "driver"
-# A driver uploads its --jar at each submission. So it is given one with nothing in it, and skein's own is among the
-# application's files, where one copy in HDFS can serve all applications.
+# A driver uploads its --jar with each submission, so it gets an empty one. skein's own jar is one of the application's
+# files instead: then one copy in HDFS serves all applications.
 EMPTY_JAR = OWN_FILES / "empty.jar"
 
-# A driver gets what Java, Kerberos and Hadoop read, and none of the hub's secrets.
+# Only variables that Java, Kerberos and Hadoop read, so that the JVM gets none of the hub's secrets.
 _VARIABLES = {
     "HOME", "LANG", "LANGUAGE", "LD_LIBRARY_PATH", "LOGNAME", "PATH", "SHELL", "TMPDIR", "TZ", "USER",
     "JAVA_HOME", "JAVA_TOOL_OPTIONS", "JDK_JAVA_OPTIONS",
@@ -47,8 +47,12 @@ _CLASSPATH_TIMEOUT = 60.0
 class DriverSettings:
     """How to start a driver.
 
-    ``principal`` and ``keytab`` are both set or both empty; empty means the ticket cache of the hub's own account.
-    ``start_timeout`` is in seconds.
+    Attributes:
+        principal: Kerberos principal of the hub. If principal and keytab are "", the driver uses the ticket cache of the
+            hub's account.
+        keytab: path of the principal's keytab.
+        java_options: options of the JVM.
+        start_timeout: seconds for a start.
     """
 
     principal: str = ""
@@ -58,14 +62,18 @@ class DriverSettings:
 
 
 def driver_command(settings: DriverSettings) -> list[str]:
-    """Return the command that starts a driver, as skein's own ``_start_driver`` makes it. Raises ClusterUnavailable."""
+    """Return the command that starts a driver, like that of skein's ``_start_driver``.
+
+    Raises:
+        ClusterUnavailable: Java or the keytab is missing.
+    """
     if bool(settings.principal) != bool(settings.keytab):
         raise ClusterUnavailable("Set both the principal and the keytab, or neither")
     command = [find_java(), "-Dskein.log.level=INFO"]
     native = Path(os.environ.get("HADOOP_HOME", "/nonexistent"), "lib", "native")
     if native.is_dir():
         command.append(f"-Djava.library.path={native}")
-    # kinit follows this variable and Java does not.
+    # kinit reads this variable, Java does not.
     kerberos = os.environ.get("KRB5_CONFIG", "").split(":")[0]
     if kerberos:
         command.append(f"-Djava.security.krb5.conf={kerberos}")
@@ -80,16 +88,20 @@ def driver_command(settings: DriverSettings) -> list[str]:
 
 
 def driver_environment(environment: Mapping[str, str]) -> dict[str, str]:
-    """Return what of the hub's environment a JVM may see."""
+    """Return the variables of an environment that a driver may have."""
     return {name: value for name, value in environment.items() if name in _VARIABLES or name.startswith(_PREFIXES)}
 
 
 def find_java() -> str:
-    """Return the path of ``java``: that of JAVA_HOME if set, else that on the PATH. Raises ClusterUnavailable."""
+    """Return the path of ``java`` in JAVA_HOME, or on the PATH if JAVA_HOME is not set.
+
+    Raises:
+        ClusterUnavailable: there is none.
+    """
     home = os.environ.get("JAVA_HOME")
     java = shutil.which(str(Path(home, "bin", "java"))) if home else shutil.which("java")
     if java is None:
-        where = f"JAVA_HOME is {home}, where there is no bin/java" if home else "JAVA_HOME is not set"
+        where = f"JAVA_HOME is {home}, which has no bin/java" if home else "JAVA_HOME is not set"
         raise ClusterUnavailable(f"No Java: {where}; set it in the hub's environment")
     return java
 
@@ -99,22 +111,30 @@ _classpath_lock = threading.Lock()
 
 
 def driver_classpath() -> str:
-    """Return a driver's class path. Blocks. Raises ClusterUnavailable."""
+    """Return the class path of a driver. Blocks.
+
+    Raises:
+        ClusterUnavailable: ``yarn classpath`` failed.
+    """
     return f"{OWN_FILES}:{SKEIN_JAR}:{hadoop_classpath()}"
 
 
 def hadoop_classpath() -> str:
-    """Return what ``yarn classpath --glob`` says, asked once for each configuration. Blocks. Raises ClusterUnavailable."""
+    """Return the cached output of ``yarn classpath --glob``. Blocks.
+
+    Raises:
+        ClusterUnavailable: the command failed.
+    """
     yarn = shutil.which("yarn")
     if yarn is None:
         raise ClusterUnavailable(
             "No `yarn` command on the hub's PATH; install Hadoop's client, or add its bin folder to the PATH"
         )
-    known = (yarn, os.environ.get("HADOOP_CONF_DIR", ""))
+    cache_key = (yarn, os.environ.get("HADOOP_CONF_DIR", ""))
     with _classpath_lock:
-        if known not in _classpaths:
+        if cache_key not in _classpaths:
             try:
-                answer = subprocess.run(
+                completed = subprocess.run(
                     [yarn, "classpath", "--glob"],
                     stdin=subprocess.DEVNULL,
                     capture_output=True,
@@ -125,12 +145,12 @@ def hadoop_classpath() -> str:
             except subprocess.TimeoutExpired:
                 raise ClusterUnavailable(f"`{yarn} classpath` did not answer in {_CLASSPATH_TIMEOUT:.0f} s") from None
             except (OSError, subprocess.CalledProcessError) as error:
-                said = sanitize(getattr(error, "stderr", "") or str(error), LONGEST_MESSAGE)
-                raise ClusterUnavailable(f"`{yarn} classpath` failed: {said}") from error
-            _classpaths[known] = answer.stdout.strip()
-        return _classpaths[known]
+                output = sanitize(getattr(error, "stderr", "") or str(error), LONGEST_MESSAGE)
+                raise ClusterUnavailable(f"`{yarn} classpath` failed: {output}") from error
+            _classpaths[cache_key] = completed.stdout.strip()
+        return _classpaths[cache_key]
 
 
-def forget_classpath() -> None:
-    """Ask ``yarn classpath`` again next time: a driver that did not start may lack jars that an upgrade replaced."""
+def clear_classpath_cache() -> None:
+    """Run ``yarn classpath`` again at the next start. After an upgrade of Hadoop, the cached jars may be gone."""
     _classpaths.clear()

@@ -1,8 +1,7 @@
-"""The driver JVMs through which the hub talks to YARN: how one is started, watched and ended.
+"""Start, monitor and stop a driver: the JVM through which the hub talks to YARN.
 
-skein can start a driver itself, but its start has no deadline and its client waits for ever for the end of the JVM. Here
-the hub holds the JVM by a pipe to its standard input: a driver reads from it and leaves at the end of file, so it ends
-with the hub however the hub dies.
+skein can start a driver itself, but without a deadline, and its client waits for the JVM's exit without a limit. Here the
+hub keeps a pipe to the JVM's standard input. A driver exits at the end of that input, so it always exits with the hub.
 """
 
 from __future__ import annotations
@@ -26,33 +25,33 @@ import skein
 from yarnspawner.common.text import sanitize
 from yarnspawner.skein_driver.driver_process import (
     DriverSettings,
+    clear_classpath_cache,
     driver_classpath,
     driver_command,
     driver_environment,
-    forget_classpath,
 )
 from yarnspawner.skein_driver.rpc import (
     LONGEST_MESSAGE,
     MEBIBYTE,
     Channel,
     ClusterUnavailable,
-    DriverEnded,
+    DriverExited,
     Request,
     RpcError,
 )
 
-# Room for the reports of some 50,000 applications.
+# Enough for the reports of about 50,000 applications.
 _LARGEST_RESPONSE = 64 * MEBIBYTE
 _LOG_LINES_KEPT = 50
 _REFUSALS_KEPT = 20
 _REASON_LINES = 10
-_SAY_NOTHING = (
+_NOISE = (
     "at ",
     "... ",
     "Error: Could not create the Java Virtual Machine",
     "Error: A fatal exception has occurred",
 )
-# What skein says when YARN refuses another user: its exception is wrapped in one that has no message.
+# skein's message if YARN refuses an impersonated user: the exception is wrapped in one without a message.
 _NO_REASON = "exception:\nnull"
 _REFUSED = re.compile(r"PrivilegedActionException as: ?(?P<user>\S+) \(auth:PROXY\)")
 
@@ -62,9 +61,9 @@ _T = TypeVar("_T")
 class Driver:
     """One driver JVM.
 
-    - `start` returns once it answers, or raises ClusterUnavailable with what to do about it.
-    - `alive` is False as soon as the JVM has left, and `on_exit` is then called on the event loop, once.
-    - `close` ends it; it also ends when the hub does, in whatever way.
+    - `start` returns once the JVM listens, or raises ClusterUnavailable with a remedy.
+    - `alive` is False once the JVM has exited. `on_exit` is then called once, on the event loop.
+    - `close` stops the JVM. It also exits when the hub exits or is killed.
     """
 
     def __init__(self, settings: DriverSettings, log: logging.Logger) -> None:
@@ -72,8 +71,8 @@ class Driver:
         self._log = log
         self._process: subprocess.Popen[bytes] | None = None
         self._channel: Channel | None = None
-        self._ending = threading.Event()
-        self._left = threading.Event()
+        self._stopping = threading.Event()
+        self._exited = threading.Event()
         self._last_lines: collections.deque[str] = collections.deque(maxlen=_LOG_LINES_KEPT)
         self._refused: tuple[str, list[str]] | None = None
         self._refusals: collections.deque[tuple[float, str, str]] = collections.deque(maxlen=_REFUSALS_KEPT)
@@ -83,25 +82,30 @@ class Driver:
 
     @property
     def pid(self) -> int:
-        """The JVM's process id; 0 before there is one."""
+        """The JVM's process id, 0 before the start."""
         return self._process.pid if self._process else 0
 
     @property
     def alive(self) -> bool:
-        return self._process is not None and self._process.poll() is None and not self._ending.is_set()
+        """True while the JVM runs and was not asked to stop."""
+        return self._process is not None and self._process.poll() is None and not self._stopping.is_set()
 
     async def start(self) -> None:
-        """Start the JVM and wait until it listens. Call once. Raises ClusterUnavailable."""
+        """Start the JVM and wait until it listens. Call only once.
+
+        Raises:
+            ClusterUnavailable: it could not be started; the message is the reason.
+        """
         self._loop = asyncio.get_running_loop()
-        # A new pair for each driver: whoever reads an old one out of a crash dump can do nothing with it.
+        # Each driver has new credentials, so those in an old crash dump are useless.
         security = await in_thread(skein.Security.new_credentials)
         launch = asyncio.ensure_future(in_thread(lambda: self._launch(security)))
         try:
             port = await asyncio.shield(launch)
         except asyncio.CancelledError:
-            self._ending.set()  # the thread sees it and ends the JVM
+            self._stopping.set()  # the thread checks this and stops the JVM
             await asyncio.wait({launch})
-            await in_thread(self.end)
+            await in_thread(self.terminate)
             raise
         self._channel = Channel(
             f"ipv4:127.0.0.1:{port}", security.cert_bytes, security.key_bytes, largest_response=_LARGEST_RESPONSE
@@ -109,7 +113,11 @@ class Driver:
         self._log.info("Started YARN driver %d", self.pid)
 
     async def call(self, request: Request, timeout: float) -> bytes:
-        """Make a call, within ``timeout`` seconds. Raises RpcError."""
+        """Make a call within ``timeout`` seconds.
+
+        Raises:
+            RpcError: the call failed.
+        """
         assert self._channel is not None, "started"  # noqa: S101
         self.calls_in_flight += 1
         began = time.monotonic()
@@ -117,59 +125,69 @@ class Driver:
             return await self._channel.call(f"/skein.Driver/{request.method}", request.message, timeout)
         except RpcError as failure:
             if request.user and failure.details.endswith(_NO_REASON):
-                reason = await self._reason(request.user, began)
+                reason = await self._find_refusal(request.user, began)
                 raise RpcError(failure.code, reason or failure.details) from None
             raise
         finally:
             self.calls_in_flight -= 1
 
-    async def answers(self, timeout: float) -> bool:
-        """Whether it answers a ping within ``timeout`` seconds."""
+    async def is_responsive(self, timeout: float) -> bool:
+        """Return True if the driver answers a ping within ``timeout`` seconds."""
         try:
             await self.call(Request("ping", b""), timeout)
         except RpcError:
             return False
         return True
 
-    async def has_ended(self) -> bool:
-        """Whether the JVM ended by itself; waits for that half a second, since a lost call is noticed first."""
+    async def has_exited(self) -> bool:
+        """Return True if the JVM exited by itself.
+
+        Waits up to half a second for the exit, since a call fails before the exit is detected.
+        """
         for _ in range(10):
-            if self._ending.is_set() or self._left.is_set():
+            if self._stopping.is_set() or self._exited.is_set():
                 break
             await asyncio.sleep(0.05)
-        return self._left.is_set() and not self._ending.is_set()
+        return self._exited.is_set() and not self._stopping.is_set()
 
     async def close(self) -> None:
-        """End the JVM, within ten seconds whatever state it is in. Idempotent."""
-        self._ending.set()
+        """Stop the JVM within ten seconds, even if it hangs. Idempotent."""
+        self._stopping.set()
         if self._channel is not None:
             await self._channel.close()
-        await in_thread(self.end)
+        await in_thread(self.terminate)
 
-    def end(self, grace: float = 3.0) -> None:
-        """Close the JVM's standard input; after ``grace`` seconds terminate it, then kill it. Blocks."""
-        self._ending.set()
+    def terminate(self, grace: float = 3.0) -> None:
+        """Close the JVM's standard input. If it does not exit, send SIGTERM and then SIGKILL. Blocks.
+
+        Args:
+            grace: seconds to wait after each step.
+        """
+        self._stopping.set()
         process = self._process
         if process is None:
             return
         assert process.stdin is not None  # noqa: S101
         process.stdin.close()
-        for insist in (process.terminate, process.kill, None):
+        for escalate in (process.terminate, process.kill, None):
             try:
                 process.wait(grace)
                 break
             except subprocess.TimeoutExpired:
-                if insist:
-                    insist()
+                if escalate:
+                    escalate()
         _running.discard(self)
 
-    async def _reason(self, user: str, since: float) -> str:
-        """Return why YARN refused ``user``, which is in the JVM's log: skein's answer has it only for the hub's own user."""
+    async def _find_refusal(self, user: str, since: float) -> str:
+        """Return why YARN refused ``user``, from the JVM's log, or "".
+
+        skein's answer contains the reason only for the hub's own user.
+        """
         for _ in range(20):
-            for when, whom, reason in reversed(self._refusals):
-                if whom == user and when >= since:
+            for when, refused_user, reason in reversed(self._refusals):
+                if refused_user == user and when >= since:
                     return reason
-            await asyncio.sleep(0.05)  # the answer overtook the log
+            await asyncio.sleep(0.05)  # the log line may arrive after the answer
         return ""
 
     def _launch(self, security: skein.Security) -> int:
@@ -183,7 +201,7 @@ class Driver:
         }
         with socket.create_server(("127.0.0.1", 0)) as callback:
             environment["SKEIN_CALLBACK_PORT"] = str(callback.getsockname()[1])
-            # A session of its own, so that Ctrl-C in the hub's terminal reaches the hub only, which then ends the driver.
+            # In a session of its own, so that Ctrl-C in a terminal reaches only the hub, which then stops the driver.
             self._process = subprocess.Popen(
                 command,
                 stdin=subprocess.PIPE,
@@ -195,17 +213,17 @@ class Driver:
             _running.add(self)
             threading.Thread(target=self._read_log, daemon=True, name=f"yarn-driver-{self.pid}").start()
             try:
-                return self._await_port(callback, deadline)
+                return self._wait_for_port(callback, deadline)
             except BaseException:
-                self.end(grace=1.0)
+                self.terminate(grace=1.0)
                 raise
 
-    def _await_port(self, callback: socket.socket, deadline: float) -> int:
+    def _wait_for_port(self, callback: socket.socket, deadline: float) -> int:
         callback.settimeout(0.2)
         while time.monotonic() < deadline:
             if not self.alive:
-                forget_classpath()
-                raise DriverEnded(f"The YARN driver did not start: {self.last_words()}", "\n".join(self._last_lines))
+                clear_classpath_cache()
+                raise DriverExited(f"The YARN driver did not start: {self.last_error()}", "\n".join(self._last_lines))
             try:
                 connection, _ = callback.accept()
                 with connection:
@@ -216,11 +234,11 @@ class Driver:
             if len(answer) == 4:
                 return int(struct.unpack("!i", answer)[0])
         raise ClusterUnavailable(
-            f"The YARN driver did not start within {self._settings.start_timeout:.0f} s: {self.last_words()}"
+            f"The YARN driver did not start within {self._settings.start_timeout:.0f} s: {self.last_error()}"
         )
 
     def _read_log(self) -> None:
-        """Hand the JVM's lines to the hub's log and notice its end. Runs in a thread of its own."""
+        """Copy the JVM's output to the hub's log until it exits. Runs in a thread of its own."""
         assert self._process is not None  # noqa: S101
         assert self._process.stdout is not None  # noqa: S101
         with self._process.stdout as lines:
@@ -229,17 +247,17 @@ class Driver:
                 if line:
                     self._last_lines.append(line)
                     self._log.debug("driver %d: %s", self.pid, line)
-                    self._note_refusal(line)
+                    self._collect_refusal(line)
         self._process.wait()
-        self._left.set()
+        self._exited.set()
         if self._loop is not None:
             try:
-                self._loop.call_soon_threadsafe(self._exited)
-            except RuntimeError:  # the event loop is gone, and with it whoever would want to know
+                self._loop.call_soon_threadsafe(self._report_exit)
+            except RuntimeError:  # the event loop is closed
                 return
 
-    def _note_refusal(self, line: str) -> None:
-        """Collect what follows Hadoop's line on a failure as another user, up to the stack trace."""
+    def _collect_refusal(self, line: str) -> None:
+        """Collect the lines between Hadoop's message about an impersonated user's failure and the stack trace."""
         if refused := _REFUSED.search(line):
             self._refused = (refused["user"], [])
         elif self._refused is not None:
@@ -250,26 +268,26 @@ class Driver:
             else:
                 reason.append(line)
 
-    def _exited(self) -> None:
+    def _report_exit(self) -> None:
         assert self._process is not None  # noqa: S101
         _running.discard(self)
-        if self._channel is not None and not self._ending.is_set():
+        if self._channel is not None and not self._stopping.is_set():
             self._log.warning(
-                "YARN driver %d left with status %d: %s", self.pid, self._process.returncode, self.last_words()
+                "YARN driver %d exited with status %d: %s", self.pid, self._process.returncode, self.last_error()
             )
             if self.on_exit is not None:
                 self.on_exit()
 
-    def last_words(self) -> str:
-        """Return the line of the JVM's log that says most: the last cause in a stack trace, else the last line."""
-        lines = [line for line in self._last_lines if not line.startswith(_SAY_NOTHING)]
+    def last_error(self) -> str:
+        """Return the most useful line of the JVM's log: the last cause of a stack trace, or the last line."""
+        lines = [line for line in self._last_lines if not line.startswith(_NOISE)]
         causes = [line for line in lines if "Exception: " in line or "Error: " in line]
-        words = (causes or lines or ["it said nothing"])[-1]
-        return words.removeprefix("Caused by: ")
+        line = (causes or lines or ["it wrote no output"])[-1]
+        return line.removeprefix("Caused by: ")
 
 
 async def in_thread(function: Callable[[], _T]) -> _T:
-    """Run what blocks in a thread of its own, which delays neither the event loop nor the end of the hub."""
+    """Run a blocking function in a daemon thread, which delays neither the event loop nor the hub's exit."""
     loop = asyncio.get_running_loop()
     future: asyncio.Future[_T] = loop.create_future()
 
@@ -285,7 +303,7 @@ async def in_thread(function: Callable[[], _T]) -> _T:
         result, error = None, None
         try:
             result = function()
-        except BaseException as raised:  # noqa: BLE001  # it is raised where the result is awaited
+        except BaseException as raised:  # noqa: BLE001  # the caller raises it
             error = raised
         if not loop.is_closed():
             loop.call_soon_threadsafe(settle, result, error)
@@ -299,8 +317,8 @@ _owner = os.getpid()
 
 
 @atexit.register
-def _end_all() -> None:
-    # A forked child leaves through here as well, and the drivers are not its own.
+def _terminate_all() -> None:
+    # A forked child runs this at its exit as well, but the drivers belong to its parent.
     if os.getpid() == _owner:
         for driver in list(_running):
-            driver.end(grace=1.0)
+            driver.terminate(grace=1.0)

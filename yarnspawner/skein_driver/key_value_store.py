@@ -1,4 +1,4 @@
-"""The key-value store in an application's master, over which the container and the hub meet."""
+"""The key-value store of an application, through which hub and container exchange documents."""
 
 from __future__ import annotations
 
@@ -11,48 +11,69 @@ from skein.proto import skein_pb2 as messages
 
 from yarnspawner.skein_driver.rpc import Channel, ClusterRefused, ClusterUnavailable, RpcError
 
-# A document of the rendezvous has at most 16 KiB; the rest is the protocol's and room for other keys.
+# In bytes. A document of common/protocol.py has at most 16 KiB.
 LARGEST_VALUE = 64 * 1024
 _TIMEOUT = 3.0
 _HOST = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,252})|[0-9A-Fa-f:.]{2,45}")
 
 
 class Store:
-    """The store of one application.
+    """The key-value store of one application.
 
-    The application master runs as the user, who may replace it: what it answers is limited in time (3 seconds unless said
-    otherwise) and in size (64 KiB), and nothing in it is to be believed before it was checked.
+    The application master runs as the user, who can replace it. Therefore its answers are limited in time (3 seconds by
+    default) and in size (64 KiB), and callers must validate every value.
     """
 
     def __init__(self, application_id: str, host: str, port: int, certificate: bytes, key: bytes) -> None:
-        """Take the master's address and the application's credentials (PEM). Connects with the first call.
+        """Create the store's client. It connects with the first call.
 
-        Raises ClusterRefused for what cannot be an address: gRPC would take ``unix`` for a socket in the file system.
+        Args:
+            application_id: the application, for messages.
+            host: host name or IP address of the application master.
+            port: port of the application master.
+            certificate: PEM certificate of the application.
+            key: PEM key of the certificate.
+
+        Raises:
+            ClusterRefused: host or port is invalid. gRPC would take ``unix:...`` for a socket in the file system.
         """
         if not _HOST.fullmatch(host) or not 0 < port < 65536:
-            raise ClusterRefused(f"{application_id} gives an address that cannot be one: {host[:80]!r}, {port}")
+            raise ClusterRefused(f"{application_id} reports an invalid address: {host[:80]!r}, {port}")
         self._application_id = application_id
         address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
         self._channel = Channel(f"dns:///{address}", certificate, key, largest_response=LARGEST_VALUE + 1024)
 
     async def get(self, key: str, timeout: float = _TIMEOUT) -> bytes | None:
-        """Return the value of a key, or None. Raises ClusterUnavailable, and ClusterRefused if it is too large or broken."""
-        # What is not in the request's own words comes from the user's container, so skein's client does not read it.
+        """Return the value of a key, or None if it is not set.
+
+        Args:
+            key: the key.
+            timeout: seconds.
+
+        Raises:
+            ClusterRefused: the answer is too large or invalid.
+            ClusterUnavailable: the application master does not answer.
+        """
+        # The answer comes from the user's container, so it is parsed here and not by skein's client.
         request = kv.get(key)._build_operation().SerializeToString()  # noqa: SLF001
         answer = await self._call("GetRange", request, timeout)
         try:
             found = messages.GetRangeResponse.FromString(answer).result
         except DecodeError as error:
-            raise ClusterRefused(f"The store of {self._application_id} gave no valid answer") from error
+            raise ClusterRefused(f"The store of {self._application_id} sent an invalid answer") from error
         return next((bytes(item.value) for item in found if item.key == key), None)
 
     async def put(self, key: str, value: bytes, timeout: float = _TIMEOUT) -> None:
-        """Set a key, within ``timeout`` seconds. Raises ClusterUnavailable."""
+        """Set a key within ``timeout`` seconds.
+
+        Raises:
+            ClusterUnavailable: the application master does not answer.
+        """
         request = kv.put(key, value=value)._build_operation().SerializeToString()  # noqa: SLF001
         await self._call("PutKey", request, timeout)
 
     async def close(self) -> None:
-        """End the connection. Idempotent."""
+        """Close the connection. Idempotent."""
         await self._channel.close()
 
     async def _call(self, method: str, request: bytes, timeout: float) -> bytes:
@@ -61,7 +82,7 @@ class Store:
         except RpcError as failure:
             if failure.code is grpc.StatusCode.RESOURCE_EXHAUSTED:
                 raise ClusterRefused(
-                    f"The store of {self._application_id} gave more than {LARGEST_VALUE // 1024} KiB"
+                    f"The store of {self._application_id} sent more than {LARGEST_VALUE // 1024} KiB"
                 ) from failure
             raise ClusterUnavailable(
                 f"The application master of {self._application_id} does not answer: {failure.details or failure.code.name}"

@@ -1,4 +1,4 @@
-"""What YARN says of applications, nodes and queues, read from skein's messages."""
+"""Reports of applications and nodes, read from skein's messages."""
 
 from __future__ import annotations
 
@@ -14,24 +14,39 @@ _ENDED = frozenset({"FINISHED", "FAILED", "KILLED"})
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What YARN says of an application. Texts that YARN gives as "N/A" are empty."""
+    """YARN's report of an application. Texts that YARN reports as "N/A" are empty.
+
+    Attributes:
+        id: application id.
+        user: Hadoop user that it runs as.
+        name: name of the application.
+        queue: queue that it was submitted to.
+        state: NEW, NEW_SAVING, SUBMITTED, ACCEPTED, RUNNING, FINISHED, FAILED or KILLED.
+        final_status: UNDEFINED until it has finished, then SUCCEEDED, FAILED or KILLED.
+        host: host that the application master reports. It is the user's own process, so this is not trusted.
+        rpc_port: port that the application master reports, 0 for none.
+        diagnostics: YARN's messages.
+        tags: lower-case tags. Any user may give an application any tag.
+        started: start time, None if unknown.
+        finished: finish time, None if it has not finished.
+    """
 
     id: str
     user: str = ""
     name: str = ""
     queue: str = ""
-    state: str = "NEW"  # YARN's word: NEW, NEW_SAVING, SUBMITTED, ACCEPTED, RUNNING, FINISHED, FAILED or KILLED
-    final_status: str = "UNDEFINED"  # until it has ended, then SUCCEEDED, FAILED or KILLED
-    host: str = ""  # what the application master, which is the user's own process, says of itself
-    rpc_port: int = 0  # the same; 0 when there is none
-    tracking_url: str = ""
+    state: str = "NEW"
+    final_status: str = "UNDEFINED"
+    host: str = ""
+    rpc_port: int = 0
     diagnostics: str = ""
-    tags: frozenset[str] = frozenset()  # in lower case, as YARN keeps them; anyone may give any tag to an application
+    tags: frozenset[str] = frozenset()
     started: datetime | None = None
     finished: datetime | None = None
 
     @property
     def ended(self) -> bool:
+        """True if the application has finished."""
         return self.state in _ENDED
 
     @classmethod
@@ -44,10 +59,9 @@ class Report:
             queue=message.queue,
             state=_STATES[message.state],
             final_status=_FINAL_STATUSES[message.final_status],
-            host=_given(message.host),
+            host=_text(message.host),
             rpc_port=max(message.port, 0),
-            tracking_url=_given(message.tracking_url),
-            diagnostics=_given(message.diagnostics),
+            diagnostics=_text(message.diagnostics),
             tags=frozenset(message.tags),
             started=_time(message.start_time),
             finished=_time(message.finish_time),
@@ -55,7 +69,7 @@ class Report:
 
 
 class ReportLists:
-    """Reads one list of applications after another, and only what has changed since the last: thousands take 0.1 s."""
+    """Read successive lists of applications and reuse unchanged reports. A list of thousands takes 0.1 s."""
 
     def __init__(self) -> None:
         self._last: dict[bytes, Report] = {}
@@ -64,11 +78,11 @@ class ReportLists:
         """Read skein's ApplicationsResponse."""
         known: dict[bytes, Report] = {}
         for message in messages.ApplicationsResponse.FromString(answer).reports:
-            # They differ each time, and no report has them.
+            # These fields change all the time, and `Report` does not have them.
             message.ClearField("usage")
             message.ClearField("progress")
             content = message.SerializeToString(deterministic=True)
-            # A digest, since nobody needs the bytes of thousands of reports again.
+            # A digest saves memory: the content itself is not needed again.
             content = blake2b(content, digest_size=16).digest()
             known[content] = self._last.get(content) or Report.read(message)
         self._last = known
@@ -77,40 +91,21 @@ class ReportLists:
 
 @dataclass(frozen=True)
 class ClusterNode:
-    """A NodeManager: its host, its web address (``host:port``), and YARN's word for its state (RUNNING, LOST, ...)."""
+    """A node of the cluster, by the host name of its NodeManager."""
 
     host: str
-    http_address: str
-    state: str
 
     @classmethod
     def read(cls, message: Any) -> ClusterNode:
         """Read skein's NodeReport, whose id is ``host:port``."""
-        return cls(message.id.rpartition(":")[0], message.http_address, messages.NodeState.Type.Name(message.state))
-
-
-@dataclass(frozen=True)
-class Queue:
-    """A queue: RUNNING or STOPPED, and in percent what it is guaranteed, may grow to, and uses of its guarantee."""
-
-    name: str
-    state: str
-    capacity: float
-    max_capacity: float
-    used: float
-
-    @classmethod
-    def read(cls, message: Any) -> Queue:
-        """Read skein's Queue."""
-        state = messages.Queue.State.Name(message.state)
-        return cls(message.name, state, message.capacity, message.max_capacity, message.percent_used)
+        return cls(message.id.rpartition(":")[0])
 
 
 _STATES = {value: name for name, value in messages.ApplicationState.Type.items()}
 _FINAL_STATUSES = {value: name for name, value in messages.FinalStatus.Type.items()}
 
 
-def _given(text: str) -> str:
+def _text(text: str) -> str:
     return "" if text == "N/A" else text
 
 

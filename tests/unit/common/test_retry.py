@@ -21,7 +21,7 @@ from yarnspawner.singleuser.stop_watcher import StopWatcher
 from yarnspawner.singleuser.store import StoreError
 from yarnspawner.skein_driver import ClusterRefused, ClusterUnavailable, Report, driver_slots
 from yarnspawner.skein_driver.driver_slots import DriverSlot
-from yarnspawner.skein_driver.rpc import DriverEnded
+from yarnspawner.skein_driver.rpc import DriverExited
 from yarnspawner.yarn.orphan_reaper import ReaperLoop
 from yarnspawner.yarn.reflector import ApplicationReflector
 from yarnspawner.yarn.terminator import ApplicationTerminator
@@ -144,7 +144,7 @@ async def test_driver_slot_survives(monkeypatch: pytest.MonkeyPatch, caplog: pyt
     monkeypatch.setattr(driver_slots, "_LONGEST_PAUSE", 0.0)
     driver = SimpleNamespace(alive=True, pid=1)
     start = Failing(ClusterUnavailable("The YARN driver did not start: no KDC"), OSError("no memory"), result=driver)
-    slot = DriverSlot(start.wait, LOG, worn_out_after=200)
+    slot = DriverSlot(start.wait, LOG, max_calls=200)
     for _ in range(MANY):
         with pytest.raises(ClusterUnavailable):
             await slot.driver()
@@ -154,7 +154,7 @@ async def test_driver_slot_survives(monkeypatch: pytest.MonkeyPatch, caplog: pyt
 
 async def test_driver_slot_pause_limit() -> None:
     """The pause between driver starts is at most 30 seconds."""
-    slot = DriverSlot(Failing(ClusterUnavailable("away")).wait, LOG, worn_out_after=200)
+    slot = DriverSlot(Failing(ClusterUnavailable("away")).wait, LOG, max_calls=200)
     assert slot._pause("away") == 0
     pauses = [slot._pause("away") for _ in range(MANY)]
     assert 1.8 <= pauses[0] <= 2
@@ -231,8 +231,8 @@ def test_stop_watcher_survives(monkeypatch: pytest.MonkeyPatch, caplog: pytest.L
 
 async def test_crashing_driver_is_no_outage(caplog: pytest.LogCaptureFixture) -> None:
     """After three crashes in a row, callers get the driver's own error. A call that succeeds clears it."""
-    ends = DriverEnded("The YARN driver did not start: java.lang.IllegalAccessException: no access", "the whole trace")
-    slot = DriverSlot(Failing(ends).wait, LOG, worn_out_after=200)
+    ends = DriverExited("The YARN driver did not start: java.lang.IllegalAccessException: no access", "the whole trace")
+    slot = DriverSlot(Failing(ends).wait, LOG, max_calls=200)
     for number in range(1, 6):
         slot._not_before = 0.0
         with pytest.raises(ClusterUnavailable) as raised:
@@ -241,7 +241,7 @@ async def test_crashing_driver_is_no_outage(caplog: pytest.LogCaptureFixture) ->
         assert passes is (number < 3)
         assert ("IllegalAccessException: no access" in diagnosis.cause) is (number >= 3)
     assert caplog.text.count("the whole trace") == 1
-    slot._served()
+    slot._reset_back_off()
     slot._not_before = 0.0
     with pytest.raises(ClusterUnavailable) as raised:
         await slot.driver()

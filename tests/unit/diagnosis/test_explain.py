@@ -597,13 +597,13 @@ OUTAGES = [
     ("/opt/none holds no Hadoop configuration (core-site.xml)", "no Hadoop configuration in /opt/none", False),
     ("Set both the principal and the keytab, or neither", "only one of its settings", False),
     (
-        "The YARN driver did not start: java.lang.IllegalAccessException: no access (3 drivers in a row ended by themselves)",
+        "The YARN driver did not start: java.lang.IllegalAccessException: no access (3 drivers in a row exited)",
         "does not start: java.lang.IllegalAccessException: no access.",
         False,
     ),
     ("The YARN driver did not start: java.lang.IllegalAccessException: no access", "YARN does not answer.", True),
     (
-        "The YARN driver did not start: java.net.ConnectException: refused (7 drivers in a row ended by themselves)",
+        "The YARN driver did not start: java.net.ConnectException: refused (7 drivers in a row exited)",
         "The Kerberos server (KDC) does not answer",
         True,
     ),

@@ -1,7 +1,8 @@
+"""The cluster client with real driver processes that are stand-ins for skein's: queues, failures, late submissions, the store."""
+
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
 import signal
 import socket
@@ -19,12 +20,17 @@ import skein
 from skein.proto import skein_pb2 as messages
 
 from tests.support.fake_driver import FakeHadoop
-from yarnspawner.skein_driver import ApplicationUnknown, Cluster, ClusterRefused, ClusterUnavailable
-from yarnspawner.skein_driver import client as cluster_module
-from yarnspawner.skein_driver import driver_process as launch
+from yarnspawner.skein_driver import (
+    ApplicationUnknown,
+    Cluster,
+    ClusterRefused,
+    ClusterUnavailable,
+    client,
+    driver_process,
+)
 from yarnspawner.skein_driver.key_value_store import LARGEST_VALUE, Store
 from yarnspawner.skein_driver.reports import Report, ReportLists
-from yarnspawner.skein_driver.rpc import AnswerTooLarge, RpcError, meaning
+from yarnspawner.skein_driver.rpc import AnswerTooLarge, RpcError, cluster_error_from
 
 SECURITY = skein.Security.new_credentials()
 RUNNING = {"id": "application_1_0007", "user": "alice", "state": messages.ApplicationState.RUNNING}
@@ -35,7 +41,7 @@ def hadoop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeHadoop:
     fake = FakeHadoop(tmp_path)
     for name, value in fake.environment.items():
         monkeypatch.setenv(name, value)
-    launch.forget_classpath()
+    driver_process.clear_classpath_cache()
     return fake
 
 
@@ -58,10 +64,11 @@ async def eventually(condition: Callable[[], Any], within: float = 15) -> None:
         await asyncio.sleep(0.05)
 
 
-# Lanes
+# Queues
 
 
-async def test_a_report_does_not_wait_behind_ten_submissions(hadoop: FakeHadoop, cluster: Cluster) -> None:
+async def test_submissions_do_not_delay_reports(hadoop: FakeHadoop, cluster: Cluster) -> None:
+    """Reports return at once while ten submissions wait."""
     hadoop.behave(delay={"submit": 1}, applications=[RUNNING])
     await cluster.report(RUNNING["id"])
     submissions = [asyncio.create_task(cluster.submit(specification())) for _ in range(10)]
@@ -69,12 +76,13 @@ async def test_a_report_does_not_wait_behind_ten_submissions(hadoop: FakeHadoop,
     while not all(task.done() for task in submissions):
         began = time.monotonic()
         await cluster.report(RUNNING["id"])
-        assert time.monotonic() - began < 2  # and the submissions take five seconds
+        assert time.monotonic() - began < 2  # the submissions take five seconds
         await asyncio.sleep(0.1)
     assert len({task.result() for task in submissions}) == 10
 
 
-async def test_a_report_does_not_wait_behind_a_kill(hadoop: FakeHadoop, cluster: Cluster) -> None:
+async def test_kills_do_not_delay_reports(hadoop: FakeHadoop, cluster: Cluster) -> None:
+    """A report returns while a kill is in progress."""
     hadoop.behave(delay={"kill": 1.5}, applications=[RUNNING])
     await cluster.report(RUNNING["id"])
     kill = asyncio.create_task(cluster.kill(RUNNING["id"], "alice"))
@@ -84,7 +92,8 @@ async def test_a_report_does_not_wait_behind_a_kill(hadoop: FakeHadoop, cluster:
     await kill
 
 
-async def test_no_more_calls_reach_a_driver_than_it_has_threads(hadoop: FakeHadoop) -> None:
+async def test_concurrent_submissions_per_driver(hadoop: FakeHadoop) -> None:
+    """Two submission drivers handle at most four submissions at a time."""
     hadoop.behave(delay={"submit": 0.4})
     cluster = Cluster(submission_drivers=2)
     await asyncio.gather(*(cluster.submit(specification()) for _ in range(4)))
@@ -94,7 +103,8 @@ async def test_no_more_calls_reach_a_driver_than_it_has_threads(hadoop: FakeHado
     await cluster.close()
 
 
-async def test_warming_returns_at_once_and_the_first_user_finds_a_driver(hadoop: FakeHadoop, cluster: Cluster) -> None:
+async def test_warm(hadoop: FakeHadoop, cluster: Cluster) -> None:
+    """`warm` returns at once, and the first submission starts no other driver."""
     began = time.monotonic()
     cluster.warm()
     assert time.monotonic() - began < 0.5
@@ -103,18 +113,11 @@ async def test_warming_returns_at_once_and_the_first_user_finds_a_driver(hadoop:
     assert len(hadoop.started()) == 2
 
 
-async def test_one_access_for_all_spawners_with_the_same_settings(hadoop: FakeHadoop) -> None:
-    one = Cluster.shared(principal="", java_options=["-Xmx1g"])
-    assert Cluster.shared(principal="", java_options=["-Xmx1g"], log=logging.getLogger("other")) is one
-    assert Cluster.shared(principal="", java_options=["-Xmx2g"]) is not one
-    await one.close()
-    assert Cluster.shared(principal="", java_options=["-Xmx1g"]) is not one
+# Drivers that exit or hang
 
 
-# Drivers that die or hang
-
-
-async def test_a_hung_driver_is_replaced_and_nobody_else_waits(hadoop: FakeHadoop, cluster: Cluster) -> None:
+async def test_hung_driver_is_replaced(hadoop: FakeHadoop, cluster: Cluster) -> None:
+    """A hung driver for reports does not delay submissions, and is replaced."""
     hadoop.behave(applications=[RUNNING])
     await cluster.report(RUNNING["id"])
     await cluster.submit(specification())
@@ -129,10 +132,9 @@ async def test_a_hung_driver_is_replaced_and_nobody_else_waits(hadoop: FakeHadoo
     await eventually(lambda: hung not in hadoop.running())
 
 
-async def test_a_submission_does_not_wait_its_own_time_for_a_driver_that_hung_while_idle(
-    hadoop: FakeHadoop, cluster: Cluster, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("yarnspawner.skein_driver.driver_slots._SIGN_OF_LIFE", 0.5)
+async def test_ping_before_submission(hadoop: FakeHadoop, cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A submission detects by a ping that an idle driver hangs."""
+    monkeypatch.setattr("yarnspawner.skein_driver.driver_slots._PING_TIMEOUT", 0.5)
     await cluster.submit(specification())
     (hung,) = hadoop.running()
     os.kill(hung, signal.SIGSTOP)
@@ -143,16 +145,16 @@ async def test_a_submission_does_not_wait_its_own_time_for_a_driver_that_hung_wh
     assert len(hadoop.calls("submit")) == 2
 
 
-async def test_a_driver_that_dies_while_idle_is_replaced_before_anybody_needs_it(
-    hadoop: FakeHadoop, cluster: Cluster
-) -> None:
+async def test_killed_idle_driver_is_replaced(hadoop: FakeHadoop, cluster: Cluster) -> None:
+    """An idle driver that was killed is replaced before the next call."""
     await cluster.active()
     os.kill(hadoop.running()[0], signal.SIGKILL)
     await eventually(lambda: len(hadoop.started()) == 2)
     assert await cluster.active() == []
 
 
-async def test_a_report_is_asked_again_when_the_driver_dies_under_it(hadoop: FakeHadoop, cluster: Cluster) -> None:
+async def test_report_is_repeated(hadoop: FakeHadoop, cluster: Cluster) -> None:
+    """A report is repeated if the driver exits during the call."""
     hadoop.behave(delay={"getStatus": 1}, applications=[RUNNING])
     await cluster.active()
     report = asyncio.create_task(cluster.report(RUNNING["id"]))
@@ -161,14 +163,16 @@ async def test_a_report_is_asked_again_when_the_driver_dies_under_it(hadoop: Fak
     assert (await report).id == RUNNING["id"]
 
 
-async def test_a_submission_is_never_made_twice(hadoop: FakeHadoop, cluster: Cluster) -> None:
+async def test_submission_is_not_repeated(hadoop: FakeHadoop, cluster: Cluster) -> None:
+    """A submission is not repeated if the driver exits during the call."""
     hadoop.behave(die=["submit"])
     with pytest.raises(ClusterUnavailable, match="driver was lost during submit"):
         await cluster.submit(specification())
     assert len(hadoop.calls("submit")) == 1
 
 
-async def test_drivers_that_cannot_help_are_started_ever_more_rarely(hadoop: FakeHadoop, cluster: Cluster) -> None:
+async def test_failed_starts_back_off(hadoop: FakeHadoop, cluster: Cluster) -> None:
+    """Drivers that exit at once are started with a back-off."""
     hadoop.behave(start={"exit": 1, "say": "java.io.IOException: disk full"})
     end = time.monotonic() + 4
     while time.monotonic() < end:
@@ -178,9 +182,10 @@ async def test_drivers_that_cannot_help_are_started_ever_more_rarely(hadoop: Fak
     assert len(hadoop.started()) <= 4
 
 
-async def test_why_no_driver_starts_is_logged_once_however_many_users_wait(
+async def test_failed_starts_are_logged_once(
     hadoop: FakeHadoop, cluster: Cluster, caplog: pytest.LogCaptureFixture
 ) -> None:
+    """The log does not grow with the number of waiting users."""
     hadoop.behave(start={"exit": 1, "say": "java.io.IOException: disk full"})
     for _ in range(3):
         for _ in range(100):
@@ -190,22 +195,22 @@ async def test_why_no_driver_starts_is_logged_once_however_many_users_wait(
         await eventually(lambda: hadoop.running() == [])
     assert (
         len([record for record in caplog.records if "disk full" in record.getMessage()]) <= 4
-    )  # its log and its error, for each driver
+    )  # log and error of each driver
 
 
-async def test_without_a_ticket_the_admin_is_told_what_to_do(hadoop: FakeHadoop, cluster: Cluster) -> None:
+async def test_missing_ticket(hadoop: FakeHadoop, cluster: Cluster) -> None:
+    """Without a Kerberos ticket, the error names the remedy, and the driver is replaced."""
     hadoop.behave(fail={"getApplications": ["UNAUTHENTICATED", "Kerberos ticket not found, please kinit and restart"]})
     with pytest.raises(ClusterUnavailable, match="set its principal and keytab, or run kinit"):
         await cluster.active()
     hadoop.behave(fail={})
-    assert await cluster.active() == []  # a driver looks for a ticket when it starts
+    assert await cluster.active() == []  # a driver reads the ticket cache when it starts
     assert len(hadoop.started()) == 2
 
 
-async def test_a_worn_out_driver_is_followed_by_another_without_a_pause(
-    hadoop: FakeHadoop, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(cluster_module, "WORN_OUT_AFTER", 3)
+async def test_call_limit(hadoop: FakeHadoop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Submissions do not wait while a driver at its call limit is replaced."""
+    monkeypatch.setattr(client, "MAX_CALLS", 3)
     cluster = Cluster()
     for _ in range(3):
         await cluster.submit(specification())
@@ -218,8 +223,9 @@ async def test_a_worn_out_driver_is_followed_by_another_without_a_pause(
     await cluster.close()
 
 
-async def test_reports_alone_wear_no_driver_out(hadoop: FakeHadoop, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cluster_module, "WORN_OUT_AFTER", 3)
+async def test_reports_are_not_counted(hadoop: FakeHadoop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Reports do not count towards the call limit."""
+    monkeypatch.setattr(client, "MAX_CALLS", 3)
     cluster = Cluster()
     for _ in range(10):
         await cluster.active()
@@ -227,13 +233,15 @@ async def test_reports_alone_wear_no_driver_out(hadoop: FakeHadoop, monkeypatch:
     await cluster.close()
 
 
-async def test_attack_a_description_that_no_driver_can_take_is_refused(hadoop: FakeHadoop, cluster: Cluster) -> None:
+async def test_attack_too_large_specification(hadoop: FakeHadoop, cluster: Cluster) -> None:
+    """A specification that would crash the driver is refused."""
     huge = skein.ApplicationSpec(user="alice", master=skein.Master(script="#" * 4_000_000, security=SECURITY))
-    with pytest.raises(ClusterRefused, match="put what is large into files"):
+    with pytest.raises(ClusterRefused, match="move large content into files"):
         await cluster.submit(huge)
 
 
-async def test_closing_while_drivers_start_leaves_none(hadoop: FakeHadoop) -> None:
+async def test_close_during_start(hadoop: FakeHadoop) -> None:
+    """Closing the client stops a driver that is starting."""
     hadoop.behave(start={"call_back": False})
     cluster = Cluster()
     cluster.warm()
@@ -244,10 +252,11 @@ async def test_closing_while_drivers_start_leaves_none(hadoop: FakeHadoop) -> No
         await cluster.active()
 
 
-# Submissions that nobody waits for any more
+# Late submissions
 
 
-async def test_a_cancelled_submission_is_handed_over_when_it_arrives(hadoop: FakeHadoop, cluster: Cluster) -> None:
+async def test_cancelled_submission_is_passed_on(hadoop: FakeHadoop, cluster: Cluster) -> None:
+    """The id of a cancelled submission goes to `on_late`."""
     hadoop.behave(delay={"submit": 1})
     late: list[str] = []
     start = asyncio.create_task(cluster.submit(specification(), on_late=late.append))
@@ -259,7 +268,8 @@ async def test_a_cancelled_submission_is_handed_over_when_it_arrives(hadoop: Fak
     assert hadoop.calls("kill") == []
 
 
-async def test_a_cancelled_submission_is_killed_if_nobody_says_otherwise(hadoop: FakeHadoop, cluster: Cluster) -> None:
+async def test_cancelled_submission_is_killed(hadoop: FakeHadoop, cluster: Cluster) -> None:
+    """Without `on_late`, the application of a cancelled submission is killed."""
     hadoop.behave(delay={"submit": 1}, applications=[{**RUNNING, "id": "application_1_0001"}])
     start = asyncio.create_task(cluster.submit(specification()))
     await eventually(lambda: hadoop.calls("submit"))
@@ -267,22 +277,20 @@ async def test_a_cancelled_submission_is_killed_if_nobody_says_otherwise(hadoop:
     await eventually(lambda: len(hadoop.calls("kill")) == 1)
 
 
-async def test_a_submission_that_takes_too_long_is_given_up_and_handed_over_later(
-    hadoop: FakeHadoop, cluster: Cluster
-) -> None:
+async def test_late_submission_is_passed_on(hadoop: FakeHadoop, cluster: Cluster) -> None:
+    """The id of a submission that timed out goes to `on_late`."""
     hadoop.behave(delay={"submit": 6})
     late: list[str] = []
     with pytest.raises(ClusterUnavailable, match="did not accept the application within 4 s"):
         await cluster.submit(specification(), on_late=late.append)
     hadoop.behave(delay={})
-    await cluster.submit(specification())  # the slow driver is not in the way of others
+    await cluster.submit(specification())  # the slow driver does not delay other submissions
     await eventually(lambda: len(late) == 1)
-    await eventually(lambda: len(hadoop.running()) == 1)  # it has done what it was dismissed for
+    await eventually(lambda: len(hadoop.running()) == 1)  # the retired driver has finished its call
 
 
-async def test_a_submission_cancelled_while_it_waits_for_its_turn_is_never_made(
-    hadoop: FakeHadoop, cluster: Cluster
-) -> None:
+async def test_submission_cancelled_in_queue(hadoop: FakeHadoop, cluster: Cluster) -> None:
+    """A submission that is cancelled in the queue is not sent."""
     hadoop.behave(delay={"submit": 1})
     first = [asyncio.create_task(cluster.submit(specification())) for _ in range(2)]
     await eventually(lambda: len(hadoop.calls("submit")) == 2)
@@ -294,15 +302,17 @@ async def test_a_submission_cancelled_while_it_waits_for_its_turn_is_never_made(
     assert len(hadoop.calls("submit")) == 3
 
 
-async def test_an_application_is_never_given_the_drivers_own_credentials(cluster: Cluster) -> None:
+async def test_credentials_are_required(cluster: Cluster) -> None:
+    """Without credentials of its own, an application would get the driver's."""
     with pytest.raises(ValueError, match="credentials of its own"):
         await cluster.submit(specification(security=None))
 
 
-# What YARN says
+# Reports and errors
 
 
-async def test_all_unfinished_applications_are_listed(hadoop: FakeHadoop, cluster: Cluster) -> None:
+async def test_active(hadoop: FakeHadoop, cluster: Cluster) -> None:
+    """`active` lists all unfinished applications."""
     states = range(8)
     hadoop.behave(applications=[{"id": f"application_1_{state:04}", "state": state} for state in states])
     assert [report.state for report in await cluster.active()] == [
@@ -314,7 +324,8 @@ async def test_all_unfinished_applications_are_listed(hadoop: FakeHadoop, cluste
     ]
 
 
-async def test_an_unknown_application_is_unknown_only_while_yarn_answers(hadoop: FakeHadoop, cluster: Cluster) -> None:
+async def test_unknown_application(hadoop: FakeHadoop, cluster: Cluster) -> None:
+    """An application is unknown only if the ResourceManager answers."""
     with pytest.raises(ApplicationUnknown):
         await cluster.report("application_1_0001")
     hadoop.behave(fail={"getApplications": ["INTERNAL", "Failed to get applications, exception:\nConnection refused"]})
@@ -322,31 +333,37 @@ async def test_an_unknown_application_is_unknown_only_while_yarn_answers(hadoop:
         await cluster.report("application_1_0001")
 
 
-async def test_what_cannot_be_an_id_is_not_even_asked_for(hadoop: FakeHadoop, cluster: Cluster) -> None:
+async def test_invalid_id(hadoop: FakeHadoop, cluster: Cluster) -> None:
+    """No driver is called for an invalid id."""
     for nonsense in ["", "application_x_1", "application_1_1; rm -rf", "job_1_1"]:
         with pytest.raises(ApplicationUnknown):
             await cluster.report(nonsense)
     assert hadoop.started() == []
 
 
-async def test_killing_what_yarn_does_not_know_is_done(cluster: Cluster) -> None:
+async def test_kill_unknown_application(cluster: Cluster) -> None:
+    """Killing an unknown application succeeds."""
     await cluster.kill("application_1_0001", "alice")
 
 
-async def test_killing_while_yarn_does_not_answer_is_not_done(hadoop: FakeHadoop, cluster: Cluster) -> None:
+async def test_kill_during_outage(hadoop: FakeHadoop, cluster: Cluster) -> None:
+    """A kill fails while YARN does not answer."""
     hadoop.behave(fail={"getApplications": ["INTERNAL", "Failed to get applications, exception:\nConnection refused"]})
     with pytest.raises(ClusterUnavailable):
         await cluster.kill("application_1_0001", "alice")
 
 
-def test_a_report_has_no_texts_that_say_nothing() -> None:
+def test_not_available_is_empty() -> None:
+    """YARN's "N/A" is read as an empty text."""
     message = messages.ApplicationReport(
         id="application_1_1", host="N/A", port=-1, tracking_url="N/A", diagnostics="N/A"
     )
     assert Report.read(message) == Report("application_1_1")
 
 
-def test_a_list_shows_what_changed_since_the_last() -> None:
+def test_lists_reuse_reports() -> None:
+    """Unchanged reports of a list are reused, changed ones are read again."""
+
     def answer(**changed: Any) -> bytes:
         reports = [
             messages.ApplicationReport(**{**RUNNING, **changed, "usage": {"memory_seconds": time.time_ns()}}),
@@ -396,7 +413,7 @@ def test_a_list_shows_what_changed_since_the_last() -> None:
             ClusterUnavailable,
             "Cannot create file. Name node is in safe mode.",
         ),
-        ("INTERNAL", "Failed to submit application, exception:\nnull", ClusterRefused, "no reason was given"),
+        ("INTERNAL", "Failed to submit application, exception:\nnull", ClusterRefused, "YARN gave no reason"),
         (
             "INTERNAL",
             (
@@ -421,19 +438,20 @@ def test_a_list_shows_what_changed_since_the_last() -> None:
         ("RESOURCE_EXHAUSTED", "larger than max", AnswerTooLarge, "too large"),
     ],
 )
-def test_each_answer_means_refused_or_unavailable(code: str, details: str, kind: type[Exception], text: str) -> None:
-    error = meaning(RpcError(grpc.StatusCode[code], details))
+def test_cluster_error_from(code: str, details: str, kind: type[Exception], text: str) -> None:
+    """Each gRPC error becomes the right type of error, with YARN's own words."""
+    error = cluster_error_from(RpcError(grpc.StatusCode[code], details))
     assert type(error) is kind
     assert text in str(error)
     assert "http://" not in str(error)
 
 
-# The store of an application: a real gRPC server, run by a user who means harm
+# The key-value store, served by a malicious user
 
 
 @contextmanager
 def master(answer: bytes, **options: Any) -> Iterator[int]:
-    """An application master that answers everything with ``answer``; gives its port."""
+    """Run an application master that answers everything with ``answer``, and yield its port."""
 
     class Handler(grpc.GenericRpcHandler):
         def service(self, details: Any) -> Any:
@@ -460,13 +478,15 @@ def values(*items: tuple[str, bytes]) -> bytes:
     return bytes(messages.GetRangeResponse(count=len(result), result=result).SerializeToString())
 
 
-async def test_a_value_is_read_from_the_store() -> None:
+async def test_get() -> None:
+    """A value is read from the store."""
     with master(values(("address", b"here"))) as port:
         async with store_at(port) as store:
             assert await store.get("address") == b"here"
 
 
-async def test_a_key_that_is_not_there_is_none() -> None:
+async def test_get_missing_key() -> None:
+    """A missing key is None."""
     with master(values()) as port:
         async with store_at(port) as store:
             assert await store.get("address") is None
@@ -476,47 +496,54 @@ async def test_a_key_that_is_not_there_is_none() -> None:
     "answer",
     [values(("another", b"there")), bytes(messages.GetRangeResponse(count=1).SerializeToString())],
 )
-async def test_an_answer_to_another_question_is_no_answer(answer: bytes) -> None:
+async def test_get_other_key(answer: bytes) -> None:
+    """A value of another key is ignored."""
     with master(answer) as port:
         async with store_at(port) as store:
             assert await store.get("address") is None
 
 
-async def test_ten_megabytes_in_the_store_are_refused() -> None:
+async def test_large_value_is_refused() -> None:
+    """A value of 10 MiB is refused."""
     with master(values(("address", bytes(10 << 20)))) as port:
         async with store_at(port) as store:
-            with pytest.raises(ClusterRefused, match="gave more than 64 KiB"):
+            with pytest.raises(ClusterRefused, match="sent more than 64 KiB"):
                 await store.get("address")
 
 
-async def test_ten_megabytes_of_compressed_zeros_are_not_unpacked() -> None:
+async def test_compressed_value_is_refused() -> None:
+    """A compressed value of 10 MiB is not decompressed."""
     with master(values(("address", bytes(10 << 20))), compression=grpc.Compression.Gzip) as port:
         async with store_at(port) as store:
             with pytest.raises((ClusterRefused, ClusterUnavailable)):
                 await store.get("address")
 
 
-async def test_the_largest_value_fits() -> None:
+async def test_largest_value() -> None:
+    """A value of 64 KiB is read."""
     with master(values(("address", bytes(LARGEST_VALUE)))) as port:
         async with store_at(port) as store:
             assert await store.get("address") == bytes(LARGEST_VALUE)
 
 
-async def test_what_is_no_message_is_refused() -> None:
+async def test_invalid_answer() -> None:
+    """An answer that is no protobuf message is refused."""
     with master(b"\xff\xff\xff") as port:
         async with store_at(port) as store:
-            with pytest.raises(ClusterRefused, match="no valid answer"):
+            with pytest.raises(ClusterRefused, match="an invalid answer"):
                 await store.get("address")
 
 
-async def test_another_applications_credentials_do_not_open_the_store() -> None:
+async def test_other_credentials() -> None:
+    """The credentials of another application are refused."""
     with master(values(("address", b"here"))) as port:
         async with store_at(port, skein.Security.new_credentials()) as store:
             with pytest.raises(ClusterUnavailable, match="application_1_1 does not answer"):
                 await store.get("address", timeout=1)
 
 
-async def test_two_hundred_silent_masters_delay_nobody() -> None:
+async def test_silent_masters_do_not_delay_others() -> None:
+    """200 silent application masters do not delay another store."""
     async with AsyncExitStack() as stack:
         silent = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=500))
         port = stack.enter_context(master(values(("address", b"here"))))
@@ -533,7 +560,8 @@ async def test_two_hundred_silent_masters_delay_nobody() -> None:
         await asyncio.wait(gets)
 
 
-async def test_a_silent_master_is_given_up_after_its_time() -> None:
+async def test_silent_master_times_out() -> None:
+    """A silent application master times out."""
     with socket.create_server(("127.0.0.1", 0)) as silent:
         async with store_at(silent.getsockname()[1]) as store:
             began = time.monotonic()
@@ -560,12 +588,14 @@ async def test_a_silent_master_is_given_up_after_its_time() -> None:
         ("x" * 300, 80),
     ],
 )
-def test_what_cannot_be_an_address_is_refused(host: str, port: int) -> None:
-    with pytest.raises(ClusterRefused, match="cannot be one"):
+def test_invalid_addresses(host: str, port: int) -> None:
+    """Invalid addresses are refused."""
+    with pytest.raises(ClusterRefused, match="an invalid address"):
         Store("application_1_1", host, port, SECURITY.cert_bytes, SECURITY.key_bytes)
 
 
 @pytest.mark.parametrize("host", ["worker-1.example.com", "10.0.0.7", "fe80::1", "unix"])
-def test_what_can_be_an_address_is_taken_as_a_name(host: str) -> None:
+def test_valid_addresses(host: str) -> None:
+    """gRPC resolves every valid host as a host name."""
     store = Store("application_1_1", host, 80, SECURITY.cert_bytes, SECURITY.key_bytes)
     assert store._channel._target.startswith("dns:///")

@@ -1,3 +1,5 @@
+"""Driver processes: start, calls, log and exit."""
+
 from __future__ import annotations
 
 import asyncio
@@ -12,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.fake_driver import CHECKOUT, FakeHadoop
-from yarnspawner.skein_driver import driver_process as launch
+from yarnspawner.skein_driver import driver_process
 from yarnspawner.skein_driver.driver_process import DriverSettings
 from yarnspawner.skein_driver.drivers import Driver
 from yarnspawner.skein_driver.rpc import ClusterUnavailable, Request, RpcError
@@ -26,7 +28,7 @@ def hadoop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeHadoop:
     fake = FakeHadoop(tmp_path)
     for name, value in fake.environment.items():
         monkeypatch.setenv(name, value)
-    launch.forget_classpath()
+    driver_process.clear_classpath_cache()
     return fake
 
 
@@ -43,7 +45,8 @@ async def eventually(condition: Callable[[], bool], within: float = 10) -> None:
         await asyncio.sleep(0.05)
 
 
-async def test_a_driver_answers_and_leaves_when_closed(hadoop: FakeHadoop) -> None:
+async def test_call_and_close(hadoop: FakeHadoop) -> None:
+    """A driver answers a call, and exits when it is closed."""
     driver = await started()
     assert await driver.call(PING, 5) == b""
     assert driver.alive
@@ -52,7 +55,8 @@ async def test_a_driver_answers_and_leaves_when_closed(hadoop: FakeHadoop) -> No
     assert hadoop.running() == []
 
 
-async def test_the_hubs_secrets_do_not_reach_the_jvm(hadoop: FakeHadoop, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_environment_has_no_secrets(hadoop: FakeHadoop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The JVM gets none of the hub's secrets."""
     secrets = [
         "CONFIGPROXY_AUTH_TOKEN",
         "JUPYTERHUB_API_TOKEN",
@@ -70,16 +74,16 @@ async def test_the_hubs_secrets_do_not_reach_the_jvm(hadoop: FakeHadoop, monkeyp
     assert environment["KRB5CCNAME"] == "FILE:/tmp/cache"
 
 
-async def test_java_uses_the_kerberos_configuration_that_kinit_uses(
-    hadoop: FakeHadoop, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_kerberos_configuration(hadoop: FakeHadoop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Java uses the same Kerberos configuration as kinit."""
     monkeypatch.setenv("KRB5_CONFIG", "/site/krb5.conf:/etc/krb5.conf")
     driver = await started()
     await driver.close()
     assert "-Djava.security.krb5.conf=/site/krb5.conf" in hadoop.started()[0]["arguments"]
 
 
-async def test_a_driver_logs_in_with_the_hubs_keytab(hadoop: FakeHadoop, tmp_path: Path) -> None:
+async def test_keytab(hadoop: FakeHadoop, tmp_path: Path) -> None:
+    """The driver logs in with the hub's keytab."""
     keytab = tmp_path / "hub.keytab"
     keytab.touch()
     driver = await started(principal="hub/edge@SITE", keytab=str(keytab))
@@ -87,16 +91,18 @@ async def test_a_driver_logs_in_with_the_hubs_keytab(hadoop: FakeHadoop, tmp_pat
     assert hadoop.started()[0]["arguments"][-4:] == ["--keytab", str(keytab), "--principal", "hub/edge@SITE"]
 
 
-async def test_its_class_path_is_yarns_after_our_own_files_and_skein(hadoop: FakeHadoop) -> None:
+async def test_class_path(hadoop: FakeHadoop) -> None:
+    """Our own files and skein come before YARN's class path, which is cached."""
     for _ in range(2):
         await (await started()).close()
     parts = hadoop.started()[0]["environment"]["CLASSPATH"].split(":")
-    assert parts == [str(launch.OWN_FILES), str(launch.SKEIN_JAR), "/hadoop/one.jar", "/hadoop/two.jar"]
+    assert parts == [str(driver_process.OWN_FILES), str(driver_process.SKEIN_JAR), "/hadoop/one.jar", "/hadoop/two.jar"]
     assert all(Path(part).exists() for part in parts[:2])
     assert hadoop.times_asked_for_classpath() == 1
 
 
-async def test_a_failed_start_asks_yarn_for_its_jars_again(hadoop: FakeHadoop) -> None:
+async def test_class_path_after_failed_start(hadoop: FakeHadoop) -> None:
+    """A failed start clears the cached class path."""
     hadoop.behave(start={"exit": 1})
     for _ in range(2):
         with pytest.raises(ClusterUnavailable):
@@ -108,45 +114,49 @@ async def test_a_failed_start_asks_yarn_for_its_jars_again(hadoop: FakeHadoop) -
     ("variables", "sentence"),
     [
         ({"PATH": "/nonexistent"}, "No `yarn` command on the hub's PATH; install Hadoop's client"),
-        ({"JAVA_HOME": "/nonexistent"}, "No Java: JAVA_HOME is /nonexistent, where there is no bin/java"),
+        ({"JAVA_HOME": "/nonexistent"}, "No Java: JAVA_HOME is /nonexistent, which has no bin/java"),
     ],
 )
-async def test_what_is_missing_is_named(
+async def test_missing_programs(
     hadoop: FakeHadoop, monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], sentence: str
 ) -> None:
+    """The error names the missing program and the remedy."""
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
     with pytest.raises(ClusterUnavailable, match=sentence):
         await started()
 
 
-async def test_without_any_java_the_hub_is_told_to_set_java_home(
-    hadoop: FakeHadoop, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_missing_java(hadoop: FakeHadoop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without Java, the error names JAVA_HOME."""
     monkeypatch.delenv("JAVA_HOME")
     monkeypatch.setenv("PATH", str(hadoop.folder / "bin"))
     with pytest.raises(ClusterUnavailable, match="No Java: JAVA_HOME is not set"):
         await started()
 
 
-async def test_a_yarn_command_that_fails_is_quoted(hadoop: FakeHadoop) -> None:
+async def test_failed_yarn_command(hadoop: FakeHadoop) -> None:
+    """The error quotes the output of a failed ``yarn classpath``."""
     (hadoop.folder / "bin" / "yarn").write_text("#!/bin/sh\necho 'JAVA_HOME is not set' >&2\nexit 1\n")
     with pytest.raises(ClusterUnavailable, match="classpath` failed: JAVA_HOME is not set"):
         await started()
 
 
-async def test_a_keytab_that_is_not_there_is_named(hadoop: FakeHadoop) -> None:
+async def test_missing_keytab(hadoop: FakeHadoop) -> None:
+    """The error names the missing keytab."""
     with pytest.raises(ClusterUnavailable, match=r"The keytab /nonexistent/hub\.keytab does not exist"):
         await started(principal="hub", keytab="/nonexistent/hub.keytab")
 
 
 @pytest.mark.parametrize("settings", [{"principal": "hub"}, {"keytab": "hub.keytab"}])
-async def test_a_principal_without_keytab_is_refused(hadoop: FakeHadoop, settings: dict[str, str]) -> None:
+async def test_principal_needs_keytab(hadoop: FakeHadoop, settings: dict[str, str]) -> None:
+    """Principal and keytab must be set together."""
     with pytest.raises(ClusterUnavailable, match="both the principal and the keytab"):
         await started(**settings)
 
 
-async def test_a_jvm_that_leaves_at_once_is_quoted_with_the_cause(hadoop: FakeHadoop) -> None:
+async def test_exit_at_start(hadoop: FakeHadoop) -> None:
+    """The error quotes the last cause of the stack trace."""
     hadoop.behave(
         start={
             "exit": 1,
@@ -163,7 +173,8 @@ async def test_a_jvm_that_leaves_at_once_is_quoted_with_the_cause(hadoop: FakeHa
         await started()
 
 
-async def test_a_java_option_that_does_not_exist_is_named(hadoop: FakeHadoop) -> None:
+async def test_invalid_java_option(hadoop: FakeHadoop) -> None:
+    """The error names an invalid Java option."""
     hadoop.behave(
         start={
             "exit": 1,
@@ -176,7 +187,8 @@ async def test_a_java_option_that_does_not_exist_is_named(hadoop: FakeHadoop) ->
         await started()
 
 
-async def test_a_jvm_that_never_listens_is_given_up_and_ended(hadoop: FakeHadoop) -> None:
+async def test_start_timeout(hadoop: FakeHadoop) -> None:
+    """A JVM that does not listen in time is killed."""
     hadoop.behave(start={"call_back": False})
     began = time.monotonic()
     with pytest.raises(ClusterUnavailable, match="did not start within 2 s"):
@@ -185,7 +197,8 @@ async def test_a_jvm_that_never_listens_is_given_up_and_ended(hadoop: FakeHadoop
     assert hadoop.running() == []
 
 
-async def test_a_start_that_is_cancelled_leaves_no_jvm(hadoop: FakeHadoop) -> None:
+async def test_cancelled_start(hadoop: FakeHadoop) -> None:
+    """A cancelled start leaves no JVM."""
     hadoop.behave(start={"call_back": False})
     task = asyncio.create_task(started())
     await eventually(lambda: bool(hadoop.running()))
@@ -195,7 +208,8 @@ async def test_a_start_that_is_cancelled_leaves_no_jvm(hadoop: FakeHadoop) -> No
     assert hadoop.running() == []
 
 
-async def test_the_event_loop_is_free_while_a_driver_starts(hadoop: FakeHadoop) -> None:
+async def test_start_does_not_block(hadoop: FakeHadoop) -> None:
+    """The start does not block the event loop."""
     hadoop.behave(start={"delay": 2})
     task = asyncio.create_task(started())
     longest, last = 0.0, time.monotonic()
@@ -206,22 +220,22 @@ async def test_the_event_loop_is_free_while_a_driver_starts(hadoop: FakeHadoop) 
     assert longest < 1
 
 
-async def test_the_end_of_a_jvm_is_noticed_and_logged_with_its_last_words(
-    hadoop: FakeHadoop, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_exit_is_detected(hadoop: FakeHadoop, caplog: pytest.LogCaptureFixture) -> None:
+    """The JVM's exit is logged, and later calls fail."""
     driver = await started()
     noticed = asyncio.Event()
     driver.on_exit = noticed.set
     os.kill(driver.pid, signal.SIGKILL)
     await asyncio.wait_for(noticed.wait(), 5)
     assert not driver.alive
-    assert "left with status -9" in caplog.text
+    assert "exited with status -9" in caplog.text
     with pytest.raises(RpcError, match="UNAVAILABLE"):
         await driver.call(PING, 5)
     await driver.close()
 
 
-async def test_a_stopped_jvm_is_ended_all_the_same(hadoop: FakeHadoop) -> None:
+async def test_close_hung_jvm(hadoop: FakeHadoop) -> None:
+    """A JVM that hangs is killed."""
     driver = await started()
     os.kill(driver.pid, signal.SIGSTOP)
     with pytest.raises(RpcError, match="DEADLINE_EXCEEDED"):
@@ -230,7 +244,8 @@ async def test_a_stopped_jvm_is_ended_all_the_same(hadoop: FakeHadoop) -> None:
     assert hadoop.running() == []
 
 
-async def test_calls_in_flight_fail_when_the_driver_is_closed_and_are_not_cancelled(hadoop: FakeHadoop) -> None:
+async def test_close_fails_calls(hadoop: FakeHadoop) -> None:
+    """Closing a driver fails its calls with an error, not with a cancellation."""
     hadoop.behave(delay={"ping": 30})
     driver = await started()
     call = asyncio.create_task(driver.call(PING, 60))
@@ -240,7 +255,8 @@ async def test_calls_in_flight_fail_when_the_driver_is_closed_and_are_not_cancel
         await call
 
 
-async def test_the_jvms_log_is_in_the_hubs_debug_log(hadoop: FakeHadoop, caplog: pytest.LogCaptureFixture) -> None:
+async def test_jvm_log(hadoop: FakeHadoop, caplog: pytest.LogCaptureFixture) -> None:
+    """The hub's DEBUG log has the JVM's output, without control characters."""
     caplog.set_level(logging.DEBUG)
     hadoop.behave(start={"say": "26/11/23 00:00:00 WARN ipc.Client: some\x1b[31m trouble"})
     driver = await started()
@@ -248,7 +264,8 @@ async def test_the_jvms_log_is_in_the_hubs_debug_log(hadoop: FakeHadoop, caplog:
     assert f"driver {driver.pid}: 26/11/23 00:00:00 WARN ipc.Client: some [31m trouble" in caplog.text
 
 
-async def test_the_reason_for_a_refusal_is_found_in_the_jvms_log(hadoop: FakeHadoop) -> None:
+async def test_refusal_of_impersonated_user(hadoop: FakeHadoop) -> None:
+    """The reason for a refusal is read from the JVM's log."""
     refusal = (
         "26/11/23 00:00:00 DEBUG security.UserGroupInformation: PrivilegedActionException as: {} (auth:PROXY) via hub\n"
         "org.apache.hadoop.yarn.exceptions.YarnException: {}\n"
@@ -288,7 +305,8 @@ asyncio.run(main())
         "os.kill(driver.pid, signal.SIGSTOP)",
     ],
 )
-async def test_no_jvm_is_left_however_the_hub_ends(hadoop: FakeHadoop, end: str) -> None:
+async def test_jvm_exits_with_hub(hadoop: FakeHadoop, end: str) -> None:
+    """The JVM exits with the hub, even if the hub is killed."""
     hub = await asyncio.create_subprocess_exec(
         sys.executable,
         "-c",
@@ -301,13 +319,14 @@ async def test_no_jvm_is_left_however_the_hub_ends(hadoop: FakeHadoop, end: str)
     await eventually(lambda: hadoop.running() == [])
 
 
-async def test_another_child_of_the_hub_does_not_keep_the_jvm_alive(hadoop: FakeHadoop) -> None:
+async def test_other_child_does_not_keep_jvm(hadoop: FakeHadoop) -> None:
+    """Another child process of the hub does not keep the JVM's input open."""
     driver = await started()
     other = await asyncio.create_subprocess_exec("sleep", "60", close_fds=False)
     try:
         began = time.monotonic()
         await driver.close()
-        assert time.monotonic() - began < 2.9  # of its own accord, not since it was made to
+        assert time.monotonic() - began < 2.9  # it exited by itself, without a signal
         assert hadoop.running() == []
     finally:
         other.kill()
