@@ -113,7 +113,7 @@ async def test_a_folder_that_others_can_write_to_is_not_used(hadoop, uploads, da
     folder = re.sub(r"^hdfs://", "", url).rsplit("/", 2)[0]
     hadoop.hdfs("-chmod", "777", folder)
     again = Uploads(uploads._folder, uploads._hub_user, **uploads._access)
-    with pytest.raises(UploadError, match="can be changed by others"):
+    with pytest.raises(UploadError, match="is writable for others"):
         await again.public(data)
     await again.close()
 
@@ -124,7 +124,7 @@ async def test_what_somebody_has_removed_is_missed_by_name_and_uploaded_again(ha
     hadoop.hdfs("-rm", "-skipTrash", re.sub(r"^hdfs://", "", url))
     with pytest.raises(ClusterRefused) as refused:
         await run(cluster, {"data": skein.File(url, type="file", visibility="public")}, "alice")
-    assert uploads.forget(str(refused.value))
+    assert uploads.invalidate(str(refused.value))
     assert await uploads.public(data) == url
     files = {"data": skein.File(url, type="file", visibility="public")}
     assert await asyncio.wait_for(run(cluster, files, "alice"), LONG) == "SUCCEEDED"

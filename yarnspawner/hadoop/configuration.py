@@ -1,4 +1,4 @@
-"""Reads Hadoop's *-site.xml files the way Hadoop does, for the few settings that the hub needs of them."""
+"""Read Hadoop's *-site.xml files the way Hadoop does, for the few properties that the hub needs."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 from xml.etree import ElementInclude
 from xml.etree import ElementTree as ET
 
-# From core-default.xml and yarn-default.xml of Hadoop 3, which are inside its jars.
+# From core-default.xml and yarn-default.xml in the jars of Hadoop 3.
 _DEFAULTS = {
     "dfs.http.policy": "HTTP_ONLY",
     "fs.defaultFS": "file:///",
@@ -20,7 +20,7 @@ _DEFAULTS = {
     "yarn.http.policy": "HTTP_ONLY",
     "yarn.log-aggregation-enable": "false",
     "yarn.resourcemanager.ha.enabled": "false",
-    "yarn.resourcemanager.hostname": "0.0.0.0",  # noqa: S104 - Hadoop's default, meaning this machine
+    "yarn.resourcemanager.hostname": "0.0.0.0",  # noqa: S104 - Hadoop's default, which means this machine
     "yarn.resourcemanager.webapp.address": "${yarn.resourcemanager.hostname}:8088",
     "yarn.resourcemanager.webapp.https.address": "${yarn.resourcemanager.hostname}:8090",
     "yarn.scheduler.maximum-allocation-mb": "8192",
@@ -29,21 +29,21 @@ _DEFAULTS = {
 
 _FILES = ("core-site.xml", "hdfs-site.xml", "yarn-site.xml")
 _VARIABLE = re.compile(r"\$\{([^{}$\s]+)\}")
-# ${env.NAME}, ${env.NAME-default where unset} and ${env.NAME:-default where unset or empty}
+# ${env.NAME}, ${env.NAME-default if unset} and ${env.NAME:-default if unset or empty}
 _ENVIRONMENT = re.compile(r"env\.(\w+)(?:(:?)-(.*))?")
-# As many as org.apache.hadoop.conf.Configuration expands, so that a loop ends.
+# The limit of org.apache.hadoop.conf.Configuration, which also stops cycles.
 _EXPANSIONS = 20
 
 
 class ConfigurationError(Exception):
-    """The configuration cannot be read; the message names the file and the reason."""
+    """The configuration cannot be read. The message names the file and the reason."""
 
 
 class HadoopConfiguration(Mapping[str, str]):
-    """What Hadoop's configuration says, with its defaults and with variables expanded.
+    """Hadoop's configuration, with defaults and with variables expanded.
 
     Args:
-        settings: property name to value as written.
+        settings: unexpanded value of each property by its name.
     """
 
     def __init__(self, settings: Mapping[str, str]) -> None:
@@ -51,13 +51,13 @@ class HadoopConfiguration(Mapping[str, str]):
 
     @classmethod
     def load(cls, folder: str | os.PathLike[str] = "") -> HadoopConfiguration:
-        """Read the *-site.xml files of a folder; those that are not there count as empty.
+        """Read the *-site.xml files of a folder. Missing files count as empty.
 
         Args:
-            folder: default is where Hadoop's own commands look: HADOOP_CONF_DIR, YARN_CONF_DIR, or /etc/hadoop/conf.
+            folder: default as for Hadoop's commands: HADOOP_CONF_DIR, YARN_CONF_DIR, or /etc/hadoop/conf.
 
         Raises:
-            ConfigurationError: the folder holds none of them, or one is no configuration file.
+            ConfigurationError: the folder has none of the files, or a file is invalid.
         """
         variables = os.environ.get("HADOOP_CONF_DIR") or os.environ.get("YARN_CONF_DIR")
         path = Path(folder or variables or "/etc/hadoop/conf")
@@ -66,7 +66,7 @@ class HadoopConfiguration(Mapping[str, str]):
         except OSError as error:
             raise ConfigurationError(f"{path} cannot be read: {error.strerror}") from None
         if not found:
-            raise ConfigurationError(f"{path} holds no Hadoop configuration ({', '.join(_FILES)})")
+            raise ConfigurationError(f"{path} has no Hadoop configuration ({', '.join(_FILES)})")
         return cls({name: value for file in found for name, value in _properties(file)})
 
     def __getitem__(self, name: str) -> str:
@@ -79,18 +79,18 @@ class HadoopConfiguration(Mapping[str, str]):
         return len(self._settings)
 
     def flag(self, name: str) -> bool:
-        """Whether a property is ``true``."""
+        """Return True if a property is ``true``."""
         return self.get(name, "").strip().lower() == "true"
 
     def resource_managers(self) -> list[str]:
-        """The web addresses of all ResourceManagers, each as ``scheme://host:port``."""
+        """Return the web addresses of all ResourceManagers as ``scheme://host:port``."""
         secure = self["yarn.http.policy"].strip().upper() == "HTTPS_ONLY"
         ids = self.get("yarn.resourcemanager.ha.rm-ids", "") if self.flag("yarn.resourcemanager.ha.enabled") else ""
         suffixes = [f".{name.strip()}" for name in ids.split(",") if name.strip()] or [""]
         return [self._resource_manager(suffix, secure=secure) for suffix in suffixes]
 
     def name_nodes(self) -> list[str]:
-        """The web addresses of all NameNodes of the default file system; none if that is not HDFS."""
+        """Return the web addresses of all NameNodes of the default file system. Empty if that is not HDFS."""
         scheme, _, rest = self["fs.defaultFS"].strip().partition("://")
         service, _, path = rest.partition("/")
         service = service or path
@@ -103,14 +103,14 @@ class HadoopConfiguration(Mapping[str, str]):
             self.get(f"{name}.{service}") or self.get(name) or f"0.0.0.0:{9871 if secure else 9870}"
         ]
         host = service.partition(":")[0]
-        # Bound to all interfaces, it is found where the file system is.
+        # A NameNode that listens on all interfaces is reached at the host of the file system.
         found = [address.strip().replace("0.0.0.0:", f"{host}:") for address in addresses if address]
         return [f"{'https' if secure else 'http'}://{address}" for address in found]
 
     def _resource_manager(self, suffix: str, *, secure: bool) -> str:
         name = f"yarn.resourcemanager.webapp{'.https' if secure else ''}.address"
         port = "8090" if secure else "8088"
-        # As Hadoop's HAUtil: a ResourceManager of several has its own address, or the usual port on its own host name.
+        # Like Hadoop's HAUtil: with HA, each ResourceManager has an address, or the default port on its host name.
         address = self.get(name + suffix) or ""
         if not address:
             own = self.get(f"yarn.resourcemanager.hostname{suffix}") if suffix else None
@@ -138,7 +138,7 @@ class HadoopConfiguration(Mapping[str, str]):
 
 def _properties(file: Path) -> Iterator[tuple[str, str]]:
     try:
-        root = ET.parse(file).getroot()  # noqa: S314 - the admin's own file
+        root = ET.parse(file).getroot()  # noqa: S314 - a trusted file of the admin
         ElementInclude.include(root, base_url=str(file))
     except (OSError, ET.ParseError, ElementInclude.FatalIncludeError) as error:
         raise ConfigurationError(f"{file} cannot be read: {error}") from None

@@ -1,7 +1,7 @@
-"""The cluster's file system, as the hub or as a user that it impersonates, through Hadoop's own ``hadoop fs``.
+"""The cluster's default file system, accessed with ``hadoop fs`` as the hub or as an impersonated user.
 
-Hadoop's client knows every file system and every way of securing it that a site may have. It is a JVM each time (one to two
-seconds of CPU), so it is for what is done once, never for each start.
+Hadoop's own client supports every file system and authentication of a site. Each command is a JVM with 1 to 2 s of CPU
+time, so use it for one-time operations only, not for each start of a server.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from yarnspawner.hadoop.configuration import ConfigurationError, HadoopConfigura
 from yarnspawner.hadoop.kerberos import KerberosError, TicketCache, client_environment
 from yarnspawner.hadoop.processes import CommandTimeout, CompletedCommand, run
 
-# Processes at once, for each event loop; further callers wait.
-_PLACES = 2
-_places: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Semaphore] = WeakKeyDictionary()
-# Seconds for a command, and for one that copies a file of any size.
+# Processes at a time, for each event loop; other callers wait.
+_MAX_PROCESSES = 2
+_semaphores: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Semaphore] = WeakKeyDictionary()
+# In seconds; the second is for copies, whose size has no limit.
 _TIMEOUT = 120.0
 _COPY_TIMEOUT = 1800.0
 
@@ -35,18 +35,18 @@ _LISTED = re.compile(
 
 
 class FileSystemError(Exception):
-    """The file system did not do what was asked; the message is its reason, in one line."""
+    """A file system operation failed; the message is the reason, in one line."""
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A file or folder, as the file system describes it.
+    """Metadata of a file or folder.
 
     Attributes:
-        owner, group: Hadoop's names.
-        mode: its permission bits.
+        owner, group: names of the owner and the group.
+        mode: permission bits.
         size: in bytes.
-        folder: whether it is one.
+        folder: True for a folder.
     """
 
     owner: str
@@ -60,8 +60,8 @@ class FileSystem:
     """The cluster's default file system.
 
     Args:
-        principal, keytab: the hub's; without a keytab, a ticket from kinit or simple authentication serves.
-        user: whom the hub acts for; "" for itself.
+        principal, keytab: the hub's Kerberos identity. Without a keytab, the ticket cache or simple authentication is used.
+        user: user that the hub impersonates, "" for the hub itself.
     """
 
     def __init__(self, *, principal: str = "", keytab: str = "", user: str = "") -> None:
@@ -70,62 +70,68 @@ class FileSystem:
         self._user = user
 
     async def stat(self, paths: Sequence[str]) -> list[Entry]:
-        """Describe a path and those below it, from the top down, as far as they are there and may be seen.
+        """Return the metadata of a path and its descendants, from the root down.
+
+        The list ends before the first path that does not exist or is not accessible.
 
         Raises:
-            FileSystemError: it cannot be asked.
+            FileSystemError: the command failed.
         """
-        ended = await self._command("-stat", "%a %b %F/%u/%g", *paths)
-        lines = ended.output.decode(errors="replace").splitlines()
-        if len(lines) < len(paths) and "No such file" not in ended.errors and "Permission denied" not in ended.errors:
-            raise FileSystemError(_reason(ended))
+        completed = await self._run("-stat", "%a %b %F/%u/%g", *paths)
+        lines = completed.output.decode(errors="replace").splitlines()
+        if (
+            len(lines) < len(paths)
+            and "No such file" not in completed.errors
+            and "Permission denied" not in completed.errors
+        ):
+            raise FileSystemError(_reason(completed))
         return [_entry(line) for line in lines]
 
     async def make_folders(self, *paths: str, private: bool = False) -> None:
-        """Make folders and those above them where they are missing, for all to read or for the owner alone."""
-        await self._done(*_umask(private), "-mkdir", "-p", *paths)
+        """Create folders and their parents if necessary, readable by all users or only by the owner."""
+        await self._run_checked(*_umask(private), "-mkdir", "-p", *paths)
 
     async def put(self, local: Path, path: str, *, private: bool = False) -> None:
-        """Copy a local file to where none is, for all to read or for the owner alone."""
-        await self._done(*_umask(private), "-put", str(local), path, timeout=_COPY_TIMEOUT)
+        """Upload a local file to a path that does not exist, readable by all users or only by the owner."""
+        await self._run_checked(*_umask(private), "-put", str(local), path, timeout=_COPY_TIMEOUT)
 
     async def rename(self, path: str, target: str) -> bool:
-        """Give a file another name, in one step; False if there is one of that name."""
-        ended = await self._command("-mv", path, target)
-        if ended.status and "File exists" not in ended.errors:
-            raise FileSystemError(_reason(ended))
-        return not ended.status
+        """Rename a file atomically. Return False if the target exists."""
+        completed = await self._run("-mv", path, target)
+        if completed.status and "File exists" not in completed.errors:
+            raise FileSystemError(_reason(completed))
+        return not completed.status
 
     async def touch(self, path: str, *, private: bool = False) -> None:
-        """Make an empty file, or make it new."""
-        await self._done(*_umask(private), "-touchz", path)
+        """Create an empty file, or update its modification time."""
+        await self._run_checked(*_umask(private), "-touchz", path)
 
     async def times(self, folder: str) -> dict[str, datetime]:
-        """When what is in a folder and below was last changed, by path; of minutes, in this machine's time."""
-        ended = await self._done("-ls", "-R", folder)
-        text = ended.output.decode(errors="replace")
+        """Return the modification time of each path below a folder, in minutes and in the hub's local time."""
+        completed = await self._run_checked("-ls", "-R", folder)
+        text = completed.output.decode(errors="replace")
         return {path: datetime.strptime(when, "%Y-%m-%d %H:%M") for when, path in _LISTED.findall(text)}  # noqa: DTZ007
 
     async def names(self, folder: str) -> list[str]:
-        """The names of what is in a folder; none if it is not there."""
-        ended = await self._command("-ls", "-C", folder)
-        if ended.status and "No such file" not in ended.errors:
-            raise FileSystemError(_reason(ended))
-        return [line.rpartition("/")[2] for line in ended.output.decode(errors="replace").splitlines()]
+        """Return the names in a folder. Empty if the folder does not exist."""
+        completed = await self._run("-ls", "-C", folder)
+        if completed.status and "No such file" not in completed.errors:
+            raise FileSystemError(_reason(completed))
+        return [line.rpartition("/")[2] for line in completed.output.decode(errors="replace").splitlines()]
 
     async def remove(self, *paths: str) -> None:
-        """Remove files and folders for good, and not into the trash; what is not there counts as removed."""
-        await self._done("-rm", "-r", "-f", "-skipTrash", *paths)
+        """Delete files and folders without the trash. Idempotent."""
+        await self._run_checked("-rm", "-r", "-f", "-skipTrash", *paths)
 
-    async def _done(self, *arguments: str, timeout: float = _TIMEOUT) -> CompletedCommand:
-        ended = await self._command(*arguments, timeout=timeout)
-        if ended.status:
-            raise FileSystemError(_reason(ended))
-        return ended
+    async def _run_checked(self, *arguments: str, timeout: float = _TIMEOUT) -> CompletedCommand:
+        completed = await self._run(*arguments, timeout=timeout)
+        if completed.status:
+            raise FileSystemError(_reason(completed))
+        return completed
 
-    async def _command(self, *arguments: str, timeout: float = _TIMEOUT) -> CompletedCommand:
+    async def _run(self, *arguments: str, timeout: float = _TIMEOUT) -> CompletedCommand:
         try:
-            async with _places.setdefault(asyncio.get_running_loop(), asyncio.Semaphore(_PLACES)):
+            async with _semaphores.setdefault(asyncio.get_running_loop(), asyncio.Semaphore(_MAX_PROCESSES)):
                 tickets = TicketCache.shared(self._principal, self._keytab)
                 ticket = await tickets.environment() if tickets else {}
                 environment = {**client_environment(), **ticket}
@@ -140,23 +146,23 @@ class FileSystem:
 
 
 @dataclass(frozen=True)
-class Place:
-    """Where things are in the default file system.
+class DefaultFileSystem:
+    """Location of home folders in the default file system.
 
     Attributes:
-        scheme: of its URLs, such as ``hdfs``.
-        homes: the folder that has the users' homes.
+        scheme: scheme of its URLs, such as ``hdfs``.
+        homes: parent folder of the users' home folders.
     """
 
     scheme: str
     homes: str
 
     @classmethod
-    def configured(cls) -> Place:
-        """What Hadoop's configuration says.
+    def from_configuration(cls) -> DefaultFileSystem:
+        """Read Hadoop's configuration.
 
         Raises:
-            FileSystemError: there is none, or its file system is not shared by the cluster.
+            FileSystemError: the configuration cannot be read, or its file system is not shared by the cluster.
         """
         try:
             configuration = HadoopConfiguration.load()
@@ -164,32 +170,32 @@ class Place:
             raise FileSystemError(str(error)) from None
         scheme = configuration.get("fs.defaultFS", "file:///").partition(":")[0]
         if scheme == "file":
-            raise FileSystemError("fs.defaultFS of core-site.xml names no file system that the cluster shares")
+            raise FileSystemError("fs.defaultFS in core-site.xml is not a file system that the cluster shares")
         return cls(scheme, configuration.get("dfs.user.home.dir.prefix", "/user").rstrip("/"))
 
     def url(self, path: str) -> str:
-        """A path's URL, without a host: each client asks its own default file system."""
+        """Return the URL of a path, without a host. Every client then uses its own default file system."""
         return f"{self.scheme}://{path}"
 
 
 def _umask(private: bool) -> list[str]:
-    # Whatever the site's own is: public files are useless if not all can read them, and private ones must not be read.
+    # The site's umask may be too strict for public files, or too permissive for private ones.
     return ["-D", f"fs.permissions.umask-mode={'077' if private else '022'}"]
 
 
 def _entry(line: str) -> Entry:
     try:
-        # Names of accounts may have spaces ("domain users"), but no slashes.
-        described, owner, group = line.split("/")
-        mode, size, kind = described.split(" ", 2)
-        return Entry(owner, group, int(mode, 8), int(size), kind == "directory")
+        # Account names may contain spaces ("domain users"), but no slashes.
+        attributes, owner, group = line.split("/")
+        mode, size, file_type = attributes.split(" ", 2)
+        return Entry(owner, group, int(mode, 8), int(size), file_type == "directory")
     except ValueError:
-        raise FileSystemError(f"`hadoop fs -stat` answered {line[:200]!r}") from None
+        raise FileSystemError(f"`hadoop fs -stat` printed {line[:200]!r}") from None
 
 
-def _reason(ended: CompletedCommand) -> str:
-    """Hadoop's own words: the first line that is not a log's."""
-    lines = [line.strip() for line in ended.errors.splitlines() if line.strip()]
-    said = [line for line in lines if re.match(r"\w{1,100}: ", line) and not re.match(r"(WARN|INFO|Picked)", line)]
-    text = (said or lines[-1:] or [f"exit status {ended.status}"])[0]
+def _reason(completed: CompletedCommand) -> str:
+    """Return Hadoop's error message: the first line that is not a log message."""
+    lines = [line.strip() for line in completed.errors.splitlines() if line.strip()]
+    messages = [line for line in lines if re.match(r"\w{1,100}: ", line) and not re.match(r"(WARN|INFO|Picked)", line)]
+    text = (messages or lines[-1:] or [f"exit status {completed.status}"])[0]
     return one_line(text, 500)

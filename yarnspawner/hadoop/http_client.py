@@ -1,4 +1,4 @@
-"""Gets documents from the web services of Hadoop's daemons, as the hub: simple authentication, or SPNEGO with curl."""
+"""HTTP client for the web services of Hadoop's daemons: simple authentication, or SPNEGO with curl."""
 
 from __future__ import annotations
 
@@ -18,31 +18,31 @@ from yarnspawner.common.text import one_line
 from yarnspawner.hadoop.kerberos import KerberosError, TicketCache, client_environment
 from yarnspawner.hadoop.processes import CommandTimeout, run
 
-# A scheduler with hundreds of queues answers with some MB.
+# In bytes. The response of a scheduler with hundreds of queues has some MB.
 _SIZE_LIMIT = 32 << 20
 
 
 class WebError(Exception):
-    """No usable answer; the message says from where and why, without control characters."""
+    """There was no valid response. The message has the URL and the reason, without control characters."""
 
 
 class WebRefused(WebError):
-    """The service does not let the hub in (401, 403, or no Kerberos ticket)."""
+    """The service refused the hub (HTTP 401 or 403), or the hub has no Kerberos ticket."""
 
 
 class WebInsecure(WebRefused):
-    """The service wants a Kerberos login over plain HTTP from another host, which is not allowed."""
+    """The service requires a Kerberos login over plain HTTP on another host, which the settings do not allow."""
 
 
 @dataclass(frozen=True)
-class Answer:
-    """What a service answered.
+class Response:
+    """An HTTP response.
 
     Attributes:
-        url: what was asked.
-        status: HTTP's status.
-        headers: of the answer.
-        body: at most 32 MiB.
+        url: URL of the request.
+        status: HTTP status.
+        headers: HTTP headers.
+        body: content, at most 32 MiB.
     """
 
     url: str
@@ -51,7 +51,7 @@ class Answer:
     body: bytes = field(repr=False)
 
     def json(self) -> dict[str, Any]:
-        """The document.
+        """Parse the body.
 
         Raises:
             WebError: it is no JSON object.
@@ -61,7 +61,7 @@ class Answer:
         except ValueError:
             document = None
         if not isinstance(document, dict):
-            raise WebError(f"{self.url} answered something else than a JSON document (status {self.status})")
+            raise WebError(f"{self.url} did not return a JSON object (HTTP {self.status})")
         return document
 
 
@@ -76,22 +76,22 @@ class _Request:
         return {"Accept": "application/json", **({"Content-Type": "application/json"} if self.body else {})}
 
 
-class HadoopWeb:
-    """A client for the web services of one cluster.
+class HadoopHttpClient:
+    """HTTP client for the web services of one cluster.
 
-    - a service that wants SPNEGO gets it through ``curl --negotiate``, once: the cookie that it hands out
-      (``hadoop.auth``, good for ten hours by default) serves until it is refused
-    - redirects are never followed, so a ticket or cookie goes to no other host than the one asked
-    - no login over plain HTTP with another host, unless that is allowed: whoever reads the cookie there can use it, and act
-      as the hub and all its users
-    - every wait and every size has a limit, and nothing blocks the event loop
+    - For SPNEGO, it runs ``curl --negotiate`` once. It then uses the cookie (``hadoop.auth``, valid for ten hours by
+      default) until the service refuses it.
+    - It never follows redirects, so tickets and cookies go to no other host.
+    - It does not log in over plain HTTP on another host unless that is allowed. Anyone who reads the cookie on the network
+      can act as the hub and as all its users.
+    - Every request has a timeout and a size limit, and does not block the event loop.
 
     Args:
-        user: Hadoop's name of the hub, where authentication is simple.
-        tickets: where the hub's ticket is; None for the one that kinit left behind.
-        ca_file: PEM file of the authorities that signed the services' certificates; default the system's.
-        timeout: seconds for an answer.
-        plain_login: whether the hub logs in with Kerberos over plain HTTP at other hosts.
+        user: the hub's Hadoop user, for simple authentication.
+        tickets: the hub's ticket cache; None for the default cache of its account.
+        ca_file: PEM file of the CAs of the services' certificates; default is the system's.
+        timeout: seconds for a response.
+        plain_login: True to allow a Kerberos login over plain HTTP on other hosts.
     """
 
     def __init__(
@@ -112,46 +112,46 @@ class HadoopWeb:
         self._cookies: dict[str, str] = {}
         self._negotiating: dict[str, asyncio.Lock] = {}
 
-    async def get(self, url: str) -> Answer:
-        """Get a document. See :meth:`request`."""
+    async def get(self, url: str) -> Response:
+        """Send a GET request. See :meth:`request`."""
         return await self.request(_Request("GET", url))
 
-    async def put(self, url: str, document: dict[str, Any]) -> Answer:
-        """Put a document. See :meth:`request`."""
+    async def put(self, url: str, document: dict[str, Any]) -> Response:
+        """Send a PUT request with a JSON body. See :meth:`request`."""
         return await self.request(_Request("PUT", url, json.dumps(document)))
 
-    async def delete(self, url: str) -> Answer:
-        """Delete something. See :meth:`request`."""
+    async def delete(self, url: str) -> Response:
+        """Send a DELETE request. See :meth:`request`."""
         return await self.request(_Request("DELETE", url))
 
-    async def request(self, request: _Request) -> Answer:
-        """Ask for something.
+    async def request(self, request: _Request) -> Response:
+        """Send a request. Log in if the service requires it.
 
         Returns:
-            The service's answer, whatever its status, unless it lets nobody in.
+            The response, with any status but 401.
 
         Raises:
-            WebError: no answer in time, or one that is too long.
-            WebRefused: the service does not know the hub.
-            WebInsecure: it would, but only over plain HTTP.
+            WebError: there was no response in time, or it is too large.
+            WebRefused: the login failed, or the service rejected the hub's credentials.
+            WebInsecure: the service requires a login over plain HTTP.
         """
         origin = "{0.scheme}://{0.netloc}".format(urlsplit(request.url))
         cookie = self._cookies.get(origin)
-        answer = await self._plain(request, cookie)
-        if answer.status == 401 and "negotiate" in ",".join(answer.headers.get_list("WWW-Authenticate")).lower():
-            if not self._plain_login and not _confidential(origin):
+        response = await self._fetch(request, cookie)
+        if response.status == 401 and "negotiate" in ",".join(response.headers.get_list("WWW-Authenticate")).lower():
+            if not self._plain_login and not _is_confidential(origin):
                 raise WebInsecure(
-                    f"{origin} wants a Kerberos login over plain HTTP, which others could read and use"
-                    " (c.YarnSpawner.spnego_over_http allows it; better, let Hadoop serve HTTPS)"
+                    f"{origin} requires a Kerberos login over plain HTTP, which others could read and use"
+                    " (enable HTTPS in Hadoop, or set c.YarnSpawner.spnego_over_http to allow it)"
                 )
             async with self._negotiating.setdefault(origin, asyncio.Lock()):
                 if self._cookies.get(origin) == cookie:
-                    answer = await self._negotiate(request, origin)
+                    response = await self._negotiate(request, origin)
                 else:
-                    answer = await self._plain(request, self._cookies[origin])
-        if answer.status == 401:
-            raise WebRefused(f"{request.url} wants to know who asks, and did not take the hub's word (status 401)")
-        return answer
+                    response = await self._fetch(request, self._cookies[origin])
+        if response.status == 401:
+            raise WebRefused(f"{request.url} requires authentication and rejected the hub's credentials (HTTP 401)")
+        return response
 
     def close(self) -> None:
         """Close the connections."""
@@ -159,57 +159,61 @@ class HadoopWeb:
             self._client.close()
             self._client = None
 
-    async def _plain(self, asked: _Request, cookie: str | None) -> Answer:
-        url = asked.url
+    async def _fetch(self, request: _Request, cookie: str | None) -> Response:
+        url = request.url
         if self._client is None:
             self._client = SimpleAsyncHTTPClient(force_instance=True, max_body_size=_SIZE_LIMIT)
-        request = HTTPRequest(
+        tornado_request = HTTPRequest(
             url if cookie else f"{url}{'&' if '?' in url else '?'}{urlencode({'user.name': self._user})}",
-            method=asked.method,
-            body=asked.body,
-            headers={**asked.headers, **({"Cookie": cookie} if cookie else {})},
+            method=request.method,
+            body=request.body,
+            headers={**request.headers, **({"Cookie": cookie} if cookie else {})},
             connect_timeout=self._timeout,
             request_timeout=self._timeout,
             follow_redirects=False,
             ca_certs=self._ca_file or None,
         )
         try:
-            response: HTTPResponse = await self._client.fetch(request, raise_error=False)
-        except Exception as error:  # noqa: BLE001 - its kinds are many: of sockets, TLS, HTTP and limits
-            raise WebError(f"{url} does not answer: {_words(error)}") from None
+            response: HTTPResponse = await self._client.fetch(tornado_request, raise_error=False)
+        except Exception as error:  # noqa: BLE001 - errors of sockets, TLS, HTTP and limits
+            raise WebError(f"{url} does not answer: {_error_text(error)}") from None
         if response.code == 599:
-            raise WebError(f"{url} does not answer: {_words(response.error)}")
-        return Answer(url, response.code, response.headers, response.body or b"")
+            raise WebError(f"{url} does not answer: {_error_text(response.error)}")
+        return Response(url, response.code, response.headers, response.body or b"")
 
-    async def _negotiate(self, asked: _Request, origin: str) -> Answer:
-        url = asked.url
-        # The user's .curlrc and proxies are not meant for the cluster's own services: --disable, --noproxy.
+    async def _negotiate(self, request: _Request, origin: str) -> Response:
+        url = request.url
+        # --disable and --noproxy: .curlrc and proxies are not meant for the cluster's services.
         command = ["curl", "--disable", "--silent", "--show-error", "--include", "--negotiate", "--user", ":"]
         command += ["--noproxy", "*", "--proto", "=http,https", "--max-time", f"{self._timeout:g}"]
-        command += ["--request", asked.method, *(["--data", asked.body] if asked.body else [])]
-        command += [word for name, value in asked.headers.items() for word in ("--header", f"{name}: {value}")]
+        command += ["--request", request.method, *(["--data", request.body] if request.body else [])]
+        command += [word for name, value in request.headers.items() for word in ("--header", f"{name}: {value}")]
         command += [*(["--cacert", self._ca_file] if self._ca_file else []), url]
         try:
             ticket = await self._tickets.environment() if self._tickets else {}
-            ended = await run(
+            completed = await run(
                 *command, env={**client_environment(), **ticket}, timeout=self._timeout + 5, limit=_SIZE_LIMIT
             )
         except KerberosError as error:
-            raise WebRefused(f"{url} wants a Kerberos ticket, and there is none: {error}") from None
+            raise WebRefused(f"{url} requires a Kerberos ticket, but the hub has none: {error}") from None
         except (CommandTimeout, OSError) as error:
-            raise WebError(f"{url} does not answer: {_words(error)}") from None
-        if ended.cut or ended.status != 0:
-            reason = "the answer is too long" if ended.cut else ended.errors.strip() or f"curl's error {ended.status}"
-            raise WebError(f"{url} does not answer: {_words(reason)}")
-        answer = _parse(url, ended.output)
-        for value in answer.headers.get_list("Set-Cookie"):
-            if value.startswith("hadoop.auth=") and answer.status != 401:
+            raise WebError(f"{url} does not answer: {_error_text(error)}") from None
+        if completed.truncated or completed.status != 0:
+            reason = (
+                "the response is too large"
+                if completed.truncated
+                else completed.errors.strip() or f"curl error {completed.status}"
+            )
+            raise WebError(f"{url} does not answer: {_error_text(reason)}")
+        response = _parse(url, completed.output)
+        for value in response.headers.get_list("Set-Cookie"):
+            if value.startswith("hadoop.auth=") and response.status != 401:
                 self._cookies[origin] = value.partition(";")[0]
-        return answer
+        return response
 
 
-def _confidential(origin: str) -> bool:
-    """Whether nobody on the network reads what goes there: HTTPS, or this machine."""
+def _is_confidential(origin: str) -> bool:
+    """Return True if the connection cannot be read on the network: HTTPS, or this machine."""
     parts = urlsplit(origin)
     host = parts.hostname or ""
     if parts.scheme == "https" or host in ("localhost", socket.gethostname().lower()):
@@ -220,16 +224,16 @@ def _confidential(origin: str) -> bool:
         return False
 
 
-def _parse(url: str, output: bytes) -> Answer:
-    """The last answer of those that curl printed: the first one may be the server's demand for a ticket."""
+def _parse(url: str, output: bytes) -> Response:
+    """Parse the last response that curl printed. An earlier one may be the server's 401."""
     status, headers, body = 0, HTTPHeaders(), output
     while body.startswith(b"HTTP/"):
         head, _, body = body.partition(b"\r\n\r\n")
         first, _, rest = head.decode("latin-1").partition("\r\n")
         status, headers = int(first.split()[1]), HTTPHeaders.parse(rest)
-    return Answer(url, status, headers, body)
+    return Response(url, status, headers, body)
 
 
-def _words(error: object) -> str:
-    """An error in one line, without control characters."""
+def _error_text(error: object) -> str:
+    """Return an error in one line, without control characters."""
     return one_line(str(error) or type(error).__name__, 500)

@@ -1,4 +1,4 @@
-"""Kerberos tickets of the hub's own, made from its keytab, for programs that know no keytabs (curl, `yarn logs`)."""
+"""Kerberos tickets from the hub's keytab, for programs that cannot use a keytab (curl, `yarn logs`)."""
 
 from __future__ import annotations
 
@@ -15,41 +15,41 @@ from pathlib import Path
 from yarnspawner.common.retry import Retry
 from yarnspawner.hadoop.processes import CommandTimeout, run
 
-# What a program needs of the hub's environment to find its libraries, its realm and its Java. The rest, which holds the
-# hub's secrets (CONFIGPROXY_AUTH_TOKEN, JUPYTERHUB_CRYPT_KEY), stays here.
-_KEPT = (
+# Variables that a program needs to find its libraries, its realm and Java. All others are removed, since they include the
+# hub's secrets (CONFIGPROXY_AUTH_TOKEN, JUPYTERHUB_CRYPT_KEY).
+_VARIABLES = (
     "PATH LANG LC_ALL TZ TMPDIR LD_LIBRARY_PATH HOME USER LOGNAME KRB5_CONFIG KRB5CCNAME SSL_CERT_FILE "
     "JAVA_HOME HADOOP_HOME HADOOP_CONF_DIR HADOOP_COMMON_HOME HADOOP_HDFS_HOME HADOOP_YARN_HOME HADOOP_CLASSPATH "
     "HADOOP_OPTS HADOOP_CLIENT_OPTS HADOOP_USER_NAME HADOOP_LOG_DIR HADOOP_ROOT_LOGGER YARN_CONF_DIR YARN_OPTS"
 ).split()
 
 _KINIT_SECONDS = 10
-# Between attempts while the KDC does not answer, so that not every caller waits for it.
+# Between attempts while the KDC does not answer, so that only one caller at a time waits for it.
 _RETRY_SECONDS = 60
 
 
 class KerberosError(Exception):
-    """No ticket could be had; the message says why in kinit's words."""
+    """There is no ticket; the message is kinit's reason."""
 
 
 def client_environment() -> dict[str, str]:
-    """What of this process's environment a client of Hadoop may see."""
-    return {name: os.environ[name] for name in _KEPT if name in os.environ}
+    """Return the variables of this process that Hadoop's clients may have."""
+    return {name: os.environ[name] for name in _VARIABLES if name in os.environ}
 
 
 class TicketCache:
-    """A ticket cache in a private folder, kept fresh from a keytab.
+    """A ticket cache in a private folder, renewed from a keytab.
 
-    - nobody but the hub's user can read it, and the folder is gone when the cache is closed or the process ends
-    - `environment` asks for a new ticket when the last one is older than `renew_after`
-    - a program that is just reading the cache never sees half a ticket
-    - while the KDC does not answer, the ticket at hand goes on being used
+    - Only the hub's account can read it. The folder is removed when the cache is closed or the process exits.
+    - `environment` renews a ticket that is older than ``renew_after``.
+    - A renewal is atomic, so no program reads an incomplete ticket.
+    - While the KDC does not answer, the last ticket is used.
 
     Args:
-        principal: of the keytab, such as ``jupyterhub@EXAMPLE.COM``.
+        principal: principal of the keytab, such as ``jupyterhub@EXAMPLE.COM``.
         keytab: path of the keytab.
-        renew_after: seconds. Far shorter than any site's tickets live, and a new one costs some 10 ms.
-        log: where a renewal that failed is said.
+        renew_after: seconds. Much less than the lifetime of a ticket; a renewal takes about 10 ms.
+        log: logger for failed renewals.
     """
 
     _shared: dict[tuple[str, str], TicketCache] = {}
@@ -64,7 +64,7 @@ class TicketCache:
         self._make_folder()
         self._renewals = Retry(
             self._log,
-            "The Kerberos ticket was not renewed, the last one is used on",
+            "The Kerberos ticket was not renewed, so the last one is used",
             recovered="The Kerberos ticket was renewed",
             first=_RETRY_SECONDS,
             longest=_RETRY_SECONDS,
@@ -75,7 +75,7 @@ class TicketCache:
 
     @classmethod
     def shared(cls, principal: str, keytab: str) -> TicketCache | None:
-        """The cache of this process for a principal; None without a keytab, where a ticket from kinit may serve."""
+        """Return the cache that this process shares for a principal, or None without a keytab."""
         if not keytab:
             return None
         if (principal, keytab) not in cls._shared:
@@ -84,17 +84,17 @@ class TicketCache:
 
     @property
     def path(self) -> Path:
-        """The cache's file. Java takes no ``FILE:`` before it, MIT's library does without."""
+        """Path of the cache. It has no ``FILE:`` prefix, which Java refuses and MIT's library does not need."""
         return self._folder / "tickets"
 
     async def environment(self) -> Mapping[str, str]:
-        """The variables by which a program finds the ticket, which is fresh.
+        """Return the variables with which a program finds the ticket. Renew the ticket if necessary.
 
         Raises:
-            KerberosError: there is none, and none could be had.
+            KerberosError: there is no ticket, and kinit failed.
         """
         async with self._lock:
-            # systemd-tmpfiles and the like remove what has been in /tmp for some days.
+            # systemd-tmpfiles and similar programs remove old files from /tmp.
             if not self._folder.is_dir():
                 self._remove()
                 self._make_folder()
@@ -103,13 +103,13 @@ class TicketCache:
         return {"KRB5CCNAME": str(self.path)}
 
     def close(self) -> None:
-        """Remove the tickets. The cache cannot be used afterwards."""
+        """Remove the tickets. Do not use the cache afterwards."""
         self._remove()
         for key in [key for key, cache in self._shared.items() if cache is self]:
             del self._shared[key]
 
     def _make_folder(self) -> None:
-        # mkdtemp makes it 0700, under a name that nobody could take first; a finalizer also runs at the interpreter's end.
+        # mkdtemp sets mode 0700 and chooses an unpredictable name. A finalizer also runs when the interpreter exits.
         self._folder = Path(tempfile.mkdtemp(prefix="yarnspawner-tickets-"))
         self._remove = weakref.finalize(self, shutil.rmtree, self._folder, ignore_errors=True)
 
@@ -128,14 +128,14 @@ class TicketCache:
         fresh = self.path.with_name("fresh")
         command = ("kinit", "-k", "-t", self._keytab, "-c", str(fresh), self._principal)
         try:
-            ended = await run(*command, env=client_environment(), timeout=_KINIT_SECONDS)
+            completed = await run(*command, env=client_environment(), timeout=_KINIT_SECONDS)
         except CommandTimeout as error:
             raise KerberosError(str(error)) from None
         except OSError as error:
             raise KerberosError(f"kinit cannot be run: {error.strerror}") from None
-        if ended.status != 0:
-            raise KerberosError(ended.errors.strip() or f"kinit ended with exit status {ended.status}")
+        if completed.status != 0:
+            raise KerberosError(completed.errors.strip() or f"kinit failed with exit status {completed.status}")
         try:
             fresh.replace(self.path)
         except OSError as error:
-            raise KerberosError(f"the ticket cannot be kept: {error}") from None
+            raise KerberosError(f"the ticket cannot be stored: {error}") from None

@@ -1,9 +1,8 @@
-"""The end of a server's log, as YARN keeps it.
+"""Read the last lines of a server's log with ``yarn logs``.
 
-Of an application that has ended, through Hadoop's own ``yarn logs``: the logs are in HDFS then, readable for the user alone
-and in formats that differ between versions and sites. It is a JVM each time (some 2.5 s of CPU), so few run at once. Of a
-container that is still running, the node's REST API has them at once; once a container has ended, the node deletes its copy
-as soon as it is in HDFS, so there is no relying on that for a server that failed to start.
+The aggregated logs of a finished application are in HDFS. Only the user can read them, and their format depends on the
+version and the site, so Hadoop's own command is used. It is a JVM with about 2.5 s of CPU time, so few run at a time. The
+NodeManager's REST API is no alternative: it deletes its copy once the log is in HDFS.
 """
 
 from __future__ import annotations
@@ -23,34 +22,34 @@ from yarnspawner.hadoop.processes import CommandTimeout, CompletedCommand, run
 
 _log = logging.getLogger(__name__)
 
-# Processes at once, for each event loop; further callers wait, within their time.
-_PLACES = 2
-_places: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Semaphore] = WeakKeyDictionary()
-# Seconds: between attempts, and that an attempt takes at least and at most.
+# Processes at a time, for each event loop; other callers wait, up to their timeout.
+_MAX_PROCESSES = 2
+_semaphores: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Semaphore] = WeakKeyDictionary()
+# In seconds: pause between attempts, shortest useful attempt, and timeout of an attempt.
 _PAUSE = 1.0
-_LEAST = 3.0
-_MOST = 60.0
+_MIN_ATTEMPT = 3.0
+_MAX_ATTEMPT = 60.0
 _BYTES = 16 * 1024
 _CHARACTERS = 16 * 1024
 
-# Of all files together. A user may have any number of containers, and YARN takes all files with these names for logs.
+# Limits for all files together. A user may have any number of containers, and all their files with these names are logs.
 _OUTPUT_BYTES = 1 << 20
-_FILES_AT_MOST = 64
+_MAX_FILES = 64
 
-# skein writes the output of a master's script, which the server is, into application.driver.log, that of a service into
-# <service>.log, and its application master's own into application.master.log. prelaunch.err and stderr are YARN's.
+# skein writes the output of a server in the master container to application.driver.log, that of a service to <service>.log,
+# and that of its application master to application.master.log. YARN writes prelaunch.err and stderr.
 _FILES = r"(application\.driver|application\.master|server|kernel)\.log|prelaunch\.err|stderr"
-_LEAST_TELLING = ("prelaunch.err", "stderr", "application.master.log")
+_LOW_PRIORITY = ("prelaunch.err", "stderr", "application.master.log")
 
 _DENIED = re.compile("Permission denied|is not allowed to impersonate|does not have permission")
 
 
 class LogsUnavailable(Exception):
-    """The log cannot be read now; the message says why."""
+    """The log cannot be read now; the message is the reason."""
 
 
 class LogsDenied(LogsUnavailable):
-    """It cannot be read as that user, now or later."""
+    """The user has no permission to read the log. A retry does not help."""
 
 
 @dataclass(frozen=True)
@@ -62,24 +61,24 @@ class _LogFile:
 async def tail(
     application_id: str, user: str, *, principal: str = "", keytab: str = "", lines: int = 40, timeout: float = 20
 ) -> str:
-    """The last lines of the server's log of an application that has ended.
+    """Return the last lines of the log of a finished application.
 
-    Read as the user, whom the hub impersonates, so it can be no other user's. YARN takes a moment to collect the logs
-    when an application ends; that is waited for.
+    The hub reads the log as the user, so it cannot read another user's log. YARN needs a moment to aggregate the logs of a
+    finished application, so failed attempts are repeated.
 
     Args:
         application_id: the application.
-        user: its Hadoop user; "" if that is who asks.
-        principal, keytab: the hub's; without a keytab, a ticket from kinit or simple authentication serves.
-        lines: how many.
-        timeout: seconds for all.
+        user: its Hadoop user, whom the hub impersonates; "" if the caller is that user.
+        principal, keytab: the hub's Kerberos identity. Without a keytab, the ticket cache or simple authentication is used.
+        lines: number of lines.
+        timeout: seconds for all attempts.
 
     Returns:
-        Plain text without control characters; "" if the server wrote none.
+        Plain text without control characters; "" if the server wrote no output.
 
     Raises:
-        LogsUnavailable: not in time.
-        LogsDenied: not as that user.
+        LogsUnavailable: the log could not be read in time.
+        LogsDenied: the user has no permission.
     """
     checked_application_id(application_id)
     deadline = time.monotonic() + timeout
@@ -90,9 +89,9 @@ async def tail(
         except LogsDenied:
             raise
         except LogsUnavailable as error:
-            if time.monotonic() + _PAUSE + _LEAST > deadline:
+            if time.monotonic() + _PAUSE + _MIN_ATTEMPT > deadline:
                 raise
-            _log.debug("Not yet: %s", error)
+            _log.debug("Will retry: %s", error)
         except asyncio.TimeoutError:
             raise LogsUnavailable(f"the logs of {application_id} could not be read within {timeout:g} s") from None
         await asyncio.sleep(_PAUSE)
@@ -106,36 +105,36 @@ async def _read(application_id: str, user: str, principal: str, keytab: str, lin
         impersonation = {"HADOOP_PROXY_USER": user}
     command += ["-log_files_pattern", _FILES, "-size", str(-_BYTES)]
     try:
-        async with _places.setdefault(asyncio.get_running_loop(), asyncio.Semaphore(_PLACES)):
+        async with _semaphores.setdefault(asyncio.get_running_loop(), asyncio.Semaphore(_MAX_PROCESSES)):
             tickets = TicketCache.shared(principal, keytab)
             ticket = await tickets.environment() if tickets else {}
             environment = {**client_environment(), **ticket, **impersonation}
-            ended = await run(*command, env=environment, timeout=_MOST, limit=_OUTPUT_BYTES)
-            # The text is the user's, up to a megabyte of it: the event loop does not wait for that.
-            return await asyncio.to_thread(_last_lines, ended, application_id, user or "you", lines)
+            completed = await run(*command, env=environment, timeout=_MAX_ATTEMPT, limit=_OUTPUT_BYTES)
+            # The user controls the text, which may have a megabyte, so it is parsed outside of the event loop.
+            return await asyncio.to_thread(_last_lines, completed, application_id, user or "you", lines)
     except (KerberosError, CommandTimeout, OSError) as error:
         raise LogsUnavailable(f"the logs of {application_id} cannot be read: {error}") from None
 
 
-def _last_lines(ended: CompletedCommand, application_id: str, user: str, lines: int) -> str:
-    """Return the last lines of the most telling file that says anything. Runs in a thread."""
-    files = _parse(ended.output.decode(errors="replace").split("\n"))
+def _last_lines(completed: CompletedCommand, application_id: str, user: str, lines: int) -> str:
+    """Return the last lines of the most relevant file that is not empty. Runs in a thread."""
+    files = _parse(completed.output.decode(errors="replace").split("\n"))
     if not files:
-        said = sanitize(ended.errors, _CHARACTERS).splitlines() or [f"exit status {ended.status}"]
-        for line in said:
+        messages = sanitize(completed.errors, _CHARACTERS).splitlines() or [f"exit status {completed.status}"]
+        for line in messages:
             if _DENIED.search(line):
                 raise LogsDenied(f"{user} may not read the logs of {application_id}: {line}")
-        raise LogsUnavailable(f"YARN has no logs of {application_id} for {user}: {said[-1]}")
-    chosen = max((file for file in files if file.content.strip()), key=_telling, default=_LogFile("", ""))
+        raise LogsUnavailable(f"YARN has no logs of {application_id} for {user}: {messages[-1]}")
+    chosen = max((file for file in files if file.content.strip()), key=_relevance, default=_LogFile("", ""))
     return "\n".join(sanitize(chosen.content, _CHARACTERS).splitlines()[-lines:])
 
 
 def _parse(output: Iterable[str]) -> list[_LogFile]:
-    """Return the files in the output of ``yarn logs``, given line by line; each line is looked at once.
+    """Parse the output of ``yarn logs`` in linear time.
 
-    A file begins with ``LogType:<name>``, more lines ``Log...:`` and ``LogContents:``; it ends with ``End of LogType:<name>``,
-    or where the output was cut. Its content is the user's, who may write such lines there as well: then what follows may
-    count as other files, all of them the user's own.
+    A file begins with ``LogType:<name>``, further ``Log...:`` lines and ``LogContents:``. It ends with
+    ``End of LogType:<name>``, or with the end of the output. Users control the content and can write such lines as well.
+    Then the rest counts as further files, which are the user's own, too.
     """
     files: list[_LogFile] = []
     name: str | None = None
@@ -147,7 +146,7 @@ def _parse(output: Iterable[str]) -> list[_LogFile]:
                 continue
             files.append(_LogFile(name, "\n".join(content)))
             name = content = None
-            if len(files) == _FILES_AT_MOST:
+            if len(files) == _MAX_FILES:
                 break
         elif line.startswith("LogType:"):
             name = line[len("LogType:") :]
@@ -160,5 +159,5 @@ def _parse(output: Iterable[str]) -> list[_LogFile]:
     return files
 
 
-def _telling(file: _LogFile) -> int:
-    return _LEAST_TELLING.index(file.name) if file.name in _LEAST_TELLING else len(_LEAST_TELLING)
+def _relevance(file: _LogFile) -> int:
+    return _LOW_PRIORITY.index(file.name) if file.name in _LOW_PRIORITY else len(_LOW_PRIORITY)

@@ -1,4 +1,4 @@
-"""Short commands of Hadoop's and Kerberos's world (kinit, curl, yarn), run without blocking the event loop."""
+"""Run short commands (kinit, curl, yarn) without blocking the event loop."""
 
 from __future__ import annotations
 
@@ -13,40 +13,40 @@ from typing import cast
 
 
 class CommandTimeout(Exception):
-    """The command had not ended in time and was killed."""
+    """A command did not exit in time and was killed."""
 
 
 @dataclass(frozen=True)
 class CompletedCommand:
-    """How a command ended.
+    """Result of a command.
 
     Attributes:
-        status: its exit status, negative for a signal.
-        output: its standard output; the beginning of it, if it was longer than the limit.
-        errors: its standard error, likewise.
-        cut: whether the output was longer than the limit.
+        status: exit status, negative for a signal.
+        output: beginning of its standard output, up to the limit.
+        errors: beginning of its standard error, up to the limit.
+        truncated: True if the output exceeded the limit.
     """
 
     status: int
     output: bytes
     errors: str
-    cut: bool
+    truncated: bool
 
 
 async def run(*command: str, env: Mapping[str, str], timeout: float, limit: int = 1 << 20) -> CompletedCommand:
-    """Run a command to its end.
+    """Run a command and wait for its exit.
 
-    Whatever it started ends with it: when the time is over, when the output is too long, or when the caller is cancelled.
+    Its process group is killed after the timeout, after too much output, or if the caller is cancelled.
 
     Args:
-        command: the program and its arguments, which everybody on this machine can read.
-        env: its whole environment.
+        command: program and arguments. All users of this machine can read them.
+        env: complete environment.
         timeout: seconds.
-        limit: bytes of output at which it is killed.
+        limit: bytes of output after which it is killed.
 
     Raises:
-        CommandTimeout: it had not ended in time.
-        OSError: it could not be started.
+        CommandTimeout: the command did not exit in time.
+        OSError: the command could not be started.
     """
     process = await asyncio.create_subprocess_exec(
         *command,
@@ -60,33 +60,33 @@ async def run(*command: str, env: Mapping[str, str], timeout: float, limit: int 
         return await asyncio.wait_for(_communicate(process, limit), timeout)
     except asyncio.TimeoutError:
         await _kill(process)
-        raise CommandTimeout(f"{Path(command[0]).name} did not end within {timeout:g} s") from None
+        raise CommandTimeout(f"{Path(command[0]).name} did not exit within {timeout:g} s") from None
     except BaseException:
         await _kill(process)
         raise
 
 
 async def _communicate(process: asyncio.subprocess.Process, limit: int) -> CompletedCommand:
-    (output, cut), (errors, _), status = await asyncio.gather(
+    (output, truncated), (errors, _), status = await asyncio.gather(
         _read(process, process.stdout, limit), _read(process, process.stderr, limit), process.wait()
     )
-    return CompletedCommand(status, output, errors.decode(errors="replace"), cut)
+    return CompletedCommand(status, output, errors.decode(errors="replace"), truncated)
 
 
 async def _read(
     process: asyncio.subprocess.Process, stream: asyncio.StreamReader | None, limit: int
 ) -> tuple[bytes, bool]:
     chunks = bytearray()
-    cut = False
-    # To the end also of what is cut: asyncio sees a process end only when its pipes were read empty.
+    truncated = False
+    # Read truncated output to its end as well: asyncio detects the exit only after the pipes are empty.
     while chunk := await cast("asyncio.StreamReader", stream).read(1 << 16):
-        if cut:
+        if truncated:
             continue
         chunks += chunk
         if len(chunks) > limit:
-            cut = True
+            truncated = True
             _signal(process)
-    return bytes(chunks[:limit]), cut
+    return bytes(chunks[:limit]), truncated
 
 
 async def _kill(process: asyncio.subprocess.Process) -> None:
@@ -95,6 +95,6 @@ async def _kill(process: asyncio.subprocess.Process) -> None:
 
 
 def _signal(process: asyncio.subprocess.Process) -> None:
-    # `yarn` is a shell script, whose JVM would live on: the whole group is killed.
+    # `yarn` is a shell script, and its JVM would keep running. Therefore kill the whole process group.
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)

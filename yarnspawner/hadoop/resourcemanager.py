@@ -1,4 +1,4 @@
-"""What the ResourceManager knows and skein's driver cannot tell, through its REST API.
+"""The ResourceManager's REST API, for information that skein's driver does not provide.
 
 https://hadoop.apache.org/docs/stable/hadoop-yarn/hadoop-yarn-site/ResourceManagerRest.html
 """
@@ -17,55 +17,50 @@ from typing import Any
 from yarnspawner.common.ids import checked_application_id
 from yarnspawner.hadoop.accounts import hub_account
 from yarnspawner.hadoop.configuration import ConfigurationError, HadoopConfiguration
-from yarnspawner.hadoop.http_client import Answer, HadoopWeb, WebError, WebInsecure, WebRefused
+from yarnspawner.hadoop.http_client import HadoopHttpClient, Response, WebError, WebInsecure, WebRefused
 from yarnspawner.hadoop.kerberos import TicketCache
 from yarnspawner.hadoop.scheduler import Queue, Resources, as_list, as_resources, largest, read_queues, smaller
 
-# Nodes, queues and limits change when an admin changes them, or when a node comes or goes.
-_FRESH_SECONDS = 60
+# Nodes, queues and limits rarely change: by an admin, or when a node joins or leaves.
+_CACHE_SECONDS = 60
 
 
 class ResourceManagerUnavailable(Exception):
-    """No ResourceManager gave an answer that can be used: nothing is known."""
+    """No ResourceManager gave a valid answer, so the outcome is unknown."""
 
 
 class ResourceManagerRefused(ResourceManagerUnavailable):
-    """The ResourceManager answers, but not the hub."""
+    """The ResourceManager refused the hub."""
 
 
 @dataclass(frozen=True)
 class Node:
-    """Where a container runs, as the ResourceManager itself placed it.
+    """The node of a container, as the ResourceManager has allocated it.
 
     Attributes:
-        host: the NodeManager's host name.
-        http_address: ``host:port`` of the NodeManager's web service; "" where it is not known.
-        container_id: the container; "" where it is not known.
+        host: host name of the NodeManager.
     """
 
     host: str
-    http_address: str = ""
-    container_id: str = ""
 
 
 class ResourceManager:
-    """The ResourceManager's REST API; with several of them, that of the active one.
+    """Client of the REST API of the active ResourceManager.
 
-    - a standby's redirect is not followed: the other ones that are configured are asked instead, so that no answer can
-      lead the hub, and its ticket, elsewhere
-    - what changes slowly (nodes, queues, limits) is asked once a minute, however many ask here
+    - It does not follow a standby's redirect but tries the other configured addresses. So no response can redirect the hub,
+      with its ticket, to another host.
+    - Nodes, queues and limits are cached for a minute.
 
     Args:
         urls: web addresses, ``scheme://host:port``.
-        user: Hadoop's name of the hub where authentication is simple; default is the principal's short name, or as
-            Hadoop's clients have it.
-        principal: of the keytab, where the web services want Kerberos.
-        keytab: path; without one, the ticket that kinit left behind is used.
-        ca_file: PEM file of the authorities that signed the certificates; default the system's.
-        timeout: seconds for each answer.
-        plain_login: whether the hub logs in with Kerberos over plain HTTP at other hosts; else what needs a login is not
-            known, which is said once.
-        log: where a change of the active ResourceManager is said.
+        user: the hub's Hadoop user, for simple authentication; default is that of Hadoop's clients.
+        principal: Kerberos principal of the keytab.
+        keytab: path of the keytab; without one, the ticket cache of the hub's account is used.
+        ca_file: PEM file of the CAs of the certificates; default is the system's.
+        timeout: seconds for each response.
+        plain_login: True to allow a Kerberos login over plain HTTP on other hosts. Otherwise requests that need a login
+            fail, with one warning in the log.
+        log: logger for changes of the active ResourceManager.
     """
 
     def __init__(
@@ -81,23 +76,23 @@ class ResourceManager:
         log: logging.Logger | None = None,
     ) -> None:
         if not urls:
-            raise ValueError("a ResourceManager's address is needed")
+            raise ValueError("the address of a ResourceManager is required")
         self._urls = [url.rstrip("/") for url in urls]
         self._log = log or logging.getLogger(__name__)
         tickets = TicketCache.shared(principal, keytab)
-        self._web = HadoopWeb(
+        self._web = HadoopHttpClient(
             user or hub_account(principal), tickets=tickets, ca_file=ca_file, timeout=timeout, plain_login=plain_login
         )
-        self._insecure_said = False
-        self._kept: dict[str, tuple[float, asyncio.Future[dict[str, Any]]]] = {}
+        self._warned_insecure = False
+        self._cache: dict[str, tuple[float, asyncio.Future[dict[str, Any]]]] = {}
 
     @classmethod
     def from_configuration(cls, folder: str | os.PathLike[str] = "", **settings: Any) -> ResourceManager:
-        """One whose addresses Hadoop's configuration names.
+        """Create a client with the addresses of Hadoop's configuration.
 
         Args:
-            folder: of yarn-site.xml; default is where Hadoop's commands look.
-            settings: as above, without `urls`.
+            folder: folder of yarn-site.xml; default is that of Hadoop's commands.
+            settings: arguments of the constructor without ``urls``.
 
         Raises:
             ResourceManagerUnavailable: the configuration cannot be read.
@@ -108,39 +103,39 @@ class ResourceManager:
             raise ResourceManagerUnavailable(str(error)) from None
 
     async def application(self, application_id: str) -> dict[str, Any] | None:
-        """What YARN tells of an application, as in its documentation; None if it does not know it.
+        """Return YARN's document about an application (see YARN's documentation), or None if it is unknown.
 
         Raises:
-            ResourceManagerUnavailable
+            ResourceManagerUnavailable: no ResourceManager answered.
         """
         document = await self._get(f"/ws/v1/cluster/apps/{checked_application_id(application_id)}")
         return document and document.get("app")
 
     async def master_node(self, application_id: str) -> Node | None:
-        """Where the application's master container runs; None if it has none (yet).
+        """Return the node of an application's master container, or None if there is no such container (yet).
 
-        The scheduler's own record, nothing that the application master said: ``nodeId`` and ``nodeHttpAddress`` are
-        fields of the container that it allocated (Hadoop's AppAttemptInfo), whereas ``host`` of an application's report
-        is what its master registered.
+        The node comes from the scheduler: ``nodeId`` is a field of the container that it has allocated (Hadoop's
+        AppAttemptInfo). The ``host`` of a report, in contrast, is what the application master has registered.
 
         Raises:
-            ResourceManagerUnavailable: also where it answers everybody but knows nobody, as the web pages of many a
-                secure cluster do, and so hides a running application's node from the hub.
+            ResourceManagerUnavailable: no ResourceManager answered.
+            ResourceManagerRefused: the ResourceManager hides the node of a running application. Many secure clusters have
+                web pages without authentication that do so.
         """
         document = await self._get(f"/ws/v1/cluster/apps/{checked_application_id(application_id)}/appattempts")
         latest = _latest(as_list(document, "appAttempts", "appAttempt"))
-        node = _node(latest.get("nodeId"), latest.get("nodeHttpAddress"), latest.get("containerId"))
+        node = _node(latest.get("nodeId"))
         if node is None and ((await self.application(application_id)) or {}).get("state") == "RUNNING":
-            raise ResourceManagerRefused(f"the ResourceManager does not let the hub see where {application_id} runs")
+            raise ResourceManagerRefused(f"the ResourceManager does not show the hub the node of {application_id}")
         return node
 
     async def server_node(self, application_id: str) -> Node | None:
-        """Where the first container beside the application master's runs; None while there is none.
+        """Return the node of the first container after the master container, or None if there is none (yet).
 
-        The scheduler's own record, as with :meth:`master_node`.
+        The node comes from the scheduler, as in :meth:`master_node`.
 
         Raises:
-            ResourceManagerUnavailable
+            ResourceManagerUnavailable: no ResourceManager answered.
         """
         attempts = f"/ws/v1/cluster/apps/{checked_application_id(application_id)}/appattempts"
         latest = _latest(as_list(await self._get(attempts), "appAttempts", "appAttempt"))
@@ -148,36 +143,35 @@ class ResourceManager:
             return None
         document = await self._get(f"{attempts}/{latest['appAttemptId']}/containers")
         containers = {str(found["containerId"]): found for found in as_list(document, "container")}
-        # YARN numbers an application's containers in the order in which it gives them.
+        # YARN numbers the containers of an application in the order of their allocation.
         first = min((name for name in containers if name != latest.get("containerId")), default=None)
         if first is None:
             return None
-        address = str(containers[first].get("nodeHttpAddress") or "").partition("://")[2]
-        return _node(containers[first].get("assignedNodeId"), address, first)
+        return _node(containers[first].get("assignedNodeId"))
 
     async def set_lifetime(self, application_id: str, seconds: int) -> None:
-        """Have YARN end an application that many seconds from now.
+        """Set the time after which YARN kills an application, in seconds from now.
 
         Raises:
-            ResourceManagerUnavailable: it may not have been set.
+            ResourceManagerUnavailable: no ResourceManager confirmed the change.
         """
         end = datetime.now(timezone.utc) + timedelta(seconds=seconds)
         timeout = {"type": "LIFETIME", "expiryTime": end.strftime("%Y-%m-%dT%H:%M:%S.000+0000")}
         await self._put(f"/ws/v1/cluster/apps/{checked_application_id(application_id)}/timeout", {"timeout": timeout})
 
     async def queues(self) -> dict[str, Queue]:
-        """The queues that take applications, by their path.
+        """Return the leaf queues by their paths.
 
         Raises:
-            ResourceManagerUnavailable
+            ResourceManagerUnavailable: no ResourceManager answered.
         """
         return {queue.path: queue for queue in read_queues(await self._get_cached("/ws/v1/cluster/scheduler"))}
 
     async def queue(self, name: str) -> Queue | None:
-        """A queue by its path or, where that is unambiguous, by its name, as YARN takes either; None if there is none.
+        """Return the queue with a path or an unambiguous name, or None if there is none. YARN accepts both.
 
         Raises:
-            ResourceManagerUnavailable
+            ResourceManagerUnavailable: no ResourceManager answered.
         """
         queues = await self.queues()
         if name in queues:
@@ -186,12 +180,12 @@ class ResourceManager:
         return found[0] if len(found) == 1 else None
 
     async def maximum_allocation(self, queue: str = "") -> Resources | None:
-        """The largest container that may be asked for, in a queue or anywhere; None if the ResourceManager does not tell.
+        """Return the size of the largest container that a queue, or any queue, allows. None if it is not known.
 
-        As the scheduler's own rule has it: what is configured, but no more than the largest node has.
+        This is the scheduler's rule: the configured maximum, limited to the size of the largest node.
 
         Raises:
-            ResourceManagerUnavailable
+            ResourceManagerUnavailable: no ResourceManager answered.
         """
         queues = [await self.queue(queue)] if queue else list((await self.queues()).values())
         nodes = as_list(await self._get_cached("/ws/v1/cluster/nodes"), "nodes", "node")
@@ -201,111 +195,90 @@ class ResourceManager:
             return allowed
         return smaller(allowed, present)
 
-    async def nodes(self, *, fresh: bool = False) -> set[str]:
-        """The host names of all nodes that YARN knows, whatever their state.
-
-        Args:
-            fresh: ask now, because a node may just have joined.
-
-        Raises:
-            ResourceManagerUnavailable
-        """
-        document = await self._get_cached("/ws/v1/cluster/nodes", fresh=fresh)
-        return {str(node["nodeHostName"]) for node in as_list(document, "nodes", "node") if node.get("nodeHostName")}
-
-    async def metrics(self) -> dict[str, Any]:
-        """The cluster's figures (``activeNodes``, ``appsPending``, ``availableMB``, ...), as in YARN's documentation.
-
-        Raises:
-            ResourceManagerUnavailable
-        """
-        document = await self._get_cached("/ws/v1/cluster/metrics")
-        return dict(document.get("clusterMetrics") or {})
-
     def application_url(self, application_id: str) -> str:
-        """YARN's page of an application, for people."""
+        """Return the address of YARN's web page about an application."""
         return f"{self._urls[0]}/cluster/app/{checked_application_id(application_id)}"
 
     def close(self) -> None:
         """Close the connections."""
         self._web.close()
 
-    async def _get_cached(self, path: str, *, fresh: bool = False) -> dict[str, Any]:
-        """A document that may be a minute old. Those who ask at once share one request."""
-        since, request = self._kept.get(path, (0.0, None))
-        old = fresh or time.monotonic() - since > _FRESH_SECONDS
+    async def _get_cached(self, path: str) -> dict[str, Any]:
+        """Return a document that is at most a minute old. Concurrent callers share one request."""
+        since, request = self._cache.get(path, (0.0, None))
+        old = time.monotonic() - since > _CACHE_SECONDS
         failed = request is not None and request.done() and (request.cancelled() or request.exception() is not None)
         if request is None or failed or (old and request.done()):
-            request = asyncio.ensure_future(self._found(self._get(path)))
-            self._kept[path] = (time.monotonic(), request)
-        # A caller that gives up must not take the answer from the others.
+            request = asyncio.ensure_future(self._require(self._get(path)))
+            self._cache[path] = (time.monotonic(), request)
+        # A cancelled caller must not cancel the request of the others.
         return await asyncio.shield(request)
 
     @staticmethod
-    async def _found(request: Awaitable[dict[str, Any] | None]) -> dict[str, Any]:
+    async def _require(request: Awaitable[dict[str, Any] | None]) -> dict[str, Any]:
         document = await request
         if document is None:
-            raise ResourceManagerUnavailable("the ResourceManager's web service is another one than expected (404)")
+            raise ResourceManagerUnavailable("the address is not that of a ResourceManager's REST API (HTTP 404)")
         return document
 
     async def _get(self, path: str) -> dict[str, Any] | None:
-        """The document of the active ResourceManager; None for what it does not know (404)."""
-        return await self._ask(path, self._web.get)
+        """Return a document of the active ResourceManager, or None if it does not exist (HTTP 404)."""
+        return await self._request(path, self._web.get)
 
     async def _put(self, path: str, document: dict[str, Any]) -> None:
-        if await self._ask(path, lambda url: self._web.put(url, document)) is None:
-            raise ResourceManagerUnavailable(f"the ResourceManager does not know {path} (404)")
+        if await self._request(path, lambda url: self._web.put(url, document)) is None:
+            raise ResourceManagerUnavailable(f"the ResourceManager does not know {path} (HTTP 404)")
 
-    async def _ask(self, path: str, ask: Callable[[str], Awaitable[Answer]]) -> dict[str, Any] | None:
+    async def _request(self, path: str, send: Callable[[str], Awaitable[Response]]) -> dict[str, Any] | None:
         reasons = []
         refused = False
         for url in list(self._urls):
             try:
-                answer = await ask(url + path)
-                document = self._document(answer)
+                response = await send(url + path)
+                document = self._document(response)
             except WebError as error:
                 reasons.append(str(error))
                 refused = refused or isinstance(error, WebRefused)
-                self._say_insecure(error)
+                self._warn_insecure(error)
                 continue
-            self._prefer(url)
+            self._set_active(url)
             return document
         raise (ResourceManagerRefused if refused else ResourceManagerUnavailable)("; ".join(reasons))
 
-    def _say_insecure(self, error: WebError) -> None:
-        if isinstance(error, WebInsecure) and not self._insecure_said:
-            self._insecure_said = True
+    def _warn_insecure(self, error: WebError) -> None:
+        if isinstance(error, WebInsecure) and not self._warned_insecure:
+            self._warned_insecure = True
             self._log.warning(
-                "%s. Without it the hub does not ask the ResourceManager's web service: the page shows no queues, servers'"
-                " nodes are checked against YARN's list of nodes only, and the hub itself ends servers at their"
+                "%s. Without a login, the hub does not use the ResourceManager's REST API: users see no queues, the nodes of"
+                " servers are only checked against YARN's list of nodes, and the hub itself stops servers at their"
                 " maximum_lifetime",
                 error,
             )
 
-    def _prefer(self, url: str) -> None:
+    def _set_active(self, url: str) -> None:
         if url != self._urls[0]:
             self._log.info("The active ResourceManager is %s", url)
             self._urls.sort(key=lambda other: other != url)
 
-    def _document(self, answer: Answer) -> dict[str, Any] | None:
-        if 300 <= answer.status < 400:
-            target = answer.headers.get("Location", "")
+    def _document(self, response: Response) -> dict[str, Any] | None:
+        if 300 <= response.status < 400:
+            target = response.headers.get("Location", "")
             if target and not target.startswith(tuple(f"{url}/" for url in self._urls)):
-                raise WebError(f"{answer.url} points elsewhere, to an address that is not configured")
-            raise WebError(f"{answer.url} is a standby")
-        if answer.status == 404:
+                raise WebError(f"{response.url} redirects to an address that is not configured")
+            raise WebError(f"{response.url} is a standby")
+        if response.status == 404:
             return None
-        if answer.status == 403:
-            raise WebRefused(f"{answer.url} does not let the hub see this (status 403)")
-        if answer.status != 200:
-            raise WebError(f"{answer.url} answered with status {answer.status}")
-        return answer.json()
+        if response.status == 403:
+            raise WebRefused(f"{response.url} refused the hub (HTTP 403)")
+        if response.status != 200:
+            raise WebError(f"{response.url} answered with HTTP {response.status}")
+        return response.json()
 
 
 def _latest(attempts: list[dict[str, Any]]) -> dict[str, Any]:
     return max(attempts, key=lambda attempt: int(attempt.get("id", 0)), default={})
 
 
-def _node(node_id: str | None, http_address: str | None, container_id: str | None) -> Node | None:
+def _node(node_id: str | None) -> Node | None:
     host = (node_id or "").rpartition(":")[0]
-    return Node(host, http_address or "", container_id or "") if host else None
+    return Node(host) if host else None

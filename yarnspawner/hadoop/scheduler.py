@@ -1,4 +1,4 @@
-"""The queues that a scheduler of YARN tells of in ``/ws/v1/cluster/scheduler``: capacity and fair scheduler alike."""
+"""Parse ``/ws/v1/cluster/scheduler``: the queues of a capacity or fair scheduler."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-# Java's largest number stands for no limit.
+# YARN reports Java's largest integer for no limit.
 _NO_LIMIT = 2**31 - 1
 
 
@@ -15,9 +15,9 @@ class Resources:
     """The size of a container.
 
     Attributes:
-        memory: MiB.
-        vcores: virtual cores.
-        gpus: of ``yarn.io/gpu``; None if there is no limit to them, or none is told.
+        memory: memory in MiB.
+        vcores: number of virtual cores.
+        gpus: number of ``yarn.io/gpu``; None if it is not limited or not known.
     """
 
     memory: int
@@ -27,18 +27,18 @@ class Resources:
 
 @dataclass(frozen=True)
 class Queue:
-    """A queue that takes applications.
+    """A leaf queue, which accepts applications.
 
     Attributes:
         name: last part of its path.
-        path: such as ``root.users.alice``.
+        path: full path, such as ``root.users.alice``.
         state: RUNNING, STOPPED or DRAINING.
-        capacity: share of the cluster that it is promised, in percent.
-        maximum: share of the cluster that it may take, in percent.
-        used: share of the cluster that it takes now, in percent.
-        running: applications that were started.
-        pending: applications that wait.
-        maximum_allocation: largest container; None if only the cluster's limit holds, or none is told.
+        capacity: guaranteed share of the cluster, in percent.
+        maximum: maximum share of the cluster, in percent.
+        used: used share of the cluster, in percent.
+        running: number of running applications.
+        pending: number of pending applications.
+        maximum_allocation: size of the largest container; None if only the cluster's limit applies, or if it is not known.
     """
 
     name: str
@@ -53,7 +53,7 @@ class Queue:
 
 
 def read_queues(document: dict[str, Any]) -> Iterator[Queue]:
-    """The queues that take applications, of the ResourceManager's answer."""
+    """Yield the leaf queues of the ResourceManager's document."""
     scheduler = (document.get("scheduler") or {}).get("schedulerInfo") or {}
     if "rootQueue" in scheduler:
         return _fair_queues(scheduler["rootQueue"])
@@ -61,7 +61,7 @@ def read_queues(document: dict[str, Any]) -> Iterator[Queue]:
 
 
 def as_list(document: dict[str, Any] | None, *names: str) -> list[dict[str, Any]]:
-    """A list somewhere in a document. Some versions write a list of one as the one."""
+    """Return a nested list of a document. Some versions of YARN write a list with one item as the item."""
     found: Any = document
     for name in names:
         found = (found or {}).get(name)
@@ -69,18 +69,18 @@ def as_list(document: dict[str, Any] | None, *names: str) -> list[dict[str, Any]
 
 
 def as_resources(document: dict[str, Any] | None) -> Resources | None:
-    """A size in a document."""
+    """Parse a container size, or return None if there is none."""
     return Resources(int(document["memory"]), int(document["vCores"]), _gpus(document)) if document else None
 
 
 def smaller(one: Resources, other: Resources) -> Resources:
-    """What is within both."""
+    """Return the minimum of each resource of two sizes."""
     gpus = [size.gpus for size in (one, other) if size.gpus is not None]
     return Resources(min(one.memory, other.memory), min(one.vcores, other.vcores), min(gpus, default=None))
 
 
 def largest(sizes: Iterable[Resources | None]) -> Resources | None:
-    """The most of each resource in some sizes, None if there are none."""
+    """Return the maximum of each resource of some sizes, or None if there are no sizes."""
     known = [size for size in sizes if size]
     if not known:
         return None
@@ -89,11 +89,11 @@ def largest(sizes: Iterable[Resources | None]) -> Resources | None:
 
 
 def _gpus(document: dict[str, Any]) -> int | None:
-    # Where a document names the kinds of resources at all, what it does not name is not there.
-    kinds = as_list(document, "resourceInformations", "resourceInformation")
-    if not kinds:
+    # If the document lists resource types, a missing type means zero.
+    types = as_list(document, "resourceInformations", "resourceInformation")
+    if not types:
         return None
-    number = next((int(kind["value"]) for kind in kinds if kind.get("name") == "yarn.io/gpu"), 0)
+    number = next((int(item["value"]) for item in types if item.get("name") == "yarn.io/gpu"), 0)
     return number if number < _NO_LIMIT else None
 
 
@@ -138,5 +138,5 @@ def _fair_queues(parent: dict[str, Any]) -> Iterator[Queue]:
 
 
 def _share(part: dict[str, Any] | None, whole: Resources | None) -> float:
-    """Of the cluster's memory, in percent."""
+    """Return the share of the cluster's memory, in percent."""
     return min(100.0, 100 * int((part or {}).get("memory", 0)) / whole.memory) if whole and whole.memory else 0.0

@@ -1,8 +1,7 @@
-"""The folders in users' homes through which skein hands files to its applications, over WebHDFS.
+"""Remove skein's staging folders from users' HDFS homes, over WebHDFS.
 
-skein's application master removes its own when it ends in order; one that was killed leaves it, with 8 MB of jar in it. The
-hub asks the NameNode over HTTP, as the user (``doas``): no Java process is needed, and no more can be removed than the user
-could remove.
+skein's application master removes its staging folder when it exits normally. A killed one leaves it, with a jar of 8 MB. The
+hub sends requests to the NameNode as the user (``doas``). This needs no JVM, and cannot remove more than the user could.
 """
 
 from __future__ import annotations
@@ -15,29 +14,29 @@ from yarnspawner.common.ids import checked_application_id, is_application_id
 from yarnspawner.common.text import one_line
 from yarnspawner.hadoop.accounts import hub_account
 from yarnspawner.hadoop.configuration import ConfigurationError, HadoopConfiguration
-from yarnspawner.hadoop.filesystem import FileSystem, FileSystemError, Place
-from yarnspawner.hadoop.http_client import Answer, HadoopWeb, WebError, WebInsecure
+from yarnspawner.hadoop.filesystem import DefaultFileSystem, FileSystem, FileSystemError
+from yarnspawner.hadoop.http_client import HadoopHttpClient, Response, WebError, WebInsecure
 from yarnspawner.hadoop.kerberos import TicketCache
 
 _Result = TypeVar("_Result")
 
 
 class StagingUnavailable(Exception):
-    """The folders cannot be seen or removed now; the message says why."""
+    """The folders cannot be listed or removed now; the message is the reason."""
 
 
-class _PlainHttp(StagingUnavailable):
-    """WebHDFS is not to be asked."""
+class _LoginNotAllowed(StagingUnavailable):
+    """WebHDFS requires a login over plain HTTP, which is not allowed."""
 
 
 class StagingFolders:
-    """skein's folders in the homes of HDFS (``/user/NAME/.skein/application_...``).
+    """skein's staging folders in HDFS homes (``/user/NAME/.skein/application_...``).
 
     Args:
-        name_nodes: web addresses, such as ``http://nn.example.com:9870``; of several, whichever is active answers.
-        principal, keytab: the hub's; "" without Kerberos, or with a ticket of its own.
-        plain_login: whether the hub logs in with Kerberos over plain HTTP at other hosts. Else, where that would be needed,
-            `hadoop fs` does the work: encrypted as HDFS is, and a Java process for each user.
+        name_nodes: web addresses of all NameNodes, such as ``http://nn.example.com:9870``.
+        principal, keytab: the hub's Kerberos identity. Without a keytab, the ticket cache or simple authentication is used.
+        plain_login: True to allow a Kerberos login over plain HTTP on other hosts. Otherwise, where such a login is
+            required, ``hadoop fs`` is used. It is encrypted like HDFS, but needs a JVM for each user.
     """
 
     def __init__(
@@ -45,13 +44,17 @@ class StagingFolders:
     ) -> None:
         self._login = {"principal": principal, "keytab": keytab}
         self._name_nodes = [url.rstrip("/") for url in name_nodes]
-        self._web = HadoopWeb(
+        self._web = HadoopHttpClient(
             hub_account(principal), tickets=TicketCache.shared(principal, keytab), plain_login=plain_login
         )
 
     @classmethod
     def from_configuration(cls, *, principal: str = "", keytab: str = "", plain_login: bool = False) -> StagingFolders:
-        """Those of Hadoop's default file system. Raises StagingUnavailable if that is not HDFS."""
+        """Create a client for Hadoop's default file system.
+
+        Raises:
+            StagingUnavailable: the default file system is not HDFS, or the configuration cannot be read.
+        """
         try:
             configuration = HadoopConfiguration.load()
         except ConfigurationError as error:
@@ -61,79 +64,93 @@ class StagingFolders:
         return cls(name_nodes, principal=principal, keytab=keytab, plain_login=plain_login)
 
     async def applications(self, user: str) -> set[str]:
-        """The ids of the applications that have a folder in a user's home. Raises StagingUnavailable."""
+        """Return the ids of the applications with a staging folder in a user's home.
+
+        Raises:
+            StagingUnavailable: HDFS does not answer, or refused the request.
+        """
         try:
-            answer = await self._ask("GET", f"{await self._folder(user)}", user, op="LISTSTATUS")
-        except _PlainHttp:
-            names = await self._by_command(lambda files, folder: files.names(folder), user)
+            response = await self._request("GET", f"{await self._folder(user)}", user, op="LISTSTATUS")
+        except _LoginNotAllowed:
+            names = await self._with_hadoop_fs(lambda files, folder: files.names(folder), user)
             return {name for name in names if is_application_id(name)}
-        if answer.status == 404:
+        if response.status == 404:
             return set()
         try:
-            names = [entry["pathSuffix"] for entry in _document(answer)["FileStatuses"]["FileStatus"]]
+            names = [entry["pathSuffix"] for entry in _document(response)["FileStatuses"]["FileStatus"]]
         except (KeyError, TypeError):
-            raise StagingUnavailable(f"{answer.url} answered something else than a list") from None
+            raise StagingUnavailable(f"{response.url} did not return a list") from None
         return {name for name in names if isinstance(name, str) and is_application_id(name)}
 
     async def remove(self, application_id: str, user: str) -> bool:
-        """Remove an application's folder, as its user; whether there was one. Raises StagingUnavailable."""
+        """Remove an application's staging folder as its user. Return True if there was one.
+
+        Raises:
+            StagingUnavailable: HDFS does not answer, or refused the request.
+        """
         checked_application_id(application_id)
         try:
             path = f"{await self._folder(user)}/{application_id}"
-        except _PlainHttp:
-            await self._by_command(lambda files, folder: files.remove(f"{folder}/{application_id}"), user)
+        except _LoginNotAllowed:
+            await self._with_hadoop_fs(lambda files, folder: files.remove(f"{folder}/{application_id}"), user)
             return True
-        return bool(_document(await self._ask("DELETE", path, user, op="DELETE", recursive="true")).get("boolean"))
+        return bool(_document(await self._request("DELETE", path, user, op="DELETE", recursive="true")).get("boolean"))
 
     def close(self) -> None:
         """Close the connections."""
         self._web.close()
 
-    async def _by_command(self, work: Callable[[FileSystem, str], Awaitable[_Result]], user: str) -> _Result:
-        """Work on a user's folder with `hadoop fs`, as that user. Raises StagingUnavailable."""
+    async def _with_hadoop_fs(self, operation: Callable[[FileSystem, str], Awaitable[_Result]], user: str) -> _Result:
+        """Run an operation on a user's staging folder with ``hadoop fs``, as that user.
+
+        Raises:
+            StagingUnavailable: the operation failed.
+        """
         try:
-            return await work(FileSystem(user=user, **self._login), f"{Place.configured().homes}/{user}/.skein")
+            return await operation(
+                FileSystem(user=user, **self._login), f"{DefaultFileSystem.from_configuration().homes}/{user}/.skein"
+            )
         except FileSystemError as error:
             raise StagingUnavailable(str(error)) from None
 
     async def _folder(self, user: str) -> str:
-        home = _document(await self._ask("GET", "/", user, op="GETHOMEDIRECTORY")).get("Path")
+        home = _document(await self._request("GET", "/", user, op="GETHOMEDIRECTORY")).get("Path")
         if not isinstance(home, str) or not home.startswith("/"):
-            raise StagingUnavailable(f"HDFS names no home of {user}")
+            raise StagingUnavailable(f"HDFS reports no home folder of {user}")
         return f"{home.rstrip('/')}/.skein"
 
-    async def _ask(self, method: str, path: str, user: str, **query: str) -> Answer:
+    async def _request(self, method: str, path: str, user: str, **query: str) -> Response:
         reason = "no NameNode is configured"
         for name_node in self._name_nodes:
             url = f"{name_node}/webhdfs/v1{quote(path)}?{urlencode({**query, 'doas': user})}"
             try:
-                answer = await (self._web.get(url) if method == "GET" else self._web.delete(url))
+                response = await (self._web.get(url) if method == "GET" else self._web.delete(url))
             except WebInsecure as error:
-                raise _PlainHttp(str(error)) from None
+                raise _LoginNotAllowed(str(error)) from None
             except WebError as error:
                 reason = str(error)
                 continue
-            if answer.status in (200, 404):
-                return answer
-            reason = _reason(answer)
+            if response.status in (200, 404):
+                return response
+            reason = _reason(response)
             if "StandbyException" not in reason:
                 break
         raise StagingUnavailable(reason)
 
 
-def _document(answer: Answer) -> dict[str, Any]:
-    if answer.status != 200:
-        raise StagingUnavailable(_reason(answer))
+def _document(response: Response) -> dict[str, Any]:
+    if response.status != 200:
+        raise StagingUnavailable(_reason(response))
     try:
-        return answer.json()
+        return response.json()
     except WebError as error:
         raise StagingUnavailable(str(error)) from None
 
 
-def _reason(answer: Answer) -> str:
+def _reason(response: Response) -> str:
     try:
-        said = answer.json()["RemoteException"]
-        words = f"{said['exception']}: {said['message']}"
+        error = response.json()["RemoteException"]
+        reason = f"{error['exception']}: {error['message']}"
     except (WebError, KeyError, TypeError):
-        words = f"{answer.url} answered with status {answer.status}"
-    return one_line(words, 500)
+        reason = f"{response.url} answered with HTTP {response.status}"
+    return one_line(reason, 500)

@@ -1,4 +1,4 @@
-"""Local files of the hub that are put into HDFS once, by their content, and shared by all starts."""
+"""Upload local files of the hub to HDFS once for each content, and reuse them for all starts."""
 
 from __future__ import annotations
 
@@ -13,51 +13,52 @@ from pathlib import Path
 from weakref import WeakValueDictionary
 
 from yarnspawner.hadoop.contents import identity, is_digest, sha256
-from yarnspawner.hadoop.filesystem import FileSystem, FileSystemError, Place
+from yarnspawner.hadoop.filesystem import DefaultFileSystem, FileSystem, FileSystemError
 from yarnspawner.hadoop.permissions import check_world_readable
 
-# Where in a home of HDFS a user's own uploads are; the hub's own are where it is told.
+# Folder of private uploads in a user's HDFS home.
 _PRIVATE_FOLDER = ".yarnspawner"
 _USED = "used"
 _DAY = 24 * 3600.0
-# Seconds until what could not be done is tried again.
+# Seconds until a failed upload is retried.
 _RETRY = 300.0
-# Uploads that are known to be there: for a user each, and some files, more than a large site has.
-_REMEMBERED = 50_000
+# Uploads in memory: some files for each user, more than a large site needs.
+_MAX_KNOWN = 50_000
 
 OldestStart = Callable[[], Awaitable[datetime | None]]
 
 
 class UploadError(Exception):
-    """The file cannot be shared; the message says why, and what an admin could do about it."""
+    """A file cannot be shared; the message says why, and what an admin can do."""
 
 
 @dataclass
-class _Shared:
-    """An upload that was found complete, and when it was last said to be in use."""
+class _Upload:
+    """A complete upload, and when its usage was last marked, in seconds of `time.monotonic` (0 for never)."""
 
     url: str
     size: int
-    said: float = 0.0
+    marked: float = 0.0
 
 
 class Uploads:
-    """Local files in HDFS, each content once.
+    """Uploads in HDFS, one for each content.
 
-    - Public ones are the hub's own: nobody else can replace what runs in other users' containers. That is checked of
-      the file and of every folder above it, and a file that fails the check is not used.
-    - Private ones belong to the user that they are for, in that user's home, and nobody else can read them.
-    - A changed file has another name, so what runs goes on with the old one.
-    - A file has its name when it is complete and not before; two that upload the same at once do not disturb each other.
-    - What was not used for some days, and not by a running application, is removed.
+    - A public upload belongs to the hub. Only the hub can replace it, since it runs in all users' containers. This is
+      checked for the file and all its parent folders, and a file that fails the check is not used.
+    - A private upload belongs to its user, in that user's home, and only that user can read it.
+    - A changed file is uploaded to another path, so running applications keep the old one.
+    - An upload gets its final name only when it is complete. Concurrent uploads of the same content are safe.
+    - An upload that no application has used for some days is removed.
 
     Args:
-        folder: of the public ones, absolute or in the hub's home; "" for none.
+        folder: folder of public uploads, absolute or relative to the hub's home; "" for no public uploads.
         hub_user: the hub's Hadoop user.
-        principal, keytab: the hub's; without a keytab, a ticket from kinit or simple authentication serves.
-        keep: days after which what was not used is removed; 0 for never.
-        oldest_start: tells when the oldest running application was started, None if none runs. It raises if that is
-            not known.
+        principal, keytab: the hub's Kerberos identity. Without a keytab, the ticket cache or simple authentication is used.
+        keep: days after which an unused upload is removed; 0 for never.
+        oldest_start: returns the start time of the oldest running application, or None if none runs. Raises if that is not
+            known.
+        log: logger of the hub.
     """
 
     def __init__(
@@ -77,51 +78,51 @@ class Uploads:
         self._keep = keep
         self._oldest_start = oldest_start
         self._log = log or logging.getLogger(__name__)
-        self._shared: dict[tuple[str, str], _Shared] = {}  # by user ("" for public ones) and path in HDFS
-        # Each is kept for as long as somebody holds it or waits for it.
-        self._turns: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
+        self._known: dict[tuple[str, str], _Upload] = {}  # by user ("" for public uploads) and path in HDFS
+        # A lock exists while a task holds it or waits for it.
+        self._locks: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
         self._digests: dict[str, tuple[tuple[int, ...], str]] = {}
         self._failed: dict[tuple[str, str], tuple[float, str]] = {}
         self._cleaned: dict[str, float] = {}
         self._background: set[asyncio.Task[None]] = set()
 
     async def public(self, local: Path) -> str:
-        """The URL of a copy that all users can read and only the hub can change. See :meth:`private`."""
+        """Return the URL of a public upload. Upload the file if necessary. See :meth:`private`."""
         if not self._folder:
             raise UploadError("shared_folder is not set")
         return await self._share(local, "")
 
     async def private(self, local: Path, user: str) -> str:
-        """The URL of a copy that belongs to a user; uploaded now if there is none.
+        """Return the URL of a user's private upload. Upload the file if necessary.
 
         Raises:
-            UploadError: there is no such local file, or HDFS does not allow it.
+            UploadError: the local file cannot be read, or the upload failed.
         """
         return await self._share(local, user)
 
     def url_if_ready(self, local: Path) -> str:
-        """The URL of a public copy if there is one; else "", and it is being made for the next time. Never waits."""
+        """Return the URL of a public upload, or "" and start the upload in the background. Never waits."""
         if not self._folder:
             return ""
-        known = self._digests.get(str(local))
-        if known is not None:
-            for (user, path), shared in self._shared.items():
-                if not user and path.endswith(f"/{known[1]}/{local.name}"):
-                    self._in_use(path, "", shared)
-                    return shared.url
+        cached = self._digests.get(str(local))
+        if cached is not None:
+            for (user, path), upload in self._known.items():
+                if not user and path.endswith(f"/{cached[1]}/{local.name}"):
+                    self._touch_usage(path, "", upload)
+                    return upload.url
         if not any(task.get_name() == str(local) for task in self._background):
-            self._later(self._prepare(local), name=str(local))
+            self._in_background(self._prepare(local), name=str(local))
         return ""
 
-    def forget(self, words: str) -> bool:
-        """Look again for those that are named in YARN's words, since YARN misses them; whether there are any."""
-        missed = [known for known in self._shared if known[1] in words]
-        for known in missed:
-            del self._shared[known]
-        return bool(missed)
+    def invalidate(self, error: str) -> bool:
+        """Check uploads again that YARN reports as missing. Return True if its error names any."""
+        missing = [key for key in self._known if key[1] in error]
+        for key in missing:
+            del self._known[key]
+        return bool(missing)
 
     async def close(self) -> None:
-        """Stop what goes on in the background."""
+        """Cancel the background tasks."""
         tasks = list(self._background)
         for task in tasks:
             task.cancel()
@@ -131,11 +132,11 @@ class Uploads:
     async def _prepare(self, local: Path) -> None:
         try:
             url = await self.public(local)
-            self._log.info("%s is shared by all servers as %s", local.name, url)
+            self._log.info("All servers share %s as %s", local.name, url)
         except UploadError as error:
-            self._log.debug("%s: %s", local, error)  # said where it was raised
+            self._log.debug("%s: %s", local, error)  # already logged as a warning
 
-    # -- One file
+    # Uploads
 
     async def _share(self, local: Path, user: str) -> str:
         digest = await self._digest(local)
@@ -143,28 +144,28 @@ class Uploads:
             path = f"{self._base(user)}/{digest}/{local.name}"
         except FileSystemError as error:
             raise UploadError(str(error)) from None
-        turn = self._turns.setdefault((user, path), asyncio.Lock())
-        async with turn:
+        lock = self._locks.setdefault((user, path), asyncio.Lock())
+        async with lock:
             self._check_failure(user, path)
-            if (user, path) not in self._shared:
+            if (user, path) not in self._known:
                 try:
-                    self._shared[user, path] = await self._find_or_upload(local, user, path)
+                    self._known[user, path] = await self._find_or_upload(local, user, path)
                 except FileSystemError as error:
-                    raise self._failure(user, path, str(error)) from None
-            # The last used is the last in order; the oldest is looked for again when it is needed.
-            shared = self._shared[user, path] = self._shared.pop((user, path))
-            while len(self._shared) > _REMEMBERED:
-                del self._shared[next(iter(self._shared))]
-        self._in_use(path, user, shared)
-        return shared.url
+                    raise self._record_failure(user, path, str(error)) from None
+            # The dict is ordered by last use. A removed entry is checked again when it is needed.
+            upload = self._known[user, path] = self._known.pop((user, path))
+            while len(self._known) > _MAX_KNOWN:
+                del self._known[next(iter(self._known))]
+        self._touch_usage(path, user, upload)
+        return upload.url
 
-    async def _find_or_upload(self, local: Path, user: str, path: str) -> _Shared:
+    async def _find_or_upload(self, local: Path, user: str, path: str) -> _Upload:
         size = identity(local)[2]
-        if not await self._is_there(size, user, path):
+        if not await self._exists(size, user, path):
             await self._upload(local, user, path)
-            if not await self._is_there(size, user, path):
-                raise FileSystemError(f"{path} is not there after it was uploaded")
-        return _Shared(Place.configured().url(path), size)
+            if not await self._exists(size, user, path):
+                raise FileSystemError(f"{path} does not exist after its upload")
+        return _Upload(DefaultFileSystem.from_configuration().url(path), size)
 
     async def _upload(self, local: Path, user: str, path: str) -> None:
         private, files = bool(user), self._files(user)
@@ -176,28 +177,28 @@ class Uploads:
         try:
             await files.put(local, unfinished, private=private)
             changed = identity(local) != before
-            # Another hub may have been quicker with the same content.
+            # Another hub may have uploaded the same content.
             renamed = not changed and await files.rename(unfinished, path)
         except (FileSystemError, asyncio.CancelledError):
-            self._later(self._discard(unfinished, user))
+            self._in_background(self._discard(unfinished, user))
             raise
         if not renamed:
-            self._later(self._discard(unfinished, user))
+            self._in_background(self._discard(unfinished, user))
         if changed:
-            raise FileSystemError(f"{local} was changed while it was uploaded")
+            raise FileSystemError(f"{local} changed during its upload")
         self._log.info("Uploaded %s to %s in %.0f s", local, path, time.monotonic() - began)
 
     async def _discard(self, path: str, user: str) -> None:
         try:
             await self._files(user).remove(path)
         except FileSystemError as error:
-            self._log.info("%s is left over: %s", path, error)
+            self._log.info("The incomplete upload %s was not removed: %s", path, error)
 
-    async def _is_there(self, size: int, user: str, path: str) -> bool:
-        """Whether the file is there, complete, and fit to be used.
+    async def _exists(self, size: int, user: str, path: str) -> bool:
+        """Return True if an upload exists, is complete and may be used.
 
         Raises:
-            FileSystemError: something is there that must not be used.
+            FileSystemError: a file exists, but must not be used.
         """
         parts = path.split("/")[1:]
         paths = ["/", *("/" + "/".join(parts[: end + 1]) for end in range(len(parts)))]
@@ -207,86 +208,86 @@ class Uploads:
         if len(entries) < len(paths):
             return False
         if entries[-1].folder or entries[-1].size != size:
-            raise FileSystemError(f"{path} is not what the hub has put there: remove it")
+            raise FileSystemError(f"{path} is not the file that the hub has uploaded: remove it")
         if user and entries[-1].owner != user:
             raise FileSystemError(f"{path} belongs to {entries[-1].owner}")
         return True
 
     def _base(self, user: str) -> str:
-        place = Place.configured()
+        file_system = DefaultFileSystem.from_configuration()
         if user:
-            return f"{place.homes}/{user}/{_PRIVATE_FOLDER}"
+            return f"{file_system.homes}/{user}/{_PRIVATE_FOLDER}"
         folder = self._folder.rstrip("/")
-        return folder if folder.startswith("/") else f"{place.homes}/{self._hub_user}/{folder}"
+        return folder if folder.startswith("/") else f"{file_system.homes}/{self._hub_user}/{folder}"
 
     def _files(self, user: str) -> FileSystem:
         return FileSystem(user=user, **self._access)
 
     def _check_failure(self, user: str, path: str) -> None:
-        """A site that does not allow it is not asked at each start."""
+        """Raise the error of a recent failure, so that not every start retries an upload that the site does not allow."""
         when, reason = self._failed.get((user, path), (0.0, ""))
         if reason and time.monotonic() < when + _RETRY:
             raise UploadError(reason)
 
-    def _failure(self, user: str, path: str, reason: str) -> UploadError:
+    def _record_failure(self, user: str, path: str, reason: str) -> UploadError:
         now = time.monotonic()
         self._failed = {name: failed for name, failed in self._failed.items() if now < failed[0] + _RETRY}
         self._failed[user, path] = (now, reason)
-        whose = f"of {user}" if user else "for all users"
-        self._log.warning("%s cannot be shared %s and is uploaded at each start: %s", path, whose, reason)
+        scope = f"for {user}" if user else "for all users"
+        self._log.warning("%s cannot be shared %s, so each start uploads it: %s", path, scope, reason)
         return UploadError(reason)
 
     async def _digest(self, local: Path) -> str:
-        """The SHA-256 of a file's content, which is read only if the file has changed."""
+        """Return the SHA-256 of a file. It is cached until the file changes."""
         try:
             found = identity(local)
-            known = self._digests.get(str(local))
-            if known is None or known[0] != found:
+            cached = self._digests.get(str(local))
+            if cached is None or cached[0] != found:
                 digest = await asyncio.to_thread(sha256, local)
                 if identity(local) != found:
-                    raise UploadError(f"{local} is being changed")
-                known = self._digests[str(local)] = found, digest
+                    raise UploadError(f"{local} changed while it was read")
+                cached = self._digests[str(local)] = found, digest
         except OSError as error:
             raise UploadError(f"{local}: {error.strerror}") from None
-        return known[1]
+        return cached[1]
 
-    # -- What is old
+    # Removal of old uploads
 
-    def _in_use(self, path: str, user: str, shared: _Shared) -> None:
-        """Leave a mark for whoever cleans up, once a day; and clean up."""
+    def _touch_usage(self, path: str, user: str, upload: _Upload) -> None:
+        """Mark an upload as used and remove old uploads, both once a day."""
         now = time.monotonic()
-        if shared.said and now < shared.said + _DAY:
+        if upload.marked and now < upload.marked + _DAY:
             return
-        self._later(self._mark_and_clean(path, user, 0 if not shared.said else shared.size))
-        shared.said = now
+        self._in_background(self._mark_and_clean(path, user, 0 if not upload.marked else upload.size))
+        upload.marked = now
 
     async def _mark_and_clean(self, path: str, user: str, size: int) -> None:
         base = self._base(user)
         try:
-            # What was fit to be used yesterday may have been opened to others since.
-            if size and not await self._is_there(size, user, path):
-                self._shared.pop((user, path), None)
+            # The permissions may have changed since yesterday.
+            if size and not await self._exists(size, user, path):
+                self._known.pop((user, path), None)
                 return
             await self._files(user).touch(f"{path.rpartition('/')[0]}/{_USED}", private=bool(user))
             if self._keep and time.monotonic() >= self._cleaned.get(base, 0.0):
                 now = time.monotonic()
                 self._cleaned = {base: when for base, when in self._cleaned.items() if when > now} | {base: now + _DAY}
                 await self.clean(user)
-        except Exception as error:  # noqa: BLE001 - nobody waits for this, and the next start looks again
-            self._shared.pop((user, path), None)
-            self._log.warning("%s is looked for again at the next start: %s", path, error)
+        except Exception as error:  # noqa: BLE001 - a background task; the next start checks the upload again
+            self._known.pop((user, path), None)
+            self._log.warning("The usage of %s was not marked; the next start checks it again: %s", path, error)
 
     async def clean(self, user: str = "") -> list[str]:
-        """Remove the uploads that are old and not in use; return their folders.
+        """Remove old unused uploads and return their folders.
 
-        A mark is a day old at most while starts go on, so an application that was started more than a day after the last
+        Every start renews a mark that is older than a day. So an application that was started more than a day after the last
         mark does not use the upload.
 
         Raises:
-            FileSystemError: the folder cannot be read, or something in it not removed.
+            FileSystemError: the folder cannot be read, or an upload not removed.
         """
         base = self._base(user)
-        now = datetime.now()  # noqa: DTZ005 - Hadoop's shell shows local time
+        now = datetime.now()  # noqa: DTZ005 - Hadoop's commands print local time
         last_used: dict[str, datetime] = {}
         unfinished = []
         for path, when in (await self._files(user).times(base)).items():
@@ -301,20 +302,20 @@ class Uploads:
         if self._oldest_start is not None:
             try:
                 oldest = await self._oldest_start()
-            except Exception as error:  # noqa: BLE001 - of whatever kind: not known means in use
-                self._log.info("Uploads are not cleaned up while YARN cannot be asked: %s", error)
+            except Exception as error:  # noqa: BLE001 - after any error, assume that all uploads are in use
+                self._log.info("Old uploads are not removed while YARN does not answer: %s", error)
                 return []
             if oldest is not None:
                 limit = min(limit, oldest.astimezone().replace(tzinfo=None) - timedelta(days=1, minutes=5))
-        own = {path.rpartition("/")[0] for whose, path in self._shared if whose == user}
-        old = sorted(folder for folder, when in last_used.items() if when < limit and folder not in own)
+        known = {path.rpartition("/")[0] for owner, path in self._known if owner == user}
+        old = sorted(folder for folder, when in last_used.items() if when < limit and folder not in known)
         if old or unfinished:
             await self._files(user).remove(*old, *unfinished)
         if old:
-            self._log.info("Removed uploads that were not used for %g days: %s", self._keep, ", ".join(old))
+            self._log.info("Removed uploads that were unused for %g days: %s", self._keep, ", ".join(old))
         return old
 
-    def _later(self, work: Awaitable[None], name: str | None = None) -> None:
+    def _in_background(self, work: Awaitable[None], name: str | None = None) -> None:
         task = asyncio.ensure_future(work)
         if name and isinstance(task, asyncio.Task):
             task.set_name(name)

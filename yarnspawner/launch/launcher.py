@@ -88,7 +88,7 @@ class SubmittingSpawner(AdoptingSpawner, CertifiedSpawner):
                     application_id = await self._submit_patiently(server, specification, keep_claim)
                     break
                 except ClusterRefused as error:
-                    if again and self.access.uploads.forget(str(error)):
+                    if again and self.access.uploads.invalidate(str(error)):
                         continue  # somebody has removed what was in HDFS
                     refusal = explain_submission_error(error, hub=self.access.hub_user, user=user, queue=server.queue)
                     audit("refused", reason=refusal.cause, hadoop_user=user, queue=server.queue, **self.audit_facts)

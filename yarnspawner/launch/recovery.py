@@ -13,13 +13,14 @@ from tornado import web
 from yarnspawner.common.string_templates import TemplateError
 from yarnspawner.hadoop.accounts import IdentityRefused
 from yarnspawner.hub.context import BelongingSpawner
-from yarnspawner.launch.request import hadoop_user, server_tag, start_tag
+from yarnspawner.launch.request import hadoop_user
 from yarnspawner.launch.user_options import ChoosingSpawner
 from yarnspawner.skein_driver import ClusterUnavailable
 from yarnspawner.state.last_exit import RememberingSpawner
 from yarnspawner.state.server_state import ServerState, StateError
 from yarnspawner.yarn.reflector import ApplicationReflector
 from yarnspawner.yarn.server_channel import ServerChannel
+from yarnspawner.yarn.tags import server_tag, start_tag
 
 # Seconds between two attempts while YARN does not answer.
 PAUSE = 2.0
@@ -165,7 +166,9 @@ class LastingSpawner(BelongingSpawner, RememberingSpawner, ChoosingSpawner):
             report = None
             for hub_id in (self.hub_identity.id, *self.hub_identity.former):
                 for user in users:
-                    report = report or await self._applications.find(server_tag(self, hub_id=hub_id), user)
+                    report = report or await self._applications.find(
+                        server_tag(hub_id, self.user.name, self.name), user
+                    )
         except ClusterUnavailable:
             return None
         except (IdentityRefused, TemplateError) as error:
@@ -209,7 +212,7 @@ class LastingSpawner(BelongingSpawner, RememberingSpawner, ChoosingSpawner):
         Raises:
             ClusterUnavailable: nobody can tell.
         """
-        report = await self._applications.find(start_tag(server), server.hadoop_user)
+        report = await self._applications.find(start_tag(server.start_id), server.hadoop_user)
         return report.id if report is not None else ""
 
     async def _find_with_retries(self, server: ServerState) -> str:

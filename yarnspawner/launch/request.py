@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 import skein
 
 from yarnspawner.common.string_templates import substitute, template_fields
-from yarnspawner.hadoop.accounts import tag, validate_account
+from yarnspawner.hadoop.accounts import validate_account
 from yarnspawner.launch.admin_code import call_setting, expand_setting
 from yarnspawner.launch.specification import ENVIRONMENT_FILE, ServerRequest, server_script, shell_command
 from yarnspawner.skein_driver import SKEIN_JAR_NAME
 from yarnspawner.state.credentials import Credentials
 from yarnspawner.state.server_state import ServerState
+from yarnspawner.yarn.tags import server_tags
 
 if TYPE_CHECKING:
     from yarnspawner.launch.user_options import ChoosingSpawner
@@ -53,23 +54,6 @@ def container_environment(spawner: ChoosingSpawner) -> dict[str, str]:
     return environment
 
 
-def server_tags(spawner: ChoosingSpawner, server: ServerState, *, hub_id: str) -> frozenset[str]:
-    """By which the hub finds the application again: its own tags and those of the admin."""
-    user = spawner.user.name
-    own = [tag("hub", hub_id), tag("user", hub_id, user), server_tag(spawner, hub_id=hub_id), start_tag(server)]
-    return frozenset([*own, *spawner.tags])
-
-
-def server_tag(spawner: ChoosingSpawner, *, hub_id: str) -> str:
-    """The tag that all starts of this server have."""
-    return tag("server", hub_id, spawner.user.name, spawner.name)
-
-
-def start_tag(server: ServerState) -> str:
-    """The tag that no other start has."""
-    return tag("start", server.start_id)
-
-
 def build_request(
     spawner: ChoosingSpawner,
     server: ServerState,
@@ -104,7 +88,7 @@ def build_request(
         vcores=spawner.cpu_limit,
         gpus=spawner.gpus,
         node_label=expand_setting("node_label", spawner.node_label, fields),
-        tags=server_tags(spawner, server, hub_id=hub_id),
+        tags=server_tags(hub_id, spawner.user.name, spawner.name, server.start_id) | frozenset(spawner.tags),
         script=server_script(
             spawner.script_template,
             user=server.hadoop_user,

@@ -12,12 +12,12 @@ from datetime import datetime, timedelta, timezone
 from typing import NamedTuple
 
 from yarnspawner.common.retry import Retry
-from yarnspawner.hadoop.accounts import tag
 from yarnspawner.hadoop.skein_staging import StagingUnavailable
 from yarnspawner.skein_driver import ClusterError, ClusterRefused, ClusterUnavailable, Report
 from yarnspawner.yarn.access import ClusterAccess
 from yarnspawner.yarn.audit import audit, audit_end
 from yarnspawner.yarn.orphans import OwnedServers, is_ours, orphans, too_many
+from yarnspawner.yarn.tags import hub_tag
 
 # Applications that one sweep ends, and folders that it removes; the next one goes on.
 MOST = 500
@@ -96,7 +96,7 @@ class OrphanReaper:
     async def find(self) -> Found:
         """Look at what runs. Raises ClusterUnavailable."""
         # First what runs, then who owns it: what was submitted before this list was written down before it.
-        reports = await self._access.applications.tagged(tag("hub", self._hub_id))
+        reports = await self._access.applications.tagged(hub_tag(self._hub_id))
         owned = await self._owned()
         us = {"hub_id": self._hub_id, "hub_user": self._access.hub_user}
         now = datetime.now(timezone.utc)

@@ -24,10 +24,10 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from yarnspawner.hadoop.accounts import is_person, tag
+from yarnspawner.hadoop.accounts import is_person
 from yarnspawner.skein_driver import Report
+from yarnspawner.yarn.tags import has_server_tags, hub_tag, server_tag, start_tag, user_tag
 
-_KINDS = ("user", "server", "start")
 # Orphans of one account that count in addition to twice the account's owned applications: a user who copies tags onto
 # hundreds of applications must not keep the hub from sweeping those of others.
 _UNOWNED = 5
@@ -69,22 +69,22 @@ class OwnedServers:
             hub_id: this hub's.
             has_server: whether JupyterHub has the server for running, starting or stopping.
         """
-        self.names[tag("server", hub_id, owner.user, owner.server)] = owner
+        self.names[server_tag(hub_id, owner.user, owner.server)] = owner
         if not state or not has_server:
             return
         if not isinstance(state, Mapping):
-            self.protected.add(tag("user", hub_id, owner.user))
+            self.protected.add(user_tag(hub_id, owner.user))
             return
         ids = [state[name] for name in ("application_id", "app_id") if state.get(name)]
         start, user = state.get("start_id"), state.get("hadoop_user")
         if not all(isinstance(text, str) for text in (*ids, start or "", user or "")):
-            self.protected.add(tag("user", hub_id, owner.user))
+            self.protected.add(user_tag(hub_id, owner.user))
         elif ids:
             self.applications.update(dict.fromkeys(ids, owner))
         elif start:
-            self.starts[tag("start", start), user or ""] = owner
+            self.starts[start_tag(start), user or ""] = owner
         elif "version" in state:
-            self.protected.add(tag("user", hub_id, owner.user))
+            self.protected.add(user_tag(hub_id, owner.user))
 
     def owner(self, report: Report) -> ServerKey | None:
         """The server that an application is, or is to become."""
@@ -101,8 +101,8 @@ class OwnedServers:
 
 def is_ours(report: Report, *, hub_id: str, hub_user: str) -> bool:
     """Whether all that is known of an application fits one that this hub has started."""
-    kinds = all(any(name.startswith(f"yarnspawner-{kind}-") for name in report.tags) for kind in _KINDS)
-    return tag("hub", hub_id) in report.tags and kinds and is_person(report.user, hub=hub_user)
+    own = hub_tag(hub_id) in report.tags and has_server_tags(report.tags)
+    return own and is_person(report.user, hub=hub_user)
 
 
 def orphans(

@@ -1,4 +1,4 @@
-"""What the hub reads from Hadoop's configuration files is what Hadoop reads from them."""
+"""Hadoop's configuration files are read as Hadoop reads them."""
 
 from __future__ import annotations
 
@@ -16,28 +16,33 @@ def write(folder: Path, name: str, **properties: str) -> None:
     (folder / name).write_text(f'<?xml version="1.0"?>\n<configuration>\n{entries}</configuration>\n')
 
 
-def test_without_settings_the_resource_manager_is_on_this_machine() -> None:
+def test_default_address() -> None:
+    """Without settings, the ResourceManager is on this machine."""
     assert HadoopConfiguration({}).resource_managers() == ["http://localhost:8088"]
 
 
-def test_the_host_name_alone_is_enough() -> None:
+def test_host_name() -> None:
+    """The host name is combined with the default port."""
     conf = HadoopConfiguration({"yarn.resourcemanager.hostname": "rm.example.com"})
     assert conf.resource_managers() == ["http://rm.example.com:8088"]
 
 
-def test_an_address_counts_more_than_the_host_name() -> None:
+def test_address_precedes_host_name() -> None:
+    """An address takes precedence over the host name."""
     conf = HadoopConfiguration(
         {"yarn.resourcemanager.hostname": "rm", "yarn.resourcemanager.webapp.address": "web.example.com:18088"}
     )
     assert conf.resource_managers() == ["http://web.example.com:18088"]
 
 
-def test_https_only_has_another_port() -> None:
+def test_https_port() -> None:
+    """HTTPS has another default port."""
     conf = HadoopConfiguration({"yarn.resourcemanager.hostname": "rm", "yarn.http.policy": "HTTPS_ONLY"})
     assert conf.resource_managers() == ["https://rm:8090"]
 
 
-def test_two_resource_managers_by_host_name() -> None:
+def test_ha_host_names() -> None:
+    """With HA, each ResourceManager has a host name."""
     conf = HadoopConfiguration(
         {
             "yarn.resourcemanager.ha.enabled": "true",
@@ -49,7 +54,8 @@ def test_two_resource_managers_by_host_name() -> None:
     assert conf.resource_managers() == ["http://one.example.com:8088", "http://two.example.com:8088"]
 
 
-def test_two_resource_managers_by_address() -> None:
+def test_ha_addresses() -> None:
+    """With HA, each ResourceManager may have an address."""
     conf = HadoopConfiguration(
         {
             "yarn.resourcemanager.ha.enabled": "true",
@@ -61,12 +67,14 @@ def test_two_resource_managers_by_address() -> None:
     assert conf.resource_managers() == ["http://one:9000", "http://two:9001"]
 
 
-def test_ids_without_high_availability_do_not_count() -> None:
+def test_ids_without_ha() -> None:
+    """Without HA, the ids of ResourceManagers are ignored."""
     conf = HadoopConfiguration({"yarn.resourcemanager.ha.rm-ids": "a,b", "yarn.resourcemanager.hostname": "rm"})
     assert conf.resource_managers() == ["http://rm:8088"]
 
 
-def test_variables_are_expanded(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_variables(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Variables of the environment and of properties are expanded."""
     monkeypatch.setenv("DOMAIN", "example.com")
     monkeypatch.delenv("NOTHING", raising=False)
     conf = HadoopConfiguration(
@@ -82,7 +90,8 @@ def test_variables_are_expanded(monkeypatch: pytest.MonkeyPatch) -> None:
     assert conf["loop"].startswith("x")
 
 
-def test_files_of_a_folder_are_read(tmp_path: Path) -> None:
+def test_load(tmp_path: Path) -> None:
+    """The files of a folder are read."""
     write(tmp_path, "core-site.xml", **{"hadoop.security.authentication": "kerberos"})
     write(tmp_path, "yarn-site.xml", **{"yarn.resourcemanager.hostname": "rm.example.com", "yarn.acl.enable": " TRUE"})
     conf = HadoopConfiguration.load(tmp_path)
@@ -91,13 +100,15 @@ def test_files_of_a_folder_are_read(tmp_path: Path) -> None:
     assert conf.resource_managers() == ["http://rm.example.com:8088"]
 
 
-def test_the_folder_is_that_of_hadoops_own_commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_default_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The default folder is that of Hadoop's commands."""
     write(tmp_path, "yarn-site.xml", **{"yarn.resourcemanager.hostname": "rm"})
     monkeypatch.setenv("HADOOP_CONF_DIR", str(tmp_path))
     assert HadoopConfiguration.load()["yarn.resourcemanager.hostname"] == "rm"
 
 
-def test_a_file_may_include_another(tmp_path: Path) -> None:
+def test_include(tmp_path: Path) -> None:
+    """A file may include another file."""
     write(tmp_path, "more.xml", **{"yarn.resourcemanager.hostname": "rm"})
     (tmp_path / "yarn-site.xml").write_text(
         '<configuration xmlns:xi="http://www.w3.org/2001/XInclude"><xi:include href="more.xml"/></configuration>'
@@ -105,14 +116,16 @@ def test_a_file_may_include_another(tmp_path: Path) -> None:
     assert HadoopConfiguration.load(tmp_path)["yarn.resourcemanager.hostname"] == "rm"
 
 
-def test_a_broken_file_is_named(tmp_path: Path) -> None:
+def test_invalid_file(tmp_path: Path) -> None:
+    """The error names an invalid file."""
     (tmp_path / "yarn-site.xml").write_text("<configuration><property>")
     with pytest.raises(ConfigurationError, match=r"yarn-site\.xml cannot be read"):
         HadoopConfiguration.load(tmp_path)
 
 
-def test_an_empty_folder_is_no_configuration(tmp_path: Path) -> None:
-    with pytest.raises(ConfigurationError, match="holds no Hadoop configuration"):
+def test_empty_folder(tmp_path: Path) -> None:
+    """A folder without configuration files is an error."""
+    with pytest.raises(ConfigurationError, match="has no Hadoop configuration"):
         HadoopConfiguration.load(tmp_path)
 
 
@@ -145,5 +158,6 @@ def test_an_empty_folder_is_no_configuration(tmp_path: Path) -> None:
         ({}, []),
     ],
 )
-def test_where_the_namenodes_are(settings, found):
+def test_name_nodes(settings, found):
+    """The NameNodes' addresses depend on HTTPS and HA."""
     assert HadoopConfiguration(settings).name_nodes() == found

@@ -1,4 +1,4 @@
-"""How the hub asks Hadoop's web services. A small server stands for them; tests/cluster asks real ones."""
+"""The HTTP client for Hadoop's web services. A small server stands in for them; tests/cluster uses real ones."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from tornado.httputil import HTTPServerRequest
 from tornado.testing import bind_unused_port
 from tornado.web import Application, RequestHandler
 
-from yarnspawner.hadoop import http_client as hadoop_web
-from yarnspawner.hadoop.http_client import HadoopWeb, WebError, WebInsecure, WebRefused, _confidential
+from yarnspawner.hadoop import http_client
+from yarnspawner.hadoop.http_client import HadoopHttpClient, WebError, WebInsecure, WebRefused, _is_confidential
 
 Serve = Callable[[Callable[[RequestHandler], object]], str]
 
 
 @pytest.fixture
 def serve() -> Iterator[Serve]:
-    """A function that serves every request with a function of the handler, and returns the address."""
+    """Return a function that starts a server with a request handler and returns its address."""
     servers = []
 
     def start(answer: Callable[[RequestHandler], object]) -> str:
@@ -45,7 +45,7 @@ def serve() -> Iterator[Serve]:
 
 @pytest.fixture
 def curl(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A curl that writes down its arguments and environment and prints the file ``answer``: it needs no KDC."""
+    """A curl that records arguments and environment and prints the file ``answer``, so no KDC is needed."""
     script = tmp_path / "curl"
     script.write_text(f'#!/bin/sh\necho "$@" >> {tmp_path}/calls\nenv > {tmp_path}/env\ncat {tmp_path}/answer\n')
     script.chmod(0o755)
@@ -54,7 +54,7 @@ def curl(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def wants_ticket(handler: RequestHandler) -> None:
-    """Behave as a service with SPNEGO that has given out one cookie."""
+    """Handle a request like a service with SPNEGO that has issued one cookie."""
     if handler.request.headers.get("Cookie") == 'hadoop.auth="u=hub&s=signature"':
         handler.write({"got": "cookie"})
         return
@@ -70,38 +70,42 @@ NEGOTIATED = (
 )
 
 
-async def test_simple_authentication_says_who_asks(serve: Serve) -> None:
+async def test_simple_authentication(serve: Serve) -> None:
+    """The request contains the hub's Hadoop user."""
     seen: list[HTTPServerRequest] = []
     url = serve(lambda handler: (seen.append(handler.request), handler.write({"a": 1})))
-    web = HadoopWeb("jupyterhub")
+    web = HadoopHttpClient("jupyterhub")
     assert (await web.get(f"{url}/ws?x=1")).json() == {"a": 1}
     assert seen[0].uri == "/ws?x=1&user.name=jupyterhub"
     web.close()
 
 
-async def test_a_ticket_is_needed_once_then_its_cookie_serves(serve: Serve, curl: Path) -> None:
+async def test_cookie_is_reused(serve: Serve, curl: Path) -> None:
+    """After one SPNEGO login, the cookie is used."""
     (curl / "answer").write_text(NEGOTIATED)
     url = serve(wants_ticket)
-    web = HadoopWeb("hub")
+    web = HadoopHttpClient("hub")
     assert (await web.get(f"{url}/ws")).json() == {"got": "ticket"}
     assert (await web.get(f"{url}/ws")).json() == {"got": "cookie"}
     assert len((curl / "calls").read_text().splitlines()) == 1
     web.close()
 
 
-async def test_many_at_once_need_one_ticket(serve: Serve, curl: Path) -> None:
+async def test_concurrent_requests_share_login(serve: Serve, curl: Path) -> None:
+    """Concurrent requests share one SPNEGO login."""
     (curl / "answer").write_text(NEGOTIATED)
     url = serve(wants_ticket)
-    web = HadoopWeb("hub")
+    web = HadoopHttpClient("hub")
     answers = await asyncio.gather(*(web.get(f"{url}/ws") for _ in range(20)))
     assert all(answer.status == 200 for answer in answers)
     assert len((curl / "calls").read_text().splitlines()) == 1
     web.close()
 
 
-async def test_a_cookie_that_is_over_is_replaced(serve: Serve, curl: Path) -> None:
+async def test_expired_cookie(serve: Serve, curl: Path) -> None:
+    """An expired cookie causes another login."""
     url = serve(wants_ticket)
-    web = HadoopWeb("hub")
+    web = HadoopHttpClient("hub")
     (curl / "answer").write_text(NEGOTIATED.replace("signature", "old"))
     await web.get(f"{url}/ws")
     (curl / "answer").write_text(NEGOTIATED)
@@ -110,14 +114,13 @@ async def test_a_cookie_that_is_over_is_replaced(serve: Serve, curl: Path) -> No
     web.close()
 
 
-async def test_curl_gets_nothing_secret_and_goes_nowhere_else(
-    serve: Serve, curl: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_curl_gets_no_secrets(serve: Serve, curl: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """curl gets no secrets, no proxy, and follows no redirects."""
     monkeypatch.setenv("CONFIGPROXY_AUTH_TOKEN", "secret")
     monkeypatch.setenv("http_proxy", "http://proxy.example.com")
     (curl / "answer").write_text(NEGOTIATED)
     url = serve(wants_ticket)
-    web = HadoopWeb("hub")
+    web = HadoopHttpClient("hub")
     await web.get(f"{url}/ws")
     arguments = (curl / "calls").read_text()
     assert "--negotiate --user : --noproxy * --proto =http,https" in arguments
@@ -126,38 +129,42 @@ async def test_curl_gets_nothing_secret_and_goes_nowhere_else(
     web.close()
 
 
-async def test_a_ticket_that_is_not_taken_is_a_clear_error(serve: Serve, curl: Path) -> None:
+async def test_rejected_ticket(serve: Serve, curl: Path) -> None:
+    """A rejected ticket raises WebRefused."""
     (curl / "answer").write_text("HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Negotiate\r\n\r\n")
     url = serve(wants_ticket)
-    web = HadoopWeb("hub")
-    with pytest.raises(WebRefused, match="did not take the hub's word"):
+    web = HadoopHttpClient("hub")
+    with pytest.raises(WebRefused, match="rejected the hub's credentials"):
         await web.get(f"{url}/ws")
     web.close()
 
 
-async def test_redirects_are_answers_and_not_followed(serve: Serve) -> None:
+async def test_redirects_are_not_followed(serve: Serve) -> None:
+    """A redirect is returned as a response."""
     asked: list[str] = []
     target = serve(lambda handler: asked.append(handler.request.uri))
     url = serve(lambda handler: handler.redirect(f"{target}/", status=307))
-    web = HadoopWeb("hub")
+    web = HadoopHttpClient("hub")
     answer = await web.get(f"{url}/ws")
     assert (answer.status, answer.headers["Location"]) == (307, f"{target}/")
     assert not asked
     web.close()
 
 
-async def test_a_service_that_is_down_is_an_error() -> None:
+async def test_service_down() -> None:
+    """A service that is down raises WebError."""
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
-        web = HadoopWeb("hub")
+        web = HadoopHttpClient("hub")
         with pytest.raises(WebError, match="does not answer"):
             await web.get(f"http://127.0.0.1:{unused.getsockname()[1]}/ws")
         web.close()
 
 
-async def test_a_service_that_hangs_is_an_error_in_time(serve: Serve) -> None:
+async def test_service_hangs(serve: Serve) -> None:
+    """A service that hangs raises WebError after the timeout."""
     url = serve(lambda handler: asyncio.sleep(5))
-    web = HadoopWeb("hub", timeout=0.3)
+    web = HadoopHttpClient("hub", timeout=0.3)
     started = asyncio.get_running_loop().time()
     with pytest.raises(WebError, match="does not answer"):
         await web.get(f"{url}/ws")
@@ -165,20 +172,22 @@ async def test_a_service_that_hangs_is_an_error_in_time(serve: Serve) -> None:
     web.close()
 
 
-async def test_an_answer_without_end_is_an_error(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(hadoop_web, "_SIZE_LIMIT", 1000)
+async def test_size_limit(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A response that is too large raises WebError."""
+    monkeypatch.setattr(http_client, "_SIZE_LIMIT", 1000)
     url = serve(lambda handler: handler.write("x" * 2000))
-    web = HadoopWeb("hub")
+    web = HadoopHttpClient("hub")
     with pytest.raises(WebError, match="does not answer"):
         await web.get(f"{url}/ws")
     web.close()
 
 
-async def test_a_page_instead_of_a_document_is_an_error(serve: Serve) -> None:
+async def test_html_page(serve: Serve) -> None:
+    """A response that is no JSON object raises WebError."""
     url = serve(lambda handler: handler.write("<html>"))
-    web = HadoopWeb("hub")
+    web = HadoopHttpClient("hub")
     answer = await web.get(f"{url}/ws")
-    with pytest.raises(WebError, match="something else than a JSON document"):
+    with pytest.raises(WebError, match="did not return a JSON object"):
         answer.json()
     web.close()
 
@@ -197,17 +206,17 @@ async def test_a_page_instead_of_a_document_is_an_error(serve: Serve) -> None:
         ("http://127.0.0.1.example.com:9870", False),
     ],
 )
-def test_what_is_read_by_nobody_else(origin: str, safe: bool) -> None:
-    """HTTPS and this machine are confidential, and nothing else is."""
-    assert _confidential(origin) is safe
+def test_is_confidential(origin: str, safe: bool) -> None:
+    """Only HTTPS and this machine are confidential."""
+    assert _is_confidential(origin) is safe
 
 
 async def test_no_login_over_plain_http(serve: Serve, curl: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Another host over plain HTTP gets no ticket and no cookie, unless that is allowed."""
-    monkeypatch.setattr("yarnspawner.hadoop.http_client._confidential", lambda origin: False)
+    """Without permission, there is no login over plain HTTP on another host."""
+    monkeypatch.setattr("yarnspawner.hadoop.http_client._is_confidential", lambda origin: False)
     (curl / "answer").write_text(NEGOTIATED)
     url = serve(wants_ticket)
-    web, allowed = HadoopWeb("hub"), HadoopWeb("hub", plain_login=True)
+    web, allowed = HadoopHttpClient("hub"), HadoopHttpClient("hub", plain_login=True)
     with pytest.raises(WebInsecure, match="spnego_over_http"):
         await web.get(f"{url}/ws")
     assert not (curl / "calls").exists()

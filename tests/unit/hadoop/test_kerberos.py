@@ -1,4 +1,4 @@
-"""The hub's tickets: fresh, private, and gone in the end. A script stands for kinit here; tests/cluster has the real one."""
+"""The hub's ticket cache. A script stands in for kinit; tests/cluster uses the real one."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from yarnspawner.hadoop.kerberos import KerberosError, TicketCache, client_envir
 
 @pytest.fixture
 def kinit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A kinit that writes down its arguments and makes a "ticket"; the text of the file ``fails`` is its error."""
+    """A kinit that records its arguments and writes a "ticket", or fails with the text of the file ``fails``."""
     script = tmp_path / "kinit"
     script.write_text(
         f"""#!/bin/sh
@@ -33,7 +33,8 @@ def calls(kinit: Path) -> list[str]:
     return (kinit / "calls").read_text().splitlines()
 
 
-async def test_programs_find_a_ticket_from_the_keytab(kinit: Path) -> None:
+async def test_ticket_from_keytab(kinit: Path) -> None:
+    """Programs find a ticket from the keytab."""
     cache = TicketCache("hub@EXAMPLE.COM", "/etc/hub.keytab")
     environment = await cache.environment()
     assert Path(environment["KRB5CCNAME"]).read_text() == "ticket\n"
@@ -42,28 +43,32 @@ async def test_programs_find_a_ticket_from_the_keytab(kinit: Path) -> None:
     cache.close()
 
 
-async def test_nobody_else_can_read_it(kinit: Path) -> None:
+async def test_cache_is_private(kinit: Path) -> None:
+    """Only the hub's account can read the cache."""
     cache = TicketCache("hub", "keytab")
     await cache.environment()
     assert stat.S_IMODE(cache.path.parent.stat().st_mode) == 0o700
     cache.close()
 
 
-async def test_it_is_gone_when_closed(kinit: Path) -> None:
+async def test_close_removes_cache(kinit: Path) -> None:
+    """Closing the cache removes its folder."""
     cache = TicketCache("hub", "keytab")
     await cache.environment()
     cache.close()
     assert not cache.path.parent.exists()
 
 
-async def test_many_who_ask_at_once_share_one_login(kinit: Path) -> None:
+async def test_concurrent_callers_share_login(kinit: Path) -> None:
+    """Concurrent callers share one login."""
     cache = TicketCache("hub", "keytab")
     await asyncio.gather(*(cache.environment() for _ in range(20)))
     assert len(calls(kinit)) == 1
     cache.close()
 
 
-async def test_it_is_renewed_before_it_ends(kinit: Path) -> None:
+async def test_renewal(kinit: Path) -> None:
+    """A ticket is renewed after `renew_after`."""
     cache = TicketCache("hub", "keytab", renew_after=0.05)
     await cache.environment()
     await asyncio.sleep(0.1)
@@ -72,7 +77,8 @@ async def test_it_is_renewed_before_it_ends(kinit: Path) -> None:
     cache.close()
 
 
-async def test_while_the_kdc_is_down_the_last_ticket_serves(kinit: Path, caplog: pytest.LogCaptureFixture) -> None:
+async def test_last_ticket_during_outage(kinit: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """While the KDC is down, the last ticket is used, and one failure is logged."""
     cache = TicketCache("hub", "keytab", renew_after=0)
     await cache.environment()
     (kinit / "fails").write_text("kinit: Cannot contact any KDC for realm 'EXAMPLE.COM'\n")
@@ -84,19 +90,22 @@ async def test_while_the_kdc_is_down_the_last_ticket_serves(kinit: Path, caplog:
     cache.close()
 
 
-async def test_without_any_ticket_the_error_is_kinits(kinit: Path) -> None:
+async def test_login_fails(kinit: Path) -> None:
+    """Without any ticket, the error has kinit's reason."""
     (kinit / "fails").write_text("kinit: Client 'hub' not found in Kerberos database\n")
     with pytest.raises(KerberosError, match="Client 'hub' not found in Kerberos database"):
         await TicketCache("hub", "keytab").environment()
 
 
-async def test_a_machine_without_kinit_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_missing_kinit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without the `kinit` command, KerberosError is raised."""
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(KerberosError, match="kinit cannot be run"):
         await TicketCache("hub", "keytab").environment()
 
 
-def test_all_of_a_process_share_one_cache() -> None:
+def test_shared_cache() -> None:
+    """A process has one cache for each principal and keytab."""
     cache = TicketCache.shared("hub", "keytab")
     assert cache is not None
     assert TicketCache.shared("hub", "keytab") is cache
@@ -105,7 +114,8 @@ def test_all_of_a_process_share_one_cache() -> None:
     assert TicketCache.shared("hub", "") is None
 
 
-def test_the_hubs_secrets_stay_in_the_hub(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_client_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hadoop's clients get none of the hub's secrets."""
     monkeypatch.setenv("CONFIGPROXY_AUTH_TOKEN", "secret")
     monkeypatch.setenv("HADOOP_PROXY_USER", "someone")
     monkeypatch.setenv("HADOOP_CONF_DIR", "/etc/hadoop/conf")
@@ -113,8 +123,8 @@ def test_the_hubs_secrets_stay_in_the_hub(monkeypatch: pytest.MonkeyPatch) -> No
     assert not {"CONFIGPROXY_AUTH_TOKEN", "HADOOP_PROXY_USER"} & client_environment().keys()
 
 
-async def test_a_folder_that_was_cleaned_away_is_made_again(kinit: Path) -> None:
-    """A cache whose folder or file is gone from /tmp has a new ticket, in a private folder."""
+async def test_removed_folder(kinit: Path) -> None:
+    """If the folder or file was removed from /tmp, the cache is created again."""
     cache = TicketCache("hub", "keytab")
     await cache.environment()
     cache.path.unlink()

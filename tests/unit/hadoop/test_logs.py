@@ -1,4 +1,4 @@
-"""What the hub makes of the output of ``yarn logs``. A script stands for the command; tests/cluster has the real one."""
+"""Parsing the output of ``yarn logs``. A script stands in for the command; tests/cluster uses the real one."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ STARS = "***********************************************************************
 
 
 def section(name: str, content: str, end: str = "") -> str:
-    """A log file in the output of Hadoop 3.4.3."""
+    """Return a log file in the output format of Hadoop 3.4.3."""
     return f"""Container: container_1795410751886_0001_01_000001 on localhost_28594
 LogAggregationType: AGGREGATED
 ====================================================================
@@ -47,7 +47,7 @@ Can not find the logs for the application: {APPLICATION} with the appOwner: alic
 
 @pytest.fixture
 def yarn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A `yarn` that writes down what it is asked, prints the file `output`, and the file `errors` as its errors."""
+    """A `yarn` that records its arguments and prints the file `output`, or fails with the file `errors`."""
     script = tmp_path / "yarn"
     script.write_text(
         f"""#!/bin/sh
@@ -60,48 +60,56 @@ cat {tmp_path}/output
     script.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
     monkeypatch.setattr(logs, "_PAUSE", 0.1)
-    monkeypatch.setattr(logs, "_LEAST", 0.1)
+    monkeypatch.setattr(logs, "_MIN_ATTEMPT", 0.1)
     return tmp_path
 
 
-async def test_the_servers_own_log_is_shown(yarn: Path) -> None:
+async def test_server_log(yarn: Path) -> None:
+    """The last lines of the server's log are returned."""
     (yarn / "output").write_text(MASTER + section("application.driver.log", "one\ntwo\nthree\n") + EMPTY)
     assert await tail(APPLICATION, "alice", lines=2) == "two\nthree"
 
 
-async def test_it_is_read_as_the_user(yarn: Path) -> None:
+async def test_impersonation(yarn: Path) -> None:
+    """The log is read as the user."""
     (yarn / "output").write_text(section("application.driver.log", "one"))
     await tail(APPLICATION, "alice")
     assert (yarn / "calls").read_text().startswith(f"alice: logs -applicationId {APPLICATION} -appOwner alice ")
 
 
-async def test_of_a_server_in_its_own_container_as_well(yarn: Path) -> None:
+async def test_service_log(yarn: Path) -> None:
+    """The log of a server in a service container is returned."""
     (yarn / "output").write_text(MASTER + section("server.log", "hello\n"))
     assert await tail(APPLICATION, "alice") == "hello"
 
 
-async def test_a_server_that_never_ran_shows_the_application_masters_log(yarn: Path) -> None:
+async def test_application_master_log(yarn: Path) -> None:
+    """If the server's log is empty, the application master's is returned."""
     (yarn / "output").write_text(section("application.driver.log", "") + MASTER + EMPTY)
     assert "Starting Skein" in await tail(APPLICATION, "alice")
 
 
-async def test_a_log_that_looks_like_yarns_frame_is_shown_whole(yarn: Path) -> None:
+async def test_forged_end_of_file(yarn: Path) -> None:
+    """Another file's end marker in a log does not truncate it."""
     (yarn / "output").write_text(section("application.driver.log", "a\nEnd of LogType:stderr\nb\n"))
     assert await tail(APPLICATION, "alice") == "a\nEnd of LogType:stderr\nb"
 
 
-async def test_the_log_of_a_running_container_is_shown_as_well(yarn: Path) -> None:
+async def test_running_container(yarn: Path) -> None:
+    """The log of a running container is returned as well."""
     end = ".This log file belongs to a running container (container_1) and so may not be complete."
     (yarn / "output").write_text(section("application.driver.log", "so far", end))
     assert await tail(APPLICATION, "alice") == "so far"
 
 
-async def test_a_server_that_wrote_nothing_has_no_log(yarn: Path) -> None:
+async def test_empty_log(yarn: Path) -> None:
+    """A server without output has an empty log."""
     (yarn / "output").write_text(EMPTY)
     assert await tail(APPLICATION, "alice") == ""
 
 
-async def test_logs_that_yarn_is_still_collecting_are_waited_for(yarn: Path) -> None:
+async def test_retry_during_aggregation(yarn: Path) -> None:
+    """While YARN aggregates the logs, the read is retried."""
     (yarn / "errors").write_text(NOT_YET)
     (yarn / "output").write_text(section("application.driver.log", "here"))
     reading = asyncio.create_task(tail(APPLICATION, "alice", timeout=10))
@@ -110,7 +118,8 @@ async def test_logs_that_yarn_is_still_collecting_are_waited_for(yarn: Path) -> 
     assert await reading == "here"
 
 
-async def test_logs_that_do_not_come_are_unavailable_in_time(yarn: Path) -> None:
+async def test_aggregation_timeout(yarn: Path) -> None:
+    """If the logs are not available in time, the error has YARN's reason."""
     (yarn / "errors").write_text(NOT_YET)
     started = time.monotonic()
     with pytest.raises(LogsUnavailable, match="Can not find the logs for the application"):
@@ -118,7 +127,8 @@ async def test_logs_that_do_not_come_are_unavailable_in_time(yarn: Path) -> None
     assert time.monotonic() - started < 3
 
 
-async def test_a_command_that_hangs_is_given_up_in_time(yarn: Path) -> None:
+async def test_command_timeout(yarn: Path) -> None:
+    """A command that hangs is killed after the timeout."""
     (yarn / "seconds").write_text("30")
     started = time.monotonic()
     with pytest.raises(LogsUnavailable, match=r"within 0\.5 s"):
@@ -126,14 +136,16 @@ async def test_a_command_that_hangs_is_given_up_in_time(yarn: Path) -> None:
     assert time.monotonic() - started < 3
 
 
-async def test_what_is_denied_is_not_tried_again(yarn: Path) -> None:
+async def test_denied_is_not_retried(yarn: Path) -> None:
+    """A missing permission is not retried."""
     (yarn / "errors").write_text(f"User: hub@EXAMPLE.COM is not allowed to impersonate carl\n\n{NOT_YET}")
     with pytest.raises(LogsDenied, match="is not allowed to impersonate carl"):
         await tail(APPLICATION, "carl", timeout=10)
     assert len((yarn / "calls").read_text().splitlines()) == 1
 
 
-async def test_at_most_two_run_at_once(yarn: Path) -> None:
+async def test_concurrency_limit(yarn: Path) -> None:
+    """At most two commands run at a time."""
     (yarn / "seconds").write_text("0.4")
     (yarn / "output").write_text(section("application.driver.log", "here"))
     started = time.monotonic()
@@ -141,19 +153,21 @@ async def test_at_most_two_run_at_once(yarn: Path) -> None:
     assert time.monotonic() - started >= 0.8
 
 
-async def test_a_machine_without_yarn_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_missing_yarn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without the `yarn` command, LogsUnavailable is raised."""
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(LogsUnavailable, match="cannot be read"):
         await tail(APPLICATION, "alice", timeout=1)
 
 
-async def test_what_is_no_applications_id_is_not_asked_for(yarn: Path) -> None:
+async def test_invalid_id(yarn: Path) -> None:
+    """An invalid id is refused."""
     with pytest.raises(ValueError, match="not an application id"):
         await tail("-help", "alice")
 
 
 class Counted(str):
-    """A line that counts the characters which are compared with it."""
+    """A line that counts how many of its characters are compared."""
 
     __slots__ = ()
     work = 0
@@ -185,33 +199,33 @@ LINES = st.sampled_from(
 @example(FORGED * 20)
 @example(["End of LogType:x", *FORGED * 20])
 @many()
-def test_twice_the_output_is_twice_the_work(lines: list[str]) -> None:
-    """Whatever a user writes into a log, each of its characters is compared at most a few times."""
+def test_linear_time(lines: list[str]) -> None:
+    """Each character of a log is compared at most a few times, even in forged frames."""
     for times in (1, 2, 64):
         assert work(lines * times) <= 4 * sum(len(line) + 1 for line in lines * times)
 
 
 @given(st.dictionaries(st.sampled_from(["server.log", "kernel.log", "stderr"]), st.lists(LINES), max_size=3))
 @many()
-def test_files_are_parsed_as_they_were_written(files: dict[str, list[str]]) -> None:
-    """A file's content is kept to the last line, also where it looks like the frame of another file."""
+def test_parse_round_trip(files: dict[str, list[str]]) -> None:
+    """Content that looks like the frame of another file is kept."""
     output = "".join(section(name, "\n".join(content)) for name, content in files.items())
     parsed = [(file.name, file.content.split("\n")) for file in logs._parse(output.split("\n"))]
     assert parsed == [(name, content or [""]) for name, content in files.items()]
 
 
-def test_the_number_of_files_is_limited() -> None:
-    """Files after the first 64 are not kept."""
+def test_file_limit() -> None:
+    """Only the first 64 files are parsed."""
     assert len(logs._parse((section("server.log", "a") * 100).split("\n"))) == 64
 
 
-async def test_output_beyond_a_megabyte_is_not_read(yarn: Path) -> None:
-    """A log whose end was cut off is shown as far as it was read."""
+async def test_output_limit(yarn: Path) -> None:
+    """A log that exceeds the output limit is returned up to the limit."""
     (yarn / "output").write_text(section("server.log", "here\n" * 300_000))
     assert (await tail(APPLICATION, "alice", lines=3)).splitlines()[:2] == ["here", "here"]
 
 
-async def test_the_event_loop_goes_on_while_a_log_is_parsed(yarn: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_parsed_in_thread(yarn: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The parser runs in a thread."""
     (yarn / "output").write_text(section("server.log", "here"))
     seen: list[threading.Thread] = []

@@ -1,4 +1,4 @@
-"""Commands end in time, and leave nothing behind."""
+"""Commands are limited in time and output, and leave no processes."""
 
 from __future__ import annotations
 
@@ -22,27 +22,31 @@ def alive(pid_file: Path) -> bool:
     return False
 
 
-async def test_a_command_tells_its_output_errors_and_status() -> None:
-    ended = await run("sh", "-c", "echo out; echo err >&2; exit 3", env=ENV, timeout=10)
-    assert (ended.status, ended.output, ended.errors, ended.cut) == (3, b"out\n", "err\n", False)
+async def test_result() -> None:
+    """The result has output, errors and exit status."""
+    completed = await run("sh", "-c", "echo out; echo err >&2; exit 3", env=ENV, timeout=10)
+    assert (completed.status, completed.output, completed.errors, completed.truncated) == (3, b"out\n", "err\n", False)
 
 
-async def test_it_sees_only_the_environment_that_it_is_given(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A command gets only the given environment."""
     monkeypatch.setenv("SECRET", "s3cret")
     assert b"s3cret" not in (await run("env", env=ENV, timeout=10)).output
 
 
-async def test_what_takes_too_long_ends_with_all_that_it_started(tmp_path: Path) -> None:
+async def test_timeout_kills_process_group(tmp_path: Path) -> None:
+    """After the timeout, the command and its children are killed."""
     pid = tmp_path / "pid"
     started = time.monotonic()
-    with pytest.raises(CommandTimeout, match="sh did not end within"):
+    with pytest.raises(CommandTimeout, match="sh did not exit within"):
         await run("sh", "-c", f"sleep 60 & echo $! > {pid}; wait", env=ENV, timeout=0.5)
     assert time.monotonic() - started < 5
     await asyncio.sleep(0.2)
     assert not alive(pid)
 
 
-async def test_a_cancelled_one_ends_with_all_that_it_started(tmp_path: Path) -> None:
+async def test_cancellation_kills_process_group(tmp_path: Path) -> None:
+    """A cancelled command and its children are killed."""
     pid = tmp_path / "pid"
     task = asyncio.create_task(run("sh", "-c", f"sleep 60 & echo $! > {pid}; wait", env=ENV, timeout=60))
     while not pid.exists() or not pid.read_text():
@@ -54,12 +58,14 @@ async def test_a_cancelled_one_ends_with_all_that_it_started(tmp_path: Path) -> 
     assert not alive(pid)
 
 
-async def test_output_without_end_is_cut() -> None:
-    ended = await run("yes", env=ENV, timeout=10, limit=1000)
-    assert ended.cut
-    assert ended.output == b"y\n" * 500
+async def test_output_limit() -> None:
+    """A command with too much output is killed, and its output truncated."""
+    completed = await run("yes", env=ENV, timeout=10, limit=1000)
+    assert completed.truncated
+    assert completed.output == b"y\n" * 500
 
 
-async def test_what_is_not_installed_is_an_error() -> None:
+async def test_missing_command() -> None:
+    """A missing command raises OSError."""
     with pytest.raises(OSError, match="no-such-command"):
         await run("no-such-command", env=ENV, timeout=10)

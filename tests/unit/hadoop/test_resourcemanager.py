@@ -1,4 +1,4 @@
-"""How the hub asks a ResourceManager, or two. Small servers stand for them; tests/cluster asks real ones."""
+"""The client of the ResourceManagers' REST API. Small servers stand in for them; tests/cluster uses real ones."""
 
 from __future__ import annotations
 
@@ -32,8 +32,14 @@ ATTEMPT = {
 }
 
 
+def scheduler(*names: str) -> dict[str, Any]:
+    """Return the document of a capacity scheduler with leaf queues."""
+    queues = [{"type": "capacitySchedulerLeafQueueInfo", "queueName": name, "queuePath": name} for name in names]
+    return {"scheduler": {"schedulerInfo": {"queues": {"queue": queues}}}}
+
+
 class Manager:
-    """Stands for a ResourceManager: `documents` by path; `status` and `location` for all if they are set."""
+    """A ResourceManager: `documents` by path; `status` and `location` apply to all responses."""
 
     def __init__(self) -> None:
         self.documents: dict[str, Any] = {}
@@ -84,14 +90,14 @@ def both(managers: list[Manager]) -> Iterator[ResourceManager]:
     rm.close()
 
 
-async def test_the_master_is_where_the_scheduler_put_it(manager: Manager, rm: ResourceManager) -> None:
+async def test_master_node(manager: Manager, rm: ResourceManager) -> None:
+    """The node of the master container comes from the scheduler."""
     manager.documents[f"apps/{APPLICATION}/appattempts"] = {"appAttempts": {"appAttempt": [ATTEMPT]}}
-    assert await rm.master_node(APPLICATION) == Node(
-        "node7.example.com", "node7.example.com:8042", ATTEMPT["containerId"]
-    )
+    assert await rm.master_node(APPLICATION) == Node("node7.example.com")
 
 
-async def test_the_last_attempt_counts(manager: Manager, rm: ResourceManager) -> None:
+async def test_node_of_last_attempt(manager: Manager, rm: ResourceManager) -> None:
+    """The node is that of the last attempt."""
     second = {**ATTEMPT, "id": 2, "nodeId": "node8.example.com:45454"}
     manager.documents[f"apps/{APPLICATION}/appattempts"] = {"appAttempts": {"appAttempt": [second, ATTEMPT]}}
     node = await rm.master_node(APPLICATION)
@@ -99,33 +105,50 @@ async def test_the_last_attempt_counts(manager: Manager, rm: ResourceManager) ->
     assert node.host == "node8.example.com"
 
 
-async def test_a_waiting_application_is_nowhere_yet(manager: Manager, rm: ResourceManager) -> None:
+async def test_server_node(manager: Manager, rm: ResourceManager) -> None:
+    """A server in a service container runs in the first container after the master container."""
+    containers = [
+        {"containerId": f"container_1795407264899_0013_01_{number:06}", "assignedNodeId": f"node{number}:45454"}
+        for number in (3, 2, 1)
+    ]
+    attempts = f"apps/{APPLICATION}/appattempts"
+    manager.documents[attempts] = {"appAttempts": {"appAttempt": [ATTEMPT]}}
+    manager.documents[f"{attempts}/{ATTEMPT['appAttemptId']}/containers"] = {"container": containers}
+    assert await rm.server_node(APPLICATION) == Node("node2")
+
+
+async def test_pending_application_has_no_node(manager: Manager, rm: ResourceManager) -> None:
+    """A pending application has no node."""
     waiting = {**ATTEMPT, "containerId": "", "nodeHttpAddress": "", "nodeId": ""}
     manager.documents[f"apps/{APPLICATION}/appattempts"] = {"appAttempts": {"appAttempt": [waiting]}}
     manager.documents[f"apps/{APPLICATION}"] = {"app": {"state": "ACCEPTED"}}
     assert await rm.master_node(APPLICATION) is None
 
 
-async def test_a_running_application_whose_node_is_hidden_is_not_nowhere(manager: Manager, rm: ResourceManager) -> None:
+async def test_hidden_node_is_an_error(manager: Manager, rm: ResourceManager) -> None:
+    """A running application without a node means that the ResourceManager hides it."""
     hidden = {**ATTEMPT, "containerId": "", "nodeHttpAddress": "", "nodeId": ""}
     manager.documents[f"apps/{APPLICATION}/appattempts"] = {"appAttempts": {"appAttempt": [hidden]}}
     manager.documents[f"apps/{APPLICATION}"] = {"app": {"state": "RUNNING"}}
-    with pytest.raises(ResourceManagerRefused, match="does not let the hub see where"):
+    with pytest.raises(ResourceManagerRefused, match="does not show the hub the node"):
         await rm.master_node(APPLICATION)
 
 
-async def test_an_unknown_application_is_nowhere(rm: ResourceManager) -> None:
+async def test_unknown_application(rm: ResourceManager) -> None:
+    """An unknown application has no report and no node."""
     assert await rm.master_node(APPLICATION) is None
     assert await rm.application(APPLICATION) is None
 
 
-async def test_what_is_no_applications_id_is_not_asked_for(manager: Manager, rm: ResourceManager) -> None:
+async def test_invalid_id(manager: Manager, rm: ResourceManager) -> None:
+    """No request is sent for an invalid id."""
     with pytest.raises(ValueError, match="not an application id"):
         await rm.application("../../conf")
     assert not manager.asked
 
 
-async def test_the_largest_container_is_no_larger_than_the_largest_node(manager: Manager, rm: ResourceManager) -> None:
+async def test_maximum_allocation(manager: Manager, rm: ResourceManager) -> None:
+    """The largest container is limited by the largest running node."""
     manager.documents["scheduler"] = (Path(__file__).parent / "samples" / "capacity-scheduler.json").read_text()
     nodes = [
         {"state": "RUNNING", "totalResource": {"memory": 3000, "vCores": 4}},
@@ -139,85 +162,92 @@ async def test_the_largest_container_is_no_larger_than_the_largest_node(manager:
     assert await rm.maximum_allocation("no-such-queue") is None
 
 
-async def test_what_changes_slowly_is_asked_once_however_many_want_it(manager: Manager, rm: ResourceManager) -> None:
-    manager.documents["nodes"] = {"nodes": {"node": [{"nodeHostName": "a"}, {"nodeHostName": "b"}]}}
-    assert await asyncio.gather(*(rm.nodes() for _ in range(10))) == [{"a", "b"}] * 10
+async def test_cache(manager: Manager, rm: ResourceManager, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Concurrent callers share one request, and its response is used for a minute."""
+    manager.documents["scheduler"] = scheduler("a", "b")
+    assert [set(queues) for queues in await asyncio.gather(*(rm.queues() for _ in range(10)))] == [{"a", "b"}] * 10
     assert len(manager.asked) == 1
-    manager.documents["nodes"] = {"nodes": {"node": [{"nodeHostName": "c"}]}}
-    assert await rm.nodes() == {"a", "b"}
-    assert await rm.nodes(fresh=True) == {"c"}
+    manager.documents["scheduler"] = scheduler("c")
+    assert set(await rm.queues()) == {"a", "b"}
+    monkeypatch.setattr("yarnspawner.hadoop.resourcemanager._CACHE_SECONDS", -1)
+    assert set(await rm.queues()) == {"c"}
 
 
-async def test_who_gives_up_does_not_take_the_answer_from_the_others(manager: Manager, rm: ResourceManager) -> None:
-    manager.documents["nodes"] = {"nodes": {"node": [{"nodeHostName": "a"}]}}
-    first, second = asyncio.create_task(rm.nodes()), asyncio.create_task(rm.nodes())
+async def test_cancelled_caller_keeps_request(manager: Manager, rm: ResourceManager) -> None:
+    """A cancelled caller does not cancel the request of the others."""
+    manager.documents["scheduler"] = scheduler("a")
+    first, second = asyncio.create_task(rm.queues()), asyncio.create_task(rm.queues())
     await asyncio.sleep(0)
     first.cancel()
-    assert await second == {"a"}
+    assert set(await second) == {"a"}
 
 
-async def test_a_failure_is_not_kept(manager: Manager, rm: ResourceManager) -> None:
+async def test_failures_are_not_cached(manager: Manager, rm: ResourceManager) -> None:
+    """The next call after a failure sends another request."""
     manager.status = 500
-    with pytest.raises(ResourceManagerUnavailable, match="answered with status 500"):
-        await rm.nodes()
+    with pytest.raises(ResourceManagerUnavailable, match="answered with HTTP 500"):
+        await rm.queues()
     manager.status = 200
-    manager.documents["nodes"] = {"nodes": {"node": [{"nodeHostName": "a"}]}}
-    assert await rm.nodes() == {"a"}
+    manager.documents["scheduler"] = scheduler("a")
+    assert set(await rm.queues()) == {"a"}
 
 
-async def test_the_other_one_is_asked_when_one_is_a_standby(
-    managers: list[Manager], both: ResourceManager, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_standby(managers: list[Manager], both: ResourceManager, caplog: pytest.LogCaptureFixture) -> None:
+    """If one ResourceManager is a standby, the other one is used, and is then tried first."""
     standby, active = managers
     standby.status, standby.location = 307, active.url
-    active.documents["metrics"] = {"clusterMetrics": {"activeNodes": 3}}
+    active.documents["scheduler"] = scheduler("a")
     active.documents[f"apps/{APPLICATION}"] = {"app": {"id": APPLICATION}}
     with caplog.at_level(logging.INFO):
-        assert (await both.metrics())["activeNodes"] == 3
+        assert set(await both.queues()) == {"a"}
     assert f"The active ResourceManager is {active.url}" in caplog.text
     assert await both.application(APPLICATION) == {"id": APPLICATION}
-    assert len(standby.asked) == 1  # the active one is asked first from now on
+    assert len(standby.asked) == 1  # later requests go to the active one first
     assert both.application_url(APPLICATION) == f"{active.url}/cluster/app/{APPLICATION}"
 
 
-async def test_a_standby_without_an_active_one_says_so_in_plain_text(
-    managers: list[Manager], both: ResourceManager
-) -> None:
-    managers[0].documents["metrics"] = "There is no active RM right now."
-    managers[1].documents["metrics"] = {"clusterMetrics": {"activeNodes": 3}}
-    assert (await both.metrics())["activeNodes"] == 3
+async def test_standby_without_redirect(managers: list[Manager], both: ResourceManager) -> None:
+    """A standby may answer with plain text."""
+    managers[0].documents["scheduler"] = "There is no active RM right now."
+    managers[1].documents["scheduler"] = scheduler("a")
+    assert set(await both.queues()) == {"a"}
 
 
-async def test_no_redirect_leads_elsewhere(managers: list[Manager], manager: Manager, rm: ResourceManager) -> None:
+async def test_redirect_to_other_address(managers: list[Manager], manager: Manager, rm: ResourceManager) -> None:
+    """Redirects to other addresses are not followed."""
     elsewhere = managers[1]
     manager.status, manager.location = 302, elsewhere.url
-    with pytest.raises(ResourceManagerUnavailable, match="points elsewhere, to an address that is not configured"):
-        await rm.metrics()
+    with pytest.raises(ResourceManagerUnavailable, match="redirects to an address that is not configured"):
+        await rm.queues()
     assert not elsewhere.asked
 
 
-async def test_when_all_are_down_the_error_names_each(managers: list[Manager], both: ResourceManager) -> None:
+async def test_all_down(managers: list[Manager], both: ResourceManager) -> None:
+    """The error names all addresses."""
     for manager in managers:
         manager.server.stop()
     with pytest.raises(ResourceManagerUnavailable) as raised:
-        await both.metrics()
+        await both.queues()
     assert all(manager.url in str(raised.value) for manager in managers)
     assert not isinstance(raised.value, ResourceManagerRefused)
 
 
 @pytest.mark.parametrize("status", [401, 403])
-async def test_a_hub_that_is_not_let_in_is_told_apart(manager: Manager, rm: ResourceManager, status: int) -> None:
+async def test_refused_hub(manager: Manager, rm: ResourceManager, status: int) -> None:
+    """HTTP 401 and 403 raise ResourceManagerRefused."""
     manager.status = status
-    with pytest.raises(ResourceManagerRefused, match=f"status {status}"):
-        await rm.metrics()
+    with pytest.raises(ResourceManagerRefused, match=f"HTTP {status}"):
+        await rm.queues()
 
 
-async def test_another_service_at_the_address_is_no_resource_manager(manager: Manager, rm: ResourceManager) -> None:
-    manager.documents["metrics"] = "<html>Welcome</html>"
-    with pytest.raises(ResourceManagerUnavailable, match="something else than a JSON document"):
-        await rm.metrics()
+async def test_other_service(manager: Manager, rm: ResourceManager) -> None:
+    """A response that is no JSON object is an error."""
+    manager.documents["scheduler"] = "<html>Welcome</html>"
+    with pytest.raises(ResourceManagerUnavailable, match="did not return a JSON object"):
+        await rm.queues()
 
 
-def test_without_hadoops_configuration_the_error_is_of_its_kind(tmp_path: Path) -> None:
-    with pytest.raises(ResourceManagerUnavailable, match="holds no Hadoop configuration"):
+def test_missing_configuration(tmp_path: Path) -> None:
+    """Without Hadoop's configuration, ResourceManagerUnavailable is raised."""
+    with pytest.raises(ResourceManagerUnavailable, match="has no Hadoop configuration"):
         ResourceManager.from_configuration(tmp_path)

@@ -1,4 +1,4 @@
-"""What YARN's schedulers tell of their queues. The samples are answers of Hadoop 3.4.3, without parts that nobody reads."""
+"""Queues of YARN's schedulers. The samples are responses of Hadoop 3.4.3 without unused parts."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ def sample(name: str) -> dict[str, Any]:
     return dict(json.loads((SAMPLES / f"{name}.json").read_text()))
 
 
-def test_the_capacity_schedulers_queues() -> None:
+def test_capacity_scheduler() -> None:
+    """The queues of a capacity scheduler are parsed."""
     queues = {queue.path: queue for queue in read_queues(sample("capacity-scheduler"))}
     assert list(queues) == ["root.default", "root.small", "root.stopped"]
     assert queues["root.small"] == Queue(
@@ -32,7 +33,8 @@ def test_the_capacity_schedulers_queues() -> None:
     assert queues["root.stopped"].state == "STOPPED"
 
 
-def test_the_fair_schedulers_queues() -> None:
+def test_fair_scheduler() -> None:
+    """The queues of a fair scheduler are parsed."""
     queues = {queue.path: queue for queue in read_queues(sample("fair-scheduler"))}
     assert set(queues) == {"root.default", "root.small", "root.one", "root.acl", "root.zero"}
     assert queues["root.small"] == Queue(
@@ -48,7 +50,8 @@ def test_the_fair_schedulers_queues() -> None:
     )
 
 
-def test_queues_below_queues_have_their_whole_path() -> None:
+def test_nested_queues() -> None:
+    """A nested queue has its full path."""
     leaf = {"type": "capacitySchedulerLeafQueueInfo", "queueName": "alice"}
     users = {"queueName": "users", "queues": {"queue": leaf}}
     root = {"type": "capacityScheduler", "queueName": "root", "queues": {"queue": [users]}}
@@ -56,39 +59,44 @@ def test_queues_below_queues_have_their_whole_path() -> None:
     assert [queue.path for queue in queues] == ["root.users.alice"]
 
 
-def test_a_scheduler_without_queues_has_none() -> None:
+def test_scheduler_without_queues() -> None:
+    """A scheduler without queues has none."""
     assert not list(read_queues({"scheduler": {"schedulerInfo": {"type": "fifoScheduler"}}}))
     assert not list(read_queues({}))
 
 
-def test_a_list_of_one_may_be_the_one() -> None:
+def test_as_list() -> None:
+    """A list with one item may be written as the item."""
     assert as_list({"nodes": {"node": {"id": 1}}}, "nodes", "node") == [{"id": 1}]
     assert as_list({"nodes": None}, "nodes", "node") == []
 
 
-def test_the_largest_size_has_the_most_of_each() -> None:
+def test_largest() -> None:
+    """The largest size has the maximum of each resource."""
     assert largest([Resources(1, 8), None, Resources(4, 2)]) == Resources(4, 8)
     assert largest([None]) is None
 
 
-def sized(**kinds: int) -> Resources:
-    """A size as the ResourceManager writes it."""
+def sized(**types: int) -> Resources:
+    """Parse a size as the ResourceManager writes it."""
     names = {"gpus": "yarn.io/gpu"}
-    told = [{"name": names.get(kind, kind), "value": value} for kind, value in kinds.items()]
-    size = as_resources({"memory": 4096, "vCores": 8, "resourceInformations": {"resourceInformation": told}})
+    items = [{"name": names.get(name, name), "value": value} for name, value in types.items()]
+    size = as_resources({"memory": 4096, "vCores": 8, "resourceInformations": {"resourceInformation": items}})
     assert size
     return size
 
 
-def test_gpus_are_counted_where_resources_are_named() -> None:
+def test_gpus() -> None:
+    """GPUs are read from the list of resource types."""
     assert sized(vcores=8, gpus=2).gpus == 2
     assert sized(vcores=8).gpus == 0
-    # Hadoop before 3.1 names none, and Java's largest number is no limit.
+    # Hadoop before 3.1 lists no types, and Java's largest integer means no limit.
     assert Resources(4096, 8) == as_resources({"memory": 4096, "vCores": 8})
     assert sized(gpus=2**63 - 1).gpus is None
 
 
-def test_a_container_has_no_more_gpus_than_allowed_nor_than_a_node_has() -> None:
+def test_gpu_limits() -> None:
+    """The number of GPUs is limited by the queue and by the nodes."""
     assert smaller(Resources(1, 1), Resources(1, 1, 4)).gpus == 4
     assert smaller(Resources(1, 1, 2), Resources(1, 1, 4)).gpus == 2
     assert largest([Resources(1, 1, 2), Resources(1, 1)]) == Resources(1, 1, 2)

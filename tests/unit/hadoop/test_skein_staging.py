@@ -1,12 +1,12 @@
-"""Folders that skein leaves in HDFS. A small server stands for the NameNodes; tests/cluster asks real ones."""
+"""skein's staging folders in HDFS. A small server stands in for the NameNodes; tests/cluster uses real ones."""
 
 import pytest
 from tornado.httpserver import HTTPServer
 from tornado.testing import bind_unused_port
 from tornado.web import Application, RequestHandler
 
-from yarnspawner.hadoop.filesystem import FileSystem, Place
-from yarnspawner.hadoop.http_client import HadoopWeb, WebInsecure
+from yarnspawner.hadoop.filesystem import DefaultFileSystem, FileSystem
+from yarnspawner.hadoop.http_client import HadoopHttpClient, WebInsecure
 from yarnspawner.hadoop.processes import CompletedCommand
 from yarnspawner.hadoop.skein_staging import StagingFolders, StagingUnavailable
 
@@ -16,7 +16,7 @@ ID = "application_1763890000000_0001"
 
 @pytest.fixture
 def name_node():
-    """Starts one: ``name_node(answers)`` is its address; each answer is a status and a document, by operation."""
+    """Return a function that starts a NameNode and returns its address. It takes status and document by operation."""
     servers = []
 
     def start(answers, asked=None):
@@ -47,59 +47,67 @@ def listing(*names):
 HOME = {"GETHOMEDIRECTORY": (200, {"Path": "/user/alice"})}
 
 
-async def test_what_is_no_applications_folder_is_not_seen(name_node):
+async def test_only_application_folders(name_node):
+    """Other names in the folder are ignored."""
     names = [ID, "application_1763890000000_1/..", "..", "other", 5]
     folders = StagingFolders([name_node({**HOME, "LISTSTATUS": (200, listing(*names))})])
     assert await folders.applications("alice") == {ID}
 
 
-async def test_a_home_without_folders_has_none(name_node):
+async def test_missing_folder(name_node):
+    """A home without the folder has no applications."""
     missing = {"RemoteException": {"exception": "FileNotFoundException", "message": "File does not exist"}}
     assert await StagingFolders([name_node({**HOME, "LISTSTATUS": (404, missing)})]).applications("alice") == set()
 
 
-async def test_a_folder_is_removed_as_its_user(name_node):
+async def test_remove(name_node):
+    """A folder is removed as its user."""
     asked = []
     folders = StagingFolders([name_node({**HOME, "DELETE": (200, {"boolean": True})}, asked)])
     assert await folders.remove(ID, "alice")
     assert asked[-1] == ("DELETE", f"/webhdfs/v1/user/alice/.skein/{ID}", "alice")
 
 
-async def test_the_active_one_of_two_is_asked(name_node):
+async def test_active_namenode(name_node):
+    """A standby's error is skipped."""
     standby = name_node(dict.fromkeys(["GETHOMEDIRECTORY", "LISTSTATUS"], (403, STANDBY)))
     active = name_node({**HOME, "LISTSTATUS": (200, listing(ID))})
     assert await StagingFolders([standby, active]).applications("alice") == {ID}
 
 
 @pytest.mark.parametrize("application", ["", "..", "application_1_1/../..", "application_1"])
-async def test_nothing_else_than_an_application_is_removed(application):
+async def test_remove_invalid_id(application):
+    """An invalid id is refused."""
     with pytest.raises(ValueError, match="not an application id"):
         await StagingFolders(["http://127.0.0.1:1"]).remove(application, "alice")
 
 
 @pytest.mark.parametrize(
-    ("answer", "said"),
+    ("answer", "reason"),
     [
         (
             (403, {"RemoteException": {"exception": "AuthorizationException", "message": "may not\nimpersonate"}}),
             "may not impersonate",
         ),
-        ((500, "<html>"), "status 500"),
-        ((200, "<html>"), "something else than a JSON document"),
-        ((200, {"Path": 5}), "no home"),
+        ((500, "<html>"), "HTTP 500"),
+        ((200, "<html>"), "did not return a JSON object"),
+        ((200, {"Path": 5}), "no home folder"),
     ],
 )
-async def test_why_it_cannot_be_seen_is_said(name_node, answer, said):
-    with pytest.raises(StagingUnavailable, match=said):
+async def test_errors(name_node, answer, reason):
+    """The error has HDFS's reason."""
+    with pytest.raises(StagingUnavailable, match=reason):
         await StagingFolders([name_node({"GETHOMEDIRECTORY": answer})]).applications("alice")
 
 
-async def test_a_namenode_that_is_down_is_named():
+async def test_namenode_down():
+    """The error names the NameNode."""
     with pytest.raises(StagingUnavailable, match=r"127\.0\.0\.1:1"):
         await StagingFolders(["http://127.0.0.1:1"]).applications("alice")
 
 
-async def test_where_there_is_no_hdfs_that_is_said(tmp_path, monkeypatch):
+async def test_other_file_system(tmp_path, monkeypatch):
+    """Another default file system than HDFS is an error."""
     monkeypatch.setenv("HADOOP_CONF_DIR", str(tmp_path))
     (tmp_path / "core-site.xml").write_text(
         "<configuration><property><name>fs.defaultFS</name><value>s3a://bucket</value></property></configuration>"
@@ -108,8 +116,8 @@ async def test_where_there_is_no_hdfs_that_is_said(tmp_path, monkeypatch):
         StagingFolders.from_configuration()
 
 
-async def test_hadoops_own_client_serves_where_webhdfs_is_not_to_be_asked(monkeypatch):
-    """Without a login over plain HTTP, folders are listed and removed through `hadoop fs`, as their user."""
+async def test_fallback_to_hadoop_fs(monkeypatch):
+    """If no login over plain HTTP is allowed, `hadoop fs` is used as the user."""
     done = []
 
     async def insecure(self, url):
@@ -117,11 +125,11 @@ async def test_hadoops_own_client_serves_where_webhdfs_is_not_to_be_asked(monkey
 
     async def run(self, *arguments, **options):
         done.append((self._user, *arguments))
-        return CompletedCommand(0, f"/user/alice/.skein/{ID}\n/user/alice/.skein/other\n".encode(), "", cut=False)
+        return CompletedCommand(0, f"/user/alice/.skein/{ID}\n/user/alice/.skein/other\n".encode(), "", truncated=False)
 
-    monkeypatch.setattr(HadoopWeb, "get", insecure)
-    monkeypatch.setattr(FileSystem, "_command", run)
-    monkeypatch.setattr(Place, "configured", lambda: Place("hdfs", "/user"))
+    monkeypatch.setattr(HadoopHttpClient, "get", insecure)
+    monkeypatch.setattr(FileSystem, "_run", run)
+    monkeypatch.setattr(DefaultFileSystem, "from_configuration", lambda: DefaultFileSystem("hdfs", "/user"))
     folders = StagingFolders(["http://nn.example.com:9870"])
     assert await folders.applications("alice") == {ID}
     assert await folders.remove(ID, "alice")

@@ -1,4 +1,4 @@
-"""Files that are put into HDFS once. A script on local folders stands for `hadoop fs`; tests/cluster has the real one."""
+"""Uploads to HDFS. A script on local folders stands in for `hadoop fs`; tests/cluster uses the real one."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ sys.exit(status)
 
 @pytest.fixture
 def hdfs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The folder that is HDFS."""
+    """The local folder that stands in for HDFS."""
     root = tmp_path / "hdfs"
     (root / "user" / HUB).mkdir(parents=True)
     (root / "user" / "alice").mkdir()
@@ -113,14 +113,16 @@ def path_of(hdfs: Path, url: str) -> Path:
     return hdfs / url.removeprefix("hdfs:///")
 
 
-async def test_a_file_is_uploaded_once_and_found_by_its_content(hdfs, uploads, archive):
+async def test_upload_once(hdfs, uploads, archive):
+    """A file is uploaded once for its content."""
     first, second = await uploads.public(archive), await uploads.public(archive)
     assert first == second
     assert path_of(hdfs, first).read_bytes() == archive.read_bytes()
     assert len(calls(hdfs, "-put")) == 1
 
 
-async def test_another_hub_finds_what_the_first_has_uploaded(hdfs, uploads, archive):
+async def test_other_hub_reuses_upload(hdfs, uploads, archive):
+    """Another hub reuses an upload."""
     url = await uploads.public(archive)
     other = Uploads(".yarnspawner", HUB)
     assert await other.public(archive) == url
@@ -128,19 +130,22 @@ async def test_another_hub_finds_what_the_first_has_uploaded(hdfs, uploads, arch
     await other.close()
 
 
-async def test_a_changed_file_gets_another_copy_and_the_old_one_stays(hdfs, uploads, archive):
+async def test_changed_file(hdfs, uploads, archive):
+    """A changed file gets another upload, and the old one is kept."""
     old = await uploads.public(archive)
     archive.write_bytes(b"two" * 500_000)
     new = await uploads.public(archive)
     assert path_of(hdfs, old).read_bytes() != path_of(hdfs, new).read_bytes()
 
 
-async def test_starts_at_the_same_time_share_one_upload(hdfs, uploads, archive):
+async def test_concurrent_starts(hdfs, uploads, archive):
+    """Concurrent starts share one upload."""
     assert len({*await asyncio.gather(*(uploads.public(archive) for _ in range(5)))}) == 1
     assert len(calls(hdfs, "-put")) == 1
 
 
-async def test_two_hubs_at_the_same_time_do_not_disturb_each_other(hdfs, uploads, archive):
+async def test_concurrent_hubs(hdfs, uploads, archive):
+    """Concurrent uploads of two hubs both succeed."""
     (hdfs.parent / "slow").write_text("0.5")
     other = Uploads(".yarnspawner", HUB)
     urls = await asyncio.gather(uploads.public(archive), other.public(archive))
@@ -149,30 +154,33 @@ async def test_two_hubs_at_the_same_time_do_not_disturb_each_other(hdfs, uploads
     await other.close()
 
 
-async def test_an_upload_that_was_cut_short_does_not_count(hdfs, uploads, archive):
+async def test_incomplete_upload(hdfs, uploads, archive):
+    """An incomplete upload is not used."""
     (hdfs.parent / "slow").write_text("60")
-    cut = asyncio.create_task(uploads.public(archive))
+    upload = asyncio.create_task(uploads.public(archive))
     deadline = time.monotonic() + 60
     while not calls(hdfs, "-put"):
         assert time.monotonic() < deadline
         await asyncio.sleep(0.1)
-    cut.cancel()
+    upload.cancel()
     with pytest.raises(asyncio.CancelledError):
-        await cut
+        await upload
     (hdfs.parent / "slow").unlink()
     url = await uploads.public(archive)
     assert path_of(hdfs, url).read_bytes() == archive.read_bytes()
     assert len(calls(hdfs, "-put")) == 2
 
 
-async def test_a_file_that_is_not_what_was_uploaded_is_not_used(hdfs, uploads, archive):
+async def test_replaced_upload(hdfs, uploads, archive):
+    """An upload with another size is refused."""
     path_of(hdfs, await uploads.public(archive)).write_bytes(b"cut")
     other = Uploads(".yarnspawner", HUB)
-    with pytest.raises(UploadError, match="is not what the hub has put there"):
+    with pytest.raises(UploadError, match="is not the file that the hub has uploaded"):
         await other.public(archive)
 
 
-async def test_a_private_file_is_uploaded_as_the_user_for_the_user_alone(hdfs, uploads, archive, monkeypatch):
+async def test_private_upload(hdfs, uploads, archive, monkeypatch):
+    """A private file is uploaded as its user, and only readable by that user."""
     monkeypatch.setattr(FileSystem, "stat", _owned_by("alice", FileSystem.stat))
     url = await uploads.private(archive, "alice")
     assert path_of(hdfs, url).stat().st_mode & 0o077 == 0
@@ -181,7 +189,7 @@ async def test_a_private_file_is_uploaded_as_the_user_for_the_user_alone(hdfs, u
 
 
 def _owned_by(user, stat):
-    """The script's files all belong to who runs it."""
+    """Make the given user the owner of all files."""
 
     async def answer(self, paths):
         return [Entry(user, e.group, e.mode, e.size, e.folder) for e in await stat(self, paths)]
@@ -189,16 +197,18 @@ def _owned_by(user, stat):
     return answer
 
 
-async def test_what_is_not_allowed_is_said_once_and_not_tried_at_each_start(hdfs, uploads, archive, caplog):
+async def test_failure_is_cached(hdfs, uploads, archive, caplog):
+    """A failed upload is logged once, and not retried at each start."""
     (hdfs / "user" / HUB).chmod(0o700)
     for _ in range(3):
-        with pytest.raises(UploadError, match="closed to other users"):
+        with pytest.raises(UploadError, match="not accessible for other users"):
             await uploads.public(archive)
     assert len([record for record in caplog.records if record.levelno == logging.WARNING]) == 1
     assert len(calls(hdfs, "-stat")) == 1
 
 
-async def test_who_cannot_wait_gets_the_copy_at_the_next_start(hdfs, uploads, archive):
+async def test_url_if_ready(hdfs, uploads, archive):
+    """The first call starts the upload, and a later one returns its URL."""
     assert uploads.url_if_ready(archive) == ""
     deadline = time.monotonic() + 30
     while not (url := uploads.url_if_ready(archive)):
@@ -207,22 +217,24 @@ async def test_who_cannot_wait_gets_the_copy_at_the_next_start(hdfs, uploads, ar
     assert path_of(hdfs, url).exists()
 
 
-async def test_without_a_folder_nothing_is_public(hdfs, archive):
+async def test_no_public_folder(hdfs, archive):
+    """Without a shared folder, there are no public uploads."""
     uploads = Uploads("", HUB)
     assert uploads.url_if_ready(archive) == ""
     with pytest.raises(UploadError, match="shared_folder"):
         await uploads.public(archive)
 
 
-async def test_what_yarn_misses_is_uploaded_again(hdfs, uploads, archive):
+async def test_invalidate(hdfs, uploads, archive):
+    """An upload that YARN reports as missing is uploaded again."""
     file = path_of(hdfs, await uploads.public(archive))
-    assert not uploads.forget("File does not exist: hdfs:/elsewhere")
+    assert not uploads.invalidate("File does not exist: hdfs:/elsewhere")
     file.unlink()
-    assert uploads.forget(f"File does not exist: hdfs:/{file.relative_to(hdfs)}")
+    assert uploads.invalidate(f"File does not exist: hdfs:/{file.relative_to(hdfs)}")
     assert path_of(hdfs, await uploads.public(archive)).exists()
 
 
-# -- Cleaning up
+# Removal of old uploads
 
 
 def age(folder: Path, days: float) -> None:
@@ -231,7 +243,7 @@ def age(folder: Path, days: float) -> None:
 
 
 async def old_upload(hdfs: Path, archive: Path, days: float) -> Path:
-    """An upload of an earlier run of the hub."""
+    """Create an upload of an earlier run of the hub."""
     earlier = Uploads(".yarnspawner", HUB)
     file = path_of(hdfs, await earlier.public(archive))
     await asyncio.gather(*earlier._background)
@@ -239,26 +251,30 @@ async def old_upload(hdfs: Path, archive: Path, days: float) -> Path:
     return file
 
 
-async def test_what_was_not_used_for_long_is_removed(hdfs, uploads, archive):
+async def test_old_upload_is_removed(hdfs, uploads, archive):
+    """An upload that was unused for more than 30 days is removed."""
     file = await old_upload(hdfs, archive, days=31)
     await uploads.clean()
     assert not file.parent.exists()
 
 
-async def test_what_was_used_lately_stays(hdfs, uploads, archive):
+async def test_recent_upload_is_kept(hdfs, uploads, archive):
+    """An upload that was used within 30 days is kept."""
     file = await old_upload(hdfs, archive, days=29)
     assert await uploads.clean() == []
     assert file.exists()
 
 
-async def test_what_this_hub_uses_stays(hdfs, uploads, archive):
+async def test_upload_in_use_is_kept(hdfs, uploads, archive):
+    """An upload that this hub uses is kept."""
     file = path_of(hdfs, await uploads.public(archive))
     await asyncio.gather(*uploads._background)
     age(file.parent, 40)
     assert await uploads.clean() == []
 
 
-async def test_what_a_running_application_may_use_stays(hdfs, archive):
+async def test_upload_of_running_application_is_kept(hdfs, archive):
+    """An upload that a running application may use is kept."""
     file = await old_upload(hdfs, archive, days=40)
 
     async def long_ago():
@@ -273,7 +289,8 @@ async def test_what_a_running_application_may_use_stays(hdfs, archive):
     assert await Uploads(".yarnspawner", HUB, oldest_start=lately).clean() == ["/" + str(file.parent.relative_to(hdfs))]
 
 
-async def test_nothing_is_removed_while_yarn_cannot_be_asked(hdfs, archive):
+async def test_outage_keeps_uploads(hdfs, archive):
+    """No upload is removed while YARN does not answer."""
     await old_upload(hdfs, archive, days=40)
 
     async def unknown():
@@ -282,26 +299,28 @@ async def test_nothing_is_removed_while_yarn_cannot_be_asked(hdfs, archive):
     assert await Uploads(".yarnspawner", HUB, oldest_start=unknown).clean() == []
 
 
-async def test_remains_of_a_broken_upload_are_removed_and_what_is_beside_uploads_stays(hdfs, uploads, archive):
+async def test_incomplete_upload_is_removed(hdfs, uploads, archive):
+    """Incomplete uploads are removed, other files are kept."""
     file = await old_upload(hdfs, archive, days=2)
-    remains, foreign = file.with_name(".0123"), hdfs / "user" / HUB / ".yarnspawner" / "notes.txt"
-    for path in (remains, foreign):
+    incomplete, foreign = file.with_name(".0123"), hdfs / "user" / HUB / ".yarnspawner" / "notes.txt"
+    for path in (incomplete, foreign):
         path.write_text("")
         os.utime(path, (0, 0))
     await uploads.clean()
-    assert not remains.exists()
+    assert not incomplete.exists()
     assert file.exists()
     assert foreign.exists()
 
 
-# -- What may be public
+# Public files
 
 ROOT, USER = ("/", Entry("hdfs", "supergroup", 0o755, 0, True)), ("/user", Entry("hdfs", "supergroup", 0o755, 0, True))
 HOME = ("/user/hub", Entry("hub", "hub", 0o711, 0, True))
 FILE = ("/user/hub/skein.jar", Entry("hub", "hub", 0o644, 1, False))
 
 
-def test_a_file_of_the_hub_below_folders_of_the_hub_and_the_superuser_may_be_public():
+def test_valid_public_file():
+    """The hub's file in folders of the hub and the superuser is valid."""
     check_world_readable([ROOT, USER, HOME, FILE], "hub")
 
 
@@ -311,32 +330,35 @@ def test_a_file_of_the_hub_below_folders_of_the_hub_and_the_superuser_may_be_pub
         (3, Entry("alice", "hub", 0o644, 1, False), "belongs to alice"),
         (2, Entry("alice", "hub", 0o755, 0, True), "belongs to alice"),
         (1, Entry("alice", "hub", 0o755, 0, True), "belongs to alice"),
-        (3, Entry("hub", "hub", 0o664, 1, False), "changed by others"),
-        (3, Entry("hub", "hub", 0o646, 1, False), "changed by others"),
-        (2, Entry("hub", "hub", 0o775, 0, True), "changed by others"),
-        # Sticky or not: who may make files in the hub's folder could make the next upload's.
-        (2, Entry("hub", "hub", 0o1777, 0, True), "changed by others"),
-        (1, Entry("hdfs", "supergroup", 0o775, 0, True), "changed by others"),
-        (1, Entry("hdfs", "supergroup", 0o777, 0, True), "changed by others"),
-        (2, Entry("hub", "hub", 0o700, 0, True), "closed to other users"),
-        (3, Entry("hub", "hub", 0o640, 1, False), "closed to other users"),
+        (3, Entry("hub", "hub", 0o664, 1, False), "writable for others"),
+        (3, Entry("hub", "hub", 0o646, 1, False), "writable for others"),
+        (2, Entry("hub", "hub", 0o775, 0, True), "writable for others"),
+        # Even in a sticky folder, a user who can create files could create the next upload.
+        (2, Entry("hub", "hub", 0o1777, 0, True), "writable for others"),
+        (1, Entry("hdfs", "supergroup", 0o775, 0, True), "writable for others"),
+        (1, Entry("hdfs", "supergroup", 0o777, 0, True), "writable for others"),
+        (2, Entry("hub", "hub", 0o700, 0, True), "not accessible for other users"),
+        (3, Entry("hub", "hub", 0o640, 1, False), "not accessible for other users"),
     ],
 )
-def test_what_another_could_replace_or_not_read_may_not_be_public(index, entry, reason):
-    way = [ROOT, USER, HOME, FILE]
-    way[index] = (way[index][0], entry)
+def test_invalid_public_files(index, entry, reason):
+    """A file that others can replace, or not read, is refused."""
+    ancestors = [ROOT, USER, HOME, FILE]
+    ancestors[index] = (ancestors[index][0], entry)
     with pytest.raises(FileSystemError, match=reason):
-        check_world_readable(way, "hub")
+        check_world_readable(ancestors, "hub")
 
 
-def test_a_folder_of_the_hub_in_a_sticky_one_may_be_public():
+def test_sticky_parent_folder():
+    """The hub's folder in a sticky folder is valid."""
     check_world_readable([ROOT, ("/tmp", Entry("hdfs", "supergroup", 0o1777, 0, True)), HOME, FILE], "hub")
 
 
-# -- Which files are shared
+# Shared files
 
 
-async def test_large_local_files_are_shared_by_their_visibility(hdfs, uploads, archive, monkeypatch):
+async def test_shared_files(hdfs, uploads, archive, monkeypatch):
+    """Large local files are shared according to their visibility."""
     monkeypatch.setattr(uploads, "private", lambda local, user: _answer(f"hdfs:///{user}/{local.name}"))
     small = archive.with_name("small.zip")
     small.write_text("small")
@@ -361,7 +383,8 @@ async def _answer(url):
     return url
 
 
-async def test_what_cannot_be_shared_is_uploaded_as_it_was_before(hdfs, uploads, archive):
+async def test_unshared_file(hdfs, uploads, archive):
+    """A file that cannot be shared is uploaded for each start."""
     (hdfs / "user" / HUB).chmod(0o700)
     files = {"environment": {"source": str(archive), "visibility": "public"}}
     found = await upload_shared_files(files, uploads, "alice", logging.getLogger(), lambda words: None)
@@ -370,15 +393,15 @@ async def test_what_cannot_be_shared_is_uploaded_as_it_was_before(hdfs, uploads,
     assert str(found["environment"].type) == "ARCHIVE"
 
 
-async def test_what_is_remembered_of_uploads_has_a_limit(hdfs, uploads, archive, monkeypatch):
-    """Only the uploads that were used last are remembered, no turn outlives its upload, and failures are forgotten."""
-    monkeypatch.setattr("yarnspawner.hadoop.uploads._REMEMBERED", 2)
+async def test_memory_limits(hdfs, uploads, archive, monkeypatch):
+    """Known uploads are limited, unused locks are dropped, and old failures are removed."""
+    monkeypatch.setattr("yarnspawner.hadoop.uploads._MAX_KNOWN", 2)
     for content in ("one", "two", "three"):
         archive.write_text(content)
         last = await uploads.public(archive)
-    assert len(uploads._shared) == 2 and any(shared.url == last for shared in uploads._shared.values())
-    assert not uploads._turns
+    assert len(uploads._known) == 2 and any(upload.url == last for upload in uploads._known.values())
+    assert not uploads._locks
     monkeypatch.setattr("yarnspawner.hadoop.uploads._RETRY", 0.0)
     for path in ("/one", "/two", "/three"):
-        uploads._failure("alice", path, "no space")
+        uploads._record_failure("alice", path, "no space")
     assert len(uploads._failed) == 1

@@ -9,10 +9,10 @@ from jupyterhub.orm import Server as ServerRow
 
 import yarnspawner.spawner
 from tests.support.one_application import ID, KILLED, RUNNING, OneApplication
-from yarnspawner.launch.request import start_tag
 from yarnspawner.skein_driver import ClusterUnavailable, Report
 from yarnspawner.state.credentials import Credentials
 from yarnspawner.state.server_state import ServerState
+from yarnspawner.yarn.tags import start_tag
 
 NEW = "application_1_0002"
 
@@ -275,7 +275,7 @@ async def test_stop_of_what_was_never_answered(spawner_on, monkeypatch):
     cluster.away = True
     await spawner.stop()
     spawner.clear_state()
-    tags = frozenset({start_tag(server)})
+    tags = frozenset({start_tag(server.start_id)})
     cluster.applications[ID] = Report(ID, user="alice", state="ACCEPTED", tags=tags)
     await asyncio.sleep(0.05)
     assert cluster.killed == []

@@ -424,7 +424,7 @@ async def test_consume_exception() -> None:
 
     for cancelled in (False, True):
         task = asyncio.create_task(fail())
-        task.add_done_callback(driver_slots.seen)
+        task.add_done_callback(driver_slots.consume_exception)
         if cancelled:
             task.cancel()
         await settled()

@@ -9,16 +9,14 @@ from types import SimpleNamespace
 
 import pytest
 
-from yarnspawner.hadoop.accounts import tag
 from yarnspawner.hadoop.skein_staging import StagingUnavailable
 from yarnspawner.skein_driver import ClusterRefused, ClusterUnavailable, Report
 from yarnspawner.yarn.orphan_reaper import OrphanReaper, ReaperLoop
 from yarnspawner.yarn.orphans import OwnedServers, ServerKey
+from yarnspawner.yarn.tags import server_tags
 
 LONG_AGO = datetime(2020, 1, 1, tzinfo=timezone.utc)
-TAGS = frozenset(
-    tag(*names) for names in [("hub", "h"), ("user", "h", "alice"), ("server", "h", "alice", ""), ("start", "s")]
-)
+TAGS = server_tags("h", "alice", "", "s")
 
 
 def application(number, **facts):

@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from yarnspawner.hadoop.accounts import tag
 from yarnspawner.skein_driver import Report
 from yarnspawner.state.credentials import Credentials
 from yarnspawner.state.server_state import ServerState
 from yarnspawner.yarn.orphans import OwnedServers, ServerKey, is_ours, orphans, too_many
+from yarnspawner.yarn.tags import hub_tag, server_tags
 
 HUB = "0123456789abcdef0123456789abcdef"
 NOW = datetime(2026, 1, 1, tzinfo=timezone.utc)
@@ -20,8 +20,7 @@ SERVER = ServerState.new("alice", "default", Credentials(b"", b""), hub=HUB)
 
 
 def tags(start=SERVER.start_id, user="alice", server="", hub=HUB):
-    names = [("hub", hub), ("user", hub, user), ("server", hub, user, server), ("start", start)]
-    return frozenset(tag(*name) for name in names)
+    return server_tags(hub, user, server, start)
 
 
 def application(number=1, **facts):
@@ -111,7 +110,7 @@ def test_what_has_ended_or_has_just_begun_is_left_alone():
 
 
 def test_the_hubs_tag_alone_makes_no_application_ours():
-    assert swept(application(tags=frozenset([tag("hub", HUB)]))) == []
+    assert swept(application(tags=frozenset([hub_tag(HUB)]))) == []
 
 
 @pytest.mark.parametrize("user", ["hdfs", "yarn", "root", "jupyterhub", "", "a/b", "../alice"])
