@@ -24,7 +24,7 @@ _CONFIRM = "Is it the right database? If these really are orphans, end them with
 
 
 class HubConfigError(ClusterError):
-    """The hub that is meant cannot be made out; the message says what to do."""
+    """The hub's configuration cannot be used; the message says what to do."""
 
 
 def applications(options: argparse.Namespace) -> int:
@@ -41,7 +41,7 @@ def applications(options: argparse.Namespace) -> int:
 
 
 def sweep(options: argparse.Namespace) -> int:
-    """End this hub's orphans and remove what ended applications left in HDFS, or say which they are."""
+    """Stop this hub's orphans and remove files of finished applications in HDFS, or print them with ``--dry-run``."""
     if options.dry_run:
         return int(_with_sweep(options, _would_sweep))
     swept: Swept = _with_sweep(options, lambda sweep: sweep.run(confirmed=options.yes))
@@ -119,7 +119,7 @@ def _with_sweep(options: argparse.Namespace, work: Callable[[OrphanReaper], Awai
 
 
 def _load(file: str) -> Any:
-    """JupyterHub's application with its configuration, secret and database, as ``jupyterhub token`` makes it."""
+    """Return JupyterHub's application with its configuration, secret and database, as ``jupyterhub token`` does."""
     from jupyterhub.app import JupyterHub
 
     path = Path(file).absolute()

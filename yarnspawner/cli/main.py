@@ -28,7 +28,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     module, _, function = options.run.partition(":")
     try:
-        # Each imports what it needs only when it is asked for: --help is quick.
+        # Each action imports its own modules, so --help is fast.
         return int(getattr(importlib.import_module(module), function)(options))
     except (ClusterError, KernelError) as error:
         print(f"yarnspawner: {error}", file=sys.stderr)
@@ -39,7 +39,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 class _Parser(argparse.ArgumentParser):
-    """Says what is wrong in one line; --help has the rest."""
+    """Print a usage error in one line, with a reference to --help."""
 
     def error(self, message: str) -> NoReturn:
         self.exit(2, f"{self.prog}: {message} (see --help)\n")
@@ -57,12 +57,12 @@ def _parser() -> _Parser:
 def _add_applications(commands: argparse._SubParsersAction[_Parser]) -> None:
     applications = commands.add_parser(
         "applications",
-        help="list the applications of a hub, and whether a server owns them",
+        help="list the applications of a hub and the servers that they belong to",
         description=(
-            "Lists the unfinished applications that carry the tags of a hub: whose they are, and whether a server of the"
-            " hub owns them. Run it in the hub's folder, as the hub's account; it changes nothing."
+            "Lists the unfinished applications that have the tags of a hub, and the servers that they belong to. Run it in"
+            " the hub's folder, as the hub's account. It changes nothing."
         ),
-        parents=[_hub(), _login("", "Without these, those of the hub's configuration.")],
+        parents=[_hub(), _login("", "If unset, those of the hub's configuration.")],
     )
     applications.set_defaults(run="yarnspawner.cli.hub:applications")
 
@@ -70,27 +70,26 @@ def _add_applications(commands: argparse._SubParsersAction[_Parser]) -> None:
 def _add_sweep(commands: argparse._SubParsersAction[_Parser]) -> None:
     sweep = commands.add_parser(
         "sweep",
-        help="end the applications of a hub that no server owns",
+        help="stop the orphans of a hub: its applications that belong to no server",
         description=(
-            "Ends the applications that carry the tags of a hub and that none of its servers owns, and removes what ended"
-            " ones left in HDFS, as the hub itself does from time to time (sweep_interval). It may run while the hub"
-            " does, and while it does not. Run it in the hub's folder, as the hub's account. What was ended is written to"
-            " standard error as lines of the audit."
+            "Stops the applications that have the tags of a hub and belong to none of its servers. Removes the files that"
+            " finished applications left in HDFS. The hub does the same at intervals (sweep_interval). Run it in the hub's"
+            " folder, as the hub's account, whether the hub runs or not. The lines of the audit log go to standard error."
         ),
-        parents=[_hub(), _login("", "Without these, those of the hub's configuration.")],
+        parents=[_hub(), _login("", "If unset, those of the hub's configuration.")],
     )
-    sweep.add_argument("--dry-run", action="store_true", help="say what would be done, and do nothing")
+    sweep.add_argument("--dry-run", action="store_true", help="print what a sweep would do, and change nothing")
     sweep.add_argument(
         "--yes",
         action="store_true",
-        help="end the orphans also where they are more than half of the hub's applications, or where none of these"
-        " belongs to a server, which otherwise counts as a sign of a wrong database",
+        help="stop the orphans even if they are more than half of the hub's applications, or if none of these belongs to"
+        " a server; without this option, the database then counts as wrong",
     )
     sweep.add_argument(
         "--moved",
         action="store_true",
-        help="the hub's database or folder has moved on purpose: bind the hub's id to it where it is now, then sweep;"
-        " start the hub again afterwards",
+        help="use this once after you have moved the hub's database or folder: bind the hub's id to the new place, then"
+        " sweep; restart the hub afterwards",
     )
     sweep.set_defaults(run="yarnspawner.cli.hub:sweep")
 
@@ -102,15 +101,14 @@ def _hub() -> _Parser:
         "--config",
         default="jupyterhub_config.py",
         metavar="FILE",
-        help="the hub's configuration file, which says where its database and cookie secret are, and with which"
-        " principal and keytab it logs in (default: %(default)s)",
+        help="the hub's configuration file, with its database, cookie secret, principal and keytab (default: %(default)s)",
     )
     hub.add_argument(
         "--grace",
         type=int,
         default=None,
         metavar="SECONDS",
-        help="how old an application must be to count as an orphan (default: the hub's sweep_grace)",
+        help="seconds until an application can be an orphan (default: the hub's sweep_grace)",
     )
     return hub
 
@@ -120,8 +118,8 @@ def _add_kernel(commands: argparse._SubParsersAction[_Parser]) -> None:
         "kernel",
         help="run an IPython kernel on the cluster",
         description=(
-            "Runs an IPython kernel in a YARN container and opens a console that is connected to it. `exit` in the console"
-            " shuts the kernel down. The connection is encrypted if both ends can do that."
+            "Runs an IPython kernel in a YARN container and opens a console to it. `exit` in the console shuts the kernel"
+            " down. The connection is encrypted if both ends can encrypt."
         ),
         parents=[_login("")],
     )
@@ -142,7 +140,7 @@ def _add_kernel(commands: argparse._SubParsersAction[_Parser]) -> None:
     kernel.add_argument(
         "--public",
         action="store_true",
-        help="the archive in HDFS is readable for everyone, so that each node keeps one copy of it for all",
+        help="the archive in HDFS is readable by everyone, and each node keeps one copy for all users",
     )
     kernel.add_argument("--name", type=_name, default="kernel", help="the application's name (default: %(default)s)")
     kernel.add_argument(
@@ -150,14 +148,14 @@ def _add_kernel(commands: argparse._SubParsersAction[_Parser]) -> None:
         type=_port_range,
         default="",
         metavar="FIRST:LAST",
-        help="ports for the kernel, which needs five (default: any)",
+        help="range of ports for the kernel, at least five (default: any)",
     )
     kernel.add_argument(
-        "--no-console", action="store_true", help="print the connection file's path in place of opening a console"
+        "--no-console", action="store_true", help="print the path of the connection file instead of opening a console"
     )
     encryption = kernel.add_mutually_exclusive_group()
     encryption.add_argument(
-        "--require-encryption", action="store_true", help="fail where the connection cannot be encrypted"
+        "--require-encryption", action="store_true", help="fail if the connection cannot be encrypted"
     )
     encryption.add_argument(
         "--no-encryption",
@@ -165,18 +163,18 @@ def _add_kernel(commands: argparse._SubParsersAction[_Parser]) -> None:
         help="do not encrypt, for clients that cannot, such as `jupyter console` itself",
     )
 
-    # What was given before the action is not to be overwritten by the defaults behind it.
+    # An option before the action must not be overwritten by the default after it.
     login = _login(argparse.SUPPRESS)
-    actions = kernel.add_subparsers(title="what else there is", metavar="list | connect | logs | stop")
+    actions = kernel.add_subparsers(title="other actions", metavar="list | connect | logs | stop")
     _add_action(actions, "list", "list_kernels", "list the kernels that run or are starting", [login], with_id=False)
-    _add_action(actions, "connect", "connect", "open a console on a kernel that runs", [login])
-    _add_action(actions, "logs", "logs", "show what a kernel's containers wrote", [login])
+    _add_action(actions, "connect", "connect", "open a console to a running kernel", [login])
+    _add_action(actions, "logs", "logs", "show the output of a kernel's containers", [login])
     _add_action(actions, "stop", "stop", "shut a kernel down", [login])
 
 
 def _login(
     default: str,
-    without: str = "Without these, the ticket of kinit is used, or none where the cluster has no Kerberos.",
+    without: str = "If unset, the command uses the ticket of kinit, or none if the cluster has no Kerberos.",
 ) -> _Parser:
     login = _Parser(add_help=False)
     group = login.add_argument_group("Kerberos", without)
@@ -201,7 +199,7 @@ def _add_action(
 
 
 def _memory(text: str) -> int:
-    """MiB, from what skein's specifications allow: a number with a unit, or of MiB."""
+    """Return MiB from a number with a unit, or from a number of MiB, as in skein's specifications."""
     try:
         memory = int(skein.Resources(memory=text, vcores=1).memory)
     except ValueError:
@@ -209,7 +207,7 @@ def _memory(text: str) -> int:
     if memory < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not a size, such as 2GiB or 512MiB")
     if memory < _LEAST_MEMORY:
-        raise argparse.ArgumentTypeError(f"{memory} MiB is less than a kernel lives in; such as 2GiB or 512MiB")
+        raise argparse.ArgumentTypeError(f"{memory} MiB is too little for a kernel, use for example 2GiB or 512MiB")
     return memory
 
 
@@ -229,7 +227,7 @@ def _count(least: int) -> Callable[[str], int]:
 
 
 def _port_range(text: str) -> str:
-    # The recipe's own rule, before a container is started for nothing.
+    # The recipe's own check, before a container starts and fails.
     try:
         ports = list(parse_port_range(text))
     except ListenError:

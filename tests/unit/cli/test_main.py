@@ -45,7 +45,7 @@ def test_a_login_may_stand_before_or_behind_the_action() -> None:
         (["kernel", "--port-range", "9:3"], "--port-range: '9:3' is not a range of ports, such as 40000:40100"),
         (["kernel", "--port-range", "40000:40002"], "40000:40002 has 3 ports, and a kernel needs 5"),
         (["kernel", "--port-range", "1000:2000"], "ports below 1024 are not for users"),
-        (["kernel", "--memory", "2"], "2 MiB is less than a kernel lives in"),
+        (["kernel", "--memory", "2"], "2 MiB is too little for a kernel"),
         (["kernel", "--name", ""], "--name: a name has at least one letter"),
         (["kernel", "connect"], "APPLICATION"),
         (["kernel", "--require-encryption", "--no-encryption"], "not allowed with"),
