@@ -19,7 +19,6 @@ from yarnspawner.hub import identity as hub_identity
 from yarnspawner.hub.account_registry import AccountRegistry
 from yarnspawner.yarn import audit
 from yarnspawner.yarn.access import ClusterAccess
-from yarnspawner.yarn.reflector import ApplicationReflector
 
 SCHEDULER = {
     "scheduler": {
@@ -94,7 +93,6 @@ def _nothing_shared():
     caches = (
         AccountRegistry._of_databases,
         ClusterAccess._shared,
-        ApplicationReflector._instances,
         audit._told,
         hub_identity._identities,
     )

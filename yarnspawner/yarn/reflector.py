@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timezone
-from typing import ClassVar
 
 from yarnspawner.common.retry import Retry
 from yarnspawner.skein_driver import (
@@ -31,15 +30,13 @@ class ApplicationReflector:
     """A view of YARN's applications that is refreshed by one list call, whatever their number.
 
     - Spawners `watch` what they own, and `unwatch` it when it is theirs no more.
-    - It is refreshed every ``fast`` seconds while something watched is starting or stopping, every ``slow`` seconds while
+    - It is refreshed every ``fast`` seconds while something is watched closely, every ``slow`` seconds while
       something else is watched, and not at all otherwise.
     - Who waits in `wait_change` is woken by each change.
     - An application that YARN's list no longer has is asked for by itself. It has ended if YARN says so, or if YARN does
       not know it and two lists lacked it. While YARN cannot be asked it is unknown, never ended.
     - That YARN does not answer is logged once, and so is that it answers again.
     """
-
-    _instances: ClassVar[dict[Cluster, ApplicationReflector]] = {}
 
     def __init__(
         self, cluster: Cluster, *, fast: float = 0.5, slow: float = 5.0, log: logging.Logger | None = None
@@ -68,31 +65,22 @@ class ApplicationReflector:
         self._wake = asyncio.Event()
         self._refreshing: asyncio.Task[None] | None = None
 
-    @classmethod
-    def shared(
-        cls, cluster: Cluster, *, fast: float = 0.5, slow: float = 5.0, log: logging.Logger | None = None
-    ) -> ApplicationReflector:
-        """Return the one view of that cluster; the first caller's intervals count."""
-        if cluster not in cls._instances:
-            cls._instances[cluster] = cls(cluster, fast=fast, slow=slow, log=log)
-        return cls._instances[cluster]
+    def watch(self, application_id: str, *, on_end: Callable[[], None] | None = None) -> None:
+        """Track an application until `unwatch`.
 
-    def watch(self, application_id: str, fast: bool = False, *, on_end: Callable[[], None] | None = None) -> None:
-        """Keep an application in view, ``fast`` while it is starting or stopping; call again to change that.
-
-        ``on_end`` is called once, when the view learns that it has ended.
+        Args:
+            application_id: the application.
+            on_end: called once, when the application has finished.
         """
         watched = self._entry(application_id)
         watched.owned = True
         watched.on_end = on_end
-        hurry = fast and not watched.fast
-        watched.fast = fast
-        self._attend(hurry=hurry)
+        self._attend(hurry=False)
 
     def unwatch(self, application_id: str) -> None:
         """Forget an application, unless somebody watches it closely. Its owner is told nothing more."""
         if watched := self._watched.get(application_id):
-            watched.owned = watched.fast = False
+            watched.owned = False
             watched.on_end = None  # it is called for the owner, who may be gone by then
             self._drop(application_id, watched)
 
@@ -174,8 +162,6 @@ class ApplicationReflector:
     async def close(self) -> None:
         """Stop refreshing, and forget all applications."""
         self._watched.clear()
-        if self._instances.get(self._cluster) is self:
-            del self._instances[self._cluster]
         tasks = {task for task in (self._refreshing, *self._lists) if task is not None}
         for task in tasks:
             task.cancel()

@@ -37,7 +37,6 @@ class TrackedApplication:
 
     since: float
     owned: bool = False
-    fast: bool = False
     watchers: int = 0
     close_watchers: int = 0
     report: Report | None = None
@@ -54,7 +53,7 @@ class TrackedApplication:
 
     @property
     def poll_fast(self) -> bool:
-        return self.open and (self.fast or self.close_watchers > 0)
+        return self.open and self.close_watchers > 0
 
     def status(self, unknown_since: float | None, reason: str) -> Status:
         """What is known of it, while YARN cannot be asked since then for that reason."""

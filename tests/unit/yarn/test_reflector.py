@@ -49,6 +49,14 @@ class Lists:
             raise ClusterUnavailable(self.unavailable)
 
 
+def watch_fast(view: ApplicationReflector, application_id: str) -> None:
+    """Watch an application, and refresh every `fast` seconds as long as the view exists."""
+    view.watch(application_id)
+    context = view.watch_closely(application_id)
+    context.__enter__()
+    vars(view).setdefault("contexts", []).append(context)
+
+
 @pytest.fixture
 def yarn() -> Lists:
     return Lists()
@@ -73,7 +81,7 @@ async def until(view: ApplicationReflector, condition: object, within: float = 3
 
 async def test_a_start_is_seen_step_by_step(view: ApplicationReflector, yarn: Lists) -> None:
     yarn.listed = [replace(RUNNING, state="ACCEPTED")]
-    view.watch(ID, fast=True)
+    watch_fast(view, ID)
     assert (await until(view, "ACCEPTED")).known
     yarn.listed = [RUNNING]
     status = await until(view, "RUNNING", within=2)
@@ -115,7 +123,7 @@ async def test_what_yarn_lists_no_more_but_says_is_running_is_running(view: Appl
 
 async def test_what_yarn_has_forgotten_has_ended(view: ApplicationReflector, yarn: Lists) -> None:
     yarn.listed = [RUNNING]
-    view.watch(ID, fast=True)
+    watch_fast(view, ID)
     await until(view, "RUNNING")
     yarn.listed = []
     status = await until(view, "FINISHED")
@@ -139,7 +147,7 @@ async def test_a_dead_resource_manager_ends_nothing(
     view: ApplicationReflector, yarn: Lists, caplog: pytest.LogCaptureFixture
 ) -> None:
     yarn.listed = [RUNNING]
-    view.watch(ID, fast=True)
+    watch_fast(view, ID)
     await until(view, "RUNNING")
     yarn.unavailable = "Connection refused"
     status = await until(view, None)
@@ -160,7 +168,7 @@ async def test_a_dead_resource_manager_ends_nothing(
 
 async def test_an_end_stays_known_while_yarn_is_away(view: ApplicationReflector, yarn: Lists) -> None:
     yarn.reports = {ID: KILLED}
-    view.watch(ID, fast=True)
+    watch_fast(view, ID)
     await until(view, "KILLED")
     yarn.unavailable = "Connection refused"
     with pytest.raises(ClusterUnavailable):
@@ -171,7 +179,7 @@ async def test_an_end_stays_known_while_yarn_is_away(view: ApplicationReflector,
 async def test_a_refused_report_is_no_end(view: ApplicationReflector, yarn: Lists) -> None:
     """A report that YARN refuses for a reason of its own says nothing of the application, watched or not."""
     yarn.listed = [RUNNING]
-    view.watch(ID, fast=True)
+    watch_fast(view, ID)
     await until(view, "RUNNING")
 
     async def refused(application_id: str) -> Report:
@@ -191,7 +199,7 @@ async def test_a_refused_report_is_no_end(view: ApplicationReflector, yarn: List
 
 async def test_an_end_while_only_single_reports_fail_is_not_known_yet(view: ApplicationReflector, yarn: Lists) -> None:
     yarn.listed, yarn.reports = [RUNNING], {ID: KILLED}
-    view.watch(ID, fast=True)
+    watch_fast(view, ID)
     await until(view, "RUNNING")
 
     async def broken(application_id: str) -> Report:
@@ -212,7 +220,7 @@ async def test_a_list_on_its_way_says_nothing_of_what_was_submitted_meanwhile(
     listing = asyncio.create_task(view.tagged("tag"))
     await asyncio.sleep(0.02)
     yarn.listed = [RUNNING]
-    view.watch(ID, fast=True)
+    watch_fast(view, ID)
     await listing
     assert (await view.status(ID)).report == RUNNING
     assert yarn.single == 0
@@ -249,10 +257,10 @@ async def test_nothing_is_asked_while_nothing_is_watched(view: ApplicationReflec
     yarn.listed = [RUNNING]
     await asyncio.sleep(0.1)
     assert yarn.lists == 0
-    view.watch(ID, fast=True)
+    view.watch(ID)
     await until(view, "RUNNING")
     view.unwatch(ID)
-    await asyncio.sleep(0.1)
+    await asyncio.sleep(0.4)
     asked = yarn.lists
     await asyncio.sleep(0.2)
     assert yarn.lists == asked
@@ -260,7 +268,7 @@ async def test_nothing_is_asked_while_nothing_is_watched(view: ApplicationReflec
 
 async def test_nothing_is_asked_once_all_has_ended(view: ApplicationReflector, yarn: Lists) -> None:
     yarn.reports = {ID: KILLED}
-    view.watch(ID, fast=True)
+    watch_fast(view, ID)
     await until(view, "KILLED")
     await asyncio.sleep(0.1)
     asked = yarn.lists
@@ -274,10 +282,9 @@ async def test_it_hurries_only_while_something_starts_or_stops(view: Application
     await asyncio.sleep(0.65)
     assert yarn.lists <= 4
     before = yarn.lists
-    view.watch(ID, fast=True)
-    await asyncio.sleep(0.5)
+    with view.watch_closely(ID):
+        await asyncio.sleep(0.5)
     assert yarn.lists - before >= 5
-    view.watch(ID)
     await asyncio.sleep(0.1)
     before = yarn.lists
     await asyncio.sleep(0.5)
@@ -287,7 +294,7 @@ async def test_it_hurries_only_while_something_starts_or_stops(view: Application
 async def test_fifty_starts_in_a_moment_do_not_flood_yarn(view: ApplicationReflector, yarn: Lists) -> None:
     began = time.monotonic()
     for number in range(50):
-        view.watch(f"application_1_{number:04}", fast=True)
+        watch_fast(view, f"application_1_{number:04}")
         await asyncio.sleep(0.002)
     # One for each interval, however long the fifty took on a busy machine.
     assert yarn.lists <= (time.monotonic() - began) / view._fast + 2
@@ -295,7 +302,7 @@ async def test_fifty_starts_in_a_moment_do_not_flood_yarn(view: ApplicationRefle
 
 async def test_a_slow_resource_manager_is_asked_less_often(view: ApplicationReflector, yarn: Lists) -> None:
     yarn.listed, yarn.delay = [RUNNING], 0.1
-    view.watch(ID, fast=True)
+    watch_fast(view, ID)
     await asyncio.sleep(1.2)
     assert yarn.lists <= 4
 
@@ -304,7 +311,7 @@ async def test_a_list_that_waited_for_a_driver_to_start_delays_no_other(
     view: ApplicationReflector, yarn: Lists
 ) -> None:
     yarn.listed, yarn.delay = [replace(RUNNING, state="ACCEPTED")], 1.0
-    view.watch(ID, fast=True)
+    watch_fast(view, ID)
     await until(view, "ACCEPTED")
     yarn.listed, yarn.delay = [RUNNING], 0.0
     await until(view, "RUNNING", within=1.5)
@@ -312,7 +319,7 @@ async def test_a_list_that_waited_for_a_driver_to_start_delays_no_other(
 
 async def test_while_yarn_is_away_it_is_asked_less_often(view: ApplicationReflector, yarn: Lists) -> None:
     yarn.unavailable = "Connection refused"
-    view.watch(ID, fast=True)
+    watch_fast(view, ID)
     await asyncio.sleep(1)
     assert yarn.lists <= 8
 
@@ -434,7 +441,7 @@ async def test_an_answer_that_nobody_expected_does_not_end_the_view(
         raise KeyError("no such thing")
 
     working, yarn.active = yarn.active, broken  # type: ignore[method-assign]
-    view.watch(ID, fast=True)
+    watch_fast(view, ID)
     await asyncio.sleep(0.1)
     yarn.active, yarn.listed = working, [RUNNING]  # type: ignore[method-assign]
     await until(view, "RUNNING")
@@ -455,20 +462,12 @@ async def test_an_answer_that_cannot_be_read_is_an_outage(view: ApplicationRefle
     assert (status.known, status.reason) == (False, "'no such thing'")
 
 
-async def test_one_view_for_all_spawners(yarn: Lists) -> None:
-    one = ApplicationReflector.shared(yarn)  # type: ignore[arg-type]
-    assert ApplicationReflector.shared(yarn) is one  # type: ignore[arg-type]
-    await one.close()
-    assert ApplicationReflector.shared(yarn) is not one  # type: ignore[arg-type]
-    await ApplicationReflector.shared(yarn).close()  # type: ignore[arg-type]
-
-
 async def test_one_start_among_running_servers_is_seen_soon(view: ApplicationReflector, yarn: Lists) -> None:
     """One application that starts is enough for frequent lists."""
     other = replace(RUNNING, id="application_1_0002")
     yarn.listed = [RUNNING, other]
     view.watch(ID)
-    view.watch(other.id, fast=True)
+    watch_fast(view, other.id)
     await asyncio.sleep(0.6)
     assert yarn.lists >= 5
 
@@ -526,7 +525,7 @@ async def test_an_application_is_heard_of_once_yarn_has_answered_or_cannot(
 async def test_a_doubt_is_taken_back_when_the_list_has_it(view: ApplicationReflector, yarn: Lists) -> None:
     """After a failed report the status is known again with the next list, though the report is the same."""
     yarn.listed = [RUNNING]
-    view.watch(ID, fast=True)
+    watch_fast(view, ID)
     await until(view, "RUNNING")
     working, yarn.active = yarn.active, asyncio.Event().wait  # type: ignore[method-assign, assignment]
     await asyncio.sleep(0.2)
@@ -552,7 +551,7 @@ async def test_too_large_a_list_is_no_outage(caplog: pytest.LogCaptureFixture) -
 
     cluster = Cluster()
     view = ApplicationReflector(cluster, fast=0.01, slow=0.02)  # type: ignore[arg-type]
-    view.watch("application_1_0001", fast=True)
+    watch_fast(view, "application_1_0001")
     assert (await view.status("application_1_0001")).report.state == "RUNNING"  # type: ignore[union-attr]
     with pytest.raises(AnswerTooLarge):
         await view.find("tag")
@@ -600,7 +599,7 @@ async def test_a_report_that_fails_oddly_is_a_doubt(caplog: pytest.LogCaptureFix
     yarn = TooLarge()
     yarn.error = ValueError("no such state")
     view = ApplicationReflector(yarn, fast=0.01, slow=0.02)  # type: ignore[arg-type]
-    view.watch(ID, fast=True)
+    watch_fast(view, ID)
     for _ in range(3):
         status = await view.status(ID)
         assert not status.known
@@ -617,7 +616,7 @@ async def test_one_by_one_only_what_is_in_a_hurry_is_asked_for_often() -> None:
     yarn = TooLarge()
     view = ApplicationReflector(yarn, fast=0.02, slow=600)  # type: ignore[arg-type]
     view.watch("application_1_0002")
-    view.watch(ID, fast=True)
+    watch_fast(view, ID)
     await asyncio.sleep(0.3)
     assert yarn.asked.count("application_1_0002") == 1
     assert yarn.asked.count(ID) > 3
@@ -740,7 +739,7 @@ async def test_the_pause_before_the_next_list(
     monkeypatch.setattr(applications.asyncio, "sleep", sleep)
     monkeypatch.setattr(applications, "wait_for_event", wait_for_event)
     view = ApplicationReflector(yarn, fast=0.25, slow=5)  # type: ignore[arg-type]
-    view._entry(ID).fast = fast
+    view._entry(ID).close_watchers = fast
     for _ in range(outages):
         view._outage.failed(ClusterUnavailable("away"))
     for _ in range(errors):
@@ -760,8 +759,8 @@ async def test_a_change_of_pace_counts_at_once(yarn: Lists) -> None:
     view.watch(ID)
     await asyncio.sleep(0.1)
     assert yarn.lists == asked
-    view.watch(ID, fast=True)
-    await asyncio.sleep(0.2)
+    with view.watch_closely(ID):
+        await asyncio.sleep(0.2)
     assert yarn.lists > asked
     assert yarn.single == 0
     await view.close()
@@ -774,7 +773,7 @@ async def test_an_owner_that_left_is_told_nothing(
     yarn.listed = [RUNNING]
     told: list[str] = []
     with view.watch_closely(ID, closely=False):
-        view.watch(ID, fast=True, on_end=lambda: told.append(ID))
+        view.watch(ID, on_end=lambda: told.append(ID))
         view.unwatch(ID)
         assert not view._watched[ID].poll_fast
         await until(view, "RUNNING")
@@ -839,18 +838,8 @@ async def test_only_what_is_watched_and_has_not_ended_is_looked_at(view: Applica
     assert yarn.single == 1
 
 
-async def test_the_first_caller_sets_the_intervals_of_a_shared_view(yarn: Lists) -> None:
-    """Each cluster has a view of its own."""
-    log = logging.getLogger("test.first")
-    one = ApplicationReflector.shared(yarn, fast=7, slow=9, log=log)  # type: ignore[arg-type]
-    assert ApplicationReflector.shared(yarn, fast=1, slow=2) is one  # type: ignore[arg-type]
-    assert (one._cluster, one._fast, one._slow, one._log) == (yarn, 7, 9, log)
-    assert ApplicationReflector.shared(Lists()) is not one  # type: ignore[arg-type]
-
-
-async def test_a_view_that_closes_leaves_no_task_and_the_shared_view_alone(yarn: Lists) -> None:
+async def test_a_view_that_closes_leaves_no_task(yarn: Lists) -> None:
     """Neither a list in flight nor the next one outlives the view."""
-    shared = ApplicationReflector.shared(yarn)  # type: ignore[arg-type]
     view = ApplicationReflector(yarn, fast=600, slow=600)  # type: ignore[arg-type]
     view.watch(ID)
     yarn.delay = 600
@@ -861,4 +850,3 @@ async def test_a_view_that_closes_leaves_no_task_and_the_shared_view_alone(yarn:
     with pytest.raises(asyncio.CancelledError):
         await waiting
     assert asyncio.all_tasks() == {asyncio.current_task()}
-    assert ApplicationReflector.shared(yarn) is shared  # type: ignore[arg-type]
