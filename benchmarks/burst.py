@@ -234,7 +234,7 @@ class HubBurst:
             return await cluster.submit(self._make(Credentials.new()))
 
         async def stop(application_id: str) -> None:
-            await ending.end(application_id, USER)
+            await ending.terminate(application_id, USER)
 
         try:
             warm = await asyncio.gather(*(start() for _ in range(2 * self._drivers)))

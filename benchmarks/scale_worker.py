@@ -171,7 +171,7 @@ async def measure(kind: str, servers: int, starting: int, seconds: float, port: 
     if kind == "yarn" and servers:
         spawner = site.spawners[-1]
         # A list has come, so all have their report.
-        await spawner._applications.find("")  # noqa: SLF001
+        await spawner.hub_context.access.reflector.find("")
     gc.collect()
     result: dict[str, Any] = {"memory": resident_bytes() - before}
     if seconds:

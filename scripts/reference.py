@@ -12,8 +12,8 @@ from traitlets import Bool, Dict, Enum, Integer, List, Set, TraitType, Tuple, Un
 
 from yarnspawner.settings.hub import HubSettings
 from yarnspawner.settings.profiles import ProfileSettings
-from yarnspawner.settings.server import YarnSpawnerSettings
-from yarnspawner.settings.yarn import FeatureSettings
+from yarnspawner.settings.server import ServerSettings
+from yarnspawner.settings.yarn import YarnSettings
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "reference.md"
 
@@ -27,9 +27,9 @@ JupyterHub's own settings have other defaults: `start_timeout` is 300 seconds, `
 
 SECTIONS = [
     ("The hub on the cluster", HubSettings),
-    ("Applications and containers", YarnSpawnerSettings),
+    ("Applications and containers", ServerSettings),
     ("Users' choices", ProfileSettings),
-    ("YARN's features, and hooks", FeatureSettings),
+    ("YARN's features, and hooks", YarnSettings),
 ]
 
 # The first that fits counts: some of them are subclasses of others.

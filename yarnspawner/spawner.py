@@ -1,229 +1,299 @@
-"""The spawner: a server's life, from the click on Start to the end of its application."""
+"""The spawner: what JupyterHub calls, in the order in which it calls it."""
 
 from __future__ import annotations
 
 import asyncio
-import time
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Callable
 from functools import partial
 from typing import Any
 
 from jupyterhub.spawner import Spawner
+from jupyterhub.utils import maybe_future
+from traitlets import default
 
-from yarnspawner.common.protocol import STOP_KEY, StopRequest
-from yarnspawner.common.string_templates import TemplateError
-from yarnspawner.diagnosis.explain import Diagnosis, explain_timeout
-from yarnspawner.hadoop.accounts import IdentityRefused
-from yarnspawner.hub.startup import attend
-from yarnspawner.launch.errors import StartFailed
-from yarnspawner.launch.features import has_exceeded_lifetime
-from yarnspawner.launch.launcher import SubmittingSpawner
-from yarnspawner.launch.readiness import ReadinessWaiter
-from yarnspawner.launch.server_probe import ServerProbe
-from yarnspawner.launch.specification import SpecificationError
-from yarnspawner.options.limits import text as setting_text
-from yarnspawner.skein_driver import ClusterError, ClusterUnavailable
+from yarnspawner.common.units import text as setting_text
+from yarnspawner.hadoop.resourcemanager import ResourceManager
+from yarnspawner.hub.account_registry import carried
+from yarnspawner.hub.context import HubContext
+from yarnspawner.hub.owned_servers import live_spawners
+from yarnspawner.hub.startup import install_startup_hook
+from yarnspawner.launch.certificates import InternalSSL
+from yarnspawner.launch.exits import exit_status
+from yarnspawner.launch.hooks import call_hook
+from yarnspawner.launch.launcher import Launcher
+from yarnspawner.launch.progress import Progress
+from yarnspawner.launch.recovery import Phase, Recovery
+from yarnspawner.launch.request import resource_manager_of
+from yarnspawner.launch.stopper import Stopper
+from yarnspawner.launch.submitter import PAUSE
+from yarnspawner.launch.user_options import UserOptions
+from yarnspawner.settings.hub import HubSettings
+from yarnspawner.settings.profiles import ProfileSettings
+from yarnspawner.settings.server import ServerSettings
+from yarnspawner.settings.yarn import YarnSettings
+from yarnspawner.state.last_exit import LastExit
+from yarnspawner.state.record import ServerRecord
 from yarnspawner.state.server_state import ServerState
-from yarnspawner.yarn.audit import audit, audit_end
-
-# Seconds after which a start that was cancelled is ended even if no stop has come.
-_STOP_EXPECTED = 5.0
-
-# Seconds that a start ends before JupyterHub's own limit, whose words would say nothing of the cause.
-_AHEAD_OF_JUPYTERHUB = 2.0
-
-# Seconds that a stop waits for YARN; what has not ended by then is ended in the background.
-_END_TIMEOUT = 60.0
+from yarnspawner.yarn.lifetime import has_exceeded_lifetime, time_left
 
 
-class YarnSpawner(SubmittingSpawner, Spawner):
+class YarnSpawner(ServerSettings, YarnSettings, ProfileSettings, HubSettings, Spawner):
     """Runs a user's server in a YARN container, as that user.
 
-    - a server is one YARN application, submitted by the hub as the user
-    - what is needed to find it again is saved before it is submitted
-    - it counts as running until YARN says that it has ended: that nobody answers is not an end
-    - a start that fails or is cancelled leaves no application behind
+    - A server is one YARN application, which the hub submits as the user.
+    - What is needed to find it again is stored before it is submitted.
+    - It counts as running until YARN says that it has ended. If nobody answers, it has not ended.
+    - A start that fails or is cancelled leaves no application behind.
     """
 
-    _starting = False
-    _stopping = False
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self._notifying: asyncio.Task[None] | None = None
+        self.hub_context = HubContext(self)
+        self.progress_events = Progress()
+        self.record = ServerRecord(lambda: self.hub_context.seal, self._save_state, LastExit())
+        self.user_choices = UserOptions(self, self.hub_context)
+        self.internal_certificates = InternalSSL(self.user, self.hub_context)
+        self.recovery = Recovery(self, self.hub_context, self.record, self.progress_events, self._launcher)
+        live_spawners.add(self)
 
-    # -- Starting
+    # -- The state in JupyterHub's database
+
+    def load_state(self, state: Any) -> None:
+        """Read what an earlier run of the hub has stored. Called by `User._new_spawner`, for each server it knows."""
+        # A state that is no mapping is refused below, but must not keep the hub from starting.
+        known: dict[str, Any] = state if isinstance(state, dict) else {}
+        super().load_state(known)
+        self.user_choices.load(known)
+        # The drivers start now, so that the first start need not wait for them.
+        self.hub_context.access.warm()
+        self.recovery.load(state)
+        if self.record.server is not None:
+            self.user_choices.restore(self.record.server.settings)
+            self._watch(self.record.server)
+
+    def get_state(self) -> dict[str, Any]:
+        """Return what is stored for a restart of the hub, with sealed secrets. Called by `User.spawn` and `User.stop`."""
+        accounts = carried(self.orm_spawner.state, self.user.name) if self.orm_spawner else {}
+        return {**super().get_state(), **accounts, **self.user_choices.to_dict(), **self.record.to_dict()}
+
+    def clear_state(self) -> None:
+        """Forget the server and the user's choice. Called by `User.spawn` before a start, and by `User.stop`."""
+        super().clear_state()
+        if self.record.application_id:
+            self.hub_context.access.reflector.unwatch(self.record.application_id)
+        self.record.clear()
+        self.recovery.clear()
+        self.user_choices.clear()
+
+    async def delete_forever(self) -> None:
+        """Keep the user's accounts. Called by `User.delete_spawners` and when a named server is deleted."""
+        await maybe_future(super().delete_forever())
+        if self.name and self.user.spawner:  # which makes the default server's row, should there be none
+            self.hub_context.accounts.spread(self.user)
+
+    def _save_state(self, server: ServerState) -> None:
+        """Store the state now: JupyterHub does so only when start() has returned."""
+        self._watch(server)
+        self.orm_spawner.state = self.get_state()
+        self.user.db.commit()
+
+    # -- Options and hooks
+
+    @default("options_form")
+    def _default_options_form(self) -> Any:
+        # JupyterHub shows no page if this is empty.
+        return (lambda spawner: spawner.user_choices.render_form()) if self.user_choices.offers_anything else ""
+
+    @default("options_from_form")
+    def _default_options_from_form(self) -> Any:
+        return self.user_choices.parse_form
+
+    @default("apply_user_options")
+    def _default_apply_user_options(self) -> Any:
+        return lambda spawner, user_options: spawner.user_choices.apply(user_options)
+
+    async def get_options_form(self) -> Any:
+        """Return the form of the options page. Called by `SpawnHandler.get`."""
+        return await call_hook("options_form", super().get_options_form, log=self.log)
+
+    async def run_options_from_form(self, form_data: Any) -> Any:
+        """Return a posted form as user options. Called by `SpawnHandler.post`."""
+        return await call_hook("options_from_form", super().run_options_from_form, form_data, log=self.log)
+
+    async def run_auth_state_hook(self, auth_state: Any) -> None:
+        """Run ``auth_state_hook``. Called by `User.spawn`."""
+        await call_hook("auth_state_hook", super().run_auth_state_hook, auth_state, log=self.log)
+
+    async def apply_group_overrides(self) -> None:
+        """Change the settings as ``group_overrides`` say. Called by `User.spawn`."""
+        await self.user_choices.apply_group_overrides()
+
+    async def _run_apply_user_options(self, user_options: Any) -> None:
+        """Change the settings as the user has chosen. Called by `User.spawn`."""
+        apply = self.apply_user_options
+        if callable(apply):
+            await call_hook("apply_user_options", apply, self, user_options, log=self.log)
+        else:
+            await super()._run_apply_user_options(user_options)
+
+    async def run_pre_spawn_hook(self) -> None:
+        """Run ``pre_spawn_hook``. Called by `User.spawn`."""
+        await call_hook("pre_spawn_hook", super().run_pre_spawn_hook, log=self.log)
+
+    # -- Certificates, with ``internal_ssl``
+
+    async def create_certs(self) -> dict[str, str]:
+        """Make the server's certificate. Called by `User.spawn`.
+
+        Raises:
+            StartFailed: YARN does not list its nodes.
+        """
+        names = self.ssl_alt_names
+        self.set_trait("ssl_alt_names", names or await self.internal_certificates.node_names())
+        try:
+            paths: dict[str, str] = await super().create_certs()
+        finally:
+            self.set_trait("ssl_alt_names", names)
+        return paths
+
+    async def move_certs(self, paths: dict[str, str]) -> dict[str, str]:
+        """Send the certificate along as private files. Called by `User.spawn`."""
+        return self.internal_certificates.take(paths)
+
+    # -- Start
 
     async def start(self) -> str:
-        """Submit the application and wait until the server listens.
+        """Submit the application and wait until the server accepts requests. Called by `User.spawn`.
 
         Returns:
             the server's address, ``http://host:port``.
 
         Raises:
-            StartFailed: with a sentence for the user. Nothing is left behind, also when this is cancelled.
+            StartFailed: with a message for the user. Nothing is left behind, also when this is cancelled.
         """
-        self._progress.begin()
-        self._starting = True
-        self.forget_end()
-        try:
-            if self.notice:
-                self._progress.tell(1, self.notice)
-            return await self._start_in_time()
-        except asyncio.CancelledError:
-            # By the user, and JupyterHub's stop() follows; or since the hub ends, after whose restart the start goes on.
-            asyncio.get_running_loop().call_later(_STOP_EXPECTED, self._abandon, self._yarn_server)
-            raise
-        except Exception:
-            # JupyterHub calls stop() after a failed start, but not always; and while it does, it tells whoever opens the
-            # page that nothing is starting, and not why.
-            if ending := self._abandon(self._yarn_server):
-                # Less than what is left of JupyterHub's limit, also after a start that took too long.
-                await asyncio.wait([ending], timeout=0.75 * (float(self.start_timeout) - self._start_limit))
-            raise
-        finally:
-            self._starting = False
-            self._progress.end()
-
-    async def _start_in_time(self) -> str:
-        try:
-            return await self._within(self._start_limit, self._submit_and_arrive())
-        except (IdentityRefused, TemplateError, SpecificationError) as error:
-            audit("refused", reason=str(error), **self.audit_facts)
-            raise StartFailed(Diagnosis(str(error), "Please tell your administrator.", ""), reason="settings") from None
-
-    async def _within(self, limit: float, start: Coroutine[Any, Any, str]) -> str:
-        """Give a start so many seconds. What raises a TimeoutError of its own within them was not late."""
-        starting = asyncio.ensure_future(start)
-        try:
-            done, _ = await asyncio.wait([starting], timeout=limit)
-        finally:
-            if not starting.done():
-                starting.cancel()
-                await asyncio.wait([starting])
-        if not done and (starting.cancelled() or isinstance(starting.exception(), asyncio.TimeoutError)):
-            raise StartFailed(explain_timeout(self.start_timeout, self._progress.last), reason="timeout")
-        return starting.result()
-
-    async def _submit_and_arrive(self) -> str:
-        return await self._arrive(await self._submit())
-
-    @property
-    def _start_limit(self) -> float:
-        limit = float(self.start_timeout)
-        return max(limit - _AHEAD_OF_JUPYTERHUB, 0.9 * limit)
-
-    async def _arrive(self, server: ServerState) -> str:
-        """Wait for the server of a submitted application and keep its address."""
-        with self._applications.watch_closely(server.application_id):
-            async with self._conversation(server) as conversation:
-                arrival = ReadinessWaiter(server, conversation, self.access, self._welcome(), self._progress, self.log)
-                address = await arrival.address()
-        self._keep_on(server.with_url(address.url))
-        audit("arrived", application=server.application_id, address=address.url, **self.audit_facts)
-        return address.url
-
-    def _welcome(self) -> ServerProbe:
-        return ServerProbe(
-            self.server.base_url, float(self.http_timeout), self.log, self.port_range, self.client_ssl_context()
-        )
-
-    def _abandon(self, server: ServerState | None) -> asyncio.Future[None] | None:
-        return self._kill(server) if server is not None and server.application_id else None
+        return await self._launcher().run()
 
     async def progress(self) -> AsyncIterator[dict[str, Any]]:
-        """What goes on while the server starts, from the beginning, for each who asks."""
-        async for event in self._progress.follow():
+        """Yield what happens while the server starts, from the beginning. Called by `SpawnProgressAPIHandler.get`."""
+        async for event in self.progress_events.follow():
             yield event
 
-    # -- Running
+    def _launcher(self) -> Launcher:
+        return Launcher(
+            self,
+            self.hub_context,
+            self.record,
+            self.user_choices,
+            self.internal_certificates,
+            self.progress_events,
+        )
+
+    # -- Polls
 
     async def poll(self) -> int | None:
-        """Whether the server runs.
+        """Return None while the server runs, starts, or nobody can tell; else its exit status.
+
+        Called by JupyterHub every ``poll_interval`` seconds, before a stop, and at the hub's start.
 
         Returns:
-            None while it runs, starts, or nobody can tell; else 0 if it ended in order or was stopped, and 1 if not.
+            0 if the server ended in order or was stopped, 1 if not.
         """
-        server = self._yarn_server
-        if self._starting:
+        server = self.record.server
+        if self.record.starting:
             return None
         if server is None:
-            return await self._poll_unreadable_state() if self._lost else 0
+            running = self.recovery.phase is Phase.UNREADABLE and await self.recovery.poll_unreadable()
+            return await self._answer(running, server)
         if not server.application_id:
-            return await self._poll_unconfirmed(server)
-        if server.stopping and not self._stopping:
+            return await self._answer(await self.recovery.poll_unconfirmed(server), server)
+        if server.stopping and not self.record.stopping:
             self.log.info("The stop of %s goes on", self._log_name)
             await self.stop()
-        if await self._is_listening(server):
+        if await self.recovery.poll_listening(server):
             return None
-        status = await self._applications.status(server.application_id)
-        if not self._has(server):
-            return await self.poll()  # what has ended is not what the spawner has now
+        status = await self.hub_context.access.reflector.status(server.application_id)
+        if not self.record.is_current(server):
+            return await self.poll()  # the spawner has another server now
         if not status.ended:
             if has_exceeded_lifetime(server):
-                self._kill(server, by="lifetime")
+                self.hub_context.terminate(server, by="lifetime")
             return None
-        if status.report is not None:
-            if server.url and not server.stopping:
-                self.note_end(status.report, setting_text("mem_limit", self.mem_limit))
-            by = "stop" if server.stopping else "lifetime" if server.ends and time.time() >= server.ends else "yarn"
-            audit_end(status.report, by=by, hadoop_user=server.hadoop_user, **self.audit_facts)
-        final = status.report.final_status if status.report is not None else ""
-        return 1 if final == "FAILED" or (final == "KILLED" and not server.stopping) else 0
+        memory = setting_text("mem_limit", self.mem_limit)
+        return exit_status(self.record, self.hub_context, server, status.report, memory)
 
-    # -- Stopping
+    async def _answer(self, running: bool, server: ServerState | None) -> int | None:
+        """Return a poll's answer, or poll again if the spawner got another server while the poll was under way."""
+        if running:
+            return None
+        changed = self.record.server is not None if server is None else not self.record.is_current(server)
+        return await self.poll() if changed else 0
+
+    def _watch(self, server: ServerState) -> None:
+        if server.application_id:
+            on_end = partial(self._on_application_end, server.application_id)
+            self.hub_context.access.reflector.watch(server.application_id, on_end=on_end)
+
+    def _on_application_end(self, application_id: str) -> None:
+        self._notifying = asyncio.create_task(self._notify_jupyterhub(application_id))
+
+    async def _notify_jupyterhub(self, application_id: str) -> None:
+        """Tell JupyterHub of an end at once. It polls only every ``poll_interval`` seconds."""
+        while self.pending == "check":  # noqa: ASYNC110 - JupyterHub does not listen yet
+            await asyncio.sleep(PAUSE)
+        if self.in_use and not self.pending and self.record.application_id == application_id:
+            await self.poll_and_notify()
+
+    @property
+    def in_use(self) -> bool:
+        """True while JupyterHub uses this spawner. After a stop, the user's next server has another one."""
+        return any(spawner is self for spawner in self.user.spawners.values())
+
+    def add_poll_callback(self, callback: Callable[..., Any], *args: Any, **kwargs: Any) -> None:
+        """Call back when the server has ended. Called by `User.spawn` and at the hub's start.
+
+        JupyterHub's callback stops the server that the user has by then. So a spawner that JupyterHub has dropped calls
+        nobody: that server is another one.
+        """
+
+        async def call() -> None:
+            if self.in_use:
+                await maybe_future(callback(*args, **kwargs))
+
+        super().add_poll_callback(call)
+
+    async def get_url(self) -> str:
+        """Return the address of a server of the hub's last run. Called by `JupyterHub.init_spawners`."""
+        return await self.recovery.get_url()
+
+    # -- Stop
 
     async def stop(self, now: bool = False) -> None:
-        """End the server.
+        """Stop the server. Called by `User.stop`, and by a poll that resumes a stop.
 
-        Its kernels and itself have ``stop_timeout`` seconds to end in order, unless ``now``; then YARN ends the
-        container. Returns when YARN says that the application has ended, or after a minute without an answer; then it
-        is ended in the background.
+        The server and its kernels have ``stop_timeout`` seconds to shut down, unless ``now``; then YARN kills the
+        container. Returns when YARN says that the application has ended, or after a minute without an answer. Then the
+        application is killed in the background.
         """
-        server = self._yarn_server
-        if server is None:
-            return
-        try:
-            application_id = server.application_id or await self._find_application(server)
-        except ClusterUnavailable:
-            # Its user may want to start again, and need not wait for that.
-            self.log.warning(
-                "YARN does not say whether %s was submitted; if so, it is ended as soon as YARN says so", self._log_name
-            )
-            find = partial(self._find_with_retries, server)
-            self.access.ending.end_when_found(find, server.hadoop_user, by="stop", facts=self.audit_facts)
-            return
-        if not application_id:
-            return
-        # A hub that dies from here on goes on with it in its next run.
-        self._keep_on(server.with_application_id(application_id).with_stop_requested())
-        self._stopping = True
-        try:
-            await self._end(server.with_application_id(application_id), self.stop_timeout if not now else 0)
-        finally:
-            self._stopping = False
+        if self.record.server is not None:
+            stopper = Stopper(self.hub_context, self.record, float(self.stop_timeout), self.log)
+            await stopper.run(self.record.server, now=now)
 
-    async def _end(self, server: ServerState, grace: float) -> None:
-        with self._applications.watch_closely(server.application_id):
-            if grace and await self._ask_to_end(server):
-                await self._applications.ended(server.application_id, timeout=grace)
-            try:
-                await asyncio.wait_for(self._kill(server, by="stop"), _END_TIMEOUT)
-            except asyncio.TimeoutError:
-                self.log.warning(
-                    "YARN does not say that %s has ended; it is ended in the background", server.application_id
-                )
+    # -- For templates and hooks
 
-    async def _ask_to_end(self, server: ServerState) -> bool:
-        """Ask the server's recipe to end in order; whether it could be asked."""
-        status = await self._applications.status(server.application_id)
-        if status.ended or status.report is None or not server.url:
-            return False
-        request = StopRequest(reason="The hub stops the server.", grace=float(self.stop_timeout))
-        try:
-            async with self._conversation(server) as conversation:
-                await conversation.put(status.report, STOP_KEY, request.to_bytes())
-        except ClusterError as error:
-            self.log.info("%s cannot be asked to end in order: %s", server.application_id, error)
-            return False
-        return True
+    @property
+    def time_left(self) -> str:
+        """How long the server may still run, for people; "" if it has no limit or does not run."""
+        return time_left(self.record.server.ends) if self.record.server is not None else ""
+
+    @property
+    def resource_manager(self) -> ResourceManager:
+        """The client of the ResourceManager's web service.
+
+        Raises:
+            SettingFailed: Hadoop's configuration does not say where the ResourceManager is.
+        """
+        return resource_manager_of(self.hub_context)
 
 
-# JupyterHub has no place for what is the hub's rather than a single server's.
-attend(YarnSpawner)
+install_startup_hook(YarnSpawner)

@@ -145,7 +145,7 @@ async def spawner_of(yarn, database):
         return spawner
 
     yield make
-    for access in {spawner.access for spawner in made}:
+    for access in {spawner.hub_context.access for spawner in made}:
         await access.uploads.close()
         access.resource_manager.close()
         await access.cluster.close()
@@ -163,8 +163,8 @@ async def spawner_on(spawner_of):
     def make(cluster):
         spawner = spawner_of()
         uploads = SimpleNamespace(url_if_ready=lambda path: "", close=nothing)
-        spawner.access.__dict__.update(cluster=cluster, uploads=uploads)
-        views.append(spawner.access.applications)
+        spawner.hub_context.access.__dict__.update(cluster=cluster, uploads=uploads)
+        views.append(spawner.hub_context.access.reflector)
         return spawner
 
     yield make

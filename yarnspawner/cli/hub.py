@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from yarnspawner.common.text import one_line
-from yarnspawner.hub.context import BelongingSpawner
-from yarnspawner.hub.identity import HubIdentity, cookie_secret_file, identify
-from yarnspawner.hub.startup import settings_of, sweep_of
+from yarnspawner.hub.identity import HubIdentity, cookie_secret_file, load_or_create
+from yarnspawner.hub.startup import reaper_of, settings_of
+from yarnspawner.settings.typing import SpawnerSettings
 from yarnspawner.skein_driver import ClusterError, ClusterUnavailable, Report
 from yarnspawner.spawner import YarnSpawner
 from yarnspawner.yarn.audit import LOGGER, own_handlers
@@ -98,18 +98,18 @@ def _with_sweep(options: argparse.Namespace, work: Callable[[OrphanReaper], Awai
             "This hub has no id of its own: it was never started with this version, or its cookie secret is in no file."
             " Start it once, or set c.YarnSpawner.hub_id."
         )
-    settings.hub_identity = identity
+    settings.hub_context.identity = identity
     _check_claim(identity, moved=getattr(options, "moved", False) and not options.dry_run)
     if not own_handlers():
         LOGGER.addHandler(logging.StreamHandler())
         LOGGER.propagate = False
 
     async def run() -> Any:
-        access = settings.access
+        access = settings.hub_context.access
         try:
-            return await work(sweep_of(settings, hub.db))
+            return await work(reaper_of(settings, hub.db))
         finally:
-            await access.applications.close()
+            await access.reflector.close()
             await access.cluster.close()
 
     try:
@@ -139,7 +139,7 @@ def _load(file: str) -> Any:
     return hub
 
 
-def _settings(hub: Any, options: argparse.Namespace) -> BelongingSpawner:
+def _settings(hub: Any, options: argparse.Namespace) -> SpawnerSettings:
     if not issubclass(hub.spawner_class, YarnSpawner):
         raise HubConfigError(f"This hub's spawner is {hub.spawner_class.__name__}, not YarnSpawner.")
     settings = settings_of(hub)
@@ -163,9 +163,9 @@ def _check_claim(identity: HubIdentity, *, moved: bool) -> None:
         raise HubConfigError(f"Not this hub's applications: {refusal}.")
 
 
-def _identity(settings: BelongingSpawner, db: Any) -> HubIdentity:
+def _identity(settings: SpawnerSettings, db: Any) -> HubIdentity:
     quiet = logging.getLogger("yarnspawner.cli.main")
     quiet.addHandler(logging.NullHandler())
     quiet.propagate = False
     secret_file = cookie_secret_file(settings.config.JupyterHub)
-    return identify(settings.hub_id, secret_file, settings.seal, quiet, db=db, make=False)
+    return load_or_create(settings.hub_id, secret_file, settings.hub_context.seal, quiet, db=db, make=False)

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 from weakref import WeakKeyDictionary
 
 from jupyterhub import orm
 from sqlalchemy import Text, column, select, table
+
+from yarnspawner.hadoop.accounts import IdentityRefused
 
 # In the state of each of a user's servers: Hadoop users, each with the name that the user had when taking it.
 KEY = "hadoop_users"
@@ -44,6 +47,34 @@ class AccountRegistry:
         if db not in cls._of_databases:
             cls._of_databases[db] = cls(db, log)
         return cls._of_databases[db]
+
+    def reserve(self, account: str, user: Any, *, shared: Collection[str]) -> None:
+        """Make an account the user's own and commit that. Called by each start before it does anything else.
+
+        Args:
+            account: the Hadoop user.
+            user: JupyterHub's user.
+            shared: Hadoop users that several of the hub's users may have.
+
+        Raises:
+            IdentityRefused: the account belongs to another user of the hub and is not shared.
+        """
+        if account not in shared and (other := self.other_owner(account, user.id)):
+            self._log.warning("%s may not be %s, as %s is", user.name, account, other)
+            raise IdentityRefused(f"The account {account!r} belongs to another user of this hub.")
+        self.take(account, user)
+
+    @contextmanager
+    def reserved(self, account: str, user: Any, *, shared: Collection[str]) -> Iterator[Callable[[], None]]:
+        """Reserve an account for a start; see :meth:`reserve`.
+
+        A start that ends before it calls what this yields has submitted nothing, and its reservation is released.
+        """
+        self.reserve(account, user, shared=shared)
+        try:
+            yield lambda: self.confirm(account, user)
+        finally:
+            self.give_up(account, user)
 
     def other_owner(self, account: str, user_id: int) -> str:
         """Return the name of another user of the hub whose account it is; "" if there is none."""

@@ -1,98 +1,113 @@
-"""What a spawner has of the hub that it belongs to: the hub's identity, its secret, and its way to the cluster."""
+"""What a spawner shares with its hub: the hub's identity, its secret, its accounts and its access to the cluster."""
 
 from __future__ import annotations
 
-import logging
-import weakref
+import asyncio
 from functools import cached_property
 from typing import Any
 
-from yarnspawner.hub.identity import HubIdentity, cookie_secret_file, identify
-from yarnspawner.settings.hub import HubSettings
+from yarnspawner.hub.account_registry import AccountRegistry
+from yarnspawner.hub.identity import HubIdentity, cookie_secret_file, load_or_create
+from yarnspawner.settings.typing import SpawnerSettings
 from yarnspawner.state.seal import Seal
 from yarnspawner.state.server_state import ServerState
 from yarnspawner.yarn.access import ClusterAccess
 from yarnspawner.yarn.audit import route
-
-# All spawners of this process.
-living: weakref.WeakSet[BelongingSpawner] = weakref.WeakSet()
+from yarnspawner.yarn.server_channel import ServerChannel
 
 
-class BelongingSpawner(HubSettings):
-    """The part of a spawner that knows its hub.
+class HubContext:
+    """What a spawner shares with its hub.
 
-    A spawner without a user has the hub's settings, and stands for the hub itself.
+    A spawner without a user has the hub's settings and stands for the hub itself.
+
+    Args:
+        spawner: whose settings count.
     """
 
-    # JupyterHub's Spawner has these.
-    active: bool
-    log: logging.Logger
-    user: Any
-    name: str
-    _log_name: str
-
-    _yarn_server: ServerState | None = None
-    _known_access: tuple[tuple[Any, ...], ClusterAccess] | None = None
-
-    def __init__(self, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        route(self.log)
-        living.add(self)
+    def __init__(self, spawner: SpawnerSettings) -> None:
+        self._spawner = spawner
+        self.log = spawner.log
+        self._known_access: tuple[tuple[Any, ...], ClusterAccess] | None = None
+        route(spawner.log)
 
     @cached_property
     def seal(self) -> Seal:
-        """Made of the hub's secret."""
-        # A spawner without a user stands for the hub's settings.
-        settings = self.user.settings if self.user else {"cookie_secret": getattr(self.parent, "cookie_secret", b"")}
-        return Seal.of(self.state_secret.encode() or settings["cookie_secret"])
+        """The seal of stored secrets, made of the hub's own secret."""
+        spawner = self._spawner
+        settings = spawner.user.settings if spawner.user else {"cookie_secret": _cookie_secret(spawner.parent)}
+        return Seal.of(spawner.state_secret.encode() or settings["cookie_secret"])
 
     @cached_property
-    def hub_identity(self) -> HubIdentity:
-        """Which hub this is, among those that share the cluster."""
-        db = getattr(self.user or self.parent, "db", None)
-        return identify(self.hub_id, cookie_secret_file(self.config.JupyterHub), self.seal, self.log, db=db)
+    def identity(self) -> HubIdentity:
+        """The hub's identity among all hubs that share the cluster."""
+        spawner = self._spawner
+        db = getattr(spawner.user or spawner.parent, "db", None)
+        return load_or_create(
+            spawner.hub_id, cookie_secret_file(spawner.config.JupyterHub), self.seal, spawner.log, db=db
+        )
 
     @property
-    def audit_facts(self) -> dict[str, str]:
-        """Whose server it is, for the audit's lines."""
-        return {"user": self.user.name, "server": self.name}
-
-    @property
-    def in_use(self) -> bool:
-        """True while JupyterHub goes by this spawner. After a stop, the user's next server has another one."""
-        return any(spawner is self for spawner in self.user.spawners.values())
-
-    def is_own(self, server: ServerState) -> bool:
-        """Whether this hub has started a server that it finds in its database; if not, its log says so."""
-        own = self.hub_identity.is_own(server.hub)
-        if not own:
-            self.log.warning(
-                "%s: %s was started by another hub, so it is left alone (was this database copied? If this hub was"
-                " moved, it needs its old id: %s)",
-                self._log_name,
-                server.application_id or "the server",
-                self.hub_identity.source,
-            )
-        return own
-
-    @property
-    def kept(self) -> dict[str, Any]:
-        """What is kept of the server, without its secrets; {} if there is none."""
-        return self._yarn_server.public_dict() if self._yarn_server is not None else {}
+    def accounts(self) -> AccountRegistry:
+        """The Hadoop accounts that the hub's users have reserved."""
+        return AccountRegistry.of(self._spawner.user.db, self._spawner.log)
 
     @property
     def access(self) -> ClusterAccess:
-        """The hub's way to the cluster."""
-        # Each poll asks for it, and there may be thousands of spawners; a group's override may change it.
+        """The hub's access to the cluster, which spawners with the same settings share."""
+        # Each poll reads this, and there may be thousands of spawners.
+        spawner = self._spawner
         settings = (
-            self.principal or "",
-            self.keytab or "",
-            self.resource_manager_url,
-            self.submission_drivers,
-            self.shared_folder or "",
-            self.keep_uploads,
-            self.spnego_over_http,
+            spawner.principal or "",
+            spawner.keytab or "",
+            spawner.resource_manager_url,
+            spawner.submission_drivers,
+            spawner.shared_folder or "",
+            spawner.keep_uploads,
+            spawner.spnego_over_http,
         )
         if self._known_access is None or self._known_access[0] != settings:
-            self._known_access = (settings, ClusterAccess(*settings, log=self.log).shared())
+            self._known_access = (settings, ClusterAccess(*settings, log=spawner.log).shared())
         return self._known_access[1]
+
+    @property
+    def audit_facts(self) -> dict[str, str]:
+        """The user and the server's name, for the audit."""
+        return {"user": self._spawner.user.name, "server": self._spawner.name}
+
+    @property
+    def server_name(self) -> str:
+        """The server, as JupyterHub's log calls it."""
+        return str(self._spawner._log_name)  # noqa: SLF001 - JupyterHub has no public name for it
+
+    def is_own(self, server: ServerState) -> bool:
+        """Return True if this hub started a server that it finds in its database. Otherwise log a warning."""
+        own = self.identity.is_same_hub(server.hub)
+        if not own:
+            self._spawner.log.warning(
+                "%s: %s was started by another hub, so it is left alone (was this database copied? If this hub was"
+                " moved, it needs its old id: %s)",
+                self.server_name,
+                server.application_id or "the server",
+                self.identity.source,
+            )
+        return own
+
+    def channel(self, server: ServerState) -> ServerChannel:
+        """Return a channel to a server, through the key-value store of its application."""
+        return ServerChannel(server.application_id, server.credentials, self.access, self._spawner.log)
+
+    def terminate(self, server: ServerState, *, by: str = "hub") -> asyncio.Future[None]:
+        """Kill a server's application until YARN reports it as finished.
+
+        Args:
+            server: with an application.
+            by: who wants it; see :func:`~yarnspawner.yarn.audit.audit_end`.
+        """
+        return self.access.terminator.terminate(
+            server.application_id, server.hadoop_user, by=by, facts=self.audit_facts
+        )
+
+
+def _cookie_secret(hub: Any) -> bytes:
+    return getattr(hub, "cookie_secret", b"")

@@ -41,7 +41,7 @@ class HubIdentity:
     former: tuple[str, ...]
     claim: HubClaim | None = field(default=None, compare=False)
 
-    def is_own(self, hub_id: str) -> bool:
+    def is_same_hub(self, hub_id: str) -> bool:
         """Whether a server that was started by the hub of that id ("" if it was not written down) is this hub's."""
         return hub_id in ("", self.id, *self.former)
 
@@ -57,7 +57,7 @@ def cookie_secret_file(config: Mapping[str, Any]) -> Path | None:
     return Path(config.get("cookie_secret_file") or _COOKIE_SECRET_FILE).expanduser().absolute()
 
 
-def identify(
+def load_or_create(
     chosen: str, secret_file: Path | None, seal: Seal, log: logging.Logger, *, db: Any = None, make: bool = True
 ) -> HubIdentity:
     """The hub's identity.

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any
+from weakref import WeakSet
 
 from jupyterhub import orm
 
 from yarnspawner.yarn.orphans import OwnedServers, ServerKey
 
-if TYPE_CHECKING:
-    from yarnspawner.hub.context import BelongingSpawner
+# All spawners of this process.
+live_spawners: WeakSet[Any] = WeakSet()
 
 # Rows at a time, between which others have their turn.
 _PAGE = 500
 
 
-async def read_owned(db: Any, *, hub_id: str, spawners: Iterable[BelongingSpawner] = ()) -> OwnedServers:
+async def read_owned(db: Any, *, hub_id: str, spawners: Iterable[Any] = ()) -> OwnedServers:
     """Read what is owned now.
 
     A start is committed to the database before it is submitted, so whatever YARN listed before this call is in it.
@@ -43,5 +44,7 @@ async def read_owned(db: Any, *, hub_id: str, spawners: Iterable[BelongingSpawne
         owned.add(ServerKey(user), None, hub_id=hub_id, has_server=False)
     for spawner in list(spawners):
         if spawner.user and spawner.active:
-            owned.add(ServerKey(spawner.user.name, spawner.name), spawner.kept, hub_id=hub_id, has_server=True)
+            owned.add(
+                ServerKey(spawner.user.name, spawner.name), spawner.record.public_dict(), hub_id=hub_id, has_server=True
+            )
     return owned

@@ -14,14 +14,15 @@ import weakref
 from typing import Any
 
 from yarnspawner.hadoop.configuration import ConfigurationError, HadoopConfiguration
-from yarnspawner.hub.context import BelongingSpawner, living
-from yarnspawner.hub.owned_servers import read_owned
+from yarnspawner.hub.context import HubContext
+from yarnspawner.hub.owned_servers import live_spawners, read_owned
+from yarnspawner.settings.typing import SpawnerSettings
 from yarnspawner.yarn.orphan_reaper import OrphanReaper, ReaperLoop
 
 _sweepers: weakref.WeakKeyDictionary[Any, ReaperLoop] = weakref.WeakKeyDictionary()
 
 
-def attend(spawner_class: type[BelongingSpawner]) -> None:
+def install_startup_hook(spawner_class: type[Any]) -> None:
     """Sweep, if this process is a JupyterHub, once it has checked its servers.
 
     JupyterHub imports all spawners that are installed, so this asks again later whether it uses this one.
@@ -30,7 +31,7 @@ def attend(spawner_class: type[BelongingSpawner]) -> None:
         spawner_class: of which it is.
     """
     for hub_class in _hub_classes():
-        _attend(hub_class, spawner_class)
+        _install(hub_class, spawner_class)
 
 
 def _hub_classes() -> list[Any]:
@@ -43,52 +44,52 @@ def _hub_classes() -> list[Any]:
     return [hub_class for hub_class in classes if hasattr(hub_class, "init_spawners")]
 
 
-def _attend(hub_class: Any, spawner_class: type[BelongingSpawner]) -> None:
+def _install(hub_class: Any, spawner_class: type[Any]) -> None:
     original = hub_class.init_spawners
 
     @functools.wraps(original)
     async def init_spawners(self: Any) -> Any:
         prepare(self, spawner_class)
         result = await original(self)
-        begin(self, spawner_class)
+        start_reaper(self, spawner_class)
         return result
 
     hub_class.init_spawners = init_spawners
 
 
-def prepare(hub: Any, spawner_class: type[BelongingSpawner]) -> None:
+def prepare(hub: Any, spawner_class: type[Any]) -> None:
     """Start the drivers, and warn of what is wrong with the configuration, before the hub checks its servers.
 
     Their check may take long, and the first user should not wait for a driver. What fails is logged.
 
     Args:
         hub: JupyterHub's application.
-        spawner_class: see :func:`attend`.
+        spawner_class: see :func:`install_startup_hook`.
     """
     try:
         if not issubclass(hub.spawner_class, spawner_class):
             return
         if warning := configuration_warning():
             hub.log.warning("%s", warning)
-        settings_of(hub).access.warm()
+        settings_of(hub).hub_context.access.warm()
     except Exception:
         hub.log.exception("The hub cannot prepare its access to YARN; the first start will try again")
 
 
-def begin(hub: Any, spawner_class: type[BelongingSpawner]) -> None:
+def start_reaper(hub: Any, spawner_class: type[Any]) -> None:
     """Begin to sweep for a hub; beginning twice is beginning once.
 
     Args:
         hub: JupyterHub's application, with its database and secrets.
-        spawner_class: see :func:`attend`.
+        spawner_class: see :func:`install_startup_hook`.
     """
     if hub in _sweepers or not issubclass(hub.spawner_class, spawner_class):
         return
     try:
         settings = settings_of(hub)
-        if settings.sweep_interval < 0 or not settings.hub_identity.certain:
+        if settings.sweep_interval < 0 or not settings.hub_context.identity.certain:
             return
-        sweep = sweep_of(settings, hub.db, spawners=living)
+        sweep = reaper_of(settings, hub.db, spawners=live_spawners)
         _sweepers[hub] = ReaperLoop(
             sweep,
             grace=settings.sweep_grace,
@@ -119,13 +120,13 @@ def configuration_warning() -> str:
     )
 
 
-def settings_of(hub: Any) -> BelongingSpawner:
+def settings_of(hub: Any) -> SpawnerSettings:
     """A spawner without a user: the settings that the hub's configuration gives to all."""
-    settings: BelongingSpawner = hub.spawner_class(parent=hub, log=hub.log)
+    settings: SpawnerSettings = hub.spawner_class(parent=hub, log=hub.log)
     return settings
 
 
-def sweep_of(settings: BelongingSpawner, db: Any, *, spawners: Any = ()) -> OrphanReaper:
+def reaper_of(settings: SpawnerSettings, db: Any, *, spawners: Any = ()) -> OrphanReaper:
     """A sweep with the hub's settings.
 
     Args:
@@ -133,10 +134,11 @@ def sweep_of(settings: BelongingSpawner, db: Any, *, spawners: Any = ()) -> Orph
         db: JupyterHub's database session.
         spawners: those in memory, if this is the hub.
     """
-    identity = settings.hub_identity
+    context: HubContext = settings.hub_context
+    identity = context.identity
     hub_id = identity.id
     return OrphanReaper(
-        settings.access,
+        context.access,
         hub_id,
         grace=settings.sweep_grace,
         owned=lambda: read_owned(db, hub_id=hub_id, spawners=spawners),

@@ -9,10 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from jupyterhub.utils import make_ssl_context
-from traitlets import default
 
 from yarnspawner.diagnosis.explain import Diagnosis
-from yarnspawner.hub.context import BelongingSpawner
+from yarnspawner.hub.context import HubContext
 from yarnspawner.launch.errors import StartFailed
 from yarnspawner.skein_driver import ClusterError
 
@@ -20,60 +19,53 @@ from yarnspawner.skein_driver import ClusterError
 _MANY_NODES = 500
 
 
-class CertifiedSpawner(BelongingSpawner):
-    """The part of a spawner that has to do with ``internal_ssl``.
+class InternalSSL:
+    """The certificate of a spawner's server, with ``internal_ssl``.
 
-    - a server's certificate is good for the cluster's nodes, as YARN lists them, and for nothing else: neither the hub's
-      own names nor localhost, which JupyterHub adds by default
-    - ``ssl_alt_names``, if an admin sets them, count instead
-    - certificate and key travel as private files
+    - A certificate is good for the nodes of the cluster, as YARN lists them, and for nothing else.
+    - If an admin sets ``ssl_alt_names``, these count instead.
+    - Certificate and key are sent to the container as private files.
+
+    Args:
+        user: JupyterHub's user.
+        context: what the spawner shares with its hub.
+
+    Attributes:
+        files: name in the container's folder to content (PEM); empty without ``internal_ssl``.
     """
 
-    # JupyterHub's Spawner has this.
-    ssl_alt_names: Any
+    def __init__(self, user: Any, context: HubContext) -> None:
+        self._user = user
+        self._context = context
+        self.files: dict[str, bytes] = {}
 
-    def __init__(self, **kwargs: Any) -> None:
-        self._certificates: dict[str, bytes] = {}
-        super().__init__(**kwargs)
-
-    @default("ssl_alt_names")
-    def _default_ssl_alt_names(self) -> list[str]:
-        return []
-
-    @default("ssl_alt_names_include_local")
-    def _default_ssl_alt_names_include_local(self) -> bool:
-        return False
-
-    async def create_certs(self) -> dict[str, str]:
-        """Make the server's certificate.
+    async def node_names(self) -> list[str]:
+        """Return the alternative names for a certificate that is good for all nodes.
 
         Raises:
-            StartFailed: YARN does not say which nodes there are.
+            StartFailed: YARN does not list its nodes.
         """
-        wanted = self.ssl_alt_names
-        if not wanted:
-            try:
-                nodes = await self.access.cluster.nodes()
-            except ClusterError as error:
-                cause = "YARN does not say which nodes there are, and so the server can have no certificate."
-                raise StartFailed(Diagnosis(cause, "Please try again later.", str(error))) from None
-            # Before JupyterHub 5.4.1 it must be a list.
-            self.ssl_alt_names = alt_names(node.host for node in nodes)
         try:
-            paths: dict[str, str] = await super().create_certs()  # type: ignore[misc]
-        finally:
-            self.ssl_alt_names = wanted
-        return paths
+            nodes = await self._context.access.cluster.nodes()
+        except ClusterError as error:
+            cause = "YARN does not say which nodes there are, and so the server can have no certificate."
+            raise StartFailed(Diagnosis(cause, "Please try again later.", str(error))) from None
+        # Before JupyterHub 5.4.1 it must be a list.
+        return alt_names(node.host for node in nodes)
 
-    async def move_certs(self, paths: dict[str, str]) -> dict[str, str]:
-        """Take the certificates along as private files, found in the container's folder."""
+    def take(self, paths: dict[str, str]) -> dict[str, str]:
+        """Read the certificate's files, and return where the server finds them in its container.
+
+        Args:
+            paths: kind of file (``keyfile``, ``certfile``, ``cafile``) to local path.
+        """
         # Read at once: the next start of the same user writes the same files.
-        self._certificates = {f"{kind}.pem": Path(path).read_bytes() for kind, path in paths.items()}
+        self.files = {f"{kind}.pem": Path(path).read_bytes() for kind, path in paths.items()}
         return {kind: f"{kind}.pem" for kind in paths}
 
     def client_ssl_context(self) -> ssl.SSLContext | None:
-        """As whom the hub speaks to servers, and which it believes; None without ``internal_ssl``."""
-        settings = self.user.settings
+        """Return the TLS context (client certificate and CA) for requests to the server; None without ``internal_ssl``."""
+        settings = self._user.settings
         if not settings.get("internal_ssl"):
             return None
         context: ssl.SSLContext = make_ssl_context(
@@ -83,7 +75,7 @@ class CertifiedSpawner(BelongingSpawner):
 
 
 def alt_names(hosts: Iterable[str]) -> list[str]:
-    """A certificate's names for the nodes of a cluster; of a large one, their domains'."""
+    """Return a certificate's names for hosts; for more than 500 hosts, their domains as wildcards."""
     names = sorted(set(hosts))
     if len(names) > _MANY_NODES:
         names = sorted({name if _is_address(name) or "." not in name else _of_domain(name) for name in names})

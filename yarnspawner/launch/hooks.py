@@ -1,40 +1,90 @@
-"""JupyterHub's own hooks: one that raises an exception is named, instead of an "Internal server error"."""
+"""Calls of what an admin wrote: hooks, callables and templates of the hub's configuration."""
 
 from __future__ import annotations
 
+import inspect
 import logging
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from yarnspawner.launch.admin_code import call_setting
+import skein
+from tornado import web
+
+from yarnspawner.common.string_templates import TemplateError, render_strict
+from yarnspawner.common.text import one_line
+from yarnspawner.diagnosis.explain import Diagnosis
+from yarnspawner.launch.errors import StartFailed
+
+# What JupyterHub shows to users of any exception.
+_FOR_USERS = ("jupyterhub_message", "jupyterhub_html_message")
+_LIMIT = 300
 
 
-class HookingSpawner:
-    """The part of a spawner that runs the hooks of JupyterHub's Spawner."""
+class SettingFailed(StartFailed):
+    """A setting of the hub cannot be used. The message names it."""
 
-    # JupyterHub's Spawner has these.
-    apply_user_options: Any
-    log: logging.Logger
+    def __init__(self, cause: str) -> None:
+        super().__init__(Diagnosis(cause, "Please tell your administrator.", ""), reason="settings")
 
-    async def run_auth_state_hook(self, auth_state: Any) -> None:
-        """Run ``auth_state_hook``. JupyterHub calls this at each start."""
-        await call_setting("auth_state_hook", super().run_auth_state_hook, auth_state, log=self.log)  # type: ignore[misc]
 
-    async def run_pre_spawn_hook(self) -> None:
-        """Run ``pre_spawn_hook``. JupyterHub calls this at each start."""
-        await call_setting("pre_spawn_hook", super().run_pre_spawn_hook, log=self.log)  # type: ignore[misc]
+async def call_hook(name: str, function: Callable[..., Any], *arguments: Any, log: logging.Logger) -> Any:
+    """Call a hook or callable of the configuration, which may be async, and return its result.
 
-    async def get_options_form(self) -> Any:
-        """Return the page's form. JupyterHub calls this when a user opens the page."""
-        return await call_setting("options_form", super().get_options_form, log=self.log)  # type: ignore[misc]
+    Args:
+        name: of the setting.
+        function: the setting's value.
+        arguments: of the call.
+        log: gets the traceback.
 
-    async def run_options_from_form(self, form_data: Any) -> Any:
-        """Read a form. JupyterHub calls this when a user posts it."""
-        run = super().run_options_from_form  # type: ignore[misc]
-        return await call_setting("options_from_form", run, form_data, log=self.log)
+    Raises:
+        SettingFailed: the hook raised an exception.
+        Exception: the hook raised an HTTPError, such as SpawnException, or an exception with ``jupyterhub_message`` or
+            ``jupyterhub_html_message``. JupyterHub documents these as a hook's way to tell users something.
+    """
+    try:
+        result = function(*arguments)
+        return await result if inspect.isawaitable(result) else result
+    except web.HTTPError:
+        raise
+    except Exception as error:
+        if any(hasattr(error, name) for name in _FOR_USERS):
+            raise
+        log.exception("The setting %s of the configuration raised an exception", name)
+        raise hook_failed(name, error) from error
 
-    async def _run_apply_user_options(self, user_options: Any) -> None:
-        apply = self.apply_user_options
-        if callable(apply):
-            await call_setting("apply_user_options", apply, self, user_options, log=self.log)
-        else:
-            await super()._run_apply_user_options(user_options)  # type: ignore[misc]
+
+def hook_failed(name: str, error: Exception) -> SettingFailed:
+    """Return what to raise for a setting whose use raised an exception."""
+    said = one_line(str(error), _LIMIT)
+    return SettingFailed(
+        f"The hub's setting {name} raised {type(error).__name__}{': ' * bool(said)}{said.rstrip('.')}."
+    )
+
+
+def expand_setting(name: str, template: str, fields: Mapping[str, str]) -> str:
+    """Fill in the fields of a setting that is a template.
+
+    Raises:
+        TemplateError: it cannot be filled in; the message names the setting.
+    """
+    try:
+        return render_strict(template, fields)
+    except TemplateError as error:
+        raise TemplateError(f"{name}: {error}") from None
+
+
+async def apply_spec_hook(
+    hook: Callable[..., Any] | None, spawner: Any, specification: skein.ApplicationSpec, log: logging.Logger
+) -> skein.ApplicationSpec:
+    """Return the specification as ``modify_spec_hook`` changes it.
+
+    Raises:
+        SettingFailed: the hook raised an exception, or returned something else.
+    """
+    if hook is None:
+        return specification
+    name = "modify_spec_hook"
+    returned = await call_hook(name, hook, spawner, specification, log=log)
+    if returned is not None and not isinstance(returned, skein.ApplicationSpec):
+        raise SettingFailed(f"The hub's setting {name} returned {type(returned).__name__}, not an ApplicationSpec.")
+    return specification if returned is None else returned

@@ -1,205 +1,272 @@
-"""A server's application on its way to YARN: what is asked for, and asking until there is an answer."""
+"""One start: from the settings to a server that answers."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 import skein
 
 from yarnspawner.common.private_files import private_files
-from yarnspawner.common.string_templates import template_fields
-from yarnspawner.diagnosis.explain import explain_outage, explain_submission_error
-from yarnspawner.launch.admin_code import call_setting, expand_setting
-from yarnspawner.launch.adopting import AdoptingSpawner
-from yarnspawner.launch.certificates import CertifiedSpawner
+from yarnspawner.common.string_templates import TemplateError, template_fields
+from yarnspawner.diagnosis.explain import Diagnosis, explain_submission_error, explain_timeout
+from yarnspawner.hadoop.accounts import IdentityRefused
+from yarnspawner.hub.context import HubContext
+from yarnspawner.launch.certificates import InternalSSL
 from yarnspawner.launch.errors import StartFailed
-from yarnspawner.launch.features import modified, set_lifetime
+from yarnspawner.launch.hooks import apply_spec_hook, call_hook, expand_setting
 from yarnspawner.launch.localize import upload_shared_files
 from yarnspawner.launch.progress import Progress
-from yarnspawner.launch.recovery import PAUSE
+from yarnspawner.launch.readiness import ReadinessWaiter
 from yarnspawner.launch.request import (
     build_request,
     container_environment,
-    hadoop_user,
     localized_files,
+    resolve_hadoop_user,
+    resource_manager_of,
 )
-from yarnspawner.launch.specification import ENVIRONMENT_FILE, application_specification, environment_file
-from yarnspawner.skein_driver import SKEIN_JAR, ClusterRefused, ClusterUnavailable
+from yarnspawner.launch.server_probe import ServerProbe
+from yarnspawner.launch.specification import (
+    ENVIRONMENT_FILE,
+    SpecificationError,
+    application_specification,
+    environment_file,
+)
+from yarnspawner.launch.submitter import Submitter
+from yarnspawner.launch.user_options import UserOptions
+from yarnspawner.settings.typing import SpawnerSettings
+from yarnspawner.skein_driver import SKEIN_JAR, ClusterRefused
 from yarnspawner.state.credentials import Credentials
+from yarnspawner.state.record import ServerRecord
 from yarnspawner.state.server_state import ServerState
 from yarnspawner.yarn.audit import audit
+from yarnspawner.yarn.lifetime import set_lifetime, time_left
 
-# Seconds of a submission after which the user is told that it is still waited for.
-_SUBMISSION_IS_SLOW = 10.0
+# Seconds after which a cancelled start is killed if JupyterHub has not called stop().
+_STOP_EXPECTED = 5.0
+
+# Seconds by which a start ends before JupyterHub's own limit, whose message would not name the cause.
+_AHEAD_OF_JUPYTERHUB = 2.0
 
 
-class SubmittingSpawner(AdoptingSpawner, CertifiedSpawner):
-    """The part of a spawner that submits.
+class Launcher:
+    """Starts one server.
 
-    - what is needed to find an application again is saved before it is submitted
-    - what YARN does not answer is asked again; what comes late, and that nobody waits for, is ended
+    - What is needed to find the application again is stored before the application is submitted.
+    - A start that fails or is cancelled leaves no application behind.
+
+    Args:
+        spawner: whose settings count.
+        context: what the spawner shares with its hub.
+        record: gets the server's state at each step.
+        options: what the user chose.
+        internal_ssl: the server's certificate.
+        progress: tells the user what happens.
     """
 
-    def __init__(self, **kwargs: Any) -> None:
-        self._progress = Progress()
-        super().__init__(**kwargs)
+    def __init__(
+        self,
+        spawner: SpawnerSettings,
+        context: HubContext,
+        record: ServerRecord,
+        options: UserOptions,
+        internal_ssl: InternalSSL,
+        progress: Progress,
+    ) -> None:
+        self._spawner = spawner
+        self._context = context
+        self._record = record
+        self._options = options
+        self._ssl = internal_ssl
+        self._progress = progress
+        self._log = spawner.log
 
-    async def _submit(self) -> ServerState:
-        _ = self.resource_manager  # where there is no cluster, nothing is submitted
-        user = await hadoop_user(self, hub_user=self.access.hub_user)
-        with self.claimed(user) as keep_claim:
-            server = await self._submit_as(user, keep_claim)
-        limited = await set_lifetime(self, server)
+    async def run(self) -> str:
+        """Start the server and return its address, ``http://host:port``. Called by `YarnSpawner.start`.
+
+        Raises:
+            StartFailed: with a message for the user.
+        """
+        self._progress.begin()
+        self._record.starting = True
+        self._record.last_exit.clear()
+        try:
+            if self._options.notice:
+                self._progress.tell(1, self._options.notice)
+            return await self._run_in_time()
+        except asyncio.CancelledError:
+            # The user cancelled the start, and JupyterHub calls stop(); or the hub stops, and its next run goes on with it.
+            asyncio.get_running_loop().call_later(_STOP_EXPECTED, self._terminate, self._record.server)
+            raise
+        except Exception:
+            # JupyterHub does not always call stop() after a failed start. While it does, it tells whoever opens the page
+            # that nothing is starting, and not why. So the application is killed before the failure is told, in less
+            # than what is left of JupyterHub's limit.
+            if ending := self._terminate(self._record.server):
+                await asyncio.wait([ending], timeout=0.75 * (float(self._spawner.start_timeout) - self._limit))
+            raise
+        finally:
+            self._record.starting = False
+            self._progress.end()
+
+    async def wait_until_ready(self, server: ServerState) -> str:
+        """Wait for the server of a submitted application, record its address and return it.
+
+        There is no limit; the caller has one.
+
+        Raises:
+            StartFailed: see :meth:`ReadinessWaiter.wait`.
+        """
+        access = self._context.access
+        with access.reflector.watch_closely(server.application_id):
+            async with self._context.channel(server) as channel:
+                waiter = ReadinessWaiter(server, channel, access, self.probe(), self._progress, self._log)
+                address = await waiter.wait()
+        self._record.update_if_current(server.with_url(address.url))
+        audit("arrived", application=server.application_id, address=address.url, **self._context.audit_facts)
+        return address.url
+
+    def probe(self) -> ServerProbe:
+        """Return the health check of the server's address."""
+        spawner = self._spawner
+        certified = self._ssl.client_ssl_context()
+        return ServerProbe(
+            spawner.server.base_url, float(spawner.http_timeout), self._log, spawner.port_range, certified
+        )
+
+    # -- Time
+
+    @property
+    def _limit(self) -> float:
+        limit = float(self._spawner.start_timeout)
+        return max(limit - _AHEAD_OF_JUPYTERHUB, 0.9 * limit)
+
+    async def _run_in_time(self) -> str:
+        try:
+            return await self._within(self._limit, self._submit_and_wait())
+        except (IdentityRefused, TemplateError, SpecificationError) as error:
+            audit("refused", reason=str(error), **self._context.audit_facts)
+            raise StartFailed(Diagnosis(str(error), "Please tell your administrator.", ""), reason="settings") from None
+
+    async def _within(self, limit: float, start: Coroutine[Any, Any, str]) -> str:
+        """Limit the time of a start. A TimeoutError that it raises itself within the limit was not late."""
+        starting = asyncio.ensure_future(start)
+        try:
+            done, _ = await asyncio.wait([starting], timeout=limit)
+        finally:
+            if not starting.done():
+                starting.cancel()
+                await asyncio.wait([starting])
+        if not done and (starting.cancelled() or isinstance(starting.exception(), asyncio.TimeoutError)):
+            raise StartFailed(explain_timeout(self._spawner.start_timeout, self._progress.last), reason="timeout")
+        return starting.result()
+
+    def _terminate(self, server: ServerState | None) -> asyncio.Future[None] | None:
+        return self._context.terminate(server) if server is not None and server.application_id else None
+
+    # -- Steps
+
+    async def _submit_and_wait(self) -> str:
+        return await self.wait_until_ready(await self.submit())
+
+    async def submit(self) -> ServerState:
+        """Submit the application, and return the server's state.
+
+        Raises:
+            StartFailed, IdentityRefused, TemplateError, SpecificationError: nothing was submitted.
+        """
+        spawner, context = self._spawner, self._context
+        resource_manager = resource_manager_of(context)  # without a cluster, nothing else makes sense
+        user = await resolve_hadoop_user(spawner, hub_user=context.access.hub_user)
+        with context.accounts.reserved(user, spawner.user, shared=spawner.shared_hadoop_users) as keep_account:
+            server = await self._submit_as(user, keep_account)
+        limited = await set_lifetime(server, spawner.maximum_lifetime, resource_manager, self._log)
         if limited != server:
             server = limited
-            self._keep(server)
-        if self.time_left:
-            self._progress.tell(15, f"The server stops automatically: {self.time_left}.")
-        if hook := self.after_submit_hook:
-            await call_setting("after_submit_hook", hook, self, server.application_id, log=self.log)
+            self._record.update(server)
+        if left := time_left(server.ends):
+            self._progress.tell(15, f"The server stops automatically: {left}.")
+        if hook := spawner.after_submit_hook:
+            await call_hook("after_submit_hook", hook, spawner, server.application_id, log=self._log)
         return server
 
-    async def _submit_as(self, user: str, keep_claim: Callable[[], None]) -> ServerState:
+    async def _submit_as(self, user: str, keep_account: Callable[[], None]) -> ServerState:
+        spawner = self._spawner
         credentials = Credentials.new()
         server = ServerState.new(
             user,
-            expand_setting("queue", self.queue, template_fields(self.user, self.name)),
+            expand_setting("queue", spawner.queue, template_fields(spawner.user, spawner.name)),
             credentials,
-            container=self.server_container,
-            hub=self.hub_identity.id,
-            settings=self.chosen_settings,
+            container=spawner.server_container,
+            hub=self._context.identity.id,
+            settings=self._options.chosen,
         )
-        files: dict[str, str | bytes] = {
-            # JupyterHub lets its values be callables.
-            ENVIRONMENT_FILE: environment_file(
-                await call_setting("environment", container_environment, self, log=self.log)
-            ),
-            **self._certificates,
-        }
-        with private_files(files) as paths:
-            for again in (True, False):
-                specification = await self._specification(server, credentials, paths)
-                # From here on a hub that dies can find the application again.
-                self._keep(server)
-                self._progress.tell(10, f"Submitting an application to queue {server.queue} as {user}.")
-                try:
-                    application_id = await self._submit_patiently(server, specification, keep_claim)
-                    break
-                except ClusterRefused as error:
-                    if again and self.access.uploads.invalidate(str(error)):
-                        continue  # somebody has removed what was in HDFS
-                    refusal = explain_submission_error(error, hub=self.access.hub_user, user=user, queue=server.queue)
-                    audit("refused", reason=refusal.cause, hadoop_user=user, queue=server.queue, **self.audit_facts)
-                    raise StartFailed(refusal, reason="refused") from error
-                except StartFailed:
-                    raise  # of the hub's own means: this attempt has submitted nothing
-                except BaseException:
-                    keep_claim()  # nobody knows whether it was submitted
-                    raise
-        keep_claim()
-        self.log.info("Submitted %s for %s as %s to queue %s", application_id, self._log_name, user, server.queue)
+        with private_files(await self._private_files()) as paths:
+            application_id = await self._submit_again_if_uploads_are_gone(server, credentials, paths, keep_account)
+        keep_account()
+        self._log.info(
+            "Submitted %s for %s as %s to queue %s", application_id, self._context.server_name, user, server.queue
+        )
         server = server.with_application_id(application_id)
-        self._keep(server)
-        audit("submitted", application=application_id, hadoop_user=user, queue=server.queue, **self.audit_facts)
+        self._record.update(server)
+        facts = {"hadoop_user": user, "queue": server.queue, **self._context.audit_facts}
+        audit("submitted", application=application_id, **facts)
         return server
+
+    async def _private_files(self) -> dict[str, str | bytes]:
+        # JupyterHub lets the values of `environment` be callables.
+        environment = await call_hook("environment", container_environment, self._spawner, log=self._log)
+        return {ENVIRONMENT_FILE: environment_file(environment), **self._ssl.files}
+
+    async def _submit_again_if_uploads_are_gone(
+        self, server: ServerState, credentials: Credentials, paths: dict[str, str], keep_account: Callable[[], None]
+    ) -> str:
+        """Submit once, and once more if somebody has removed what the hub had uploaded to HDFS."""
+        access = self._context.access
+        submitter = Submitter(self._context, self._progress, self._log)
+        again = True
+        while True:
+            specification = await self._specification(server, credentials, paths)
+            # From here on, a hub that dies can find the application again.
+            self._record.update(server)
+            self._progress.tell(10, f"Submitting an application to queue {server.queue} as {server.hadoop_user}.")
+            try:
+                return await submitter.submit(server, specification, keep_account)
+            except ClusterRefused as error:
+                if again and access.uploads.invalidate(str(error)):
+                    again = False
+                    continue
+                raise self._refusal(error, server) from error
+            except StartFailed:
+                raise  # the hub itself could not submit, so this attempt has submitted nothing
+            except BaseException:
+                keep_account()  # nobody knows whether it was submitted
+                raise
+
+    def _refusal(self, error: ClusterRefused, server: ServerState) -> StartFailed:
+        user, queue = server.hadoop_user, server.queue
+        refusal = explain_submission_error(error, hub=self._context.access.hub_user, user=user, queue=queue)
+        audit("refused", reason=refusal.cause, hadoop_user=user, queue=queue, **self._context.audit_facts)
+        return StartFailed(refusal, reason="refused")
 
     async def _specification(
         self, server: ServerState, credentials: Credentials, paths: dict[str, str]
     ) -> skein.ApplicationSpec:
-        access = self.access
+        spawner, access = self._spawner, self._context.access
 
-        def tell(words: str) -> None:
-            self._progress.tell(5, words)
+        def tell(message: str) -> None:
+            self._progress.tell(5, message)
 
+        files = await upload_shared_files(localized_files(spawner), access.uploads, server.hadoop_user, self._log, tell)
         request = build_request(
-            self,
+            spawner,
             server,
             credentials,
             paths,
-            files=await upload_shared_files(localized_files(self), access.uploads, server.hadoop_user, self.log, tell),
+            files=files,
             skein_jar=access.uploads.url_if_ready(SKEIN_JAR),
-            hub_id=self.hub_identity.id,
+            hub_id=self._context.identity.id,
             hub_user=access.hub_user,
         )
-        return await modified(self, application_specification(request))
-
-    async def _submit_patiently(
-        self, server: ServerState, specification: skein.ApplicationSpec, keep_claim: Callable[[], None]
-    ) -> str:
-        """Submit until YARN answers; ``start_timeout`` limits it."""
-        answers = _Answers(lambda application_id: self._kill(server.with_application_id(application_id)))
-        try:
-            return await self._submit_until_answered(server, specification, answers, keep_claim)
-        except BaseException:
-            answers.give_up()
-            raise
-
-    async def _submit_until_answered(
-        self,
-        server: ServerState,
-        specification: skein.ApplicationSpec,
-        answers: _Answers,
-        keep_claim: Callable[[], None],
-    ) -> str:
-        def late(application_id: str) -> None:
-            answers.take(application_id)
-
-        told = None
-        while True:
-            slow = asyncio.get_running_loop().call_later(_SUBMISSION_IS_SLOW, self._say_what_is_slow)
-            try:
-                return answers.take(await self.access.cluster.submit(specification, on_late=late))
-            except ClusterUnavailable as error:
-                outage, passes = explain_outage(error)
-                if not passes:
-                    raise StartFailed(outage, reason="unavailable") from error
-                keep_claim()  # whatever a later attempt says, this one may have been accepted
-                if outage.cause != told:
-                    self.log.warning("Cannot submit for %s yet: %s", self._log_name, error)
-                    told = outage.cause
-                self._progress.tell(5, f"{outage.cause} {outage.remedy}")
-            finally:
-                slow.cancel()
-            # What was not answered may have been done: to submit again while nobody can tell would make two servers.
-            await asyncio.wait([answers.first], timeout=PAUSE)
-            if answers.first.done():
-                return answers.first.result()
-            if found := await self._find_with_retries(server):
-                return answers.take(found)
-            if answers.first.done():
-                return answers.first.result()
-
-    def _say_what_is_slow(self) -> None:
-        what = "YARN has not answered yet" if self.access.cluster.connected else "The hub is still connecting to YARN"
-        self._progress.tell(10, f"{what}. The start continues when it does.")
-
-    def _kill(self, server: ServerState, *, by: str = "hub") -> asyncio.Future[None]:
-        return self.access.ending.end(server.application_id, server.hadoop_user, by=by, facts=self.audit_facts)
-
-
-class _Answers:
-    """The answers to the submissions of one start, late ones included.
-
-    The start goes on with the first. Any other application is ended, and so is the first when the start has given up.
-    """
-
-    def __init__(self, end: Callable[[str], object]) -> None:
-        self._end = end
-        self.first: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-
-    def take(self, application_id: str) -> str:
-        """Take an answer. Returns the application that the start goes on with."""
-        if not self.first.done():
-            self.first.set_result(application_id)
-        elif self.first.result() != application_id:
-            self._end(application_id)
-        return self.first.result()
-
-    def give_up(self) -> None:
-        """End what has been submitted, and what will turn out to have been."""
-        if not self.first.done():
-            self.first.set_result("")
-        elif self.first.result():
-            self._end(self.first.result())
+        return await apply_spec_hook(spawner.modify_spec_hook, spawner, application_specification(request), self._log)

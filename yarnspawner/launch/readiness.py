@@ -1,4 +1,4 @@
-"""The wait from a submitted application to the server's address."""
+"""Wait for a submitted application until its server answers requests."""
 
 from __future__ import annotations
 
@@ -8,9 +8,8 @@ from yarnspawner.common.protocol import ADDRESS_KEY, ERROR_KEY, STATUS_KEY, Addr
 from yarnspawner.diagnosis.explain import Diagnosis, explain, explain_queueing
 from yarnspawner.hadoop.logs import LogsUnavailable, tail
 from yarnspawner.launch.errors import StartFailed
-from yarnspawner.launch.meeting import meet
 from yarnspawner.launch.progress import Progress
-from yarnspawner.launch.server_probe import NOBODY, ServerProbe
+from yarnspawner.launch.server_probe import NOBODY, ServerProbe, wait_until_ready
 from yarnspawner.skein_driver import ClusterError, ClusterRefused, Report
 from yarnspawner.state.server_state import ServerState
 from yarnspawner.yarn.access import ClusterAccess
@@ -28,36 +27,36 @@ _IDLE_INTERVAL = 5.0
 
 
 class ReadinessWaiter:
-    """A server on its way: it is watched until it says where it listens, or has failed.
+    """Waits until a server publishes its address and answers there, or its start fails.
 
     Args:
         server: whose application was submitted.
-        conversation: with that application.
+        channel: to that application's key-value store.
         access: the hub's way to the cluster.
-        welcome: what the hub asks of the server's address.
+        probe: checks the server's address.
         progress: where the user is told.
     """
 
     def __init__(
         self,
         server: ServerState,
-        conversation: ServerChannel,
+        channel: ServerChannel,
         access: ClusterAccess,
-        welcome: ServerProbe,
+        probe: ServerProbe,
         progress: Progress,
         log: logging.Logger,
     ) -> None:
         self._application_id = server.application_id
-        self._conversation = conversation
+        self._channel = channel
         self._access = access
-        self._welcome = welcome
+        self._probe = probe
         self._progress = progress
         self._log = log
         # A container beside the application master's.
         self._in_service = server.container == "service"
         self._link = access.resource_manager.application_url(server.application_id)
 
-    async def address(self) -> Address:
+    async def wait(self) -> Address:
         """Wait for the server, without limit: the caller has one.
 
         Returns:
@@ -68,18 +67,18 @@ class ReadinessWaiter:
             StartFailed: the application ended, its recipe says that it cannot start the server, or what it says is
                 nothing that the hub accepts.
         """
-        applications = self._access.applications
-        status = await applications.status(self._application_id)
+        reflector = self._access.reflector
+        status = await reflector.status(self._application_id)
         while True:
             if status.report is not None and status.report.ended:
                 raise self._failed(await self._explain_end(status.report))
             self._tell(status)
             interval = _IDLE_INTERVAL
             if status.report is not None and status.report.state == "RUNNING":
-                if (address := await self._look(status.report)) is not None:
-                    return await self._met(address)
+                if (address := await self._read_address(status.report)) is not None:
+                    return await self._probed(address)
                 interval = _STORE_INTERVAL
-            status = await applications.wait_change(self._application_id, status, timeout=interval)
+            status = await reflector.wait_change(self._application_id, status, timeout=interval)
 
     def _tell(self, status: Status) -> None:
         report = status.report
@@ -91,23 +90,23 @@ class ReadinessWaiter:
             reason = explain_queueing(report)
             self._progress.tell(30, f"Waiting in queue {report.queue}{', ' * bool(reason)}{reason}.", self._link)
 
-    async def _look(self, report: Report) -> Address | None:
+    async def _read_address(self, report: Report) -> Address | None:
         """Whether the server has said anything yet."""
         try:
-            node = await self._conversation.node(report)
+            node = await self._channel.node(report)
             if node is None:
                 return None
             what = "application master" if self._in_service else "container"
             self._progress.tell(60, f"The {what} runs on {node.host}; the server is starting.", self._link)
-            if (raw := await self._conversation.get(report, ERROR_KEY)) is not None:
+            if (raw := await self._channel.get(report, ERROR_KEY)) is not None:
                 raise self._failed(explain(report, failure=Failure.from_bytes(raw)))
-            if (raw := await self._conversation.get(report, ADDRESS_KEY)) is None:
-                if (raw := await self._conversation.get(report, STATUS_KEY)) is not None:
+            if (raw := await self._channel.get(report, ADDRESS_KEY)) is None:
+                if (raw := await self._channel.get(report, STATUS_KEY)) is not None:
                     self._progress.tell(70, Waiting.from_bytes(raw).message, self._link)
                 return None
             said = Address.from_bytes(raw)
-            self._welcome.admit(said)
-            if self._in_service and (node := await self._conversation.server_node(said.host)) is None:
+            self._probe.check_address(said)
+            if self._in_service and (node := await self._channel.server_node(said.host)) is None:
                 return None
         except (ProtocolError, ClusterRefused) as error:
             cause = "The server published data that the hub does not accept."
@@ -118,9 +117,9 @@ class ReadinessWaiter:
         self._progress.tell(90, f"The server listens on {node.host}, port {said.port}.", self._link)
         return Address(said.scheme, node.host, said.port)
 
-    async def _met(self, address: Address) -> Address:
+    async def _probed(self, address: Address) -> Address:
         """See that it is the server who answers there."""
-        found, status = await meet(self._access.applications, self._application_id, self._welcome, address)
+        found, status = await wait_until_ready(self._probe, address, self._application_id, self._access.reflector)
         if not found:
             return address
         if status.report is not None and status.ended:

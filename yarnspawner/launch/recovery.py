@@ -1,225 +1,295 @@
-"""A server that outlasts its hub: what is kept of it, and how another run of the hub finds it again."""
+"""Recovery of the servers and starts of the hub's last run."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
-from functools import partial
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import timezone
+from enum import Enum
 from typing import Any
+from urllib.parse import urlsplit
 
-from jupyterhub.utils import maybe_future
 from tornado import web
 
+from yarnspawner.common.protocol import Address
 from yarnspawner.common.string_templates import TemplateError
+from yarnspawner.diagnosis.explain import explain_timeout
 from yarnspawner.hadoop.accounts import IdentityRefused
-from yarnspawner.hub.context import BelongingSpawner
-from yarnspawner.launch.request import hadoop_user
-from yarnspawner.launch.user_options import ChoosingSpawner
+from yarnspawner.hub.context import HubContext
+from yarnspawner.launch.errors import StartFailed
+from yarnspawner.launch.exits import record_failure
+from yarnspawner.launch.launcher import Launcher
+from yarnspawner.launch.progress import Progress
+from yarnspawner.launch.request import resolve_hadoop_user
+from yarnspawner.launch.server_probe import wait_until_ready
+from yarnspawner.launch.submitter import PAUSE, find_application, find_with_retries
+from yarnspawner.settings.typing import SpawnerSettings
 from yarnspawner.skein_driver import ClusterUnavailable
-from yarnspawner.state.last_exit import RememberingSpawner
-from yarnspawner.state.server_state import ServerState, StateError
-from yarnspawner.yarn.reflector import ApplicationReflector
-from yarnspawner.yarn.server_channel import ServerChannel
-from yarnspawner.yarn.tags import server_tag, start_tag
+from yarnspawner.state.record import ServerRecord, StateError
+from yarnspawner.state.server_state import ServerState
+from yarnspawner.yarn.audit import audit
+from yarnspawner.yarn.tags import server_tag
 
-# Seconds between two attempts while YARN does not answer.
-PAUSE = 2.0
+# Seconds for which a server may not answer while YARN does not say that it has ended. YARN gives up a node after ten
+# minutes (yarn.nm.liveness-monitor.expiry-interval-ms), and a network outage may last as long again. JupyterHub cannot
+# stop a server while it checks it, so this needs a limit.
+_LONGEST_WAIT = 1200.0
+# Seconds that a start gets to be found again, if its time is over already.
+_LEAST_TO_GO_ON = 60.0
+# Seconds after which JupyterHub may have checked the proxy's routes without this server, and between two looks at it.
+_JUPYTERHUB_ROUTES = 1.0
+_ROUTE_INTERVAL = 0.2
 
 
-class LastingSpawner(BelongingSpawner, RememberingSpawner, ChoosingSpawner):
-    """The part of a spawner that keeps what is known of its server, and finds it again.
+class Phase(Enum):
+    """How much is known about what a spawner found in the database.
 
-    - a server whose submission was never answered, or whose state cannot be read, is found by its tags
-    - one that listens counts as running before YARN has said so, and has ended as soon as YARN says so
-    - what is still under way when JupyterHub drops the spawner, or starts another server with it, touches neither the
-      user's new server nor its stored state
+    NOTHING -> STORED -> LISTENING -> CONFIRMED, or NOTHING -> UNREADABLE -> STORED if YARN knows the application.
     """
 
-    # JupyterHub's Spawner has these.
-    pending: str | None
-    poll: Callable[[], Coroutine[Any, Any, int | None]]
-    poll_and_notify: Callable[[], Coroutine[Any, Any, int | None]]
-    server: Any
+    NOTHING = "the spawner found no server"
+    UNREADABLE = "there was a state, but it cannot be used"
+    STORED = "there is a server, which nobody has checked yet"
+    LISTENING = "its port accepts connections, and YARN has not been asked yet"
+    CONFIRMED = "JupyterHub was told its address"
 
-    # There was a stored state, and it could not be used.
-    _lost = False
-    _looked_at = False
-    _telling: asyncio.Task[None] | None = None
 
-    # -- What is kept
+class Recovery:
+    """Finds the server of the hub's last run again, and resumes a start that was pending.
 
-    def get_state(self) -> dict[str, Any]:
-        """What JupyterHub keeps of this server for a restart; its secrets are sealed."""
-        state: dict[str, Any] = super().get_state()
-        if self._yarn_server is not None:
-            state.update(self._yarn_server.to_dict(self.seal))
-        return state
+    - A server whose submission was never answered, or whose state cannot be read, is found by its tags.
+    - A server that accepts connections counts as running before YARN has answered for the first time.
+    - A server whose node does not answer is waited for: only YARN says that it has ended.
 
-    def load_state(self, state: dict[str, Any]) -> None:
-        """Take up what another run of the hub has kept."""
-        # What is no mapping is refused below, but must not keep the whole hub from starting.
-        super().load_state(state if isinstance(state, dict) else {})
-        # A user has come, or was there when the hub ended: the first start should not wait for a driver's.
-        self.access.warm()
+    Args:
+        spawner: the spawner.
+        context: what the spawner shares with its hub.
+        record: of its server.
+        progress: tells the user what happens.
+        launcher: returns a launcher that resumes a start.
+    """
+
+    def __init__(
+        self,
+        spawner: SpawnerSettings,
+        context: HubContext,
+        record: ServerRecord,
+        progress: Progress,
+        launcher: Callable[[], Launcher],
+    ) -> None:
+        self._spawner = spawner
+        self._context = context
+        self._record = record
+        self._progress = progress
+        self._launcher = launcher
+        self._log = spawner.log
+        self._routing: asyncio.Task[None] | None = None
+        self.phase = Phase.NOTHING
+
+    def load(self, state: Any) -> None:
+        """Read the stored state. Called by `YarnSpawner.load_state`."""
+        self.phase = Phase.NOTHING
         try:
-            self._yarn_server = ServerState.from_dict(state, self.seal, hub_user=self.user.name)
+            self._record.load(state, hub_user=self._spawner.user.name)
         except StateError as error:
-            self.log.warning("The stored state of %s cannot be used: %s", self._log_name, error)
-            self._lost = True
+            self._log.warning("The stored state of %s cannot be used: %s", self._context.server_name, error)
+            self.phase = Phase.UNREADABLE
             return
-        if self._yarn_server is None:
+        server = self._record.server
+        if server is None:
             return
-        self.restore_choices(self._yarn_server.settings)
-        if self._yarn_server.credentials is None:
-            self.log.warning(
+        if server.credentials is None:
+            self._log.warning(
                 "%s: the secrets in the stored state cannot be unsealed, so the server can be watched and ended, but"
                 " not asked to end in order (was the hub's cookie secret replaced?)",
-                self._log_name,
+                self._context.server_name,
             )
-        if not self.is_own(self._yarn_server):
-            self._yarn_server = None
-        elif self._yarn_server.application_id:
-            self._watch(self._yarn_server.application_id)
+        if self._context.is_own(server):
+            self.phase = Phase.STORED
+        else:
+            self._record.clear()
 
-    def clear_state(self) -> None:
-        """Forget the server."""
-        super().clear_state()
-        if self._yarn_server is not None and self._yarn_server.application_id:
-            self._applications.unwatch(self._yarn_server.application_id)
-        self._yarn_server = None
-        self._lost = False
+    def clear(self) -> None:
+        """Forget what was found. Called by `YarnSpawner.clear_state`."""
+        self.phase = Phase.NOTHING
 
-    def _keep(self, server: ServerState) -> None:
-        """Save the state now: JupyterHub does so only when start() has returned."""
-        self._yarn_server = server
-        if server.application_id:
-            self._watch(server.application_id)
-        self.orm_spawner.state = self.get_state()
-        self.user.db.commit()
+    # -- Polls
 
-    def _keep_on(self, server: ServerState) -> None:
-        """Save a change of the server, unless the spawner has let go of it while the change was under way."""
-        if self._has(server):
-            self._keep(server)
+    async def poll_listening(self, server: ServerState) -> bool:
+        """Return True if a recovered server accepts connections. Used once, until the first YARN report arrives.
 
-    def _has(self, server: ServerState) -> bool:
-        """Return True if the spawner's server is still the one of that start."""
-        return server.is_same(self._yarn_server)
-
-    def _watch(self, application_id: str) -> None:
-        self._applications.watch(application_id, on_end=partial(self._on_application_end, application_id))
-
-    def _on_application_end(self, application_id: str) -> None:
-        self._telling = asyncio.create_task(self._notify_jupyterhub(application_id))
-
-    async def _notify_jupyterhub(self, application_id: str) -> None:
-        """Tell of an end at once, which JupyterHub would ask for every ``poll_interval`` seconds."""
-        while self.pending == "check":  # noqa: ASYNC110 - JupyterHub does not listen yet
-            await asyncio.sleep(PAUSE)
-        server = self._yarn_server
-        if self.in_use and not self.pending and server is not None and server.application_id == application_id:
-            await self.poll_and_notify()
-
-    def add_poll_callback(self, callback: Callable[..., Any], *args: Any, **kwargs: Any) -> None:
-        """Call back when the server has ended. JupyterHub's callback stops the server that the user has by then.
-
-        So a spawner that JupyterHub has dropped calls nobody: that server is another one.
+        A driver needs seconds to start, for which the users of a restarted hub should not wait.
         """
-
-        async def call() -> None:
-            if self.in_use:
-                await maybe_future(callback(*args, **kwargs))
-
-        super().add_poll_callback(call)  # type: ignore[misc]
-
-    # -- What is found again
-
-    async def _is_listening(self, server: ServerState) -> bool:
-        """Whether a server of the hub's last run listens, which has to do until YARN is asked for the first time.
-
-        Once for each spawner. If YARN then says that it has ended, JupyterHub is told.
-        """
-        if self._looked_at or not server.url or server.stopping:
+        if self.phase is not Phase.STORED or not server.url or server.stopping:
             return False
-        if self._applications.has_report(server.application_id):
+        access = self._context.access
+        if access.reflector.has_report(server.application_id):
             return False
-        self._looked_at = await self.access.doors.answers(server.url)
-        return self._looked_at
+        if await access.port_checker.is_listening(server.url):
+            self.phase = Phase.LISTENING
+            return True
+        return False
 
-    async def _poll_unconfirmed(self, server: ServerState) -> int | None:
-        """Poll a server whose submission was never answered, since the hub ended meanwhile."""
+    async def poll_unconfirmed(self, server: ServerState) -> bool:
+        """Return True if a server may run whose submission was never answered, because the hub died meanwhile."""
         try:
-            application_id = await self._find_application(server)
+            application_id = await find_application(server, self._context.access.reflector)
         except ClusterUnavailable:
-            return None
-        if not self._has(server):
-            return await self.poll()
+            return True
+        if not self._record.is_current(server):
+            return False
         if not application_id:
-            return 0
-        self._keep(server.with_application_id(application_id))
-        return None
+            return False
+        self._record.update(server.with_application_id(application_id))
+        return True
 
-    async def _poll_unreadable_state(self) -> int | None:
-        """Poll a server whose stored state cannot be used: its tags lead to it, and JupyterHub has its address."""
+    async def poll_unreadable(self) -> bool:
+        """Return True if a server may run whose state cannot be used. It is looked for by its tags."""
         try:
-            users = await self._possible_accounts()
-            report = None
-            for hub_id in (self.hub_identity.id, *self.hub_identity.former):
-                for user in users:
-                    report = report or await self._applications.find(
-                        server_tag(hub_id, self.user.name, self.name), user
-                    )
+            report = await self._find_by_tags()
         except ClusterUnavailable:
-            return None
+            return True
         except (IdentityRefused, TemplateError) as error:
-            self.log.warning("The application of %s cannot be found again: %s", self._log_name, error)
-            return 0
-        if not self._lost:
-            return await self.poll()  # it was stopped meanwhile
-        self._lost = False
+            self._log.warning("The application of %s cannot be found again: %s", self._context.server_name, error)
+            return False
+        if self.phase is not Phase.UNREADABLE:
+            return False  # it was stopped while YARN was asked
+        self.phase = Phase.NOTHING
         if report is None:
-            return 0
-        self.log.info("%s of %s was found again by its tags", report.id, self._log_name)
-        self._keep(ServerState.recovered(report.id, report.user, report.queue))
+            return False
+        self._log.info("%s of %s was found again by its tags", report.id, self._context.server_name)
+        self._record.update(ServerState.recovered(report.id, report.user, report.queue))
+        return True
+
+    async def _find_by_tags(self) -> Any:
+        identity, reflector = self._context.identity, self._context.access.reflector
+        users = await self._possible_accounts()
+        for hub_id in (identity.id, *identity.former):
+            for user in users:
+                if report := await reflector.find(
+                    server_tag(hub_id, self._spawner.user.name, self._spawner.name), user
+                ):
+                    return report
         return None
 
     async def _possible_accounts(self) -> list[str]:
-        """The Hadoop users as whom a server may run whose state was lost.
+        """Return the Hadoop users that a server with an unreadable state may run as.
 
         Raises:
             ClusterUnavailable: nobody can tell.
         """
         try:
-            return [await hadoop_user(self, hub_user=self.access.hub_user)]
-        except web.HTTPError as error:  # SettingFailed, and what a hook says to users
-            # One that goes by what a login brings (auth_state) cannot know it after a restart.
-            if claimed := self._accounts.of_user(self.user):
-                return claimed
+            return [await resolve_hadoop_user(self._spawner, hub_user=self._context.access.hub_user)]
+        except web.HTTPError as error:  # SettingFailed, and what a hook tells users
+            # A hook that needs what a login brings (auth_state) cannot know it after a restart.
+            if reserved := self._context.accounts.of_user(self._spawner.user):
+                return reserved
             raise ClusterUnavailable(str(error)) from None
 
-    # -- Means
+    # -- The address
 
-    @property
-    def _applications(self) -> ApplicationReflector:
-        return self.access.applications
+    async def get_url(self) -> str:
+        """Return the address of the recovered server. Called by `YarnSpawner.get_url`.
 
-    def _conversation(self, server: ServerState) -> ServerChannel:
-        return ServerChannel(server.application_id, server.credentials, self.access, self.log)
-
-    async def _find_application(self, server: ServerState) -> str:
-        """The application of a start whose answer was lost; "" if YARN says that there is none.
-
-        Raises:
-            ClusterUnavailable: nobody can tell.
+        - It waits until the server answers or YARN says that it has ended. JupyterHub stops a server that does not answer
+          soon after that, but a server whose node is away for a while has not ended.
+        - It waits for twenty minutes at most. JupyterHub serves users after its ``init_spawners_timeout``.
+        - It never raises: JupyterHub would give up all servers.
         """
-        report = await self._applications.find(start_tag(server.start_id), server.hadoop_user)
-        return report.id if report is not None else ""
+        spawner = self._spawner
+        began = time.monotonic()
+        try:
+            await self._resume_or_wait()
+        except Exception:  # noqa: BLE001 - see above
+            self._log.exception("Whether %s answers is not known", self._context.server_name)
+        if time.monotonic() - began > _JUPYTERHUB_ROUTES:
+            self._routing = asyncio.create_task(self._add_route())
+        server = self._record.server
+        if server is None or not server.url:
+            return str(spawner.server.url)
+        if self.phase is not Phase.CONFIRMED:
+            self.phase = Phase.CONFIRMED
+            facts = {"hadoop_user": server.hadoop_user, **self._context.audit_facts}
+            audit("adopted", application=server.application_id, address=server.url, **facts)
+        # JupyterHub copies host and port from what this returns, but not the scheme.
+        spawner.server.proto = server.url.partition(":")[0]
+        return f"{server.url}{spawner.server.base_url}"
 
-    async def _find_with_retries(self, server: ServerState) -> str:
-        """The same, which waits until YARN says so."""
-        while True:
-            try:
-                return await self._find_application(server)
-            except ClusterUnavailable as error:
-                self.log.debug("Whether %s was submitted is not known yet: %s", self._log_name, error)
+    async def _resume_or_wait(self) -> None:
+        server = self._record.server
+        if server is not None and not server.url and server.credentials is not None:
+            await self._resume(server)
+        elif server is not None and server.application_id and (address := self._address(server)) is not None:
+            probe = replace(self._launcher().probe(), timeout=_LONGEST_WAIT)
+            reflector = self._context.access.reflector
+            found, status = await wait_until_ready(probe, address, server.application_id, reflector)
+            if found:
+                # JupyterHub is not told: any answer there counts for it, and its next poll finds an end.
+                self._log.warning(
+                    "At %s, port %s, %s; YARN says %s",
+                    address.host,
+                    address.port,
+                    found,
+                    "that it has ended" if status.ended else "nothing of an end",
+                )
+
+    def _address(self, server: ServerState) -> Address | None:
+        """Return the server's address, as far as it is known. If the state was unreadable, JupyterHub's own row has it."""
+        row = self._spawner.server
+        known = urlsplit(server.url or f"{row.proto}://{row.ip}:{row.port}")
+        if not known.hostname or not known.port or known.hostname == "0.0.0.0":  # noqa: S104
+            return None
+        return Address(known.scheme, known.hostname, known.port)
+
+    # -- A pending start
+
+    async def _resume(self, server: ServerState) -> None:
+        """Resume a start in what is left of its time. If it fails, the hub's pages tell the user why."""
+        self._log.info("The start of %s goes on", self._context.server_name)
+        try:
+            await asyncio.wait_for(self._find_and_wait(server), self._time_left())
+            return
+        except asyncio.TimeoutError:
+            diagnosis = explain_timeout(self._spawner.start_timeout, self._progress.last)
+        except StartFailed as error:
+            diagnosis = error.diagnosis
+        server = self._record.server or server
+        record_failure(self._record, self._context, server.application_id, diagnosis)
+        if server.application_id:
+            self._context.terminate(server)
+
+    async def _find_and_wait(self, server: ServerState) -> None:
+        while not server.application_id:
+            if found := await find_with_retries(server, self._context.access.reflector, self._log):
+                server = server.with_application_id(found)
+            else:
                 await asyncio.sleep(PAUSE)
+        await self._launcher().wait_until_ready(server)
+
+    def _time_left(self) -> float:
+        """Return the seconds left of ``start_timeout``, at least what a ready server needs to say so."""
+        started = self._spawner.orm_spawner.started
+        limit = float(self._spawner.start_timeout)
+        if started is None:
+            return limit
+        # JupyterHub stores UTC without saying so.
+        left = limit - (time.time() - started.replace(tzinfo=timezone.utc).timestamp())
+        return float(min(limit, max(left, _LEAST_TO_GO_ON)))
+
+    async def _add_route(self) -> None:
+        """Add the server's route to the proxy, if JupyterHub has checked the routes before the server was found.
+
+        JupyterHub adds it only when it has checked all servers, and one whose node is away may delay that for long.
+        """
+        spawner = self._spawner
+        while spawner.pending == "check":  # noqa: ASYNC110 - JupyterHub has no event for it
+            await asyncio.sleep(_ROUTE_INTERVAL)
+        proxy = spawner.user.settings.get("proxy")
+        if proxy is None or not spawner.ready:
+            return
+        try:
+            await proxy.add_user(spawner.user, spawner.name)
+        except Exception as error:  # noqa: BLE001 - whatever a proxy may answer: JupyterHub tries again
+            self._log.warning("The proxy has not taken the route of %s yet: %s", self._context.server_name, error)

@@ -5,24 +5,37 @@ from __future__ import annotations
 import asyncio
 import shlex
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import skein
 
 from yarnspawner.common.string_templates import substitute, template_fields
 from yarnspawner.hadoop.accounts import validate_account
-from yarnspawner.launch.admin_code import call_setting, expand_setting
+from yarnspawner.hadoop.resourcemanager import ResourceManager, ResourceManagerUnavailable
+from yarnspawner.hub.context import HubContext
+from yarnspawner.launch.hooks import SettingFailed, call_hook, expand_setting
 from yarnspawner.launch.specification import ENVIRONMENT_FILE, ServerRequest, server_script, shell_command
+from yarnspawner.settings.typing import SpawnerSettings
 from yarnspawner.skein_driver import SKEIN_JAR_NAME
 from yarnspawner.state.credentials import Credentials
 from yarnspawner.state.server_state import ServerState
 from yarnspawner.yarn.tags import server_tags
 
-if TYPE_CHECKING:
-    from yarnspawner.launch.user_options import ChoosingSpawner
+
+def resource_manager_of(context: HubContext) -> ResourceManager:
+    """Return the client of the ResourceManager's web service.
+
+    Raises:
+        SettingFailed: Hadoop's configuration does not say where the ResourceManager is.
+    """
+    try:
+        return context.access.resource_manager
+    except ResourceManagerUnavailable as error:
+        context.access.log.error("No server can start: %s", error)  # noqa: TRY400 - it says what is missing
+        raise SettingFailed(f"The hub cannot find its cluster: {error}.") from None
 
 
-async def hadoop_user(spawner: ChoosingSpawner, *, hub_user: str) -> str:
+async def resolve_hadoop_user(spawner: SpawnerSettings, *, hub_user: str) -> str:
     """The Hadoop user as whom the server runs.
 
     Raises:
@@ -32,14 +45,14 @@ async def hadoop_user(spawner: ChoosingSpawner, *, hub_user: str) -> str:
     """
     mapping = spawner.hadoop_user
     if callable(mapping):
-        name = await call_setting("hadoop_user", mapping, spawner, log=spawner.log)
+        name = await call_hook("hadoop_user", mapping, spawner, log=spawner.log)
     else:
         name = expand_setting("hadoop_user", mapping, template_fields(spawner.user, spawner.name))
     # A directory service may take its time to say who that is.
     return await asyncio.to_thread(validate_account, name, hub=hub_user)
 
 
-def container_environment(spawner: ChoosingSpawner) -> dict[str, str]:
+def container_environment(spawner: SpawnerSettings) -> dict[str, str]:
     """The server's environment, secrets included."""
     fields = template_fields(spawner.user, spawner.name)
     environment = {name: str(value) for name, value in spawner.get_env().items() if value is not None}
@@ -55,7 +68,7 @@ def container_environment(spawner: ChoosingSpawner) -> dict[str, str]:
 
 
 def build_request(
-    spawner: ChoosingSpawner,
+    spawner: SpawnerSettings,
     server: ServerState,
     credentials: Credentials,
     paths: dict[str, str],
@@ -109,7 +122,7 @@ def build_request(
     )
 
 
-def localized_files(spawner: ChoosingSpawner) -> dict[str, Any]:
+def localized_files(spawner: SpawnerSettings) -> dict[str, Any]:
     """What the admin wants in the container: ``localize_files``, with its templates' fields filled in."""
     fields = template_fields(spawner.user, spawner.name)
     return {name: _localized(source, fields) for name, source in spawner.localize_files.items()}

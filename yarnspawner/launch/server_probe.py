@@ -1,4 +1,4 @@
-"""What the hub asks of an address before browsers are sent there. It comes from the user, and could be anybody's."""
+"""The health check of a server's address. The address comes from the user, so it could be anybody's."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import ssl
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from tornado.httpclient import HTTPRequest, HTTPResponse
 from tornado.simple_httpclient import SimpleAsyncHTTPClient
@@ -16,11 +17,15 @@ from tornado.simple_httpclient import SimpleAsyncHTTPClient
 from yarnspawner.common.protocol import Address, ProtocolError
 from yarnspawner.common.text import one_line
 
+if TYPE_CHECKING:
+    from yarnspawner.yarn.reflector import ApplicationReflector
+    from yarnspawner.yarn.status import Status
+
 FIRST_USER_PORT = 1024
-"""The least port that an account without privileges may listen on: below, there are only services of the node."""
+"""The lowest port that an account without privileges may listen on. Ports below belong to services of the node."""
 
 NOBODY = "nobody answers the hub"
-"""How that is said, which has other remedies than a wrong answer."""
+"""The beginning of the clause if nobody answers, which has other remedies than a wrong answer."""
 
 # Bytes: {"version": "2.20.0"}, and room for what others add.
 _LARGEST_ANSWER = 16 * 1024
@@ -29,23 +34,25 @@ _PATIENCE = 5.0
 _INTERVAL = 0.25
 # A server that is away for long is asked less and less often.
 _LONGEST_INTERVAL = 5.0
+# Seconds after which the wait looks again although YARN had no news.
+_IDLE_INTERVAL = 5.0
 
 
 @dataclass(frozen=True)
 class ServerProbe:
-    """How a server is told from whatever else listens on its node: the node's own services, other users' servers.
+    """Tells a server from other programs that listen on its node, such as the node's services or other users' servers.
 
-    - its port is one that users' servers may have
-    - with ``internal_ssl`` it speaks TLS, and has the certificate that the hub has signed for it
-    - it answers as a server of JupyterHub's does at this server's own path, which no other server has
+    - Its port must be one that users' servers may have.
+    - With ``internal_ssl`` it must speak TLS, with the certificate that the hub signed for it.
+    - It must answer as a server of JupyterHub at this server's own path, which no other server has.
 
-    It is asked without a token or a cookie, so whoever listens there learns nothing.
+    Requests carry no token and no cookie, so whoever listens there learns nothing.
 
     Attributes:
         base_url: the server's path: ``/user/alice/``.
-        ports: the first and the last one that it may have; None for all that a user can listen on.
-        certified: the hub's TLS context, where ``internal_ssl`` is on.
         timeout: seconds for the server to answer; ``math.inf`` for no limit.
+        ports: the first and the last port that it may have; None for all that a user can listen on.
+        certified: the hub's TLS context with ``internal_ssl``, else None.
     """
 
     base_url: str
@@ -54,11 +61,11 @@ class ServerProbe:
     ports: tuple[int, int] | None = None
     certified: ssl.SSLContext | None = None
 
-    def admit(self, address: Address) -> None:
-        """See that the hub may ask there at all.
+    def check_address(self, address: Address) -> None:
+        """Check that the hub may send a request there at all.
 
         Raises:
-            ProtocolError: never a server's address.
+            ProtocolError: this cannot be a server's address.
         """
         first, last = self.ports or (FIRST_USER_PORT, 65535)
         if not max(first, FIRST_USER_PORT) <= address.port <= last:
@@ -66,15 +73,15 @@ class ServerProbe:
         if self.certified and address.scheme != "https":
             raise ProtocolError("Address: scheme is not https, which internal_ssl demands")
 
-    async def meet(self, address: Address, ended: Callable[[], bool]) -> str:
+    async def wait_until_ready(self, address: Address, ended: Callable[[], bool]) -> str:
         """Wait until the server answers.
 
         Args:
             address: with the host that YARN names.
-            ended: whether there is nothing to wait for any more.
+            ended: returns True if the application has ended.
 
         Returns:
-            "" if it did; else what was found there instead, as a clause that follows "At <address>, ".
+            "" if the server answered. Otherwise what was found there, as a clause that follows "At <address>, ".
         """
         client = SimpleAsyncHTTPClient(force_instance=True, max_body_size=_LARGEST_ANSWER)
         until = time.monotonic() + self.timeout
@@ -105,7 +112,7 @@ class ServerProbe:
 
 
 def _judged(answer: HTTPResponse) -> tuple[str, bool]:
-    """What is wrong with an answer, "" for nothing; and whether it is no use to ask again."""
+    """Return what is wrong with an answer, "" for nothing; and True if another request would not help."""
     if isinstance(answer.error, ssl.SSLError):
         final = isinstance(answer.error, ssl.SSLCertVerificationError)
         return (
@@ -122,3 +129,26 @@ def _judged(answer: HTTPResponse) -> tuple[str, bool]:
         document = None
     known = "X-JupyterHub-Version" in answer.headers and isinstance(document, dict) and "version" in document
     return ("", True) if answer.code == 200 and known else ("there is something else than this server", True)
+
+
+async def wait_until_ready(
+    probe: ServerProbe, address: Address, application_id: str, reflector: ApplicationReflector
+) -> tuple[str, Status]:
+    """Wait until a server answers, its application ends, or the probe's timeout is over.
+
+    Returns:
+        "" if the server answered, else what was found there, as :meth:`ServerProbe.wait_until_ready` returns it; and the
+        last status of the application.
+    """
+    status = await reflector.status(application_id)
+
+    async def follow() -> None:
+        nonlocal status
+        while not status.ended:
+            status = await reflector.wait_change(application_id, status, timeout=_IDLE_INTERVAL)
+
+    following = asyncio.ensure_future(follow())
+    try:
+        return await probe.wait_until_ready(address, lambda: status.ended), status
+    finally:
+        following.cancel()

@@ -1,29 +1,29 @@
-"""What users choose, on the spawner's side: the page, what is posted, and what becomes of it at a start."""
+"""What users choose: the options page, what they post, and what that changes at a start."""
 
 from __future__ import annotations
 
 import asyncio
-import logging
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from tornado import web
-from traitlets import TraitError, default
+from traitlets import TraitError
 
 from yarnspawner.common.string_templates import TemplateError, render_strict, template_fields
+from yarnspawner.common.units import LABELS
 from yarnspawner.hadoop.resourcemanager import ResourceManagerUnavailable
 from yarnspawner.hadoop.scheduler import Queue
-from yarnspawner.launch.admin_code import SettingFailed, call_setting, failed
+from yarnspawner.hub.context import HubContext
 from yarnspawner.launch.errors import OptionsRefused
-from yarnspawner.launch.features import FeatureSpawner
-from yarnspawner.launch.hooks import HookingSpawner
+from yarnspawner.launch.hooks import SettingFailed, call_hook, hook_failed
+from yarnspawner.launch.request import resource_manager_of
 from yarnspawner.options.form import cards, render
-from yarnspawner.options.limits import LABELS, ChoiceRefused, Limit, ProfileError, check_cluster_maximum
+from yarnspawner.options.limits import ChoiceRefused, Limit, ProfileError, check_cluster_maximum
 from yarnspawner.options.overrides import Overrides
 from yarnspawner.options.profiles import Profile
 from yarnspawner.options.selection import Offer, Selection, read_form, select
-from yarnspawner.settings.profiles import FIXED, HUB_SETTINGS, ProfileSettings
-from yarnspawner.settings.server import YarnSpawnerSettings
+from yarnspawner.settings.profiles import FIXED, HUB_SETTINGS, profiles_of
+from yarnspawner.settings.typing import SpawnerSettings
 from yarnspawner.yarn.audit import audit
 
 # Seconds that the page waits for what YARN tells of queues and sizes, and a start for the largest size.
@@ -33,49 +33,37 @@ _START_PATIENCE = 3.0
 T = TypeVar("T")
 
 
-class ChoosingSpawner(HookingSpawner, ProfileSettings, FeatureSpawner, YarnSpawnerSettings):
-    """The part of a spawner that offers choices, checks them and applies them.
+class UserOptions:
+    """What a user may choose, what the user chose, and what that changes.
 
-    - a form is checked when it is posted, and everything, also what came through the REST API, again at the start
-    - JupyterHub stores what is posted before it is checked: what is refused is taken out again, so what is stored was
-      allowed once
-    - a stored choice that is no longer offered gives way to the default, and the user is told
+    - A form is checked when it is posted. Everything, including what came through the REST API, is checked again at the
+      start.
+    - JupyterHub stores what is posted before it is checked. A refused choice is removed again, so a stored choice was
+      allowed once.
+    - A stored choice that is no longer offered falls back to the default, and the user is told.
+
+    Args:
+        spawner: whose settings are offered and changed.
+        context: what the spawner shares with its hub.
+
+    Attributes:
+        notice: for the user, while the server starts; "" for none.
     """
 
-    # JupyterHub's Spawner has these.
-    environment: Mapping[str, Any]
-    get_env: Callable[[], Mapping[str, Any]]
-    get_args: Callable[[], Sequence[str]]
-    start_timeout: int
-    group_overrides: Any
-    log: logging.Logger
-    name: str
-    user: Any
-    user_options: Mapping[str, Any]
-    orm_spawner: Any
-    _log_name: str
-
-    # What is shown to the user when the start goes on.
-    notice = ""
-
-    def __init__(self, **kwargs: Any) -> None:
-        self._changes = Overrides(self)
+    def __init__(self, spawner: SpawnerSettings, context: HubContext) -> None:
+        self._spawner = spawner
+        self._context = context
+        self._log = spawner.log
+        self._overrides = Overrides(spawner)
+        self._allowed: Mapping[str, Any] = dict(spawner.user_options)
         self._profile_name = ""
-        super().__init__(**kwargs)
-        self._allowed_options: Mapping[str, Any] = dict(self.user_options)
+        self.notice = ""
 
-    @default("options_form")
-    def _default_options_form(self) -> Any:
-        offers = self.profile_list or any(getattr(self, f"{name}_choices") for name in LABELS)
-        return (lambda spawner: spawner.render_form()) if offers else ""
-
-    @default("options_from_form")
-    def _default_options_from_form(self) -> Any:
-        return self.parse_form
-
-    @default("apply_user_options")
-    def _default_apply_user_options(self) -> Any:
-        return lambda spawner, user_options: spawner.apply_choices(user_options)
+    @property
+    def offers_anything(self) -> bool:
+        """True if the settings offer something to any user."""
+        spawner = self._spawner
+        return bool(spawner.profile_list or any(getattr(spawner, f"{name}_choices") for name in LABELS))
 
     # -- The page
 
@@ -84,7 +72,7 @@ class ChoosingSpawner(HookingSpawner, ProfileSettings, FeatureSpawner, YarnSpawn
         offer, queues = await asyncio.gather(self._offer(_PAGE_PATIENCE), self._queues_now(_PAGE_PATIENCE))
         if not offer:
             return ""
-        options: Mapping[str, Any] = self._allowed_options
+        options: Mapping[str, Any] = self._allowed
         notice = ""
         try:
             select(offer, options)
@@ -93,7 +81,7 @@ class ChoosingSpawner(HookingSpawner, ProfileSettings, FeatureSpawner, YarnSpawn
         settings = await self._settings_of_groups((*LABELS, "maximum_lifetime"))
         facts = {name: _queue_facts(queue) for queue in queues for name in (queue.path, queue.name)}
         shown = cards(offer, settings, options, queue_of=self._queue_of, facts=facts)
-        return render(self.additional_profile_form_template_paths, offer, shown, options, notice)
+        return render(self._spawner.additional_profile_form_template_paths, offer, shown, options, notice)
 
     async def parse_form(self, form: Mapping[str, Sequence[Any]]) -> Mapping[str, Any]:
         """What is posted, or stands in a link, as the user's options.
@@ -119,10 +107,10 @@ class ChoosingSpawner(HookingSpawner, ProfileSettings, FeatureSpawner, YarnSpawn
         What they mean is JupyterHub's; that it is kept is not: a hub that was restarted does not ask for groups again.
         """
         for key, override in await self._overrides_of_groups():
-            self.log.info("%s: the group override %s changes %s", self._log_name, key, ", ".join(override))
-            await call_setting(f"group_overrides ({key})", self._changes.apply, override, log=self.log)
+            self._log.info("%s: the group override %s changes %s", self._context.server_name, key, ", ".join(override))
+            await call_hook(f"group_overrides ({key})", self._overrides.apply, override, log=self._log)
 
-    async def apply_choices(self, user_options: Mapping[str, Any]) -> None:
+    async def apply(self, user_options: Mapping[str, Any]) -> None:
         """Change the settings for this start as the user has chosen.
 
         Raises:
@@ -132,81 +120,78 @@ class ChoosingSpawner(HookingSpawner, ProfileSettings, FeatureSpawner, YarnSpawn
         offer = await self._offer(_START_PATIENCE)
         try:
             selection = self._select(offer, user_options) if offer.decides else Selection(None, ())
-            for override in ({"queue": self._group_queue(self.queue)}, *selection.overrides):
+            for override in ({"queue": self._group_queue(self._spawner.queue)}, *selection.overrides):
                 await self._apply(override)
-            ceiling = await self._ceiling(_START_PATIENCE, queue=self._queue_of(self.queue))
+            ceiling = await self._ceiling(_START_PATIENCE, queue=self._queue_of(self._spawner.queue))
             for name, most in ceiling.items():
-                check_cluster_maximum(name, getattr(self, name), most)
+                check_cluster_maximum(name, getattr(self._spawner, name), most)
         except (ChoiceRefused, TraitError) as refused:
             self._refuse(user_options, str(refused))
-        self._allowed_options = dict(user_options)
+        self._allowed = dict(user_options)
         if selection.profile:
             self._profile_name = selection.profile.display_name
             # For JupyterHub's admin page, also of who has not chosen; what is stored stays as it was posted.
             shown = {} if self.notice else user_options
-            self.user_options = {**shown, "profile": selection.profile.slug}
+            self._spawner.user_options = {**shown, "profile": selection.profile.slug}
 
     async def _apply(self, override: Mapping[str, Any]) -> None:
         """Change settings as the user has chosen. A value that a setting cannot have is the user's own, and refused."""
         try:
-            await self._changes.apply(override)
+            await self._overrides.apply(override)
         except (TraitError, web.HTTPError):
             raise
         except Exception as error:
             name = f"profile_list ({', '.join(override)})"
-            self.log.exception("The setting %s of the configuration raised an exception", name)
-            raise failed(name, error) from error
+            self._log.exception("The setting %s of the configuration raised an exception", name)
+            raise hook_failed(name, error) from error
 
     def _select(self, offer: Offer, user_options: Mapping[str, Any]) -> Selection:
         try:
             return select(offer, user_options)
         except ChoiceRefused as refused:
-            if user_options != self._allowed_options:
+            if user_options != self._allowed:
                 self._refuse(user_options, str(refused))
             chosen = select(offer, {})
             name = chosen.profile.display_name if chosen.profile else "the usual server"
             self.notice = f"Your last choice is no longer offered, so this is {name}. {refused}"
-            self.log.warning("%s: %s", self._log_name, self.notice)
+            self._log.warning("%s: %s", self._context.server_name, self.notice)
             return chosen
 
     def _refuse(self, user_options: Mapping[str, Any], message: str) -> None:
-        audit("refused", reason=message, user=self.user.name, server=self.name)
-        self._changes.undo()
-        if user_options != self._allowed_options:
-            self.user_options = self.orm_spawner.user_options = dict(self._allowed_options)
-            self.user.db.commit()
+        audit("refused", reason=message, user=self._spawner.user.name, server=self._spawner.name)
+        self._overrides.undo()
+        if user_options != self._allowed:
+            self._spawner.user_options = self._spawner.orm_spawner.user_options = dict(self._allowed)
+            self._spawner.user.db.commit()
         raise OptionsRefused(message)
 
     @property
-    def chosen_settings(self) -> dict[str, Any]:
+    def chosen(self) -> dict[str, Any]:
         """What this start has of its own, to be kept for as long as its server runs."""
-        return self._changes.kept()
+        return self._overrides.kept()
 
-    def restore_choices(self, settings: Mapping[str, Any]) -> None:
+    def restore(self, settings: Mapping[str, Any]) -> None:
         """Give a server that another run of the hub has started its settings back.
 
         What was chosen at its start holds until its end, also where something else is offered by now.
         """
-        self._changes.undo()
-        if lost := self._changes.restore({name: value for name, value in settings.items() if name not in FIXED}):
-            self.log.warning("%s: its %s cannot be what it was chosen to be", self._log_name, ", ".join(lost))
+        self._overrides.undo()
+        if lost := self._overrides.restore({name: value for name, value in settings.items() if name not in FIXED}):
+            self._log.warning(
+                "%s: its %s cannot be what it was chosen to be", self._context.server_name, ", ".join(lost)
+            )
 
-    def clear_state(self) -> None:
-        """Forget the last start's choice. JupyterHub calls this before each start."""
-        super().clear_state()  # type: ignore[misc]
-        self._changes.undo()
+    def clear(self) -> None:
+        """Forget the last start's choice. Called by `YarnSpawner.clear_state`, before each start."""
+        self._overrides.undo()
         self._profile_name = ""
 
-    def get_state(self) -> dict[str, Any]:
-        """The profile's name is shown to admins."""
-        state: dict[str, Any] = super().get_state()
-        if self._profile_name:
-            state["profile"] = self._profile_name
-        return state
+    def to_dict(self) -> dict[str, Any]:
+        """Return what is stored: the profile's name, for admins."""
+        return {"profile": self._profile_name} if self._profile_name else {}
 
-    def load_state(self, state: dict[str, Any]) -> None:
-        """Take up what another run of the hub has kept."""
-        super().load_state(state)  # type: ignore[misc]
+    def load(self, state: Mapping[str, Any]) -> None:
+        """Read what an earlier run of the hub has stored."""
         self._profile_name = str(state.get("profile", ""))
 
     # -- What is offered
@@ -216,11 +201,11 @@ class ChoosingSpawner(HookingSpawner, ProfileSettings, FeatureSpawner, YarnSpawn
         try:
             written = await self._value_of("profile_list")
             groups = self._group_names
-            read = self.read_profiles(written or [])
-            profiles = [mine for one in read if (mine := one.offered_to(self.user.name, groups))]
+            read = profiles_of(type(self._spawner), written or [])
+            profiles = [mine for one in read if (mine := one.offered_to(self._spawner.user.name, groups))]
             limits = await self._limits()
         except ProfileError as error:
-            self.log.error("%s: nobody can choose from this: %s", self._log_name, error)  # noqa: TRY400 - it says where
+            self._log.error("%s: nobody can choose from this: %s", self._context.server_name, error)
             raise OptionsRefused("What may be chosen here is misconfigured. Please tell your administrator.") from None
         ceiling = await self._ceiling(patience) if limits or _have_limits(profiles) else {}
         return Offer(profiles, limits, ceiling, to_others=bool(read))
@@ -230,16 +215,16 @@ class ChoosingSpawner(HookingSpawner, ProfileSettings, FeatureSpawner, YarnSpawn
         return {name: limit for name, limit in read.items() if limit}
 
     async def _value_of(self, name: str) -> Any:
-        setting = getattr(self, name)
-        return await call_setting(name, setting, self, log=self.log) if callable(setting) else setting
+        setting = getattr(self._spawner, name)
+        return await call_hook(name, setting, self._spawner, log=self._log) if callable(setting) else setting
 
     @property
     def _group_names(self) -> list[str]:
-        return [group.name for group in self.user.groups]
+        return [group.name for group in self._spawner.user.groups]
 
     def _group_queue(self, otherwise: str) -> str:
         groups = self._group_names
-        return next((queue for group, queue in self.group_queues.items() if group in groups), otherwise)
+        return next((queue for group, queue in self._spawner.group_queues.items() if group in groups), otherwise)
 
     async def _overrides_of_groups(self) -> list[tuple[str, Mapping[str, Any]]]:
         """What ``group_overrides`` say of this user's groups, by their keys; later ones count."""
@@ -252,19 +237,19 @@ class ChoosingSpawner(HookingSpawner, ProfileSettings, FeatureSpawner, YarnSpawn
                 if not groups.isdisjoint(one["groups"])
             }
         except (AttributeError, LookupError, TypeError, ValueError) as error:
-            self.log.exception("group_overrides are not written as JupyterHub wants them")
-            raise failed("group_overrides", error) from None
+            self._log.exception("group_overrides are not written as JupyterHub wants them")
+            raise hook_failed("group_overrides", error) from None
         if hubs := sorted({name for override in mine.values() for name in override} & HUB_SETTINGS):
             message = (
                 f"The hub's setting group_overrides changes {', '.join(hubs)}, which must be the same for all users."
             )
-            self.log.error("%s: %s Set it for the whole hub", self._log_name, message)
+            self._log.error("%s: %s Set it for the whole hub", self._context.server_name, message)
             raise SettingFailed(message)
         return list(mine.items())
 
     async def _settings_of_groups(self, names: Sequence[str]) -> dict[str, Any]:
         """Settings as they will be at a start, before the user's choice; the spawner's own stay as they are."""
-        settings = {name: getattr(self, name) for name in names}
+        settings = {name: getattr(self._spawner, name) for name in names}
         for _, override in await self._overrides_of_groups():
             settings.update({name: override[name] for name in names if name in override})
         return {**settings, "queue": self._group_queue(settings["queue"])}
@@ -273,21 +258,21 @@ class ChoosingSpawner(HookingSpawner, ProfileSettings, FeatureSpawner, YarnSpawn
 
     async def _ceiling(self, patience: float, queue: str = "") -> dict[str, int]:
         """The most that one server can have; empty if YARN does not say so in time."""
-        manager = self.resource_manager
+        manager = resource_manager_of(self._context)
         largest = await _in_time(manager.maximum_allocation(queue), patience) if queue else None
         largest = largest or await _in_time(manager.maximum_allocation(), patience)
         if largest is None:
             return {}
-        beside = self.application_master_memory if self.server_container == "master" else 0
+        beside = self._spawner.application_master_memory if self._spawner.server_container == "master" else 0
         gpus = {} if largest.gpus is None else {"gpus": largest.gpus}
         return {"mem_limit": max(0, largest.memory * 2**20 - beside), "cpu_limit": largest.vcores, **gpus}
 
     async def _queues_now(self, patience: float) -> list[Queue]:
-        return list((await _in_time(self.resource_manager.queues(), patience) or {}).values())
+        return list((await _in_time(resource_manager_of(self._context).queues(), patience) or {}).values())
 
     def _queue_of(self, template: str) -> str:
         try:
-            return render_strict(template, template_fields(self.user, self.name))
+            return render_strict(template, template_fields(self._spawner.user, self._spawner.name))
         except TemplateError:
             return template
 

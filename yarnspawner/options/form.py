@@ -10,7 +10,8 @@ from typing import Any
 
 import jinja2
 
-from yarnspawner.options.limits import GIBIBYTE, LABELS, ChoiceRefused, Limit, duration, parse, text
+from yarnspawner.common.units import LABELS, duration, text
+from yarnspawner.options.limits import GIBIBYTE, ChoiceRefused, Limit, parse
 from yarnspawner.options.profiles import Option, Override, Profile
 from yarnspawner.options.selection import Offer, field_name
 

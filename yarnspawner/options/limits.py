@@ -8,22 +8,15 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
+from yarnspawner.common.units import UNITS, shown, text, title
+
 GIBIBYTE = 2**30
 
 # JSON has numbers that no float can hold and nobody can read. This is the kernel's and YARN's own limit.
 _LARGEST = 2**63 - 1
 
-_UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
 _BYTES = re.compile(r"(\d{1,15}(?:\.\d{1,30})?)\s*([KMGT]?)", re.ASCII)
 
-# The settings that users may be let choose, and what people call them.
-LABELS = {
-    "mem_limit": "Memory",
-    "cpu_limit": "Cores",
-    "gpus": "GPUs",
-    "queue": "Queue",
-    "node_label": "Nodes",
-}
 NUMBERS = frozenset({"mem_limit", "cpu_limit", "gpus"})
 
 
@@ -163,47 +156,10 @@ def parse_number(name: str, asked: Any) -> int:
         return asked
     if name == "mem_limit":
         if isinstance(asked, str) and (match := _BYTES.fullmatch(asked.strip())):
-            size = int(Fraction(match[1]) * _UNITS[match[2]])
+            size = int(Fraction(match[1]) * UNITS[match[2]])
             if size <= _LARGEST:
                 return size
         raise ChoiceRefused(f'{title(name)}: {shown(asked)} is not a size; write for instance "4 G".')
     if isinstance(asked, str) and re.fullmatch(r"\d{1,9}", asked.strip(), re.ASCII):
         return int(asked)
     raise ChoiceRefused(f"{title(name)}: {shown(asked)} is not a whole number.")
-
-
-def text(name: str, value: int | str) -> str:
-    """A setting's value for people: ``2 GiB``, ``1 core``, ``gpu``."""
-    if name == "mem_limit" and isinstance(value, int):
-        return _size(value)
-    if name == "cpu_limit":
-        return "1 core" if value == 1 else f"{value} cores"
-    if name == "gpus":
-        return "1 GPU" if value == 1 else f"{value} GPUs"
-    return shown(value)
-
-
-def duration(seconds: float) -> str:
-    """A time for people, to the minute: ``12 h``, ``1 h 05 min``, ``5 min``."""
-    hours, minutes = divmod(max(0, round(seconds / 60)), 60)
-    if not hours:
-        return f"{minutes} min"
-    return f"{hours} h {minutes:02} min" if minutes else f"{hours} h"
-
-
-def title(name: str) -> str:
-    """What a message calls a setting: for people, and for programs that use the REST API."""
-    return f"{LABELS[name]} ({name})"
-
-
-def shown(value: Any) -> str:
-    """Anything that came from outside, in a message: printable, and not too long."""
-    written = value if isinstance(value, str) and value.isprintable() and value else repr(value)
-    return f"{written[:60]}..." if len(written) > 63 else written
-
-
-def _size(size: int) -> str:
-    for unit in "TGMK":
-        if size >= _UNITS[unit]:
-            return f"{round(size / _UNITS[unit], 2):g} {unit}iB"
-    return f"{size} bytes"

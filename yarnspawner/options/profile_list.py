@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from yarnspawner.common.string_templates import TemplateError
-from yarnspawner.options.limits import LABELS, Limit, ProfileError, shown
+from yarnspawner.common.units import LABELS, shown
+from yarnspawner.options.limits import Limit, ProfileError
 from yarnspawner.options.profiles import (
     UNLISTED_CHOICE,
     Audience,

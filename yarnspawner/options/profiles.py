@@ -12,7 +12,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from yarnspawner.common.string_templates import render_strict
-from yarnspawner.options.limits import ChoiceRefused, Limit, shown
+from yarnspawner.common.units import shown
+from yarnspawner.options.limits import ChoiceRefused, Limit
 
 # In a form, what a list posts when the user wants something else; and the end of the key under which that is found.
 UNLISTED_CHOICE = "unlisted-choice"

@@ -9,7 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from yarnspawner.options.limits import ChoiceRefused, Limit, shown
+from yarnspawner.common.units import shown
+from yarnspawner.options.limits import ChoiceRefused, Limit
 from yarnspawner.options.profiles import UNLISTED_CHOICE, Override, Profile
 
 _PREFIX = "profile-option-"

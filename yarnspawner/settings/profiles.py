@@ -8,7 +8,8 @@ from jupyterhub.traitlets import Callable
 from traitlets import Dict, List, TraitError, Unicode, Union, validate
 from traitlets.config import Configurable
 
-from yarnspawner.options.limits import LABELS, Limit, ProfileError
+from yarnspawner.common.units import LABELS
+from yarnspawner.options.limits import Limit, ProfileError
 from yarnspawner.options.profile_list import read_profiles
 from yarnspawner.options.profiles import Profile
 from yarnspawner.settings.hub import HubSettings
@@ -132,7 +133,7 @@ class ProfileSettings(Configurable):
     def _validate_profile_list(self, proposal: dict[str, Any]) -> object:
         if not callable(proposal["value"]):
             try:
-                self.read_profiles(proposal["value"])
+                profiles_of(type(self), proposal["value"])
             except ProfileError as error:
                 raise TraitError(str(error)) from None
         return proposal["value"]
@@ -146,12 +147,16 @@ class ProfileSettings(Configurable):
                 raise TraitError(str(error)) from None
         return proposal["value"]
 
-    @classmethod
-    def read_profiles(cls, written: object) -> list[Profile]:
-        """Parse a ``profile_list`` for this class of spawners.
 
-        Raises:
-            ProfileError: the list is not valid.
-        """
-        overridable = cls.class_traits(config=True).keys() - FIXED
-        return read_profiles(written, overridable, free=overridable - _NOT_FREE)
+def profiles_of(settings_class: type[ProfileSettings], written: object) -> list[Profile]:
+    """Return the profiles of a ``profile_list`` for a class of spawners.
+
+    Args:
+        settings_class: the spawner's class, which says which settings a profile may change.
+        written: the setting's value, or what its callable returned.
+
+    Raises:
+        ProfileError: the list cannot be used.
+    """
+    overridable = settings_class.class_traits(config=True).keys() - FIXED
+    return read_profiles(written, overridable, free=overridable - _NOT_FREE)

@@ -13,7 +13,7 @@ from yarnspawner.skein_driver.application_master import JAVA_OPTIONS, MEMORY
 SCRIPT_TEMPLATE = "{prologue}\n{singleuser_command}\nstatus=$?\n{epilogue}\nexit $status"
 
 
-class YarnSpawnerSettings(Configurable):
+class ServerSettings(Configurable):
     """Settings of a server. Names of version 0.4.0 keep their meaning."""
 
     hadoop_user = Union(
@@ -302,3 +302,12 @@ class YarnSpawnerSettings(Configurable):
     def _default_env_keep(self) -> list[str]:
         # Values from the hub's machine, such as PATH, are not valid on a node.
         return []
+
+    @default("ssl_alt_names")
+    def _default_ssl_alt_names(self) -> list[str]:
+        # JupyterHub adds localhost and the hub's own names; a certificate must be good for the nodes alone.
+        return []
+
+    @default("ssl_alt_names_include_local")
+    def _default_ssl_alt_names_include_local(self) -> bool:
+        return False

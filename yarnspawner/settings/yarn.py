@@ -7,7 +7,7 @@ from traitlets import Enum, Integer, List, Set, Unicode
 from traitlets.config import Configurable
 
 
-class FeatureSettings(Configurable):
+class YarnSettings(Configurable):
     """Settings of YARN's own features, and hooks."""
 
     server_container = Enum(

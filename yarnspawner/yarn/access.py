@@ -63,12 +63,12 @@ class ClusterAccess:
         )
 
     @cached_property
-    def applications(self) -> ApplicationReflector:
+    def reflector(self) -> ApplicationReflector:
         """What YARN says of the applications, without a call for each."""
         return ApplicationReflector(self.cluster, log=self.log)
 
     @cached_property
-    def doors(self) -> PortChecker:
+    def port_checker(self) -> PortChecker:
         """Who listens, for what is to be known before YARN answers."""
         return PortChecker()
 
@@ -111,6 +111,6 @@ class ClusterAccess:
         return min((when for when in started if when is not None), default=None)
 
     @cached_property
-    def ending(self) -> ApplicationTerminator:
+    def terminator(self) -> ApplicationTerminator:
         """Sees to it that what must end does."""
-        return ApplicationTerminator(self.cluster, self.applications, log=self.log)
+        return ApplicationTerminator(self.cluster, self.reflector, log=self.log)

@@ -96,7 +96,7 @@ class OrphanReaper:
     async def find(self) -> Found:
         """Look at what runs. Raises ClusterUnavailable."""
         # First what runs, then who owns it: what was submitted before this list was written down before it.
-        reports = await self._access.applications.tagged(hub_tag(self._hub_id))
+        reports = await self._access.reflector.tagged(hub_tag(self._hub_id))
         owned = await self._owned()
         us = {"hub_id": self._hub_id, "hub_user": self._access.hub_user}
         now = datetime.now(timezone.utc)
@@ -105,7 +105,7 @@ class OrphanReaper:
         self._failed = {name: failed for name, failed in self._failed.items() if name in there}
         self._said = {said for said in self._said if said[0] in {report.user for report in reports}}
         ours = sorted((report for report in reports if is_ours(report, **us)), key=lambda report: report.id)
-        return Found(ours, [report for report in nobodys if report.id not in self._access.ending.pending], owned)
+        return Found(ours, [report for report in nobodys if report.id not in self._access.terminator.pending], owned)
 
     async def run(self, *, confirmed: bool = False) -> Swept:
         """Sweep once. Raises ClusterUnavailable.
@@ -170,12 +170,12 @@ class OrphanReaper:
         except ClusterError as error:
             self._log.warning("The orphan %s%s is not ended yet: %s", orphan.id, whose, error)
             return False
-        with self._access.applications.watch_closely(orphan.id):
-            if not await self._access.applications.ended(orphan.id, _END_TIMEOUT):
+        with self._access.reflector.watch_closely(orphan.id):
+            if not await self._access.reflector.ended(orphan.id, _END_TIMEOUT):
                 self._postpone(orphan)
                 self._log.warning("YARN does not say that the orphan %s%s has ended", orphan.id, whose)
                 return False
-            status = await self._access.applications.status(orphan.id)
+            status = await self._access.reflector.status(orphan.id)
         self._log.warning("Ended %s%s, which no server of this hub owned", orphan.id, whose)
         if status.report is not None:
             facts = {"user": name.user, "server": name.server} if name else {}

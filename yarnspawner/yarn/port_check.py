@@ -22,7 +22,7 @@ class PortChecker:
     def __init__(self) -> None:
         self._places = asyncio.Semaphore(_PLACES)
 
-    async def answers(self, url: str) -> bool:
+    async def is_listening(self, url: str) -> bool:
         """Whether somebody takes a connection at an address, ``http://host:port``. Within three seconds, and never raises."""
         address = urlsplit(url)
         async with self._places:

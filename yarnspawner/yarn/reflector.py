@@ -75,7 +75,7 @@ class ApplicationReflector:
         watched = self._entry(application_id)
         watched.owned = True
         watched.on_end = on_end
-        self._attend(hurry=False)
+        self._ensure_refreshing(hurry=False)
 
     def unwatch(self, application_id: str) -> None:
         """Forget an application, unless somebody watches it closely. Its owner is told nothing more."""
@@ -90,7 +90,7 @@ class ApplicationReflector:
         watched = self._entry(application_id)
         watched.watchers += 1
         watched.close_watchers += closely
-        self._attend(hurry=closely)
+        self._ensure_refreshing(hurry=closely)
         try:
             yield
         finally:
@@ -117,7 +117,7 @@ class ApplicationReflector:
             except ClusterUnavailable:
                 return self._status(watched)
             if watched.missed_lists:
-                await self._settle(application_id, watched)
+                await self._resolve_missing(application_id, watched)
         return self._status(watched)
 
     def has_report(self, application_id: str) -> bool:
@@ -140,11 +140,11 @@ class ApplicationReflector:
             else:
                 await asyncio.sleep(min(left, self._slow))
 
-    async def look(self, application_id: str) -> None:
+    async def refresh_one(self, application_id: str) -> None:
         """Ask YARN about one application now, if it is watched: something has just been done to it."""
         watched = self._watched.get(application_id)
         if watched is not None and watched.open:
-            await self._settle(application_id, watched)
+            await self._resolve_missing(application_id, watched)
 
     async def find(self, tag: str, user: str | None = None) -> Report | None:
         """Return the latest unfinished application with that tag, freshly listed, or None. Raises ClusterUnavailable.
@@ -175,7 +175,7 @@ class ApplicationReflector:
         if not watched.owned and not watched.watchers and self._watched.get(application_id) is watched:
             del self._watched[application_id]
 
-    def _attend(self, *, hurry: bool) -> None:
+    def _ensure_refreshing(self, *, hurry: bool) -> None:
         if self._refreshing is None or self._refreshing.done():
             self._refreshing = asyncio.create_task(self._refresh())
         elif hurry:
@@ -200,7 +200,7 @@ class ApplicationReflector:
             return  # noted where it was raised
         for application_id, watched in list(self._watched.items()):
             if watched.missed_lists and watched.open:
-                await self._settle(application_id, watched)
+                await self._resolve_missing(application_id, watched)
 
     async def _pause(self, took: float) -> None:
         failing = max(self._outage.pause, self._refreshes.pause)
@@ -256,14 +256,14 @@ class ApplicationReflector:
                 continue
             watched.listed, watched.alone = True, now
             watched.missed_lists += 1
-            problem = await self._settle(application_id, watched)
+            problem = await self._resolve_missing(application_id, watched)
             if isinstance(problem, ClusterUnavailable) and not isinstance(problem, AnswerTooLarge):
                 self._failed(problem)
                 raise problem
             self._answered()
         self._answered()
 
-    async def _settle(self, application_id: str, watched: TrackedApplication) -> Exception | None:
+    async def _resolve_missing(self, application_id: str, watched: TrackedApplication) -> Exception | None:
         """Find out what became of an application that the list no longer has. Returns what prevents that, if anything."""
         try:
             report: Report | None = await self._cluster.report(application_id)

@@ -22,9 +22,9 @@ _TAKEN = 5.0
 class ApplicationTerminator:
     """Ends applications, however often YARN has to be asked.
 
-    - an application given to :meth:`end` is killed until it has ended, whether anyone waits for that or not
-    - a kill that YARN refuses is repeated every ten minutes in the end, and at once when :meth:`end` is called again
-    - calling :meth:`end` twice is otherwise the same as calling it once
+    - an application given to :meth:`terminate` is killed until it has ended, whether anyone waits for that or not
+    - a kill that YARN refuses is repeated every ten minutes in the end, and at once when :meth:`terminate` is called again
+    - calling :meth:`terminate` twice is otherwise the same as calling it once
     - JupyterHub forgets a stop that failed, or that took too long; this does not
     """
 
@@ -41,7 +41,7 @@ class ApplicationTerminator:
         """The applications that are being ended."""
         return frozenset(self._tasks)
 
-    def end(
+    def terminate(
         self, application_id: str, user: str, *, by: str = "hub", facts: Mapping[str, str] | None = None
     ) -> asyncio.Future[None]:
         """End an application at once, as its user.
@@ -58,26 +58,26 @@ class ApplicationTerminator:
         if task is None:
             self._again[application_id] = asyncio.Event()
             task = asyncio.create_task(
-                self._end(application_id, user, by, dict(facts or {})), name=f"ending {application_id}"
+                self._terminate(application_id, user, by, dict(facts or {})), name=f"ending {application_id}"
             )
             self._tasks[application_id] = task
             task.add_done_callback(lambda _: self._forget(application_id))
         self._again[application_id].set()
         return asyncio.shield(task)
 
-    def end_when_found(
+    def terminate_when_found(
         self, find: Callable[[], Awaitable[str]], user: str, *, by: str = "hub", facts: Mapping[str, str] | None = None
     ) -> None:
         """End an application whose submission was never answered, as soon as YARN says which it is.
 
         Args:
             find: waits for that; returns its id, or "" if there is none.
-            user, by, facts: see :meth:`end`.
+            user, by, facts: see :meth:`terminate`.
         """
 
         async def search() -> None:
             if application_id := await find():
-                await self.end(application_id, user, by=by, facts=facts)
+                await self.terminate(application_id, user, by=by, facts=facts)
 
         task = asyncio.create_task(search(), name="ending what was never answered")
         self._searches.add(task)
@@ -87,7 +87,7 @@ class ApplicationTerminator:
         self._tasks.pop(application_id, None)
         self._again.pop(application_id, None)
 
-    async def _end(self, application_id: str, user: str, by: str, facts: dict[str, str]) -> None:
+    async def _terminate(self, application_id: str, user: str, by: str, facts: dict[str, str]) -> None:
         attempted = False
         away = self._retry(f"Cannot end {application_id} yet", *_UNAVAILABLE)
         refusals = self._retry(f"YARN refuses to end {application_id}", *_REFUSED)
@@ -115,7 +115,7 @@ class ApplicationTerminator:
         try:
             await self._cluster.kill(application_id, user)
             # YARN has just said that it is done; no need to wait for the next list.
-            await self._applications.look(application_id)
+            await self._applications.refresh_one(application_id)
         except ClusterRefused as error:
             refusals.failed(error)
         except Exception as error:  # noqa: BLE001 - whatever it is, the application must end
@@ -126,7 +126,7 @@ class ApplicationTerminator:
             refusals.succeeded()
 
     async def _cool_down(self, application_id: str, seconds: float) -> None:
-        """Wait, at most so long, until the application ends or :meth:`end` is called again; the view is not hurried."""
+        """Wait, at most so long, until the application ends or :meth:`terminate` is called again; the view is not hurried."""
         waits = {
             asyncio.ensure_future(self._applications.ended(application_id, timeout=seconds)),
             asyncio.ensure_future(self._again[application_id].wait()),

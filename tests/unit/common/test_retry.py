@@ -174,15 +174,15 @@ async def test_kill_is_retried(error: Exception, caplog: pytest.LogCaptureFixtur
         await asyncio.sleep(0)
         return False
 
-    async def look(_: str) -> None:
+    async def refresh_one(_: str) -> None:
         pass
 
     @contextlib.contextmanager
     def watch_closely(_: str, *, closely: bool = True) -> Iterator[None]:
         yield
 
-    yarn.status, yarn.ended, yarn.look, yarn.watch_closely = status, ended, look, watch_closely
-    await asyncio.wait_for(ApplicationTerminator(yarn, yarn, log=LOG).end(ID, "alice"), 60)
+    yarn.status, yarn.ended, yarn.refresh_one, yarn.watch_closely = status, ended, refresh_one, watch_closely
+    await asyncio.wait_for(ApplicationTerminator(yarn, yarn, log=LOG).terminate(ID, "alice"), 60)
     assert kill.calls == MANY + 1
     assert len(warnings(caplog)) == 2
 

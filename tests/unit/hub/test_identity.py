@@ -14,7 +14,7 @@ from sqlalchemy import create_engine
 from sqlalchemy.orm import Session
 
 from yarnspawner.hub.claim import HubClaim
-from yarnspawner.hub.identity import FILE_NAME, cookie_secret_file, identify
+from yarnspawner.hub.identity import FILE_NAME, cookie_secret_file, load_or_create
 from yarnspawner.state.seal import Seal
 
 SEAL = Seal(b"cookie secret")
@@ -38,9 +38,9 @@ def another_run(monkeypatch, *before):
 
 
 def test_an_id_is_made_once_and_kept_where_only_the_hub_reads_it(secret, monkeypatch):
-    first = identify("", secret, SEAL, LOG)
+    first = load_or_create("", secret, SEAL, LOG)
     another_run(monkeypatch, first)
-    assert identify("", secret, SEAL, LOG).id == first.id
+    assert load_or_create("", secret, SEAL, LOG).id == first.id
     assert first.certain
     file = secret.with_name(FILE_NAME)
     assert first.source == str(file)
@@ -52,46 +52,46 @@ def test_an_id_is_made_once_and_kept_where_only_the_hub_reads_it(secret, monkeyp
 def test_a_hub_with_the_same_secret_elsewhere_is_another(secret, tmp_path):
     copy = tmp_path / "jupyterhub_cookie_secret"
     copy.write_bytes(secret.read_bytes())
-    production, staging = identify("", secret, SEAL, LOG), identify("", copy, SEAL, LOG)
+    production, staging = load_or_create("", secret, SEAL, LOG), load_or_create("", copy, SEAL, LOG)
     assert production.id != staging.id
-    assert not staging.is_own(production.id)
+    assert not staging.is_same_hub(production.id)
 
 
 def test_servers_of_before_are_its_own(secret):
-    identity = identify("", secret, SEAL, LOG)
-    assert identity.is_own("") and identity.is_own(SEAL.hub_id) and identity.is_own(identity.id)
+    identity = load_or_create("", secret, SEAL, LOG)
+    assert identity.is_same_hub("") and identity.is_same_hub(SEAL.hub_id) and identity.is_same_hub(identity.id)
 
 
 def test_servers_from_before_the_admin_chose_are_its_own(secret):
-    before = identify("", secret, SEAL, LOG)
-    assert identify("production", secret, SEAL, LOG).is_own(before.id)
+    before = load_or_create("", secret, SEAL, LOG)
+    assert load_or_create("production", secret, SEAL, LOG).is_same_hub(before.id)
 
 
 def test_the_admins_choice_counts(secret):
-    identity = identify("production", secret, SEAL, LOG)
+    identity = load_or_create("production", secret, SEAL, LOG)
     assert (identity.id, identity.certain) == ("production", True)
     assert not secret.with_name(FILE_NAME).exists()
 
 
 def test_without_a_file_the_secrets_own_is_taken_which_is_not_certain(caplog):
-    identity = identify("", None, Seal(b"another"), LOG)
+    identity = load_or_create("", None, Seal(b"another"), LOG)
     assert (identity.id, identity.certain) == (Seal(b"another").hub_id, False)
     assert "hub_id" in caplog.text
 
 
 def test_a_file_with_something_else_in_it_is_not_taken(secret, caplog):
     secret.with_name(FILE_NAME).write_text("../..")
-    assert not identify("", secret, SEAL, LOG).certain
+    assert not load_or_create("", secret, SEAL, LOG).certain
     assert str(secret.with_name(FILE_NAME)) in caplog.text
 
 
 def test_nothing_is_made_where_there_is_no_cookie_secret(tmp_path):
-    assert not identify("", tmp_path / "jupyterhub_cookie_secret", SEAL, LOG).certain
+    assert not load_or_create("", tmp_path / "jupyterhub_cookie_secret", SEAL, LOG).certain
     assert not list(tmp_path.iterdir())
 
 
 def test_a_command_makes_none(secret):
-    assert not identify("", secret, SEAL, LOG, make=False).certain
+    assert not load_or_create("", secret, SEAL, LOG, make=False).certain
     assert not secret.with_name(FILE_NAME).exists()
 
 
@@ -131,40 +131,40 @@ ALICE, BOB = ("alice", 2020), ("bob", 2021)
 
 def test_a_second_hub_in_the_same_folder_has_another_id(secret, monkeypatch, caplog):
     """While a hub runs, another one with its id sweeps nothing, and starts nothing that the first would sweep."""
-    first = identify("", secret, SEAL, LOG)
+    first = load_or_create("", secret, SEAL, LOG)
     monkeypatch.setattr("yarnspawner.hub.identity._identities", {})
-    second = identify("", secret, SEAL, LOG)
+    second = load_or_create("", secret, SEAL, LOG)
     assert first.certain and not second.certain
-    assert second.id != first.id and second.is_own(first.id)
+    assert second.id != first.id and second.is_same_hub(first.id)
     assert "another hub runs with the same id" in caplog.text
     another_run(monkeypatch, first)
-    assert identify("", secret, SEAL, LOG).id == first.id
+    assert load_or_create("", secret, SEAL, LOG).id == first.id
 
 
 @pytest.mark.parametrize("chosen", ["", "production"])
 def test_the_lock_ends_with_the_process_that_holds_it(secret, chosen, monkeypatch):
     """A killed hub leaves no lock behind."""
     program = (
-        "import logging, pathlib, sys, time\nfrom yarnspawner.hub.identity import identify\n"
+        "import logging, pathlib, sys, time\nfrom yarnspawner.hub.identity import load_or_create\n"
         "from yarnspawner.state.seal import Seal\n"
-        f"identity = identify({chosen!r}, pathlib.Path(sys.argv[1]), Seal(b'cookie secret'), logging.getLogger())\n"
+        f"identity = load_or_create({chosen!r}, pathlib.Path(sys.argv[1]), Seal(b'cookie secret'), logging.getLogger())\n"
         "print(identity.certain, flush=True)\ntime.sleep(600)\n"
     )
     hub = subprocess.Popen([sys.executable, "-c", program, str(secret)], stdout=subprocess.PIPE, text=True)
     try:
         assert hub.stdout.readline() == "True\n"
-        assert not identify(chosen, secret, SEAL, LOG).certain
+        assert not load_or_create(chosen, secret, SEAL, LOG).certain
     finally:
         hub.kill()
         hub.communicate()
     another_run(monkeypatch)
-    assert identify(chosen, secret, SEAL, LOG).certain
+    assert load_or_create(chosen, secret, SEAL, LOG).certain
 
 
 def test_an_id_without_a_record_is_bound_to_the_database_it_is_found_with(secret, database, tmp_path):
     """The file of an earlier version, which holds an id alone, keeps working."""
     secret.with_name(FILE_NAME).write_text(f"{'ab' * 16}\n")
-    identity = identify("", secret, SEAL, LOG, db=database(tmp_path / "hub.sqlite", ALICE))
+    identity = load_or_create("", secret, SEAL, LOG, db=database(tmp_path / "hub.sqlite", ALICE))
     assert (identity.id, identity.certain) == ("ab" * 16, True)
     first, record = secret.with_name(FILE_NAME).read_text().splitlines()
     assert first == "ab" * 16 and str(tmp_path / "hub.sqlite") in json.loads(record)["place"]
@@ -175,45 +175,45 @@ def test_an_id_without_a_record_is_bound_to_the_database_it_is_found_with(secret
 def test_an_id_belongs_to_one_database(secret, database, tmp_path, monkeypatch, caplog, chosen):
     """A hub with a mistyped or copied database sweeps nothing, and the right one goes on afterwards."""
     right = database(tmp_path / "hub.sqlite", ALICE)
-    first = identify(chosen, secret, SEAL, LOG, db=right)
+    first = load_or_create(chosen, secret, SEAL, LOG, db=right)
     another_run(monkeypatch, first)
     for users in ([], [ALICE]):
         other = database(tmp_path / f"other{len(users)}.sqlite", *users)
-        wrong = identify(chosen, secret, SEAL, LOG, db=other)
+        wrong = load_or_create(chosen, secret, SEAL, LOG, db=other)
         assert not wrong.certain and wrong.id != first.id
         another_run(monkeypatch, wrong)
     assert "yarnspawner sweep --moved" in caplog.text
-    again = identify(chosen, secret, SEAL, LOG, db=right)
+    again = load_or_create(chosen, secret, SEAL, LOG, db=right)
     assert again.certain and again.id == first.id
 
 
 def test_a_database_that_was_replaced_is_another(secret, database, tmp_path, monkeypatch):
     """The same address with none of the users is another database; some other users are not."""
     path = tmp_path / "hub.sqlite"
-    another_run(monkeypatch, identify("", secret, SEAL, LOG, db=database(path, ALICE, BOB)))
+    another_run(monkeypatch, load_or_create("", secret, SEAL, LOG, db=database(path, ALICE, BOB)))
     os.rename(path, tmp_path / "old.sqlite")
-    other = identify("", secret, SEAL, LOG, db=database(path, ("carol", 2026)))
+    other = load_or_create("", secret, SEAL, LOG, db=database(path, ("carol", 2026)))
     assert not other.certain
     another_run(monkeypatch, other)
     path.unlink()
-    assert identify("", secret, SEAL, LOG, db=database(path, ("carol", 2026), BOB)).claim is not None
+    assert load_or_create("", secret, SEAL, LOG, db=database(path, ("carol", 2026), BOB)).claim is not None
 
 
 def test_a_database_is_moved_with_a_word_of_the_admin(secret, database, tmp_path, monkeypatch):
     """After `--moved` the id belongs to the new database, under the same name as before."""
-    first = identify("", secret, SEAL, LOG, db=database(tmp_path / "hub.sqlite", ALICE))
+    first = load_or_create("", secret, SEAL, LOG, db=database(tmp_path / "hub.sqlite", ALICE))
     another_run(monkeypatch, first)
     moved = database(tmp_path / "moved.sqlite", ALICE)
-    command = identify("", secret, SEAL, LOG, db=moved, make=False)
+    command = load_or_create("", secret, SEAL, LOG, db=moved, make=False)
     assert command.id == first.id and "belongs to the database" in command.claim.refusal()
     command.claim.rebind()
     assert not command.claim.refusal()
-    assert identify("", secret, SEAL, LOG, db=moved).id == first.id
+    assert load_or_create("", secret, SEAL, LOG, db=moved).id == first.id
 
 
 def test_a_command_neither_locks_nor_writes(secret, database, tmp_path):
     """The command runs while the hub does."""
-    hub = identify("", secret, SEAL, LOG, db=database(tmp_path / "hub.sqlite", ALICE))
+    hub = load_or_create("", secret, SEAL, LOG, db=database(tmp_path / "hub.sqlite", ALICE))
     file = secret.with_name(FILE_NAME)
     before = file.read_text()
     claim = HubClaim(file, hub.id, database(tmp_path / "hub.sqlite", BOB), LOG, hub=False)
@@ -241,7 +241,7 @@ def test_a_password_is_not_written_down(secret):
         def all(self):
             return []
 
-    assert identify("", secret, SEAL, LOG, db=Server()).certain
+    assert load_or_create("", secret, SEAL, LOG, db=Server()).certain
     text = secret.with_name(FILE_NAME).read_text()
     assert "postgresql://db.example.com:5432/hub" in text and "hunter2" not in text
 
@@ -256,7 +256,7 @@ def test_a_folder_that_cannot_be_written_keeps_no_hub_from_its_id(secret, databa
 def test_a_hub_whose_users_all_go_keeps_its_id(secret, database, tmp_path):
     """Temporary users are deleted every night."""
     db = database(tmp_path / "hub.sqlite", ALICE)
-    identity = identify("", secret, SEAL, LOG, db=db)
+    identity = load_or_create("", secret, SEAL, LOG, db=db)
     db.query(orm.User).delete()
     db.commit()
     assert identity.claim.refusal() == ""

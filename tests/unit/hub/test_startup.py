@@ -5,7 +5,7 @@ from types import ModuleType, SimpleNamespace
 
 import pytest
 
-from yarnspawner.hub.startup import attend, configuration_warning
+from yarnspawner.hub.startup import configuration_warning, install_startup_hook
 
 
 @pytest.mark.parametrize(
@@ -50,8 +50,8 @@ async def test_the_hub_is_found_under_both_its_names(monkeypatch):
     monkeypatch.delitem(sys.modules, "jupyterhub.app", raising=False)
     begun = []
     monkeypatch.setattr("yarnspawner.hub.startup.prepare", lambda hub, spawner_class: begun.append("prepared"))
-    monkeypatch.setattr("yarnspawner.hub.startup.begin", lambda hub, spawner_class: begun.append(hub))
-    attend(str)
+    monkeypatch.setattr("yarnspawner.hub.startup.start_reaper", lambda hub, spawner_class: begun.append(hub))
+    install_startup_hook(str)
     hub = JupyterHub()
     assert await hub.init_spawners() == "done"
     assert begun == ["prepared", hub]
@@ -62,7 +62,8 @@ def test_a_hub_starts_its_drivers_with_itself(monkeypatch):
     from yarnspawner.hub import startup as hub
 
     warmed, logged = [], []
-    settings = SimpleNamespace(access=SimpleNamespace(warm=lambda: warmed.append(True)), sweep_interval=-1)
+    access = SimpleNamespace(warm=lambda: warmed.append(True))
+    settings = SimpleNamespace(hub_context=SimpleNamespace(access=access), sweep_interval=-1)
     monkeypatch.setattr(hub, "settings_of", lambda _: settings)
     log = SimpleNamespace(exception=logged.append, warning=lambda *words: None)
 
@@ -73,7 +74,7 @@ def test_a_hub_starts_its_drivers_with_itself(monkeypatch):
     one.log = log
     hub.prepare(one, int)
     assert (len(warmed), logged) == (1, [])
-    settings.access = None
+    settings.hub_context = None
     hub.prepare(one, int)
     assert len(logged) == 1
 

@@ -7,8 +7,9 @@ import pytest
 from jupyterhub.objects import Server
 from jupyterhub.orm import Server as ServerRow
 
-import yarnspawner.spawner
 from tests.support.one_application import ID, KILLED, RUNNING, OneApplication
+from yarnspawner.launch.recovery import Phase
+from yarnspawner.launch.submitter import Submitter
 from yarnspawner.skein_driver import ClusterUnavailable, Report
 from yarnspawner.state.credentials import Credentials
 from yarnspawner.state.server_state import ServerState
@@ -72,7 +73,7 @@ def running(user, cluster, stopped):
 
     async def user_stopped(user, name):
         # As JupyterHub's handlers and its application do it.
-        stopped.append(user.spawners[name]._yarn_server)
+        stopped.append(user.spawners[name].record.server)
         await user.stop(name)
 
     def make(application_id):
@@ -83,7 +84,7 @@ def running(user, cluster, stopped):
         spawner.server = Server(orm_server=row)
         cluster.applications[application_id] = Report(application_id, user="alice", state="RUNNING")
         started = ServerState.new("alice", "default", Credentials.new()).with_application_id(application_id)
-        spawner._keep(started.with_url("http://127.0.0.1:9"))
+        spawner.record.update(started.with_url("http://127.0.0.1:9"))
         spawner.add_poll_callback(user_stopped, user, "")
         return spawner
 
@@ -92,7 +93,7 @@ def running(user, cluster, stopped):
 
 async def test_late_stop(user, running, cluster, stopped, monkeypatch):
     """A stop that YARN confirms when the user has a new server already leaves that one alone."""
-    monkeypatch.setattr(yarnspawner.spawner, "_END_TIMEOUT", 0.1)
+    monkeypatch.setattr("yarnspawner.launch.stopper._END_TIMEOUT", 0.1)
     first = running(ID)
     assert await first.poll() is None
     cluster.away = True
@@ -100,7 +101,7 @@ async def test_late_stop(user, running, cluster, stopped, monkeypatch):
     assert user.spawners[""] is not first
     cluster.away = False
     second = running(NEW)
-    while not cluster.applications[ID].ended or first.access.ending.pending:
+    while not cluster.applications[ID].ended or first.hub_context.access.terminator.pending:
         await asyncio.sleep(0.05)
     await asyncio.sleep(0.2)
     assert cluster.killed == [ID]
@@ -113,7 +114,7 @@ async def test_late_end(user, running, cluster, stopped):
     spawner = running(ID)
     assert await spawner.poll() is None
     cluster.applications[ID] = KILLED
-    with spawner._applications.watch_closely(ID):
+    with spawner.hub_context.access.reflector.watch_closely(ID):
         while "" in user.spawners:
             await asyncio.sleep(0.05)
     assert [server.application_id for server in stopped] == [ID]
@@ -130,7 +131,7 @@ async def test_late_callback(user, running, stopped):
         await answer.wait()
         return SimpleNamespace(ended=True, report=KILLED)
 
-    first.access.__dict__["applications"] = SimpleNamespace(
+    first.hub_context.access.__dict__["reflector"] = SimpleNamespace(
         status=status, has_report=lambda _: True, unwatch=lambda _: None, watch=lambda *_, **__: None
     )
     polling = asyncio.ensure_future(first.poll_and_notify())
@@ -141,25 +142,25 @@ async def test_late_callback(user, running, stopped):
     answer.set()
     assert await polling == 0
     assert stopped == []
-    assert second._yarn_server.application_id == NEW
+    assert second.record.server.application_id == NEW
 
 
 async def test_late_answer(user, cluster, monkeypatch):
     """A poll that finds the application of a start that was stopped meanwhile takes up nothing."""
     first = user.spawners[""]
     lost = ServerState.new("alice", "default", Credentials.new())
-    first._keep(lost)
+    first.record.update(lost)
     found = asyncio.Event()
 
-    async def find(server):
+    async def find(*_):
         await found.wait()
         return ID
 
-    monkeypatch.setattr(first, "_find_application", find)
+    monkeypatch.setattr("yarnspawner.launch.recovery.find_application", find)
     polling = asyncio.ensure_future(first.poll())
     await asyncio.sleep(0)
     first.clear_state()
-    first._keep(ServerState.new("alice", "default", Credentials.new()).with_application_id(NEW))
+    first.record.update(ServerState.new("alice", "default", Credentials.new()).with_application_id(NEW))
     cluster.applications[NEW] = Report(NEW, user="alice", state="RUNNING")
     found.set()
     assert await polling is None
@@ -169,26 +170,26 @@ async def test_late_answer(user, cluster, monkeypatch):
 async def test_late_lost(user, monkeypatch):
     """A poll that finds an application by its tags after the stop does not take it up."""
     first = user.spawners[""]
-    first._lost = True
+    first.recovery.phase = Phase.UNREADABLE
     found = asyncio.Event()
 
     async def find(tag, user):
         await found.wait()
         return RUNNING
 
-    monkeypatch.setattr(first._applications, "find", find)
+    monkeypatch.setattr(first.hub_context.access.reflector, "find", find)
     polling = asyncio.ensure_future(first.poll())
     await asyncio.sleep(0.05)
     first.clear_state()
     found.set()
     assert await polling == 0
-    assert first._yarn_server is None
+    assert first.record.server is None
 
 
 async def test_forgotten_callback(spawner_on):
     """The view of applications calls nobody back for one that was forgotten while it was closely watched."""
     cluster = OneApplication()
-    applications = spawner_on(cluster).access.applications
+    applications = spawner_on(cluster).hub_context.access.reflector
     told = []
     applications.watch(ID, on_end=lambda: told.append(ID))
     with applications.watch_closely(ID):
@@ -227,9 +228,10 @@ class SlowToAnswer(OneApplication):
 
 async def submitted_to(spawner, monkeypatch):
     """Submit to a cluster that answers late."""
-    monkeypatch.setattr("yarnspawner.launch.launcher.PAUSE", 0.01)
+    monkeypatch.setattr("yarnspawner.launch.submitter.PAUSE", 0.01)
     server = ServerState.new("alice", "default", Credentials.new())
-    return await spawner._submit_patiently(server, None, lambda: None)
+    submitter = Submitter(spawner.hub_context, spawner.progress_events, spawner.log)
+    return await submitter.submit(server, None, lambda: None)
 
 
 async def test_late_submission(spawner_on, monkeypatch):
@@ -238,9 +240,9 @@ async def test_late_submission(spawner_on, monkeypatch):
     spawner = spawner_on(cluster)
     assert await submitted_to(spawner, monkeypatch) == ID
     cluster.late(ID)
-    assert not spawner.access.ending.pending
+    assert not spawner.hub_context.access.terminator.pending
     cluster.late(NEW)
-    assert spawner.access.ending.pending == {NEW}
+    assert spawner.hub_context.access.terminator.pending == {NEW}
 
 
 async def test_late_submission_of_a_start_that_was_given_up(spawner_on, monkeypatch):
@@ -259,7 +261,7 @@ async def test_late_submission_of_a_start_that_was_given_up(spawner_on, monkeypa
     start.cancel()
     await asyncio.wait([start])
     cluster.late(ID)
-    assert spawner.access.ending.pending == {ID}
+    assert spawner.hub_context.access.terminator.pending == {ID}
 
 
 # -- Ends
@@ -267,11 +269,11 @@ async def test_late_submission_of_a_start_that_was_given_up(spawner_on, monkeypa
 
 async def test_stop_of_what_was_never_answered(spawner_on, monkeypatch):
     """What was submitted without an answer is ended when YARN is back, also without a sweep."""
-    monkeypatch.setattr("yarnspawner.launch.recovery.PAUSE", 0.01)
+    monkeypatch.setattr("yarnspawner.launch.submitter.PAUSE", 0.01)
     cluster = Cluster()
     spawner = spawner_on(cluster)
     server = ServerState.new("alice", "default", Credentials.new())
-    spawner._keep(server)
+    spawner.record.update(server)
     cluster.away = True
     await spawner.stop()
     spawner.clear_state()
@@ -294,8 +296,8 @@ async def test_status_of_an_end(spawner_on, final_status, stopped, status):
     cluster = OneApplication()
     spawner = spawner_on(cluster)
     server = ServerState.new("alice", "default", Credentials.new()).with_application_id(ID)
-    spawner._keep(server.with_stop_requested() if stopped else server)
-    spawner._stopping = stopped
+    spawner.record.update(server.with_stop_requested() if stopped else server)
+    spawner.record.stopping = stopped
     cluster.now = Report(ID, user="alice", state="FINISHED", final_status=final_status)
-    assert await spawner._applications.ended(ID, 5)
+    assert await spawner.hub_context.access.reflector.ended(ID, 5)
     assert await spawner.poll() == status

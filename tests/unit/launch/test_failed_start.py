@@ -9,6 +9,8 @@ import pytest
 from tests.support.one_application import ID, KILLED, OneApplication
 from yarnspawner.diagnosis.explain import Diagnosis
 from yarnspawner.launch.errors import StartFailed
+from yarnspawner.launch.launcher import Launcher
+from yarnspawner.launch.submitter import Submitter
 from yarnspawner.skein_driver import ClusterRefused, ClusterUnavailable
 from yarnspawner.state.credentials import Credentials
 from yarnspawner.state.server_state import ServerState
@@ -34,15 +36,15 @@ def starting(spawner_on, monkeypatch):
         spawner = spawner_on(Cluster(end_takes))
         server = ServerState.new("alice", "default", Credentials(b"", b"")).with_application_id(ID)
 
-        async def submit():
-            spawner._keep(server)
+        async def submit(_):
+            spawner.record.update(server)
             return server
 
-        async def arrive(_):
+        async def arrive(*_):
             raise StartFailed(Diagnosis("That is not accepted.", "Give up.", ""), reason="failed")
 
-        monkeypatch.setattr(spawner, "_submit", submit)
-        monkeypatch.setattr(spawner, "_arrive", arrive)
+        monkeypatch.setattr(Launcher, "submit", submit)
+        monkeypatch.setattr(Launcher, "wait_until_ready", arrive)
         return spawner
 
     return make
@@ -66,7 +68,7 @@ async def test_a_yarn_that_takes_its_time_does_not_keep_the_reason_from_the_user
         await asyncio.wait_for(spawner.start(), 10)
     # It is ended in the background; JupyterHub's stop() waits for that.
     assert await spawner.poll() is None
-    assert spawner.access.ending.pending == {ID}
+    assert spawner.hub_context.access.terminator.pending == {ID}
 
 
 @pytest.mark.parametrize(
@@ -83,10 +85,14 @@ async def test_a_slow_submission_names_what_is_waited_for(spawner_on, monkeypatc
     cluster = Slow()
     cluster.connected = connected
     spawner = spawner_on(cluster)
-    monkeypatch.setattr("yarnspawner.launch.launcher._SUBMISSION_IS_SLOW", 0.01)
+    monkeypatch.setattr("yarnspawner.launch.submitter._SUBMISSION_IS_SLOW", 0.01)
     server = ServerState.new("alice", "default", Credentials(b"", b""))
-    assert await spawner._submit_patiently(server, None, lambda: None) == ID
-    assert said in spawner._progress.last
+    assert await submitter(spawner).submit(server, None, lambda: None) == ID
+    assert said in spawner.progress_events.last
+
+
+def submitter(spawner):
+    return Submitter(spawner.hub_context, spawner.progress_events, spawner.log)
 
 
 NO_JAVA = ClusterUnavailable("No Java: it is not on PATH")
@@ -117,11 +123,11 @@ async def test_a_claim_is_kept_if_an_application_may_have_been_accepted(spawner_
 
     failures, claims = iter(errors), []
     spawner = spawner_on(Failing())
-    spawner.access.uploads.forget = lambda _: False
-    monkeypatch.setattr("yarnspawner.launch.launcher.PAUSE", 0.01)
+    spawner.hub_context.access.uploads.invalidate = lambda _: False
+    monkeypatch.setattr("yarnspawner.launch.submitter.PAUSE", 0.01)
     monkeypatch.setattr("yarnspawner.launch.launcher.container_environment", lambda _: {})
-    monkeypatch.setattr(spawner, "_specification", nothing)
-    monkeypatch.setattr(spawner, "_find_with_retries", nothing)
+    monkeypatch.setattr(Launcher, "_specification", nothing)
+    monkeypatch.setattr("yarnspawner.launch.submitter.find_with_retries", nothing)
     with pytest.raises((StartFailed, ZeroDivisionError, asyncio.CancelledError)):
-        await spawner._submit_as("alice", lambda: claims.append("kept"))
+        await spawner._launcher()._submit_as("alice", lambda: claims.append("kept"))
     assert bool(claims) is kept

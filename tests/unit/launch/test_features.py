@@ -12,11 +12,12 @@ from traitlets import TraitError
 from yarnspawner import YarnSpawner
 from yarnspawner.hadoop.accounts import IdentityRefused
 from yarnspawner.hub.account_registry import AccountRegistry
-from yarnspawner.launch.features import has_exceeded_lifetime, modified, set_lifetime, time_left
-from yarnspawner.launch.request import build_request, hadoop_user, localized_files
+from yarnspawner.launch.hooks import apply_spec_hook
+from yarnspawner.launch.request import build_request, localized_files, resolve_hadoop_user
 from yarnspawner.launch.specification import ENVIRONMENT_FILE, application_specification
 from yarnspawner.state.credentials import Credentials
 from yarnspawner.state.server_state import ServerState
+from yarnspawner.yarn.lifetime import has_exceeded_lifetime, set_lifetime, time_left
 
 CREDENTIALS = Credentials(b"certificate", b"key")
 
@@ -34,6 +35,14 @@ def specification(spawner):
         hub_user="hub",
     )
     return application_specification(request)
+
+
+async def hooked(spawner, specification):
+    return await apply_spec_hook(spawner.modify_spec_hook, spawner, specification, spawner.log)
+
+
+async def limited(spawner):
+    return await set_lifetime(SUBMITTED, spawner.maximum_lifetime, spawner.resource_manager, spawner.log)
 
 
 # -- Templates
@@ -120,7 +129,7 @@ async def test_tokens_of_other_file_systems_and_a_log_level_are_asked_for(spawne
     ],
 )
 async def test_names_of_other_directories_are_mapped(spawner_of, name, mapping, account):
-    assert await hadoop_user(spawner_of(name, hadoop_user=mapping), hub_user="jupyterhub") == account
+    assert await resolve_hadoop_user(spawner_of(name, hadoop_user=mapping), hub_user="jupyterhub") == account
 
 
 @pytest.mark.parametrize(
@@ -138,7 +147,7 @@ async def test_names_of_other_directories_are_mapped(spawner_of, name, mapping, 
 )
 async def test_what_is_no_persons_account_is_refused(spawner_of, name, mapping):
     with pytest.raises(IdentityRefused):
-        await hadoop_user(spawner_of(name, hadoop_user=mapping), hub_user="jupyterhub")
+        await resolve_hadoop_user(spawner_of(name, hadoop_user=mapping), hub_user="jupyterhub")
 
 
 def end(spawner):
@@ -150,12 +159,12 @@ def end(spawner):
 
 async def test_an_account_belongs_to_the_first_user_who_had_it(spawner_of):
     first, second = spawner_of("alice@a.example"), spawner_of("alice@b.example")
-    first.claim("alice")
+    first.hub_context.accounts.reserve("alice", first.user, shared=first.shared_hadoop_users)
     end(first)
     with pytest.raises(IdentityRefused, match="'alice' belongs to another user of this hub"):
-        second.claim("alice")
-    second.claim("alice2")
-    first.claim("alice")
+        second.hub_context.accounts.reserve("alice", second.user, shared=second.shared_hadoop_users)
+    second.hub_context.accounts.reserve("alice2", second.user, shared=second.shared_hadoop_users)
+    first.hub_context.accounts.reserve("alice", first.user, shared=first.shared_hadoop_users)
 
 
 async def test_a_claim_outlasts_a_named_server(spawner_of):
@@ -165,21 +174,21 @@ async def test_a_claim_outlasts_a_named_server(spawner_of):
     user.db.add(orm.Spawner(name="lab", user=user.orm_user))
     user.db.commit()
     named = user.spawners["lab"]
-    named.claim("alice")
+    named.hub_context.accounts.reserve("alice", named.user, shared=named.shared_hadoop_users)
     end(named)
     await named.delete_forever()
     user.db.delete(named.orm_spawner)
     user.db.commit()
     AccountRegistry._of_databases.clear()  # the hub restarts
     with pytest.raises(IdentityRefused):
-        second.claim("alice")
+        second.hub_context.accounts.reserve("alice", second.user, shared=second.shared_hadoop_users)
 
 
 async def test_a_claim_outlasts_a_renamed_default_server(spawner_of):
     """An account stays its user's when the default server was renamed, and then deleted."""
     first, second = spawner_of("alice@a.example"), spawner_of("alice@b.example")
     user = first.user
-    first.claim("alice")
+    first.hub_context.accounts.reserve("alice", first.user, shared=first.shared_hadoop_users)
     end(first)
     first.orm_spawner.name = "lab"
     user.db.commit()
@@ -189,39 +198,52 @@ async def test_a_claim_outlasts_a_renamed_default_server(spawner_of):
     user.db.delete(named.orm_spawner)
     user.db.commit()
     with pytest.raises(IdentityRefused):
-        second.claim("alice")
+        second.hub_context.accounts.reserve("alice", second.user, shared=second.shared_hadoop_users)
 
 
 async def test_a_claim_counts_at_once(spawner_of):
     """Of two users who start at the same moment, the second is refused, and the first keeps the account."""
     first, second = spawner_of("a"), spawner_of("b")
-    with first.claimed("alice") as keep:
-        with pytest.raises(IdentityRefused), second.claimed("alice"):
+    with first.hub_context.accounts.reserved("alice", first.user, shared=first.shared_hadoop_users) as keep:
+        with (
+            pytest.raises(IdentityRefused),
+            second.hub_context.accounts.reserved("alice", second.user, shared=second.shared_hadoop_users),
+        ):
             pass
         keep()
-    with first.claimed("alice"):
+    with first.hub_context.accounts.reserved("alice", first.user, shared=first.shared_hadoop_users):
         pass
     with pytest.raises(IdentityRefused):
-        second.claim("alice")
+        second.hub_context.accounts.reserve("alice", second.user, shared=second.shared_hadoop_users)
 
 
 async def test_a_claim_is_released_if_nothing_was_submitted(spawner_of):
     """A start that fails before it submits anything leaves the account to others."""
     first, second = spawner_of("a"), spawner_of("b")
-    with pytest.raises(ZeroDivisionError), first.claimed("alice"):
+    with (
+        pytest.raises(ZeroDivisionError),
+        first.hub_context.accounts.reserved("alice", first.user, shared=first.shared_hadoop_users),
+    ):
         raise ZeroDivisionError
-    second.claim("alice")
+    second.hub_context.accounts.reserve("alice", second.user, shared=second.shared_hadoop_users)
 
 
 async def test_a_claim_is_kept_for_the_users_other_start(spawner_of):
     """A start that fails does not release the account that another start of the user goes by."""
     first, second = spawner_of("a"), spawner_of("b")
-    with first.claimed("alice"), pytest.raises(ZeroDivisionError), first.claimed("alice"):
+    with (
+        first.hub_context.accounts.reserved("alice", first.user, shared=first.shared_hadoop_users),
+        pytest.raises(ZeroDivisionError),
+        first.hub_context.accounts.reserved("alice", first.user, shared=first.shared_hadoop_users),
+    ):
         raise ZeroDivisionError
-    with first.claimed("alice"), first.claimed("alice") as keep:
+    with (
+        first.hub_context.accounts.reserved("alice", first.user, shared=first.shared_hadoop_users),
+        first.hub_context.accounts.reserved("alice", first.user, shared=first.shared_hadoop_users) as keep,
+    ):
         keep()
     with pytest.raises(IdentityRefused):
-        second.claim("alice")
+        second.hub_context.accounts.reserve("alice", second.user, shared=second.shared_hadoop_users)
 
 
 async def test_a_claim_of_an_earlier_version_survives_a_failed_start(spawner_of):
@@ -231,53 +253,56 @@ async def test_a_claim_of_an_earlier_version_survives_a_failed_start(spawner_of)
     first.user.db.commit()
     AccountRegistry._of_databases.clear()
     for account in ("alice", "other"):
-        with pytest.raises(ZeroDivisionError), first.claimed(account):
+        with (
+            pytest.raises(ZeroDivisionError),
+            first.hub_context.accounts.reserved(account, first.user, shared=first.shared_hadoop_users),
+        ):
             raise ZeroDivisionError
     end(first)
     with pytest.raises(IdentityRefused):
-        second.claim("alice")
-    second.claim("other")
+        second.hub_context.accounts.reserve("alice", second.user, shared=second.shared_hadoop_users)
+    second.hub_context.accounts.reserve("other", second.user, shared=second.shared_hadoop_users)
 
 
 async def test_a_deleted_user_frees_the_account(spawner_of):
     """The account of a user whom the hub has deleted is free."""
     first, second = spawner_of("a"), spawner_of("b")
-    first.claim("alice")
+    first.hub_context.accounts.reserve("alice", first.user, shared=first.shared_hadoop_users)
     end(first)
     first.user.db.delete(first.user.orm_user)
     first.user.db.commit()
-    second.claim("alice")
+    second.hub_context.accounts.reserve("alice", second.user, shared=second.shared_hadoop_users)
 
 
 async def test_a_renamed_user_frees_the_account(spawner_of):
     """The account of a user's former name is free, but not while a server still runs as it."""
     first, second = spawner_of("alice"), spawner_of("bob")
-    first.claim("alice")
+    first.hub_context.accounts.reserve("alice", first.user, shared=first.shared_hadoop_users)
     first.orm_spawner.state = {**first.get_state(), "hadoop_user": "alice"}
     first.user.orm_user.name = "alice2"
     first.user.db.commit()
     with pytest.raises(IdentityRefused):
-        second.claim("alice")
+        second.hub_context.accounts.reserve("alice", second.user, shared=second.shared_hadoop_users)
     end(first)
-    second.claim("alice")
+    second.hub_context.accounts.reserve("alice", second.user, shared=second.shared_hadoop_users)
 
 
 async def test_a_broken_state_of_another_user_is_skipped(spawner_of, database, caplog):
     """A row of the database that is broken stops nobody else's start, and the log says so once."""
     first, second = spawner_of("eve"), spawner_of("zoe")
-    second.claim("zoe")
+    second.hub_context.accounts.reserve("zoe", second.user, shared=second.shared_hadoop_users)
     database.execute(text("update spawners set state = '{broken' where user_id = :id"), {"id": second.user.id})
     database.commit()
     AccountRegistry._of_databases.clear()
     for _ in range(2):
-        first.claim("eve")
+        first.hub_context.accounts.reserve("eve", first.user, shared=first.shared_hadoop_users)
     assert len([record for record in caplog.records if "is broken" in record.getMessage()]) == 1
 
 
 async def test_an_account_may_be_shared_if_the_admin_says_so(spawner_of):
     for name in ("a", "b"):
         spawner = spawner_of(name, shared_hadoop_users={"teaching"})
-        spawner.claim("teaching")
+        spawner.hub_context.accounts.reserve("teaching", spawner.user, shared=spawner.shared_hadoop_users)
         end(spawner)
 
 
@@ -292,10 +317,10 @@ async def test_hooks_may_be_async_and_change_in_place_or_return(spawner_of):
         return skein.ApplicationSpec.from_dict({**spec.to_dict(), "name": "other"})
 
     made = specification(spawner_of())
-    assert (await modified(spawner_of("carl", modify_spec_hook=replace), made)).name == "other"
-    changed = await modified(spawner_of("dora", modify_spec_hook=add_tag), made)
+    assert (await hooked(spawner_of("carl", modify_spec_hook=replace), made)).name == "other"
+    changed = await hooked(spawner_of("dora", modify_spec_hook=add_tag), made)
     assert "of-dora" in changed.tags
-    assert await modified(spawner_of("emil"), made) is made
+    assert await hooked(spawner_of("emil"), made) is made
 
 
 async def test_auth_state_reaches_the_environment(spawner_of):
@@ -313,7 +338,7 @@ SUBMITTED = ServerState.new("alice", "default", CREDENTIALS).with_application_id
 
 
 async def test_yarn_is_told_when_a_server_is_to_end(spawner_of, lifetimes):
-    server = await set_lifetime(spawner_of(maximum_lifetime=3600), SUBMITTED)
+    server = await limited(spawner_of(maximum_lifetime=3600))
     ((application_id, timeout),) = lifetimes
     assert (application_id, timeout["type"]) == ("application_1_0001", "LIFETIME")
     expiry = datetime.strptime(timeout["expiryTime"], "%Y-%m-%dT%H:%M:%S.000%z")
@@ -324,13 +349,13 @@ async def test_yarn_is_told_when_a_server_is_to_end(spawner_of, lifetimes):
 
 async def test_where_yarn_cannot_be_told_the_hub_knows(spawner_of, caplog):
     spawner = spawner_of(maximum_lifetime=3600, resource_manager_url="http://127.0.0.1:1")
-    server = await set_lifetime(spawner, SUBMITTED)
+    server = await limited(spawner)
     assert server.ends
     assert has_exceeded_lifetime(server.with_end_time(time.time() - 61))
 
 
 async def test_without_a_lifetime_there_is_no_end(spawner_of, lifetimes):
-    server = await set_lifetime(spawner_of(), SUBMITTED)
+    server = await limited(spawner_of())
     assert (server, lifetimes) == (SUBMITTED, [])
     assert not has_exceeded_lifetime(server)
     assert time_left(server.ends) == ""
@@ -358,22 +383,22 @@ async def test_an_account_that_was_taken_before_the_hub_started_is_still_its_use
     first.orm_spawner.state = {"hadoop_user": "alice"}
     first.user.db.commit()
     with pytest.raises(IdentityRefused):
-        second.claim("alice")
+        second.hub_context.accounts.reserve("alice", second.user, shared=second.shared_hadoop_users)
 
 
 async def test_an_account_that_its_user_no_longer_has_is_free(spawner_of):
     """A user whose servers now run as another account leaves the first one to others."""
     first, second = spawner_of("alice@a.example"), spawner_of("alice@b.example")
-    first.claim("alice")
+    first.hub_context.accounts.reserve("alice", first.user, shared=first.shared_hadoop_users)
     first.orm_spawner.state = {"hadoop_user": "alice2"}
     first.user.db.commit()
-    second.claim("alice")
+    second.hub_context.accounts.reserve("alice", second.user, shared=second.shared_hadoop_users)
 
 
 async def test_an_account_is_free_again_when_the_hub_knows_its_user_no_more(spawner_of):
     first, second = spawner_of("alice@a.example"), spawner_of("alice@b.example")
-    first.claim("alice")
+    first.hub_context.accounts.reserve("alice", first.user, shared=first.shared_hadoop_users)
     end(first)
     first.user.db.delete(first.orm_spawner)
     first.user.db.commit()
-    second.claim("alice")
+    second.hub_context.accounts.reserve("alice", second.user, shared=second.shared_hadoop_users)

@@ -62,16 +62,16 @@ class Found(ServerProbe):
 
     found = ""
 
-    async def meet(self, address, ended):
+    async def wait_until_ready(self, address, ended):
         return self.found
 
 
 def arrival(statuses, conversation, server=SERVER, found=""):
     manager = SimpleNamespace(application_url=lambda application_id: f"http://rm/{application_id}")
-    access = SimpleNamespace(applications=ApplicationReflector(statuses), resource_manager=manager)
+    access = SimpleNamespace(reflector=ApplicationReflector(statuses), resource_manager=manager)
     progress = Progress()
     log = logging.getLogger("test")
-    welcome = type("Welcome", (Found,), {"found": found})("/user/alice/", 1.0, log, ports=(4000, 5000))
+    welcome = type("Probe", (Found,), {"found": found})("/user/alice/", 1.0, log, ports=(4000, 5000))
     return ReadinessWaiter(server, conversation, access, welcome, progress, log), progress
 
 
@@ -88,7 +88,7 @@ async def test_the_user_is_told_each_step_until_the_server_listens():
     wait, progress = arrival(
         [Status(None, known=True), status("ACCEPTED"), status("RUNNING")], ServerChannel(listening("worker1"))
     )
-    assert await wait.address() == Address("http", "worker1", 4711)
+    assert await wait.wait() == Address("http", "worker1", 4711)
     submitted, waiting, starting, listens = await messages(progress)
     assert ID in submitted
     assert "queue root.default" in waiting
@@ -98,7 +98,7 @@ async def test_the_user_is_told_each_step_until_the_server_listens():
 
 async def test_a_server_that_names_another_host_is_looked_for_where_it_runs():
     wait, _ = arrival([status("RUNNING")], ServerChannel(listening("169.254.169.254")))
-    assert (await wait.address()).host == "worker1"
+    assert (await wait.wait()).host == "worker1"
 
 
 async def test_a_server_in_a_container_of_its_own_is_where_that_runs():
@@ -107,19 +107,19 @@ async def test_a_server_in_a_container_of_its_own_is_where_that_runs():
         ServerChannel(listening("worker2")),
         ServerState.new("alice", "q", Credentials(b"", b""), container="service").with_application_id(ID),
     )
-    assert (await wait.address()).host == "worker2"
+    assert (await wait.wait()).host == "worker2"
 
 
 async def test_an_application_master_that_does_not_answer_yet_is_asked_again():
     wait, _ = arrival([status("RUNNING")], ServerChannel(listening("worker1"), silent=3))
-    assert (await wait.address()).port == 4711
+    assert (await wait.wait()).port == 4711
 
 
 async def test_what_the_recipe_says_is_the_reason():
     failure = Failure("JupyterLab is not installed in this environment.", "Traceback")
     wait, _ = arrival([status("RUNNING")], ServerChannel({ERROR_KEY: failure.to_bytes()}))
     with pytest.raises(StartFailed, match=r"(?i)jupyter"):
-        await wait.address()
+        await wait.wait()
 
 
 @pytest.mark.parametrize(
@@ -136,21 +136,21 @@ async def test_what_the_recipe_says_is_the_reason():
 async def test_an_address_that_is_none_ends_the_start(said):
     wait, _ = arrival([status("RUNNING")], ServerChannel({ADDRESS_KEY: said}))
     with pytest.raises(StartFailed, match="does not accept"):
-        await wait.address()
+        await wait.wait()
 
 
 async def test_an_application_that_ends_first_ends_the_start_with_yarns_reason():
     ended = status("FAILED", final_status="FAILED", diagnostics="Application was killed by user admin at 10.0.0.1")
     wait, _ = arrival([status("ACCEPTED"), ended], ServerChannel())
     with pytest.raises(StartFailed) as failed:
-        await wait.address()
+        await wait.wait()
     assert "http://rm/" in failed.value.jupyterhub_html_message
 
 
 async def test_a_yarn_that_does_not_answer_is_no_end():
     silent = Status(None, known=False, unknown_since=1.0)
     wait, progress = arrival([silent, silent, status("RUNNING")], ServerChannel(listening("worker1")))
-    await wait.address()
+    await wait.wait()
     assert "YARN does not answer. The start continues when it does." in await messages(progress)
 
 
@@ -163,19 +163,19 @@ async def test_a_store_that_says_too_much_ends_the_start():
     conversation.get = get
     wait, _ = arrival([status("RUNNING")], conversation)
     with pytest.raises(StartFailed, match="does not accept"):
-        await wait.address()
+        await wait.wait()
 
 
 @pytest.mark.parametrize(("found", "told"), [("there is something else", "something else"), (NOBODY, "firewall")])
 async def test_an_address_where_somebody_else_answers_ends_the_start(found, told):
     wait, _ = arrival([status("RUNNING")], ServerChannel(listening("worker1")), found=found)
     with pytest.raises(StartFailed, match=told):
-        await wait.address()
+        await wait.wait()
 
 
 async def test_a_server_that_dies_before_it_answers_is_told_by_its_end():
     ended = status("FAILED", final_status="FAILED", diagnostics="Application was killed by user admin at 10.0.0.1")
     wait, _ = arrival([status("RUNNING"), ended], ServerChannel(listening("worker1")), found=NOBODY)
     with pytest.raises(StartFailed) as failed:
-        await wait.address()
+        await wait.wait()
     assert "firewall" not in str(failed.value)

@@ -89,13 +89,15 @@ async def listening():
 
 async def test_a_server_that_answers_at_its_own_path_is_met_and_gets_no_secret(listening):
     Server.asked.clear()
-    assert await welcome().meet(listening(Server), lambda: False) == ""
+    assert await welcome().wait_until_ready(listening(Server), lambda: False) == ""
     (request,) = Server.asked
     assert not {"Authorization", "Cookie"} & set(request.headers)
 
 
 async def test_attack_another_service_of_the_node_is_none(listening):
-    assert "something else" in await asyncio.wait_for(welcome(timeout=20.0).meet(listening(Silent), lambda: False), 10)
+    assert "something else" in await asyncio.wait_for(
+        welcome(timeout=20.0).wait_until_ready(listening(Silent), lambda: False), 10
+    )
 
 
 @pytest.mark.parametrize(
@@ -115,7 +117,7 @@ async def test_attack_an_answer_of_another_shape_is_final(listening, monkeypatch
     monkeypatch.setattr(Other, "status", status)
     monkeypatch.setattr(Other, "answer", answer)
     Other.asked.clear()
-    assert "something else" in await welcome().meet(listening(Other), lambda: False)
+    assert "something else" in await welcome().wait_until_ready(listening(Other), lambda: False)
     assert len(Other.asked) == 1
 
 
@@ -125,7 +127,7 @@ async def test_a_failing_server_is_asked_again_and_its_status_is_shown(listening
     monkeypatch.setattr(Other, "status", status)
     Other.asked.clear()
     answered = f"the server answers with status {status}"
-    assert await welcome().meet(listening(Other), lambda: len(Other.asked) == 2) == answered
+    assert await welcome().wait_until_ready(listening(Other), lambda: len(Other.asked) == 2) == answered
     assert len(Other.asked) == 2
 
 
@@ -137,7 +139,7 @@ async def test_a_silent_server_is_given_up_in_time(listening):
             await asyncio.sleep(5)
 
     began = time.monotonic()
-    assert NOBODY in await welcome(timeout=0.2).meet(listening(Mute), lambda: False)
+    assert NOBODY in await welcome(timeout=0.2).wait_until_ready(listening(Mute), lambda: False)
     assert time.monotonic() - began < 3
 
 
@@ -150,7 +152,9 @@ async def test_a_server_that_is_away_is_asked_less_and_less_often(monkeypatch):
         await sleep(0)
 
     monkeypatch.setattr("yarnspawner.launch.server_probe.asyncio.sleep", record)
-    assert NOBODY in await welcome(timeout=60.0).meet(Address("http", "127.0.0.1", 1), lambda: len(pauses) == 20)
+    assert NOBODY in await welcome(timeout=60.0).wait_until_ready(
+        Address("http", "127.0.0.1", 1), lambda: len(pauses) == 20
+    )
     assert pauses[:3] == pytest.approx([0.25, 0.3, 0.36])
     assert pauses == sorted(pauses)
     assert pauses[-1] == 5
@@ -158,7 +162,7 @@ async def test_a_server_that_is_away_is_asked_less_and_less_often(monkeypatch):
 
 async def test_attack_another_users_server_is_none(listening):
     address = listening(Server, path="/user/bob/api")
-    assert "something else" in await welcome().meet(address, lambda: False)
+    assert "something else" in await welcome().wait_until_ready(address, lambda: False)
 
 
 async def test_attack_a_redirect_is_not_followed(listening):
@@ -170,7 +174,7 @@ async def test_attack_a_redirect_is_not_followed(listening):
             self.redirect(f"{target.url}{PATH}api")
 
     Server.asked.clear()
-    assert "something else" in await welcome().meet(listening(Moved), lambda: False)
+    assert "something else" in await welcome().wait_until_ready(listening(Moved), lambda: False)
     assert Server.asked == []
 
 
@@ -178,7 +182,7 @@ async def test_attack_a_redirect_is_not_followed(listening):
 async def test_an_answer_has_at_most_16_kibibytes(listening, monkeypatch, size, met):
     """The hub reads no more of an answer than that."""
     monkeypatch.setattr(Other, "answer", '{"version": "2.20.0"}'.ljust(size))
-    assert (await welcome(timeout=0.1).meet(listening(Other), lambda: False) == "") is met
+    assert (await welcome(timeout=0.1).wait_until_ready(listening(Other), lambda: False) == "") is met
 
 
 @pytest.mark.parametrize(("timeout", "patience"), [(0.5, 0.5), (60.0, 5), (math.inf, 5)])
@@ -191,35 +195,35 @@ async def test_an_answer_is_waited_for_five_seconds(monkeypatch, timeout, patien
         raise TimeoutError("slow\n" * 100)
 
     monkeypatch.setattr(SimpleAsyncHTTPClient, "fetch", fetch)
-    found = await welcome(timeout=timeout).meet(Address("http", "x", 40000), lambda: True)
+    found = await welcome(timeout=timeout).wait_until_ready(Address("http", "x", 40000), lambda: True)
     assert found.startswith(f"{NOBODY} (slow slow ") and len(found) < 250 and "\n" not in found
     (request,) = requests
     assert (request.connect_timeout, request.request_timeout) == (patience, patience)
 
 
 async def test_attack_an_endless_answer_is_cut(listening):
-    assert NOBODY in await welcome(timeout=0.1).meet(listening(Huge), lambda: False)
+    assert NOBODY in await welcome(timeout=0.1).wait_until_ready(listening(Huge), lambda: False)
 
 
 async def test_a_server_that_is_not_ready_is_asked_again(listening):
     Slow.begun = time.monotonic()
-    assert await welcome().meet(listening(Slow), lambda: False) == ""
+    assert await welcome().wait_until_ready(listening(Slow), lambda: False) == ""
 
 
 async def test_nobody_is_waited_for_longer_than_allowed_or_than_there_is_hope():
     socket, port = bind_unused_port()
     socket.close()
-    found = await welcome(timeout=0.1).meet(Address("http", "127.0.0.1", port), lambda: False)
+    found = await welcome(timeout=0.1).wait_until_ready(Address("http", "127.0.0.1", port), lambda: False)
     assert NOBODY in found and "Connection refused" in found
-    assert NOBODY in await welcome(timeout=600.0).meet(Address("http", "127.0.0.1", port), lambda: True)
+    assert NOBODY in await welcome(timeout=600.0).wait_until_ready(Address("http", "127.0.0.1", port), lambda: True)
 
 
 async def test_two_starts_at_once_do_not_share_a_client(listening):
     """The start that is over first closes its own connections only."""
     Slow.begun = time.monotonic()
-    slow = asyncio.create_task(welcome().meet(listening(Slow), lambda: False))
+    slow = asyncio.create_task(welcome().wait_until_ready(listening(Slow), lambda: False))
     await asyncio.sleep(0.1)
-    assert await welcome().meet(listening(Server), lambda: False) == ""
+    assert await welcome().wait_until_ready(listening(Server), lambda: False) == ""
     assert await slow == ""
 
 
@@ -228,7 +232,7 @@ async def test_a_server_is_asked_with_pauses_and_the_client_is_closed(listening,
     closed = []
     monkeypatch.setattr(SimpleAsyncHTTPClient, "close", lambda client: closed.append(client))  # noqa: PLW0108 - a method
     Slow.begun, Slow.requests = time.monotonic(), 0
-    assert await welcome().meet(listening(Slow), lambda: False) == ""
+    assert await welcome().wait_until_ready(listening(Slow), lambda: False) == ""
     assert Slow.requests <= 8
     assert len(closed) == 1
 
@@ -236,37 +240,37 @@ async def test_a_server_is_asked_with_pauses_and_the_client_is_closed(listening,
 @pytest.mark.parametrize("port", [1, 22, 80, 1023])
 def test_attack_ports_of_the_nodes_own_services_are_refused(port):
     with pytest.raises(ProtocolError):
-        welcome().admit(Address("http", "x", port))
+        welcome().check_address(Address("http", "x", port))
     with pytest.raises(ProtocolError):
-        welcome(ports=(1, 65535)).admit(Address("http", "x", port))
+        welcome(ports=(1, 65535)).check_address(Address("http", "x", port))
 
 
 def test_without_a_range_users_have_all_ports_from_1024():
     """An account without privileges can listen on these."""
     for port in (1024, 65535):
-        welcome().admit(Address("http", "x", port))
+        welcome().check_address(Address("http", "x", port))
     with pytest.raises(ProtocolError):
-        welcome().admit(Address("http", "x", 65536))
+        welcome().check_address(Address("http", "x", 65536))
 
 
 def test_attack_ports_outside_of_the_range_are_refused():
     inside = welcome(ports=(40000, 40100))
     for port in (40000, 40100):
-        inside.admit(Address("http", "x", port))
+        inside.check_address(Address("http", "x", port))
     for port in (39999, 40101, 8042, 65535):
         with pytest.raises(ProtocolError):
-            inside.admit(Address("http", "x", port))
+            inside.check_address(Address("http", "x", port))
 
 
 def test_attack_with_internal_ssl_no_server_speaks_plainly():
     with pytest.raises(ProtocolError, match="https"):
-        welcome(certified=ssl.create_default_context()).admit(Address("http", "x", 40000))
+        welcome(certified=ssl.create_default_context()).check_address(Address("http", "x", 40000))
 
 
 def test_with_internal_ssl_a_server_speaks_tls():
     """Without it, a server may speak both."""
-    welcome(certified=ssl.create_default_context()).admit(Address("https", "x", 40000))
-    welcome().admit(Address("https", "x", 40000))
+    welcome(certified=ssl.create_default_context()).check_address(Address("https", "x", 40000))
+    welcome().check_address(Address("https", "x", 40000))
 
 
 async def test_with_internal_ssl_a_broken_handshake_is_tried_again():
@@ -279,7 +283,7 @@ async def test_with_internal_ssl_a_broken_handshake_is_tried_again():
     tries = []
     async with await asyncio.start_server(plain, "127.0.0.1", 0) as server:
         address = Address("https", "127.0.0.1", server.sockets[0].getsockname()[1])
-        found = await welcome(certified=ssl.create_default_context()).meet(
+        found = await welcome(certified=ssl.create_default_context()).wait_until_ready(
             address, lambda: tries.append("") or len(tries) == 2
         )
     assert "has no certificate of this hub's" in found
@@ -323,7 +327,7 @@ async def test_attack_with_internal_ssl_only_a_certificate_for_the_node_is_belie
     )
     address = listening(Server, ssl_options=context(files, authority.ours, ssl.Purpose.CLIENT_AUTH))
     began = time.monotonic()
-    found = await welcome(certified=hub, timeout=20.0).meet(address, lambda: False)
+    found = await welcome(certified=hub, timeout=20.0).wait_until_ready(address, lambda: False)
     assert (found == "") is met, found
     assert met or ("has no certificate of this hub's" in found and "certificate verify failed" in found)
     assert time.monotonic() - began < 10

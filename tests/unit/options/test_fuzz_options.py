@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 from traitlets import TraitError
 
 from tests.support.fuzzing import JSON, SCALARS, TRAPS, many
+from yarnspawner.common.units import LABELS, shown, text
 from yarnspawner.options.form import _number_field
-from yarnspawner.options.limits import LABELS, ChoiceRefused, Limit, ProfileError, parse, shown, text
+from yarnspawner.options.limits import ChoiceRefused, Limit, ProfileError, parse
 from yarnspawner.options.profile_list import read_profiles, slug_of
 from yarnspawner.options.selection import Offer, read_form, select
 

@@ -4,16 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from yarnspawner.options.limits import (
-    GIBIBYTE,
-    ChoiceRefused,
-    Limit,
-    ProfileError,
-    duration,
-    parse,
-    shown,
-    text,
-)
+from yarnspawner.common.units import duration, shown, text
+from yarnspawner.options.limits import GIBIBYTE, ChoiceRefused, Limit, ProfileError, parse
 
 
 @pytest.mark.parametrize(

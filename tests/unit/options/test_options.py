@@ -71,10 +71,10 @@ async def test_a_running_servers_choice_outlives_its_hub(spawner_of):
     }
     before = spawner_of(profile_list=[{"display_name": "Spark", "yarnspawner_override": chosen}])
     await start(before, {"profile": "spark"})
-    kept = json.loads(json.dumps(before.chosen_settings))
+    kept = json.loads(json.dumps(before.user_choices.chosen))
 
     after = spawner_of("bob", environment={"B": "2"})
-    after.restore_choices(kept)
+    after.user_choices.restore(kept)
     assert (after.mem_limit, after.stop_timeout, after.port_range, after.tags) == (4 * GIB, 60, (4000, 4009), ["x"])
     assert after.environment == {"A": "1"}
     after.clear_state()
@@ -83,7 +83,7 @@ async def test_a_running_servers_choice_outlives_its_hub(spawner_of):
 
 async def test_what_a_setting_can_no_longer_be_is_left_alone(spawner_of):
     spawner = spawner_of()
-    spawner.restore_choices({"stop_timeout": "soon", "gone_by_now": 1, "principal": "hdfs", "cpu_limit": 3})
+    spawner.user_choices.restore({"stop_timeout": "soon", "gone_by_now": 1, "principal": "hdfs", "cpu_limit": 3})
     assert (spawner.stop_timeout, spawner.principal, spawner.cpu_limit) == (10, None, 3)
 
 
@@ -128,9 +128,9 @@ async def test_a_stored_choice_that_is_no_longer_offered_gives_way_and_the_user_
     spawner = spawner_of(profile_list=PROFILES, stored=stored)
     await start(spawner)
     assert spawner.mem_limit == GIB
-    assert spawner.notice.startswith("Your last choice is no longer offered, so this is Small. ")
+    assert spawner.user_choices.notice.startswith("Your last choice is no longer offered, so this is Small. ")
     await start(spawner, {"profile": "spark"})
-    assert spawner.notice == ""
+    assert spawner.user_choices.notice == ""
 
 
 async def test_a_default_that_must_be_filled_in_is_asked_for(spawner_of):
@@ -269,7 +269,7 @@ async def test_what_a_group_has_holds_until_the_servers_end_and_no_longer(spawne
     before = spawner_of(groups=["analysts"], group_overrides=overrides)
     await start(before)
     after = spawner_of("bob", group_overrides=overrides)
-    after.restore_choices(json.loads(json.dumps(before.chosen_settings)))
+    after.user_choices.restore(json.loads(json.dumps(before.user_choices.chosen)))
     assert (after.stop_timeout, after.mem_limit) == (60, 3 * GIB)
     before.user.groups = []
     for spawner in (before, after):

@@ -40,7 +40,8 @@ def test_an_end_is_told_once(lines):
 
 def test_lines_go_to_the_hubs_log_unless_an_admin_has_routed_them(monkeypatch):
     """The hub's log has each line once; with a handler of the admin's, before or after, only that has it."""
-    monkeypatch.setattr(logging.getLogger(), "handlers", [])
+    for name in ("", "yarnspawner"):
+        monkeypatch.setattr(logging.getLogger(name), "handlers", [])
     monkeypatch.setattr(LOGGER, "handlers", [])
     parent = LOGGER.parent
     hub, lines, own = (

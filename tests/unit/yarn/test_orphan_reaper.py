@@ -33,7 +33,7 @@ class Yarn:
         self.refuses = self.down = False
         self.pending = frozenset()
         self.hub_user = "jupyterhub"
-        self.cluster = self.applications = self.ending = self
+        self.cluster = self.reflector = self.terminator = self
         self.homes = Homes(set())
 
     async def tagged(self, tag):
@@ -51,7 +51,7 @@ class Yarn:
         ended = {"state": "KILLED", "final_status": "KILLED", "finished": LONG_AGO}
         self.reports[application_id] = replace(self.reports[application_id], **ended)
 
-    async def look(self, application_id):
+    async def refresh_one(self, application_id):
         pass
 
     async def ended(self, application_id, timeout):

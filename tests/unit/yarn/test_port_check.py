@@ -44,7 +44,7 @@ def adopted(spawner_on):
         server = ServerState.new("alice", "default", Credentials(b"", b"")).with_application_id(ID).with_url(url)
         if changes.get("stopping"):
             server = server.with_stop_requested()
-        spawner.load_state(server.to_dict(spawner.seal))
+        spawner.load_state(server.to_dict(spawner.hub_context.seal))
         spawner._check_pending = True
         return spawner, cluster
 
@@ -53,9 +53,9 @@ def adopted(spawner_on):
 
 async def heard(spawner):
     """Until the spawner has done with YARN's first answer."""
-    await spawner._applications.status(ID)
-    if spawner._telling is not None:
-        await asyncio.wait_for(spawner._telling, 5)
+    await spawner.hub_context.access.reflector.status(ID)
+    if spawner._notifying is not None:
+        await asyncio.wait_for(spawner._notifying, 5)
 
 
 def callbacks(spawner):
@@ -106,7 +106,7 @@ async def test_what_jupyterhub_still_checks_is_told_when_it_has_checked(adopted)
         cluster.now = KILLED
         await spawner.poll()
         cluster.answers.set()
-        await spawner._applications.status(ID)
+        await spawner.hub_context.access.reflector.status(ID)
         await asyncio.sleep(0.3)
         told = callbacks(spawner)
         await heard(spawner)
@@ -147,4 +147,4 @@ async def test_while_yarn_does_not_answer_it_runs(adopted):
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1", "http://127.0.0.1:99999", "http://no.such.host.invalid:80", ""])
 async def test_what_is_no_address_has_no_door(url):
-    assert not await PortChecker().answers(url)
+    assert not await PortChecker().is_listening(url)

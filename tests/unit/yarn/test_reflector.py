@@ -110,7 +110,7 @@ async def test_an_end_that_somebody_has_brought_about_is_seen_without_a_list(yar
     yarn.listed, yarn.reports = [RUNNING], {ID: KILLED}
     view.watch(ID)
     await until(view, "RUNNING")
-    await view.look(ID)
+    await view.refresh_one(ID)
     assert (await view.status(ID)).ended
     await view.close()
 
@@ -374,7 +374,7 @@ async def test_who_watches_is_told_of_the_end_once(view: ApplicationReflector, y
     with view.watch_closely(ID):
         assert await view.ended(ID, timeout=5)
     assert told == [ID]
-    await view.look(ID)
+    await view.refresh_one(ID)
     assert told == [ID]
 
 
@@ -513,7 +513,7 @@ async def test_an_application_is_heard_of_once_yarn_has_answered_or_cannot(
     yarn.reports = {late: replace(KILLED, id=late)}
     view.watch(late)
     assert not view.has_report(late)
-    await view.look(late)
+    await view.refresh_one(late)
     assert view.has_report(late)
     yarn.unavailable = "Connection refused"
     with pytest.raises(ClusterUnavailable):
@@ -530,7 +530,7 @@ async def test_a_doubt_is_taken_back_when_the_list_has_it(view: ApplicationRefle
     working, yarn.active = yarn.active, asyncio.Event().wait  # type: ignore[method-assign, assignment]
     await asyncio.sleep(0.2)
     yarn.unavailable = "Connection refused"
-    await view.look(ID)
+    await view.refresh_one(ID)
     assert not (await view.status(ID)).known
     yarn.unavailable, yarn.active = "", working  # type: ignore[method-assign]
     view._watched[ID].take(RUNNING, time.monotonic())
@@ -604,7 +604,7 @@ async def test_a_report_that_fails_oddly_is_a_doubt(caplog: pytest.LogCaptureFix
         status = await view.status(ID)
         assert not status.known
         assert not status.ended
-        await view.look(ID)
+        await view.refresh_one(ID)
     assert len([record for record in caplog.records if "ValueError" in record.getMessage()]) == 1
     yarn.error = None
     await until(view, "RUNNING")
@@ -685,7 +685,7 @@ async def test_an_unknown_application_has_ended_once_two_lists_lacked_it(
     assert not (await view.status(ID)).ended
     assert await view.tagged("tag") == []
     assert not (await view.status(ID)).ended
-    await view.look(ID)
+    await view.refresh_one(ID)
     status = await view.status(ID)
     assert status.ended
     assert status.report is not None
@@ -822,19 +822,19 @@ async def test_an_outage_of_one_report_is_no_error(
     """YARN may be away for a moment, so the hub's log has nothing of it."""
     view._entry(ID)
     yarn.unavailable = "Connection refused"
-    await view.look(ID)
+    await view.refresh_one(ID)
     assert not (await view.status(ID)).known
     assert [record.getMessage() for record in caplog.records if "What became" in record.getMessage()] == []
 
 
 async def test_only_what_is_watched_and_has_not_ended_is_looked_at(view: ApplicationReflector, yarn: Lists) -> None:
     """An end is final."""
-    await view.look(ID)
+    await view.refresh_one(ID)
     yarn.reports = {ID: KILLED}
     view._entry(ID)
-    await view.look(ID)
+    await view.refresh_one(ID)
     assert (await view.status(ID)).ended
-    await view.look(ID)
+    await view.refresh_one(ID)
     assert yarn.single == 1
 
 

@@ -33,7 +33,7 @@ class Yarn:
     async def status(self, application_id):
         return SimpleNamespace(ended=self.is_ended, report=self.report if self.is_ended else None)
 
-    async def look(self, application_id):
+    async def refresh_one(self, application_id):
         assert application_id == "application_1_1"
 
     async def ended(self, application_id, timeout):
@@ -53,33 +53,33 @@ def log():
 
 async def test_an_application_is_killed_as_its_user(log):
     yarn = Yarn()
-    await ApplicationTerminator(yarn, yarn, log=log).end("application_1_1", "alice")
+    await ApplicationTerminator(yarn, yarn, log=log).terminate("application_1_1", "alice")
     assert yarn.kills == [("application_1_1", "alice")]
 
 
 async def test_it_is_killed_again_until_it_has_ended(log):
     yarn = Yarn(failures=3)
-    await ApplicationTerminator(yarn, yarn, log=log).end("application_1_1", "alice")
+    await ApplicationTerminator(yarn, yarn, log=log).terminate("application_1_1", "alice")
     assert len(yarn.kills) == 4
 
 
 async def test_asking_twice_is_asking_once(log):
     yarn = Yarn()
     one = ApplicationTerminator(yarn, yarn, log=log)
-    await asyncio.gather(one.end("application_1_1", "alice"), one.end("application_1_1", "alice"))
+    await asyncio.gather(one.terminate("application_1_1", "alice"), one.terminate("application_1_1", "alice"))
     assert len(yarn.kills) == 1
 
 
 async def test_one_that_has_ended_is_left_alone(log):
     yarn = Yarn()
     yarn.is_ended = True
-    await ApplicationTerminator(yarn, yarn, log=log).end("application_1_1", "alice")
+    await ApplicationTerminator(yarn, yarn, log=log).terminate("application_1_1", "alice")
     assert yarn.kills == []
 
 
 async def test_who_gives_up_waiting_does_not_end_the_ending(log):
     yarn = Yarn(failures=5)
-    waiting = ApplicationTerminator(yarn, yarn, log=log).end("application_1_1", "alice")
+    waiting = ApplicationTerminator(yarn, yarn, log=log).terminate("application_1_1", "alice")
     waiting.cancel()
     with pytest.raises(asyncio.CancelledError):
         await waiting
@@ -90,7 +90,7 @@ async def test_who_gives_up_waiting_does_not_end_the_ending(log):
 async def test_a_long_outage_only_makes_the_kills_rarer(log):
     """The pauses between kills grow up to half a minute, and the ending never gives up."""
     yarn = Yarn(failures=10)
-    await ApplicationTerminator(yarn, yarn, log=log).end("application_1_1", "alice")
+    await ApplicationTerminator(yarn, yarn, log=log).terminate("application_1_1", "alice")
     assert len(yarn.kills) == 11
     low = [0.5, 1, 2, 4, 8, 16, 30, 30, 30, 30]
     assert all(pause >= least / 2 for pause, least in zip(yarn.pauses, low, strict=False)), yarn.pauses
@@ -108,7 +108,7 @@ async def test_the_audit_says_whose_server_was_ended_and_by_whom(log, caplog, by
     yarn.is_ended = not killed
     one = ApplicationTerminator(yarn, yarn, log=log)
     with caplog.at_level(logging.INFO, "yarnspawner.audit"):
-        await one.end("application_1_1", "alice", by=by, facts={"user": "Alice"})
+        await one.terminate("application_1_1", "alice", by=by, facts={"user": "Alice"})
     (line,) = [json.loads(record.getMessage()) for record in caplog.records if record.name == "yarnspawner.audit"]
     assert (line["by"], line["user"], line["hadoop_user"]) == (told, "Alice", "alice")
     await asyncio.sleep(0)
@@ -146,13 +146,13 @@ async def test_a_refused_kill_cools_down(log, caplog):
 
     yarn.watch_closely = watch_closely
     one = ApplicationTerminator(yarn, yarn, log=log)
-    done = one.end("application_1_1", "alice")
+    done = one.terminate("application_1_1", "alice")
     await asyncio.sleep(0.2)
     assert len(yarn.kills) == 1
     assert close == [False, True, None]
     assert caplog.text.count("refuses") == 1
     yarn.refuses = False
-    await asyncio.wait_for(one.end("application_1_1", "alice"), 1)
+    await asyncio.wait_for(one.terminate("application_1_1", "alice"), 1)
     assert done.done()
 
 
@@ -167,7 +167,7 @@ async def test_refusals_become_rare(log, caplog):
             return False
 
     yarn = Quick()
-    await ApplicationTerminator(yarn, yarn, log=log).end("application_1_1", "alice")
+    await ApplicationTerminator(yarn, yarn, log=log).terminate("application_1_1", "alice")
     assert 500 < max(waits) <= 600
     assert waits[0] <= 2
     assert caplog.text.count("refuses") == 1
@@ -197,7 +197,7 @@ async def test_one_kill_is_enough_after_an_outage(log):
 
     cluster = Cluster()
     view = ApplicationReflector(cluster, fast=0.05, slow=60, log=log)
-    ending = ApplicationTerminator(cluster, view, log=log).end("application_1_1", "alice")
+    ending = ApplicationTerminator(cluster, view, log=log).terminate("application_1_1", "alice")
     await asyncio.sleep(0.1)
     cluster.away = False
     await asyncio.wait_for(ending, 10)
@@ -219,7 +219,7 @@ async def test_each_outcome_of_a_kill_has_a_pause_of_its_own(log):
     """An earlier refusal delays no kill after an outage; YARN has five seconds to end what it has taken."""
     yarn = Outage()
     one = ApplicationTerminator(yarn, yarn, log=log)
-    await one.end("application_1_1", "alice")
+    await one.terminate("application_1_1", "alice")
     assert len(yarn.kills) == 4
     refused, unavailable, taken, _ = yarn.pauses
     assert 1.8 <= refused <= 2
@@ -231,7 +231,7 @@ async def test_an_outage_and_its_end_are_one_line_each(log, caplog):
     """A YARN that is away is no mistake in the hub, so the log has no traceback."""
     caplog.set_level(logging.INFO)
     yarn = Yarn(failures=3)
-    await ApplicationTerminator(yarn, yarn, log=log).end("application_1_1", "alice")
+    await ApplicationTerminator(yarn, yarn, log=log).terminate("application_1_1", "alice")
     said = [record for record in caplog.records if record.name == "test"]
     lines = [
         "Cannot end application_1_1 yet: no answer",
@@ -246,11 +246,11 @@ async def test_nothing_is_left_of_an_ending(log):
     """The hub keeps neither a task nor a record of an application that has ended."""
     yarn = Refusing()
     one = ApplicationTerminator(yarn, yarn, log=log)
-    done = one.end("application_1_1", "alice")
+    done = one.terminate("application_1_1", "alice")
     await asyncio.sleep(0.05)
     assert one.pending == {"application_1_1"}
     yarn.refuses = False
-    one.end("application_1_1", "alice")
+    one.terminate("application_1_1", "alice")
     await done
     await asyncio.sleep(0)
     assert (one.pending, one._again) == (frozenset(), {})
@@ -262,7 +262,7 @@ async def test_the_view_watches_what_is_being_ended_and_nothing_else(log):
     yarn = Yarn(failures=1)
     watched = []
     yarn.watch_closely = lambda name, *, closely=True: contextlib.nullcontext(watched.append((name, closely)))
-    await ApplicationTerminator(yarn, yarn, log=log).end("application_1_1", "alice")
+    await ApplicationTerminator(yarn, yarn, log=log).terminate("application_1_1", "alice")
     assert watched == [("application_1_1", closely) for closely in (False, True, True, True)]
 
 
@@ -273,13 +273,13 @@ async def test_what_was_submitted_without_an_answer_is_ended_when_it_is_found(lo
     found = asyncio.get_running_loop().create_future()
     one = ApplicationTerminator(yarn, yarn, log=log)
     with caplog.at_level(logging.INFO, "yarnspawner.audit"):
-        one.end_when_found(lambda: found, "alice", by="stop", facts={"user": "Alice"})
+        one.terminate_when_found(lambda: found, "alice", by="stop", facts={"user": "Alice"})
         await asyncio.sleep(0.01)
         assert yarn.kills == []
         found.set_result("application_1_1")
         while not yarn.is_ended:
             await asyncio.sleep(0)
-        await one.end("application_1_1", "alice")
+        await one.terminate("application_1_1", "alice")
     assert yarn.kills == [("application_1_1", "alice")]
     (line,) = [json.loads(record.getMessage()) for record in caplog.records if record.name == "yarnspawner.audit"]
     assert (line["by"], line["user"], line["hadoop_user"]) == ("stop", "Alice", "alice")
@@ -293,6 +293,6 @@ async def test_what_yarn_never_took_is_not_ended(log):
     async def find():
         return ""
 
-    one.end_when_found(find, "alice")
+    one.terminate_when_found(find, "alice")
     await asyncio.sleep(0.01)
     assert (yarn.kills, one.pending, one._searches) == ([], frozenset(), set())

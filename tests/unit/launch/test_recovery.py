@@ -14,6 +14,7 @@ from tornado.web import Application, RequestHandler
 from tests.support.one_application import ID, KILLED, OneApplication
 from yarnspawner.diagnosis.explain import Diagnosis
 from yarnspawner.launch.errors import StartFailed
+from yarnspawner.launch.launcher import Launcher
 from yarnspawner.state.credentials import Credentials
 from yarnspawner.state.server_state import ServerState
 
@@ -40,7 +41,7 @@ def adopted(spawner_on):
         spawner.user.db.commit()
         spawner.server = Server(orm_server=row)
         server = ServerState.new("alice", "default", Credentials(b"", b"")).with_application_id(ID).with_url(url)
-        spawner.load_state(server.to_dict(spawner.seal))
+        spawner.load_state(server.to_dict(spawner.hub_context.seal))
         spawner._check_pending = True
         spawner.http_timeout = 1
         return spawner, cluster
@@ -65,7 +66,7 @@ async def test_a_server_whose_node_is_away_is_waited_for_until_it_answers(adopte
 
 async def test_a_server_that_never_answers_is_given_up_in_the_end(adopted, port, monkeypatch):
     """JupyterHub takes no stop of a server that is being checked."""
-    monkeypatch.setattr("yarnspawner.launch.adopting._LONGEST_WAIT", 0.5)
+    monkeypatch.setattr("yarnspawner.launch.recovery._LONGEST_WAIT", 0.5)
     spawner, _ = adopted(f"http://127.0.0.1:{port}")
     assert await asyncio.wait_for(spawner.get_url(), 15) == f"http://127.0.0.1:{port}/user/alice/"
 
@@ -84,11 +85,11 @@ async def test_a_pending_start_that_fails_is_ended_and_its_user_is_told(adopted,
     spawner, _ = adopted("")
     killed = []
 
-    async def fail(server):
+    async def fail(*_):
         raise StartFailed(Diagnosis("The queue is closed.", "Choose another."))
 
-    monkeypatch.setattr(spawner, "_arrive", fail)
-    monkeypatch.setattr(spawner, "_kill", killed.append)
+    monkeypatch.setattr(Launcher, "wait_until_ready", fail)
+    monkeypatch.setattr(spawner.hub_context, "terminate", killed.append)
     await asyncio.wait_for(spawner.get_url(), 5)
     assert [server.application_id for server in killed] == [ID]
     assert spawner.get_state()["last_end"]["said"] == "The queue is closed. Choose another."
@@ -99,10 +100,10 @@ async def test_what_goes_wrong_while_it_is_looked_for_does_not_keep_the_hub_from
 ):
     spawner, _ = adopted("")
 
-    async def break_down(server):
+    async def break_down(*_):
         raise RuntimeError("broken")
 
-    monkeypatch.setattr(spawner, "_arrive", break_down)
+    monkeypatch.setattr(Launcher, "wait_until_ready", break_down)
     with caplog.at_level(logging.ERROR):
         assert await spawner.get_url()
 
@@ -112,4 +113,4 @@ async def test_the_time_of_a_start_counts_over_a_restart(adopted, ago, left):
     spawner, _ = adopted("")
     spawner.start_timeout = 300
     spawner.orm_spawner.started = datetime.now(timezone.utc).replace(tzinfo=None) - timedelta(seconds=ago)
-    assert spawner._time_to_go_on() == pytest.approx(left, abs=5)
+    assert spawner.recovery._time_left() == pytest.approx(left, abs=5)

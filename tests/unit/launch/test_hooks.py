@@ -8,8 +8,9 @@ from jupyterhub.utils import maybe_future
 from tornado import web
 
 from tests.support.one_application import OneApplication
-from yarnspawner.launch.admin_code import SettingFailed, call_setting
 from yarnspawner.launch.errors import StartFailed
+from yarnspawner.launch.hooks import SettingFailed, call_hook
+from yarnspawner.launch.recovery import Phase
 from yarnspawner.state.credentials import Credentials
 from yarnspawner.state.server_state import ServerState
 
@@ -54,7 +55,7 @@ async def test_choices(spawner_of, refused, name, function):
     if name == "group_overrides":
         await refused(spawner.apply_group_overrides(), name)
     else:
-        await refused(spawner.apply_choices({}), name)
+        await refused(spawner.user_choices.apply({}), name)
         await refused(spawner.get_options_form(), name)
         await refused(spawner.run_options_from_form({}), name)
 
@@ -62,7 +63,7 @@ async def test_choices(spawner_of, refused, name, function):
 async def test_override(spawner_of, refused):
     """A callable inside of a profile's or a group's override is named by the list that it is in."""
     profile = {"display_name": "A", "yarnspawner_override": {"mem_limit": broken}}
-    await refused(spawner_of("a", profile_list=[profile]).apply_choices({}), "profile_list (mem_limit)")
+    await refused(spawner_of("a", profile_list=[profile]).user_choices.apply({}), "profile_list (mem_limit)")
     groups = {"first": {"groups": ["g"], "spawner_override": {"mem_limit": broken}}}
     await refused(
         spawner_of("b", groups=["g"], group_overrides=groups).apply_group_overrides(), "group_overrides (first)"
@@ -104,8 +105,8 @@ async def test_what_it_returns(spawner_of):
         return one
 
     log = spawner_of().log
-    assert await call_setting("x", later, 1, log=log) == 1
-    assert await call_setting("x", str, 1, log=log) == "1"
+    assert await call_hook("x", later, 1, log=log) == 1
+    assert await call_hook("x", str, 1, log=log) == "1"
 
 
 @pytest.mark.parametrize("setting", ["hadoop_user", "queue"])
@@ -121,10 +122,10 @@ async def test_hub_settings_of_a_group(spawner_of, name):
     """A group's override changes nothing of the hub's, and nothing else then either."""
     override = {"mem_limit": "5 G", name: "other"}
     spawner = spawner_of(groups=["g"], group_overrides={"1": {"groups": ["g"], "spawner_override": override}})
-    before, access = getattr(spawner, name), spawner.access
+    before, access = getattr(spawner, name), spawner.hub_context.access
     with pytest.raises(SettingFailed, match=f"group_overrides changes {name}"):
         await spawner.apply_group_overrides()
-    assert (getattr(spawner, name), spawner.access) == (before, access)
+    assert (getattr(spawner, name), spawner.hub_context.access) == (before, access)
     assert spawner.mem_limit != 5 * 2**30
 
 
@@ -140,26 +141,28 @@ async def test_no_hadoop_configuration(spawner_of, monkeypatch, tmp_path):
     """Without Hadoop's configuration a start says which folder has none."""
     monkeypatch.setenv("HADOOP_CONF_DIR", str(tmp_path))
     spawner = spawner_of(resource_manager_url="")
-    for start in (spawner.apply_choices({}), spawner.start()):
-        with pytest.raises(SettingFailed, match=f"cannot find its cluster: {tmp_path} holds no Hadoop configuration"):
+    for start in (spawner.user_choices.apply({}), spawner.start()):
+        with pytest.raises(SettingFailed, match=f"cannot find its cluster: {tmp_path} has no Hadoop configuration"):
             await start
-    spawner.access.__dict__["resource_manager"] = spawner_of("bob").access.resource_manager  # for the fixture's end
+    spawner.hub_context.access.__dict__["resource_manager"] = spawner_of(
+        "bob"
+    ).hub_context.access.resource_manager  # for the fixture's end
 
 
 async def test_lost_state(spawner_on, monkeypatch):
     """A lost server counts as running while hadoop_user cannot tell whose it is; a claim tells as well."""
     spawner = spawner_on(OneApplication())
-    spawner._lost = True
+    spawner.recovery.phase = Phase.UNREADABLE
     for hadoop_user in (refusing, broken):
         spawner.hadoop_user = hadoop_user
         assert await spawner.poll() is None
-    spawner.claim("alice")
+    spawner.hub_context.accounts.reserve("alice", spawner.user, shared=spawner.shared_hadoop_users)
     asked = []
 
     async def find(tag, user):
         asked.append(user)
 
-    monkeypatch.setattr(spawner._applications, "find", find)
+    monkeypatch.setattr(spawner.hub_context.access.reflector, "find", find)
     assert await spawner.poll() == 0
     assert set(asked) == {"alice"}
 
@@ -205,7 +208,7 @@ async def test_cancelled_start(spawner_of):
 async def test_stored_state_stays(spawner_of):
     """A failed claim leaves what is stored of a user's servers as it was."""
     spawner = spawner_of(hadoop_user="root")
-    spawner._keep(ServerState.new("alice", "default", Credentials.new()))
+    spawner.record.update(ServerState.new("alice", "default", Credentials.new()))
     before = spawner.orm_spawner.state
     with pytest.raises(StartFailed, match="system account"):
         await spawner.start()
@@ -222,5 +225,5 @@ async def test_what_a_hook_says_to_users_by_jupyterhubs_rules_is_left_alone(attr
         raise error
 
     with pytest.raises(RuntimeError) as raised:
-        await call_setting("pre_spawn_hook", hook, log=None)
+        await call_hook("pre_spawn_hook", hook, log=None)
     assert raised.value is error
