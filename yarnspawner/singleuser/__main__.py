@@ -103,7 +103,7 @@ class Recipe:
         self._waiting = message
         if message:
             say(_NAME, message)
-        with contextlib.suppress(StoreError):  # the server starts also if nobody hears of that
+        with contextlib.suppress(StoreError):  # the message is optional, so the server starts without it
             if message:
                 self._store.put(STATUS_KEY, Waiting(message).to_bytes())
             else:

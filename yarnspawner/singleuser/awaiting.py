@@ -1,4 +1,4 @@
-"""The wait for the hub: a start that is under way lives on while the hub is away, and fails soon where its address is wrong."""
+"""Wait for the hub: a start continues while the hub is down, and fails early if the hub's address is wrong."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _PATIENCE = 10.0
 _INTERVAL = 0.5
 _LONGEST_INTERVAL = 5.0
 # A wrong address is believed when it has been wrong so many times in a row, and for so many seconds: a proxy or a service
-# before a hub that restarts has no name, no route or another certificate meanwhile.
+# before a hub that restarts has no name, no route or another certificate during the restart.
 _SURE = 3
 _SURE_AFTER = 40.0
 # Answers of HTTP below 500 that say "later".
@@ -45,9 +45,9 @@ async def find_hub(url: str, tell: Callable[[str], None], context: ssl.SSLContex
     """Wait until the hub answers.
 
     Args:
-        url: its API. Only its host and its port are told to anybody.
+        url: its API. Messages contain only its host and port.
         tell: takes a sentence for the user while it is away, and "" when it is there.
-        context: for TLS; None for what the system believes.
+        context: for TLS; None for the system's certificates.
 
     Returns:
         the version that it says it has, "" for none.
@@ -98,7 +98,7 @@ def _limit() -> float:
 
 
 def _ask(url: str, context: ssl.SSLContext | None) -> str:
-    """Ask without a token: whoever listens there learns nothing."""
+    """Send a request without a token, because another service may listen there."""
     parts = urlsplit(url)
     try:
         kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection

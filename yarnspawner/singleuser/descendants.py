@@ -45,7 +45,7 @@ def guard() -> None:
 
 
 def outlive(child: int) -> None:
-    """Leave the container's process group, which YARN kills, and pass on to the child what this process is told."""
+    """Leave the container's process group, which YARN kills, and forward this process's signals to the child."""
     # The same session: by it the child knows the processes that it runs for (`environment.parents`).
     with suppress(PermissionError):  # of a script that is nothing but `exec`, which leads its session
         os.setpgid(0, 0)
@@ -81,7 +81,7 @@ def end_descendants() -> None:
 
 
 def _reap(child: int) -> int:
-    """Wait for the child, and bury every orphan meanwhile; the child's exit status."""
+    """Wait for the child, reap all other children until then, and return the child's exit status."""
     while True:
         pid, status = os.waitpid(-1, 0)
         if pid == child:

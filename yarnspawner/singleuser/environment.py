@@ -15,9 +15,10 @@ def node_name() -> str:
 
 
 def ensure_writable_dirs(environ: MutableMapping[str, str], container_folder: str) -> None:
-    """See to it that Jupyter can write to its folders, and that nobody else can read its connection files.
+    """Ensure that Jupyter can write to its folders, and that no other user can read its connection files.
 
-    The hub's script has done so. By hand, HOME is ``/home/`` unless YARN is told otherwise, where nobody can write.
+    The hub's script has done so. If the recipe is started without it, YARN sets HOME to ``/home/`` by default, which users
+    cannot write to.
 
     - HOME is kept if it can be written to, else it is the account's own, else the container's folder
     - the runtime folder is kept if it is the user's, else it is one of the container's; either way it is private

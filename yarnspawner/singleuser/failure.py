@@ -17,7 +17,7 @@ _SECRET_NAME = re.compile(r"TOKEN|SECRET|PASSWORD|PASSPHRASE")
 
 
 def say(recipe: str, message: str) -> None:
-    """One line for whoever reads the container's log."""
+    """Write one line to the container's log."""
     sys.stderr.write(f"{recipe}: {message}\n")
     sys.stderr.flush()
 

@@ -1,6 +1,6 @@
-"""A shorter way to a server that listens: what Jupyter and skein import without a need is put off until there is one.
+"""Start the server faster: defer imports of Jupyter and skein that it hardly ever needs.
 
-Nothing is left out. Who uses it, gets it, and waits then.
+The imports are deferred, not dropped: first use triggers them.
 """
 
 from __future__ import annotations

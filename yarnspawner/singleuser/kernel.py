@@ -1,6 +1,6 @@
 """The kernel recipe: an IPython kernel in a YARN container.
 
-``python -m yarnspawner.singleuser.kernel [options]`` takes the place of ``python -m skein.recipes.ipython_kernel``.
+``python -m yarnspawner.singleuser.kernel [options]`` replaces ``python -m skein.recipes.ipython_kernel``.
 """
 
 from __future__ import annotations
@@ -116,7 +116,7 @@ def _run(options: argparse.Namespace, arguments: list[str], supervision: KernelS
 
 
 def _tell(key: str, failure: Failure | None) -> None:
-    """Clear up after the kernel: its key goes, and its failure is told."""
+    """Clean up after the kernel: remove its key from the store, and report its failure."""
     from yarnspawner.singleuser.store import NotInContainer, Store, StoreError
 
     if failure:
@@ -135,7 +135,7 @@ def _tell(key: str, failure: Failure | None) -> None:
 def _is_whole_application(store: Store) -> bool:
     """Whether this failure ends the application anyway, so that there is only the reason to add.
 
-    Not so for a kernel beside others or beside a server, and for one that was started by hand in a terminal.
+    Return False for a kernel that runs with other kernels or a server, and for one started in a terminal.
     """
     command = Path(f"/proc/{os.getppid()}/cmdline").read_text()
     if ".skein.sh" not in command:

@@ -20,7 +20,7 @@ from yarnspawner.singleuser.failure import RecipeError
 from yarnspawner.singleuser.listening import parse_port_range
 from yarnspawner.singleuser.store import Store, StoreError
 
-# Seconds for which the store may refuse the connection's information. Nobody could find the kernel without it.
+# Seconds for which the store may refuse the connection's information. Without it, no client can find the kernel.
 _PUBLISH_LIMIT = 60.0
 # Seconds for the heartbeat's thread to listen.
 _HEARTBEAT_LIMIT = 5.0

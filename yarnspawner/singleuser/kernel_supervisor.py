@@ -15,7 +15,7 @@ from yarnspawner.singleuser.environment import parents
 
 # Seconds between two looks at the child, and at the processes that this one runs for.
 _INTERVAL = 0.25
-# Seconds for a child that is told to end.
+# Seconds that a child has to end after SIGTERM.
 _GRACE = 5.0
 
 

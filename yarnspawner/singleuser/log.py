@@ -40,10 +40,10 @@ class Log:
             OSError: it cannot be read or changed.
         """
         self._limit = limit
-        # Whoever has it open shares the flag, the shell that runs the recipe included: without it each would go on
-        # writing where it was before.
+        # All processes with the file open share the flag, including the shell that runs the recipe. Without it, each
+        # continues to write at its old position.
         fcntl.fcntl(output, fcntl.F_SETFL, fcntl.fcntl(output, fcntl.F_GETFL) | os.O_APPEND)
-        # Another opening of the same file, which writes where it is told to.
+        # A second descriptor of the same file, which writes at any position.
         self._file = os.open(f"/proc/self/fd/{output}", os.O_RDWR | os.O_CLOEXEC)
         self._head = 0
         self._left_out = 0
@@ -57,7 +57,7 @@ class Log:
         source = self._after_line(size - self._limit // 4)
         self._left_out += source - self._head
         target = self._head + self._write(self._notice(), self._head)
-        # What is being written meanwhile comes along, as far as it fits.
+        # Includes text that is written during the copy, as far as it fits.
         while target < self._limit and (chunk := os.pread(self._file, _CHUNK, source)):
             source += len(chunk)
             target += self._write(chunk, target)
@@ -88,7 +88,7 @@ class Log:
 class LogLimit:
     """Keeps the log of this process's container within $YARNSPAWNER_LOG_LIMIT (MiB; 0 for no limit).
 
-    Outputs that are no files, such as terminals and pipes, are let alone.
+    Outputs that are no files, such as terminals and pipes, are not changed.
     """
 
     def __init__(self) -> None:
@@ -106,7 +106,7 @@ class LogLimit:
                 log.shorten()
 
     def watch(self) -> None:
-        """Look again and again, in a thread that ends with the process."""
+        """Check the size repeatedly, in a daemon thread."""
         if self._logs:
             threading.Thread(target=self._watch, name="yarnspawner-log", daemon=True).start()
 

@@ -56,7 +56,7 @@ class ListeningServer:
 
 
 def _waits_for_hub(tell: Callable[[str], None]) -> Callable[[Any], Any]:
-    """What takes the place of JupyterHub's own check, which asks five times and leaves."""
+    """Return a check that replaces JupyterHub's own, which gives up after five requests."""
 
     async def check_hub_version(self: Any) -> None:
         url = getattr(self, "hub_api_url", "") or self.hub_auth.api_url

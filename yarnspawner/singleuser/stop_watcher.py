@@ -17,9 +17,9 @@ from yarnspawner.singleuser.store import Store, StoreError
 _INTERVAL = 0.25
 # Seconds between two looks at most, while they fail.
 _LONGEST_PAUSE = 2.0
-# Seconds for which the store may refuse the address. Nobody could find the server, so it must not live on.
+# Seconds for which the store may refuse the address. Without it, the hub cannot find the server, so the server exits.
 _PUBLISH_LIMIT = 60.0
-# Seconds for a stop whose request cannot be read, or which is nobody's request.
+# Seconds for a stop whose request cannot be read, or that has no request.
 _DEFAULT_GRACE = 10.0
 
 
