@@ -10,6 +10,7 @@ import importlib
 import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from functools import cache
 from typing import Any
 
 parser: Any = importlib.import_module("re._parser" if sys.version_info >= (3, 11) else "sre_parse")
@@ -38,7 +39,7 @@ class Matcher:
 
     def __init__(self, pattern: re.Pattern[str], text: str, limit: int) -> None:
         self.steps = 0
-        self._tree = list(parser.parse(pattern.pattern, pattern.flags))
+        self._tree = _tree(pattern)
         self._flags = pattern.flags
         self._text = text
         self._limit = limit
@@ -49,7 +50,7 @@ class Matcher:
         """Return the spans of all matches, as ``finditer`` finds them; `steps` is the work."""
         spans: list[tuple[int, int]] = []
         start = 0
-        first = self._tree[0] if self._tree and str(self._tree[0][0]) in _ONE_CHARACTER else None
+        first = self._tree[0] if self._tree and self._tree[0][0] in _ONE_CHARACTER else None
         while start <= len(self._text):
             end = self._at(start) if first is None or self._is(first, start) else None
             if end is not None:
@@ -76,22 +77,25 @@ class Matcher:
     def _match(self, nodes: Sequence[Node], index: int, position: int, then: Then) -> bool:
         """Match the nodes from an index on, and what comes after them."""
         self._step()
+        while index < len(nodes) and nodes[index][0] in _ONE_CHARACTER:
+            if not self._is(nodes[index], position):
+                return False
+            index, position = index + 1, position + 1
+            self._step()
         if index == len(nodes):
             return then(position)
-        name, value = str(nodes[index][0]), nodes[index][1]
+        name, value = nodes[index]
 
         def rest(after: int) -> bool:
             return self._match(nodes, index + 1, after, then)
 
-        if name in _ONE_CHARACTER:
-            return self._is(nodes[index], position) and rest(position + 1)
         if name in _REPEATS:
             return self._repeat(name, value, position, rest)
         if name == "SUBPATTERN":
             return self._group(value, position, rest)
         if name == "BRANCH":
             for branch in value[1]:  # noqa: SIM110  # a loop, since `any` takes of C's stack
-                if self._match(list(branch), 0, position, rest):
+                if self._match(branch, 0, position, rest):
                     return True
             return False
         if name == "AT":
@@ -113,24 +117,23 @@ class Matcher:
             self._groups[number] = (position, after)
             return rest(after)
 
-        if self._match(list(inner), 0, position, close):
+        if self._match(inner, 0, position, close):
             return True
         if before is not None:
             self._groups[number] = before
         return False
 
     def _look(self, value: Any, position: int) -> bool:
-        direction, inner = value
+        direction, inner, width = value
         if direction > 0:
-            return self._match(list(inner), 0, position, lambda _: True)
-        width = inner.getwidth()[0]
-        return position >= width and self._match(list(inner), 0, position - width, lambda after: after == position)
+            return self._match(inner, 0, position, lambda _: True)
+        return position >= width and self._match(inner, 0, position - width, lambda after: after == position)
 
     def _repeat(self, name: str, value: Any, position: int, rest: Then) -> bool:
-        least, most, inner = int(value[0]), int(value[1]), list(value[2])
+        least, most, inner = int(value[0]), int(value[1]), value[2]
         most = most if value[1] == parser.MAXREPEAT else min(most, max(CAP, least))
         greedy = name == "MAX_REPEAT"
-        if len(inner) == 1 and str(inner[0][0]) in _ONE_CHARACTER:
+        if len(inner) == 1 and inner[0][0] in _ONE_CHARACTER:
             return self._run(inner[0], least, most, greedy, position, rest)
 
         def more(count: int, at: int, previous: int) -> bool:
@@ -191,6 +194,24 @@ class Matcher:
         return (before != after) is (kind == "AT_BOUNDARY")
 
 
+def _plain(nodes: Sequence[Node]) -> list[Node]:
+    """Return the parser's nodes as lists with names, which are read faster."""
+    found: list[Node] = []
+    for node in nodes:
+        name, value = str(node[0]), node[1]
+        if name in _REPEATS or name == "SUBPATTERN":
+            value = (*value[:-1], _plain(value[-1]))
+        elif name == "BRANCH":
+            value = (None, [_plain(branch) for branch in value[1]])
+        elif name in ("ASSERT", "ASSERT_NOT"):
+            value = (value[0], _plain(value[1]), value[1].getwidth()[0])
+        found.append((name, value))
+    return found
+
+
+_tree = cache(lambda pattern: _plain(parser.parse(pattern.pattern, pattern.flags)))
+
+
 def accepts(node: Node, char: str, flags: int) -> bool:
     """Return whether a node that matches one character matches this one."""
     name, value = str(node[0]), node[1]
@@ -243,8 +264,7 @@ def attacks(pattern: re.Pattern[str], size: int) -> Iterator[str]:
         yield before * (size // 4) + (body * size)[:size] + "\0"
         for again in (before, before + body, before + body * 3, before + body + "\n"):
             yield again * (size // 2) + "\0"
-    for pump in sorted(filter(None, pumps)):
-        yield (pump * size)[:size] + "\0"
+    yield from ((pump * size)[:size] + "\0" for pump in sorted(filter(None, pumps)))
 
 
 def repeats(pattern: re.Pattern[str]) -> bool:
@@ -272,10 +292,8 @@ def _inside(node: Node) -> list[list[Node]]:
     name, value = str(node[0]), node[1]
     if name == "BRANCH":
         return [list(branch) for branch in value[1]]
-    if name in _REPEATS:
-        return [list(value[2])]
-    if name == "SUBPATTERN":
-        return [list(value[3])]
+    if name in _REPEATS or name == "SUBPATTERN":
+        return [list(value[-1])]
     return [list(value[1])] if name in ("ASSERT", "ASSERT_NOT") else []
 
 
