@@ -1,7 +1,7 @@
 """Mutation testing; see `mutate`, which starts this.
 
 mutmut makes the mutants. Each is tested in a process forked from one that has the libraries loaded, in a temporary copy of
-the checkout, by the unit tests of the module. Texts, messages, log calls, annotations and decorators stay as they
+the checkout, by the unit tests of the module. There is a copy for each core, up to four. Texts, messages, log calls, annotations and decorators stay as they
 are: tests assert what happens, not how it is said.
 """
 
@@ -37,6 +37,7 @@ LEAST = 90  # per cent
 # A mutant is killed if its tests take this many times as long as without it, and at least so many seconds.
 SLOWER = 5
 LEAST_SECONDS = 10.0
+MOST_PROCESSES = 4
 UNSAID = re.compile(r"\b(?:log|_log|LOGGER|logging)\b\.|Refused\(|Error\(|Unavailable\(|Failed\(|Refusal\(|_refusal\(")
 
 
@@ -46,19 +47,20 @@ def main() -> int:
         description="Changes modules in small ways, and shows which changes the unit tests do not notice."
         f" Exits with 1 if they notice less than {LEAST} % in a module.",
     )
-    parser.add_argument("modules", metavar="MODULE", nargs="+", help="such as yarnspawner/state.py")
+    parser.add_argument("modules", metavar="MODULE", nargs="+", help="such as yarnspawner/state/server_state.py")
     parser.add_argument("--sample", type=int, metavar="N", help="only so many mutants of each module, chosen at random")
     parser.add_argument("--seed", type=int, default=42, help="of that choice (default: %(default)s)")
     options = parser.parse_args()
     try:
         with tempfile.TemporaryDirectory(prefix="yarnspawner-mutate-") as folder:
-            copy = Path(folder)
-            for name in COPIED:
-                copy_in(CHECKOUT / name, copy / name)
-            os.chdir(copy)
-            sys.path.insert(0, str(copy))
+            copies = [Path(folder) / str(number) for number in range(min(len(os.sched_getaffinity(0)), MOST_PROCESSES))]
+            for copy in copies:
+                copy.mkdir()
+                for name in COPIED:
+                    copy_in(CHECKOUT / name, copy / name)
+            os.chdir(copies[0])
             load_libraries()
-            scores = [score(copy, Path(name), options.sample, options.seed) for name in options.modules]
+            scores = [score(copies, Path(name), options.sample, options.seed) for name in options.modules]
     except KeyboardInterrupt:
         return 130
     return 0 if min(scores) >= LEAST else 1
@@ -80,37 +82,84 @@ def load_libraries() -> None:
     import tornado.web  # noqa: F401
 
 
-def score(copy: Path, module: Path, sample: int | None, seed: int) -> float:
+def score(copies: Sequence[Path], module: Path, sample: int | None, seed: int) -> float:
     """Test the mutants of a module; print and return how many per cent were killed."""
     module = module.resolve().relative_to(CHECKOUT) if module.is_absolute() else module
-    source = (copy / module).read_text()
-    tests = tests_of(copy, module)
+    source = (copies[0] / module).read_text()
+    tests = tests_of(copies[0], module)
     if not tests:
         sys.exit(f"mutate: no unit test imports {module}")
     mutants = mutants_of(module, source)
     if sample is not None and sample < len(mutants):
         mutants = random.Random(seed).sample(mutants, sample)  # noqa: S311 - reproducible
     began = time.monotonic()
-    if run(tests, compiled=True) != "survived":
+    # In every copy, which so has the compiled modules, and at the same time, as mutants run.
+    if len(survivors_of(copies, module, [source] * len(copies), tests, compiled=True)) < len(copies):
         sys.exit(f"mutate: the tests of {module} fail without a mutant: {' '.join(tests)}")
     longest = max(LEAST_SECONDS, SLOWER * (time.monotonic() - began))
-    for compiled in (copy / module).parent.glob(f"__pycache__/{module.stem}.*"):
-        compiled.unlink()
-    survivors = []
-    for number, mutant in enumerate(mutants, 1):
-        (copy / module).write_text(mutant)
-        if run(tests, longest) == "survived":
-            survivors.append(mutant)
-        print(
-            f"\r{module}: {number} of {len(mutants)}, {len(survivors)} survived ", end="", file=sys.stderr, flush=True
-        )
-    print(file=sys.stderr)
-    (copy / module).write_text(source)
+    for copy in copies:
+        for compiled in (copy / module).parent.glob(f"__pycache__/{module.stem}.*"):
+            compiled.unlink()
+    survivors = survivors_of(copies, module, mutants, tests, longest)
+    for copy in copies:
+        (copy / module).write_text(source)
     for mutant in survivors:
         print("".join(difflib.unified_diff(*(text.splitlines(True) for text in (source, mutant)), str(module), n=1)))
     killed = 100 * (1 - len(survivors) / max(1, len(mutants)))
     print(f"{module}: {len(mutants) - len(survivors)} of {len(mutants)} killed, {killed:.0f} %", flush=True)
     return killed
+
+
+def survivors_of(
+    copies: Sequence[Path],
+    module: Path,
+    mutants: Sequence[str],
+    tests: Sequence[str],
+    longest: float = 300.0,
+    *,
+    compiled: bool = False,
+) -> list[str]:
+    """Test mutants of a module, one in each copy at a time; return those that survive.
+
+    Args:
+        copies: of the checkout.
+        module: its path in a copy.
+        mutants: texts of the module.
+        tests: files.
+        longest: seconds after which a mutant counts as killed.
+        compiled: Python keeps what it compiles.
+    """
+    waiting, free = list(reversed(mutants)), list(copies)
+    running: dict[int, tuple[Path, str, float]] = {}
+    survivors: list[str] = []
+    try:
+        while waiting or running:
+            while waiting and free:
+                copy, mutant = free.pop(), waiting.pop()
+                (copy / module).write_text(mutant)
+                running[begin(copy, tests, compiled=compiled)] = (copy, mutant, time.monotonic() + longest)
+            for process, (copy, mutant, until) in list(running.items()):
+                done, code = os.waitpid(process, os.WNOHANG)
+                if not done and time.monotonic() < until:
+                    continue
+                end(process, reaped=bool(done))
+                del running[process]
+                free.append(copy)
+                if done and os.waitstatus_to_exitcode(code) == 0:
+                    survivors.append(mutant)
+                if not compiled:
+                    tell(module, len(mutants) - len(waiting) - len(running), len(mutants), len(survivors))
+            time.sleep(0.02)
+    finally:
+        for process in running:
+            end(process, reaped=False)
+    return survivors
+
+
+def tell(module: Path, number: int, mutants: int, survivors: int) -> None:
+    last = "\n" if number == mutants else ""
+    words = f"\r{module}: {number} of {mutants}, {survivors} survived "
+    print(words, end=last, file=sys.stderr, flush=True)
 
 
 def mutants_of(module: Path, source: str) -> list[str]:
@@ -154,31 +203,29 @@ def tests_of(copy: Path, module: Path) -> list[str]:
     return [str(file.relative_to(copy)) for file in sorted(named or found, reverse=True)]
 
 
-def run(tests: Sequence[str], longest: float = 300.0, *, compiled: bool = False) -> str:
-    """Run tests in a process of their own group, which may keep what it has ``compiled`` for the next ones."""
+def begin(copy: Path, tests: Sequence[str], *, compiled: bool) -> int:
+    """Run tests of a copy in a process of their own group; return its id."""
     process = os.fork()
     if not process:
-        child(tests, compiled=compiled)
-    until = time.monotonic() + longest
-    status = None
-    try:
-        while status is None and time.monotonic() < until:
-            done, code = os.waitpid(process, os.WNOHANG)
-            if done:
-                status = os.waitstatus_to_exitcode(code)
-            else:
-                time.sleep(0.02)
-    finally:
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(process, signal.SIGKILL)
-        if status is None:
-            os.waitpid(process, 0)
-    return "survived" if status == 0 else "killed"
+        child(copy, tests, compiled=compiled)
+    return process
 
 
-def child(tests: Sequence[str], *, compiled: bool) -> None:
+def end(process: int, *, reaped: bool) -> None:
+    """End what a process has started, and the process."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(process, signal.SIGKILL)
+    if not reaped:
+        with contextlib.suppress(ProcessLookupError):  # it may have no group yet
+            os.kill(process, signal.SIGKILL)
+        os.waitpid(process, 0)
+
+
+def child(copy: Path, tests: Sequence[str], *, compiled: bool) -> None:
     """End this forked process with pytest's status."""
     os.setsid()
+    os.chdir(copy)
+    sys.path.insert(0, str(copy))
     quiet = os.open(os.devnull, os.O_RDWR)
     for stream in (0, 1, 2):
         os.dup2(quiet, stream)
