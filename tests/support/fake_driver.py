@@ -60,7 +60,10 @@ class FakeHadoop:
 
     def _lines(self, name: str) -> list[str]:
         file = self.folder / name
-        return file.read_text().splitlines() if file.exists() else []
+        if not file.exists():
+            return []
+        # The last one may be half written.
+        return [line for line in file.read_text().splitlines(keepends=True) if line.endswith("\n")]
 
     def _script(self, path: Path, text: str) -> None:
         path.parent.mkdir(parents=True)

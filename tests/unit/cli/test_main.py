@@ -6,6 +6,7 @@ import argparse
 import sqlite3
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -98,25 +99,62 @@ def test_help_tells_the_actions() -> None:
         assert word in done.stdout
 
 
-@pytest.mark.parametrize("name", ["applications", pytest.param("sweep", marks=pytest.mark.full)])
-def test_what_is_said_where_there_is_no_hub(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty folder, in which commands run."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("JPY_COOKIE_SECRET", raising=False)
+    return tmp_path
 
-    def said() -> str:
-        command_line = [sys.executable, "-m", "yarnspawner.cli.main", name]
-        done = subprocess.run(command_line, capture_output=True, text=True, timeout=120, check=False)
-        assert done.returncode == 1, done
-        assert "Traceback" not in done.stderr
-        return done.stderr
 
-    assert "no " + str(tmp_path / "jupyterhub_config.py") in said()
-    (tmp_path / "jupyterhub_config.py").write_text('c.JupyterHub.spawner_class = "yarnspawner.YarnSpawner"')
-    assert f"cookie secret {tmp_path / 'jupyterhub_cookie_secret'} does not exist" in said()
-    (tmp_path / "jupyterhub_cookie_secret").write_text("00" * 32)
-    (tmp_path / "jupyterhub_cookie_secret").chmod(0o600)
-    assert f"database {tmp_path / 'jupyterhub.sqlite'} does not exist" in said()
-    sqlite3.connect(tmp_path / "jupyterhub.sqlite").close()
+# Runs the command once for each line that it reads. JupyterHub is imported once, which takes longer than all the rest.
+AGAIN = """
+import os, sys
+import jupyterhub.app
+from yarnspawner.cli import main as command
+for _ in sys.stdin:
+    child = os.fork()
+    if not child:
+        status = command.main(sys.argv[1:])
+        sys.stderr.flush()
+        os._exit(status)
+    print("status", os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+"""
+
+
+@pytest.fixture
+def said(request: pytest.FixtureRequest, folder: Path) -> Iterator[Callable[[], str]]:
+    """Runs the command that the test is about, which fails; what it said."""
+    with subprocess.Popen(
+        [sys.executable, "-c", AGAIN, request.getfixturevalue("name")],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    ) as process:
+
+        def run() -> str:
+            print(file=process.stdin, flush=True)
+            told = ""
+            while not (line := process.stdout.readline()).startswith("status "):
+                assert line, told
+                told += line
+            assert line == "status 1\n"
+            assert "Traceback" not in told
+            return told
+
+        yield run
+
+
+@pytest.mark.parametrize("name", ["applications", pytest.param("sweep", marks=pytest.mark.full)])
+def test_what_is_said_where_there_is_no_hub(name: str, folder: Path, said: Callable[[], str]) -> None:
+    assert "no " + str(folder / "jupyterhub_config.py") in said()
+    (folder / "jupyterhub_config.py").write_text('c.JupyterHub.spawner_class = "yarnspawner.YarnSpawner"')
+    assert f"cookie secret {folder / 'jupyterhub_cookie_secret'} does not exist" in said()
+    (folder / "jupyterhub_cookie_secret").write_text("00" * 32)
+    (folder / "jupyterhub_cookie_secret").chmod(0o600)
+    assert f"database {folder / 'jupyterhub.sqlite'} does not exist" in said()
+    sqlite3.connect(folder / "jupyterhub.sqlite").close()
     assert "no id of its own" in said()
     # Nothing was made where nothing was.
-    assert not (tmp_path / "yarnspawner_hub_id").exists()
+    assert not (folder / "yarnspawner_hub_id").exists()

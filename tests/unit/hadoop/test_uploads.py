@@ -20,7 +20,8 @@ from yarnspawner.launch.localize import upload_shared_files
 
 HUB = getpass.getuser()
 
-SCRIPT = """#!/usr/bin/env python3
+# Without site-packages, which take longer than all the rest.
+SCRIPT = """#!/usr/bin/env -S python3 -I -S
 import os, pathlib, shutil, stat, sys, time
 root, log, slow = pathlib.Path({root!r}), {log!r}, pathlib.Path({slow!r})
 arguments = sys.argv[2:]

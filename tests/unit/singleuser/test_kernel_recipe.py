@@ -22,6 +22,8 @@ from tests.unit.singleuser.surroundings import ApplicationMaster
 from yarnspawner.common.protocol import KERNEL_KEY, Failure
 
 RECIPE = "yarnspawner.singleuser.kernel"
+# Seconds; only a test that fails takes that long.
+LONG = 90
 Start = Callable[..., "subprocess.Popen[str]"]
 
 
@@ -39,14 +41,14 @@ def connected(information: dict[str, Any]) -> Iterator[BlockingKernelClient]:
     client = BlockingKernelClient()
     client.load_connection_info(information)
     client.start_channels()
-    client.wait_for_ready(timeout=20)
+    client.wait_for_ready(timeout=LONG)
     yield client
     client.stop_channels()
 
 
 def run(client: BlockingKernelClient, code: str) -> str:
     outputs: list[str] = []
-    client.execute_interactive(code, output_hook=lambda message: outputs.append(text(message)), timeout=20)
+    client.execute_interactive(code, output_hook=lambda message: outputs.append(text(message)), timeout=LONG)
     return "".join(outputs)
 
 
@@ -63,7 +65,7 @@ def test_the_published_information_is_all_that_a_client_needs(master: Applicatio
     with connected(information) as client:
         assert run(client, "6 * 7") == "42"
         client.shutdown()
-        log, _ = kernel.communicate(timeout=15)
+        log, _ = kernel.communicate(timeout=LONG)
     assert kernel.returncode == 0
     assert KERNEL_KEY not in master.values
     assert master.shutdowns == []
@@ -102,7 +104,7 @@ def test_too_few_ports_are_told(master: ApplicationMaster, start: Start) -> None
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     kernel = start(RECIPE, YARNSPAWNER_PORT_RANGE=f"{port}:{port + 2}")
-    log, _ = kernel.communicate(timeout=20)
+    log, _ = kernel.communicate(timeout=LONG)
     assert kernel.returncode == 1
     assert "needs five ports" in log
     assert "needs five ports" in Failure.from_bytes(master.values[KERNEL_KEY + ".error"]).message
@@ -123,7 +125,7 @@ def test_a_kernel_that_dies_leaves_the_reason_and_no_key(
     kernel = start(RECIPE)
     with connected(published(master)) as client:
         client.execute(death)
-        log, _ = kernel.communicate(timeout=15)
+        log, _ = kernel.communicate(timeout=LONG)
     assert kernel.returncode not in (0, None)
     assert reason in log
     assert reason in Failure.from_bytes(master.values[KERNEL_KEY + ".error"]).message
@@ -135,14 +137,14 @@ def test_a_kernel_that_dies_leaves_the_reason_and_no_key(
 def test_a_missing_package_is_named(master: ApplicationMaster, start: Start, tmp_path: Path) -> None:
     (tmp_path / "ipykernel.py").write_text("raise ModuleNotFoundError('gone', name='ipykernel')")
     kernel = start(RECIPE)
-    log, _ = kernel.communicate(timeout=20)
+    log, _ = kernel.communicate(timeout=LONG)
     assert kernel.returncode == 1
     assert "has no package 'ipykernel'" in log
 
 
 def test_a_bad_option_is_told(master: ApplicationMaster, start: Start) -> None:
     kernel = start(RECIPE, "--IPKernelApp.shell_port=many")
-    kernel.communicate(timeout=20)
+    kernel.communicate(timeout=LONG)
     failure = Failure.from_bytes(master.values[KERNEL_KEY + ".error"])
     assert kernel.returncode == 1
     assert failure.message.startswith("The kernel did not start: ")
@@ -182,7 +184,7 @@ def test_with_keys_of_the_client_the_connection_is_encrypted_and_no_key_is_in_th
 def test_encryption_that_cannot_be_had_is_told(master: ApplicationMaster, start: Start, tmp_path: Path) -> None:
     (tmp_path / "keys.json").write_text(json.dumps({"key": "a-key", "require_encryption": True}))
     kernel = start(RECIPE, "--connection-key-file=keys.json")
-    log, _ = kernel.communicate(timeout=20)
+    log, _ = kernel.communicate(timeout=LONG)
     assert kernel.returncode == 1
     assert "Encryption is required" in log
 
@@ -195,14 +197,14 @@ def test_a_kernel_ends_with_the_script_that_started_it(master: ApplicationMaster
     processes = psutil.Process(between.pid).children(recursive=True)
     assert len(processes) == 2
     between.kill()
-    _, alive = psutil.wait_procs(processes, timeout=15)
+    _, alive = psutil.wait_procs(processes, timeout=LONG)
     assert not alive
 
 
 def test_outside_of_a_container_it_says_so_in_one_line() -> None:
     environment = {name: value for name, value in os.environ.items() if not name.startswith("SKEIN")}
     done = subprocess.run(
-        [sys.executable, "-m", RECIPE], env=environment, capture_output=True, text=True, timeout=20, check=False
+        [sys.executable, "-m", RECIPE], env=environment, capture_output=True, text=True, timeout=LONG, check=False
     )
     assert done.returncode == 1
     assert done.stdout == ""
@@ -212,7 +214,7 @@ def test_outside_of_a_container_it_says_so_in_one_line() -> None:
 
 def test_help_is_ours_and_ipykernels() -> None:
     done = subprocess.run(
-        [sys.executable, "-m", RECIPE, "--help"], capture_output=True, text=True, timeout=30, check=False
+        [sys.executable, "-m", RECIPE, "--help"], capture_output=True, text=True, timeout=LONG, check=False
     )
     assert done.returncode == 0
     assert "--kernel-info-key" in done.stdout

@@ -30,6 +30,8 @@ from yarnspawner.common.protocol import (
 
 RECIPE = "yarnspawner.singleuser"
 AS_ROOT = ["--allow-root"] if os.getuid() == 0 else []
+# Seconds; only a test that fails takes that long.
+LONG = 90
 Start = Callable[..., "subprocess.Popen[str]"]
 
 
@@ -42,7 +44,7 @@ def request(port: int, path: str, data: bytes | None = None) -> Any:
     """Ask a server on this machine, as alice."""
     url = f"http://127.0.0.1:{port}/user/alice/api{path}"
     asked = urllib.request.Request(url, data, {"Authorization": "token a-token-of-alice"})
-    with urllib.request.urlopen(asked, timeout=10) as response:  # noqa: S310
+    with urllib.request.urlopen(asked, timeout=LONG) as response:  # noqa: S310
         return json.load(response)
 
 
@@ -55,7 +57,7 @@ def test_a_server_answers_where_it_says_and_stops_in_order_when_asked(
     assert (address.scheme, address.host) == ("http", "node7.example.com")
     assert request(address.port, "/kernels", b"{}")["execution_state"]
     master.values[STOP_KEY] = StopRequest("Asked by a test", 20).to_bytes()
-    log, _ = server.communicate(timeout=20)
+    log, _ = server.communicate(timeout=LONG)
     assert server.returncode == 0, log
     assert "Stopping: Asked by a test" in log
     assert "Shutting down 1 kernel\n" in log
@@ -68,7 +70,7 @@ def test_jupyterhubs_older_kind_of_server_is_served_as_well(master: ApplicationM
     address = Address.from_bytes(master.wait(ADDRESS_KEY))
     assert request(address.port, "/kernels") == []
     master.values[STOP_KEY] = StopRequest("Asked by a test", 20).to_bytes()
-    server.communicate(timeout=20)
+    server.communicate(timeout=LONG)
     assert server.returncode == 0
 
 
@@ -88,7 +90,7 @@ def test_a_full_range_of_ports_is_told(master: ApplicationMaster, start: Start) 
         failure = Failure.from_bytes(master.wait(ERROR_KEY))
     assert failure.message == f"Port {port} is in use on this node."
     master.values[STOP_KEY] = b"seen"
-    server.communicate(timeout=5)
+    server.communicate(timeout=LONG)
     assert server.returncode == 1
 
 
@@ -147,7 +149,7 @@ def test_a_hub_that_cannot_be_reached_is_told_without_the_token(
     )
     waiting = Waiting.from_bytes(master.wait(STATUS_KEY))
     assert waiting.message.startswith(f"The server's node cannot reach the hub at 127.0.0.1:{port} yet (")
-    failure = Failure.from_bytes(master.wait(ERROR_KEY, timeout=60))
+    failure = Failure.from_bytes(master.wait(ERROR_KEY, timeout=LONG))
     assert f"Cannot connect to the hub at 127.0.0.1:{port}: Connection refused." in failure.message
     assert b"a-token-of-alice" not in b"".join(master.values.values())
 
@@ -176,7 +178,7 @@ def test_what_is_wrong_with_the_hubs_address_is_told(
     port = environment["JUPYTERHUB_API_URL"].split(":")[2].split("/")[0]
     start(RECIPE, *AS_ROOT, JUPYTERHUB_API_URL=url.format(port=port), YARNSPAWNER_START_TIMEOUT="2")
     assert words in Waiting.from_bytes(master.wait(STATUS_KEY)).message
-    assert words in Failure.from_bytes(master.wait(ERROR_KEY, timeout=60)).message
+    assert words in Failure.from_bytes(master.wait(ERROR_KEY, timeout=LONG)).message
 
 
 def test_a_server_that_nobody_would_be_responsible_for_ends(
@@ -188,7 +190,7 @@ def test_a_server_that_nobody_would_be_responsible_for_ends(
     port = Address.from_bytes(master.wait(ADDRESS_KEY)).port
     assert request(port, "")["version"]
     between.kill()
-    until = time.monotonic() + 15
+    until = time.monotonic() + LONG
     while True:
         try:
             socket.create_connection(("127.0.0.1", port), timeout=1).close()
@@ -203,7 +205,7 @@ def test_sigterm_ends_a_server_in_order(master: ApplicationMaster, start: Start)
     port = Address.from_bytes(master.wait(ADDRESS_KEY)).port
     request(port, "/kernels", b"{}")
     server.send_signal(signal.SIGTERM)
-    log, _ = server.communicate(timeout=20)
+    log, _ = server.communicate(timeout=LONG)
     assert server.returncode == 0, log
     assert "Shutting down 1 kernel\n" in log
 
@@ -227,7 +229,7 @@ def test_kernels_are_encrypted_unless_the_user_says_otherwise(
     (file,) = (master.folder / ".jupyter-runtime").glob(f"kernel-{kernel}.json")
     assert ("curve_publickey" in json.loads(file.read_text())) is encrypted
     server.terminate()
-    server.communicate(timeout=20)
+    server.communicate(timeout=LONG)
 
 
 def test_a_configuration_file_wins_over_the_encryption(
@@ -254,7 +256,7 @@ def test_folders_that_cannot_be_used_are_replaced(master: ApplicationMaster, sta
 def test_outside_of_a_container_it_says_so_in_one_line() -> None:
     environment = {name: value for name, value in os.environ.items() if not name.startswith("SKEIN")}
     done = subprocess.run(
-        [sys.executable, "-m", RECIPE], env=environment, capture_output=True, text=True, timeout=20, check=False
+        [sys.executable, "-m", RECIPE], env=environment, capture_output=True, text=True, timeout=LONG, check=False
     )
     assert done.returncode == 1
     assert done.stdout == ""
@@ -264,7 +266,7 @@ def test_outside_of_a_container_it_says_so_in_one_line() -> None:
 
 def test_help_is_ours_and_jupyters() -> None:
     done = subprocess.run(
-        [sys.executable, "-m", RECIPE, "--help"], capture_output=True, text=True, timeout=30, check=False
+        [sys.executable, "-m", RECIPE, "--help"], capture_output=True, text=True, timeout=LONG, check=False
     )
     assert done.returncode == 0
     assert "YARNSPAWNER_PORT_RANGE" in done.stdout
