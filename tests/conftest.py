@@ -76,18 +76,29 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
     return report
 
 
+def pytest_itemcollected(item: pytest.Item) -> None:
+    if _cluster(item) == "kerberos":
+        item.add_marker("kerberos")
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     # What fails soonest comes first, and each kind of cluster is started when the first test needs it.
     items.sort(key=_cost)
 
 
 def _cost(item: pytest.Item) -> tuple[bool, ...]:
-    # Some tests ask for their cluster by a parameter.
-    words = " ".join([item.nodeid, *getattr(item, "fixturenames", ())])
+    cluster = _cluster(item)
     return (
         item.get_closest_marker("full") is not None,
         item.get_closest_marker("browser") is not None,
-        "kerberos_cluster" in words or "[kerberos" in words,
-        "simple_cluster" in words or "[simple" in words,
+        cluster == "kerberos",
+        cluster == "simple",
         "cluster" in item.path.relative_to(CHECKOUT).parts,
     )
+
+
+def _cluster(item: pytest.Item) -> str:
+    """Return which shared cluster a test needs, if any."""
+    # Some tests ask for their cluster by a parameter.
+    words = " ".join([item.nodeid, *getattr(item, "fixturenames", ())])
+    return next((kind for kind in ("kerberos", "simple") if f"{kind}_cluster" in words or f"[{kind}" in words), "")
