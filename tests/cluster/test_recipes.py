@@ -23,6 +23,20 @@ from tests.support.kinds import mostly_on_kerberos
 from tests.unit.singleuser.surroundings import hub
 from yarnspawner.common.protocol import ADDRESS_KEY, ERROR_KEY, KERNEL_KEY, STOP_KEY, Address, Failure, StopRequest
 
+# A recipe runs in an application's master or in a service of its own; most of it is the same.
+MOSTLY_AS_MASTER = pytest.mark.parametrize(
+    "service", [False, pytest.param(True, marks=pytest.mark.full)], ids=["master", "service"]
+)
+EACH = pytest.mark.parametrize(
+    ("cluster", "service"),
+    [
+        ("simple_cluster", False),
+        pytest.param("simple_cluster", True, marks=pytest.mark.full),
+        ("kerberos_cluster", False),
+        ("kerberos_cluster", True),
+    ],
+    indirect=["cluster"],
+)
 SERVER = f"{sys.executable} -m yarnspawner.singleuser"
 
 
@@ -54,7 +68,7 @@ class Cluster:
             skein.ApplicationSpec(name="recipe", user="alice", acls=acls, max_attempts=1, **role)
         )
 
-    def end(self, application: skein.ApplicationClient, timeout: float = 40) -> skein.model.ApplicationReport:
+    def end(self, application: skein.ApplicationClient, timeout: float = 120) -> skein.model.ApplicationReport:
         """Wait for the application's end."""
         return wait(lambda: self.ended(application), timeout)
 
@@ -63,7 +77,7 @@ class Cluster:
         return report if str(report.state) in ("FINISHED", "FAILED", "KILLED") else None
 
 
-def wait(check: Callable[[], Any], timeout: float = 40) -> Any:
+def wait(check: Callable[[], Any], timeout: float = 120) -> Any:
     until = time.monotonic() + timeout
     while not (found := check()):
         assert time.monotonic() < until, f"still nothing after {timeout} s"
@@ -71,7 +85,7 @@ def wait(check: Callable[[], Any], timeout: float = 40) -> Any:
     return found
 
 
-def key(application: skein.ApplicationClient, name: str, timeout: float = 40) -> bytes:
+def key(application: skein.ApplicationClient, name: str, timeout: float = 120) -> bytes:
     return wait(lambda: application.kv.get(name), timeout)
 
 
@@ -128,7 +142,7 @@ def ending(application: skein.ApplicationClient) -> Iterator[skein.ApplicationCl
         application.close()
 
 
-@pytest.mark.parametrize("service", [False, True], ids=["master", "service"])
+@EACH
 def test_a_server_is_found_answers_and_ends_in_order(cluster: Cluster, environment: str, service: bool) -> None:
     # A prologue may go elsewhere and change HOME, and a site's proxy is for other things than the store.
     script = f"{environment}cd / ; export HOME=/home/ https_proxy=http://127.0.0.1:9\n{SERVER} {cluster.as_root}"
@@ -142,7 +156,7 @@ def test_a_server_is_found_answers_and_ends_in_order(cluster: Cluster, environme
 
 
 @mostly_on_kerberos("cluster")
-@pytest.mark.parametrize("service", [False, True], ids=["master", "service"])
+@MOSTLY_AS_MASTER
 def test_why_a_server_does_not_start_is_told_before_it_leaves(
     cluster: Cluster, environment: str, service: bool
 ) -> None:
@@ -154,6 +168,7 @@ def test_why_a_server_does_not_start_is_told_before_it_leaves(
     assert str(report.final_status) == "FAILED"
 
 
+@mostly_on_kerberos("cluster")
 def test_a_server_ends_with_its_application_master(cluster: Cluster, environment: str) -> None:
     with ending(cluster.submit(f"{environment}{SERVER} {cluster.as_root}")) as application:
         address = Address.from_bytes(key(application, ADDRESS_KEY))
@@ -187,7 +202,7 @@ def connected(information: dict[str, Any]) -> Iterator[BlockingKernelClient]:
     client.stop_channels()
 
 
-@pytest.mark.parametrize("service", [False, True], ids=["master", "service"])
+@EACH
 def test_a_kernel_is_reached_with_what_it_published_and_ends_in_order(cluster: Cluster, service: bool) -> None:
     with ending(cluster.submit(f"cd /\n{KERNEL}", service=service)) as application:
         with connected(json.loads(key(application, KERNEL_KEY))) as client:
@@ -199,7 +214,7 @@ def test_a_kernel_is_reached_with_what_it_published_and_ends_in_order(cluster: C
 
 
 @mostly_on_kerberos("cluster")
-@pytest.mark.parametrize("service", [False, True], ids=["master", "service"])
+@MOSTLY_AS_MASTER
 def test_a_kernel_that_dies_ends_its_application_with_the_reason(cluster: Cluster, service: bool) -> None:
     with ending(cluster.submit(KERNEL, service=service)) as application:
         information = json.loads(key(application, KERNEL_KEY))
