@@ -175,3 +175,27 @@ def test_a_settings_help_says_unit_default_and_example(name):
         setattr(YarnSpawner(), name, value)
         if isinstance(trait, List):
             assert isinstance(value, list)
+
+
+# -- The names in docs/architecture.md
+
+
+def test_architecture_names_what_there_is():
+    """Each class, method and file that the page names exists in the package."""
+    page = (ROOT / "docs" / "architecture.md").read_text()
+    package = ROOT / "yarnspawner"
+    classes = {
+        node.name: {
+            member.name for member in ast.walk(node) if isinstance(member, ast.FunctionDef | ast.AsyncFunctionDef)
+        }
+        for file in package.rglob("*.py")
+        for node in ast.walk(ast.parse(file.read_text()))
+        if isinstance(node, ast.ClassDef)
+    }
+    named = re.findall(r"`([A-Z][a-z]\w+)(?:\.(\w+))?`", page)
+    assert len(named) > 40
+    assert [name for name, _ in named if name not in classes] == []
+    assert [(name, method) for name, method in named if method and method not in classes[name]] == []
+    files = re.findall(r"`([a-z_]+/(?:[a-z_]+\.py)?)`", page)
+    assert files
+    assert [file for file in files if not (package / file).exists()] == []
