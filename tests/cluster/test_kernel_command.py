@@ -133,7 +133,7 @@ def test_a_console_comes_and_goes_and_ctrl_c_ends_what_the_kernel_does(alice: Al
         # From a script, whose input is at its end at once.
         status, _, errors = alice.run("connect", kernel)
         assert status == 0, errors
-        assert f"The kernel runs on. Back to it: yarnspawner kernel connect {kernel}\n" in errors
+        assert f"The kernel keeps running. To reconnect: yarnspawner kernel connect {kernel}\n" in errors
 
         terminal = alice.console("connect", kernel)
         terminal.sendline("exit")

@@ -174,7 +174,7 @@ def test_a_copy_of_a_hub_sweeps_nothing_and_takes_nothing_over(
     copy = hub_in("copy")
     until(lambda: "All servers were checked" in log_of(copy), START, "checked")
     assert "was started by another hub" in log_of(copy)
-    assert "0 applications to end and 0 folders" in command(copy, "sweep", "--dry-run", "--grace", "0").stdout
+    assert "0 applications to stop and 0 folders" in command(copy, "sweep", "--dry-run", "--grace", "0").stdout
     command(copy, "sweep", "--grace", "0")
     assert sorted(unfinished(cluster)) == before
     assert alice.servers()[""]["ready"] and bob.servers()[""]["ready"]
@@ -244,7 +244,7 @@ def test_an_admin_lists_and_sweeps_by_hand(hub_in: Callable[..., Hub], cluster: 
         ("alice", "orphan"),
         ("bob", "known"),
     ]
-    assert f"would end {application}" in command(hub, "sweep", "--dry-run").stdout
+    assert f"would stop {application}" in command(hub, "sweep", "--dry-run").stdout
     assert len(unfinished(cluster)) == 2
     swept = command(hub, "sweep")
     assert "Ended 1 application and removed " in swept.stdout

@@ -20,7 +20,7 @@ from yarnspawner.spawner import YarnSpawner
 from yarnspawner.yarn.audit import LOGGER, own_handlers
 from yarnspawner.yarn.orphan_reaper import MOST, Found, OrphanReaper, Swept
 
-_CONFIRM = "Is it the right database? If these really are orphans, end them with --yes."
+_CONFIRM = "Check that this is the hub's database. If these applications are orphans, stop them with --yes."
 
 
 class HubConfigError(ClusterError):
@@ -29,7 +29,7 @@ class HubConfigError(ClusterError):
 
 def applications(options: argparse.Namespace) -> int:
     """Print this hub's unfinished applications."""
-    found = _with_sweep(options, lambda sweep: sweep.find())
+    found = _with_reaper(options, lambda sweep: sweep.find())
     rows: list[tuple[str, ...]] = [
         ("APPLICATION", "USER", "SERVER", "HADOOP USER", "QUEUE", "STATE", "STARTED", "OWNER")
     ]
@@ -43,28 +43,28 @@ def applications(options: argparse.Namespace) -> int:
 def sweep(options: argparse.Namespace) -> int:
     """Stop this hub's orphans and remove files of finished applications in HDFS, or print them with ``--dry-run``."""
     if options.dry_run:
-        return int(_with_sweep(options, _would_sweep))
-    swept: Swept = _with_sweep(options, lambda sweep: sweep.run(confirmed=options.yes))
-    print(f"Ended {_count(swept.ended, 'application')} and removed {_count(swept.removed, 'folder')} in HDFS.")
+        return int(_with_reaper(options, _dry_run))
+    swept: Swept = _with_reaper(options, lambda sweep: sweep.run(confirmed=options.yes))
+    print(f"Stopped {_count(swept.ended, 'application')} and removed {_count(swept.removed, 'folder')} in HDFS.")
     if swept.held:
-        print(f"yarnspawner: No application was ended: {swept.held}. {_CONFIRM}", file=sys.stderr)
+        print(f"yarnspawner: No application was stopped: {swept.held}. {_CONFIRM}", file=sys.stderr)
     return 1 if swept.held else 0
 
 
-async def _would_sweep(sweep: OrphanReaper) -> int:
+async def _dry_run(sweep: OrphanReaper) -> int:
     found = await sweep.find()
     if held := sweep.held(found):
         print(f"{held}. {_CONFIRM}")
     turn, left = sweep.turn(found.orphans), await sweep.left_behind()
     for orphan in turn:
         whose = _cell(str(found.owned.name(orphan) or orphan.user))
-        print(f"would end {orphan.id} of {whose}, {orphan.state} in {_cell(orphan.queue)}")
+        print(f"would stop {orphan.id} of {whose}, {orphan.state} in {_cell(orphan.queue)}")
     for report in left[:MOST]:
-        print(f"would remove what {report.id} left in the home of {_cell(report.user)}")
+        print(f"would remove the files of {report.id} from the home of {_cell(report.user)}")
     to_end, to_remove = _count(len(turn), "application"), _count(len(left[:MOST]), "folder")
-    print(f"Nothing was done: {to_end} to end and {to_remove} to remove.")
+    print(f"Nothing was done: {to_end} to stop and {to_remove} to remove.")
     if later := len(found.orphans) - len(turn) + max(0, len(left) - MOST):
-        print(f"One sweep ends and removes at most {MOST} of each; later sweeps do the other {later}.")
+        print(f"One sweep handles at most {MOST} of each; later sweeps handle the other {later}.")
     return 0
 
 
@@ -81,7 +81,7 @@ def _row(report: Report, found: Found) -> tuple[str, ...]:
 
 
 def _cell(text: str) -> str:
-    """Return a name fit for a terminal: of one line, without control characters."""
+    """Return the text as one line without control characters."""
     return one_line(text, 200)
 
 
@@ -89,14 +89,14 @@ def _count(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
-def _with_sweep(options: argparse.Namespace, work: Callable[[OrphanReaper], Awaitable[Any]]) -> Any:
+def _with_reaper(options: argparse.Namespace, work: Callable[[OrphanReaper], Awaitable[Any]]) -> Any:
     hub = _load(options.config)
     settings = _settings(hub, options)
     identity = _identity(settings, hub.db)
     if not identity.certain:
         raise HubConfigError(
-            "This hub has no id of its own: it was never started with this version, or its cookie secret is in no file."
-            " Start it once, or set c.YarnSpawner.hub_id."
+            "This hub has no id: it was never started with this version, or its cookie secret is not in a file."
+            " Start the hub once, or set c.YarnSpawner.hub_id."
         )
     settings.hub_context.identity = identity
     _check_claim(identity, moved=getattr(options, "moved", False) and not options.dry_run)
@@ -124,7 +124,7 @@ def _load(file: str) -> Any:
 
     path = Path(file).absolute()
     if not path.is_file():
-        raise HubConfigError(f"There is no {path}: name the hub's configuration file with -f.")
+        raise HubConfigError(f"{path} does not exist: name the hub's configuration file with -f.")
     hub = JupyterHub(config_file=str(path), log_level=logging.WARNING)
     hub.load_config_file(str(path))
     secret_file = cookie_secret_file(hub.config.JupyterHub)
@@ -151,7 +151,7 @@ def _settings(hub: Any, options: argparse.Namespace) -> SpawnerSettings:
 
 
 def _check_claim(identity: HubIdentity, *, moved: bool) -> None:
-    """Refuse to take another hub's applications for this one's; with ``moved``, bind the id to this database."""
+    """Raise HubConfigError if the id belongs to another hub; with ``moved``, bind it to this database first."""
     if identity.claim is None:
         return
     if moved:
@@ -160,7 +160,7 @@ def _check_claim(identity: HubIdentity, *, moved: bool) -> None:
         except OSError as error:
             raise HubConfigError(f"The hub's id cannot be bound to its database: {error}") from None
     if refusal := identity.claim.refusal():
-        raise HubConfigError(f"Not this hub's applications: {refusal}.")
+        raise HubConfigError(f"These are not this hub's applications: {refusal}.")
 
 
 def _identity(settings: SpawnerSettings, db: Any) -> HubIdentity:

@@ -15,9 +15,9 @@ from yarnspawner.kernels.request import PORTS, KernelError
 from yarnspawner.singleuser.listening import ListenError, parse_port_range
 from yarnspawner.skein_driver.rpc import ClusterError
 
-# MiB: less than the imports of ipykernel take.
+# MiB. Importing ipykernel takes more.
 _LEAST_MEMORY = 64
-# The first that is not reserved for the system.
+# The first port that is not reserved for the system.
 _FIRST_PORT = 1024
 
 
@@ -124,9 +124,13 @@ def _add_kernel(commands: argparse._SubParsersAction[_Parser]) -> None:
         parents=[_login("")],
     )
     kernel.set_defaults(run="yarnspawner.kernels.command:start")
-    kernel.add_argument("--queue", default="default", help="YARN's queue (default: %(default)s)")
+    kernel.add_argument("--queue", default="default", help="YARN queue (default: %(default)s)")
     kernel.add_argument(
-        "--memory", type=_memory, default="2 GiB", metavar="SIZE", help="such as 2GiB or 512MiB (default: %(default)s)"
+        "--memory",
+        type=_memory,
+        default="2 GiB",
+        metavar="SIZE",
+        help="memory, such as 2GiB or 512MiB (default: %(default)s)",
     )
     kernel.add_argument("--vcores", type=_count(1), default=1, metavar="N", help="virtual cores (default: %(default)s)")
     kernel.add_argument("--gpus", type=_count(0), default=0, metavar="N", help="GPUs (default: %(default)s)")
@@ -134,8 +138,8 @@ def _add_kernel(commands: argparse._SubParsersAction[_Parser]) -> None:
         "--environment",
         default="",
         metavar="ARCHIVE",
-        help="packed Python environment, made by conda-pack or venv-pack: a local file, or one in HDFS (hdfs:///...); or"
-        " the folder of an environment that every node has (default: the Python that runs this command)",
+        help="Python environment: an archive made by conda-pack or venv-pack, local or in HDFS (hdfs:///...), or a folder"
+        " that exists on every node (default: the Python that runs this command)",
     )
     kernel.add_argument(
         "--public",
@@ -160,7 +164,7 @@ def _add_kernel(commands: argparse._SubParsersAction[_Parser]) -> None:
     encryption.add_argument(
         "--no-encryption",
         action="store_true",
-        help="do not encrypt, for clients that cannot, such as `jupyter console` itself",
+        help="do not encrypt the connection, for clients without support, such as plain `jupyter console`",
     )
 
     # An option before the action must not be overwritten by the default after it.
@@ -179,7 +183,7 @@ def _login(
     login = _Parser(add_help=False)
     group = login.add_argument_group("Kerberos", without)
     group.add_argument("--principal", default=default, help="log in as this principal; needs --keytab")
-    group.add_argument("--keytab", default=default, metavar="FILE", help="its keytab")
+    group.add_argument("--keytab", default=default, metavar="FILE", help="keytab of the principal")
     return login
 
 
@@ -194,7 +198,7 @@ def _add_action(
 ) -> None:
     action = actions.add_parser(name, help=text, description=text.capitalize() + ".", parents=parents)
     if with_id:
-        action.add_argument("id", metavar="APPLICATION", help="the application's id")
+        action.add_argument("id", metavar="APPLICATION", help="application id")
     action.set_defaults(run=f"yarnspawner.kernels.command:{function}")
 
 
@@ -213,14 +217,14 @@ def _memory(text: str) -> int:
 
 def _name(text: str) -> str:
     if not text.strip():
-        raise argparse.ArgumentTypeError("a name has at least one letter")
+        raise argparse.ArgumentTypeError("a name needs at least one character")
     return text
 
 
 def _count(least: int) -> Callable[[str], int]:
     def count(text: str) -> int:
         if not text.isdecimal() or int(text) < least:
-            raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of {least} or more")
+            raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least {least}")
         return int(text)
 
     return count
@@ -231,11 +235,11 @@ def _port_range(text: str) -> str:
     try:
         ports = list(parse_port_range(text))
     except ListenError:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a range of ports, such as 40000:40100") from None
+        raise argparse.ArgumentTypeError(f"{text!r} is not a port range, such as 40000:40100") from None
     if text and len(ports) < len(PORTS):
-        raise argparse.ArgumentTypeError(f"{text} has {len(ports)} ports, and a kernel needs {len(PORTS)}")
+        raise argparse.ArgumentTypeError(f"{text} has {len(ports)} ports, but a kernel needs {len(PORTS)}")
     if text and min(ports) < _FIRST_PORT:
-        raise argparse.ArgumentTypeError(f"{text}: ports below {_FIRST_PORT} are not for users")
+        raise argparse.ArgumentTypeError(f"{text}: ports below {_FIRST_PORT} are reserved for the system")
     return text
 
 

@@ -1,4 +1,4 @@
-"""``yarnspawner kernel``: a kernel on the cluster, without a hub."""
+"""``yarnspawner kernel``: run a kernel on the cluster without a hub."""
 
 EXIT_KERNEL_KEPT = 64
-"""The exit status of a console whose kernel was to live on."""
+"""Exit status of a console that leaves its kernel running."""

@@ -1,4 +1,4 @@
-"""``yarnspawner kernel``: start a kernel on the cluster and connect to it; list, connect to, and stop what runs."""
+"""The actions of ``yarnspawner kernel``: start, connect, list, logs and stop."""
 
 from __future__ import annotations
 
@@ -38,12 +38,12 @@ from yarnspawner.skein_driver import (
     Report,
 )
 
-# Seconds between two looks at what is starting or stopping.
+# Seconds between two requests for a report.
 _INTERVAL = 0.5
-# Seconds for a kernel that was asked to shut down, and for its application to end after that.
+# Timeout in seconds for a kernel to shut down, and again for its application to end after a kill.
 _SHUTDOWN_LIMIT = 15.0
 
-# Characters of YARN's own words in a message.
+# Characters of YARN's message.
 _REASON = 400
 
 
@@ -52,7 +52,7 @@ def start(options: argparse.Namespace) -> int:
     encrypt = _can_encrypt() and not options.no_encryption
     if options.require_encryption and not encrypt:
         raise KernelError(
-            "This environment cannot encrypt a connection: that takes jupyter_client 8.9 or later and a pyzmq with CurveZMQ."
+            "This environment cannot encrypt connections. Install jupyter_client 8.9 or later and a pyzmq with CurveZMQ."
         )
     if not options.no_console:
         _check_console()
@@ -76,17 +76,17 @@ def start(options: argparse.Namespace) -> int:
 
 
 def connect(options: argparse.Namespace) -> int:
-    """Connect a console to a kernel that was started from this account."""
+    """Connect a console to a kernel that this account has started."""
     _check_console()
     file = ConnectionFile(options.id)
     if not (file.exists() and file.answers()):
-        raise KernelError(_run(_with(_cluster(options), lambda cluster: _why_not(cluster, file))))
+        raise KernelError(_run(_with_cluster(_cluster(options), lambda cluster: _unreachable_reason(cluster, file))))
     return _console(file)
 
 
 def list_kernels(options: argparse.Namespace) -> int:
-    """Print the kernels that run or are starting."""
-    reports = _run(_with(_cluster(options), lambda cluster: cluster.active()))
+    """Print the running and starting kernels."""
+    reports = _run(_with_cluster(_cluster(options), lambda cluster: cluster.active()))
     rows = [("APPLICATION", "NAME", "USER", "QUEUE", "STATE", "CONNECTION FILE")]
     for report in sorted(reports, key=lambda report: report.id):
         if TAG in report.tags:
@@ -107,17 +107,17 @@ def list_kernels(options: argparse.Namespace) -> int:
 
 
 def logs(options: argparse.Namespace) -> int:
-    """Print what the containers of a kernel's application wrote, also of one that runs, through Hadoop's own command."""
+    """Print the logs of a kernel's containers with ``yarn logs``; the kernel may be running."""
     checked = ConnectionFile(options.id).application_id
-    # Hadoop's command would wait for minutes for a YARN that does not answer, or not to you.
-    with contextlib.suppress(ApplicationUnknown):  # YARN forgets, the logs stay for longer
-        _run(_with(_cluster(options), lambda cluster: cluster.report(checked)))
+    # If YARN does not answer or rejects the user, `yarn logs` would retry for minutes.
+    with contextlib.suppress(ApplicationUnknown):  # logs are kept longer than reports
+        _run(_with_cluster(_cluster(options), lambda cluster: cluster.report(checked)))
     environment = os.environ | _run(_ticket(options))
     command = ["yarn", "logs", "-applicationId", checked]
     try:
         ended = subprocess.run(command, env=environment, stderr=subprocess.PIPE, text=True, check=False)
     except OSError as error:
-        raise KernelError(f"Hadoop's command `yarn` cannot be run: {error.strerror}.") from None
+        raise KernelError(f"Hadoop's command `yarn` cannot be executed: {error.strerror}.") from None
     if ended.returncode:
         reason = (sanitize(ended.stderr, _REASON).splitlines() or [f"exit status {ended.returncode}"])[-1]
         raise KernelError(f"YARN has no logs of {checked}: {reason}")
@@ -125,40 +125,40 @@ def logs(options: argparse.Namespace) -> int:
 
 
 def stop(options: argparse.Namespace) -> int:
-    """Shut a kernel down in order, or end its application."""
+    """Shut down a kernel, or kill its application if it does not answer."""
     file = ConnectionFile(options.id)
     report = _run(_stop(_cluster(options), file))
     if not report.ended:
-        raise KernelError(f"YARN does not say that {report.id} has ended: it is {report.state}. Try again.")
+        raise KernelError(f"{report.id} has not ended yet: its state is {report.state}. Try again.")
     file.remove()
     say(end_message(report) if report.final_status == "FAILED" else status_message(report))
     return 0
 
 
 def _environment(given: str) -> str:
-    """The environment as YARN finds it, if it is one.
+    """Return the environment's absolute path or URL.
 
     Raises:
-        KernelError: it is here, and cannot be used.
+        KernelError: a local environment does not exist or cannot be used.
     """
     if not given or "://" in given:
         return given
     path = Path(given).absolute()
     if not path.exists():
-        raise KernelError(f"There is no {path}.")
+        raise KernelError(f"{path} does not exist.")
     try:
         if not is_archive(given):
             if not (path / "bin" / "activate").exists():
-                raise KernelError(f"{path} is no packed environment, nor the folder of one: it has no bin/activate.")
+                raise KernelError(f"{path} is not an environment: it has no bin/activate.")
         elif not (path.stat().st_size and (zipfile.is_zipfile(path) or tarfile.is_tarfile(path))):
-            raise KernelError(f"{path} is no archive that YARN could unpack.")
+            raise KernelError(f"{path} is not an archive that YARN can unpack.")
     except OSError as error:
         raise KernelError(f"{path} cannot be read: {error.strerror}.") from None
     return str(path)
 
 
-async def _why_not(cluster: Cluster, file: ConnectionFile) -> str:
-    """Why nobody can connect to a kernel."""
+async def _unreachable_reason(cluster: Cluster, file: ConnectionFile) -> str:
+    """Return why the kernel does not accept connections."""
     try:
         report = await cluster.report(file.application_id)
     except ApplicationUnknown:
@@ -168,10 +168,8 @@ async def _why_not(cluster: Cluster, file: ConnectionFile) -> str:
         file.remove()
         return end_message(report)
     if not file.exists():
-        return f"There is no {file.path}: the kernel was started by another account or on another machine."
-    return (
-        f"The kernel of {report.id} does not answer, and has not ended: a firewall is in between, or its node is gone."
-    )
+        return f"{file.path} does not exist: the kernel was started by another account or on another host."
+    return f"The kernel of {report.id} runs but does not answer: a firewall may block it, or its node may be lost."
 
 
 async def _stop(cluster: Cluster, file: ConnectionFile) -> Report:
@@ -181,24 +179,24 @@ async def _stop(cluster: Cluster, file: ConnectionFile) -> Report:
         if TAG not in report.tags:
             raise KernelError(f"{application_id} is not a kernel that `yarnspawner kernel` started.")
         if not report.ended and report.state == "RUNNING" and file.exists():
-            say("Asking the kernel to shut down")
+            say("Requesting the kernel's shutdown")
             await asyncio.to_thread(file.shut_down)
-            report = await _ended(cluster, application_id)
+            report = await _wait_ended(cluster, application_id)
         if not report.ended:
-            # As oneself, also where it is another's: YARN knows who may.
+            # As the user itself, even for another user's kernel: YARN checks the permission.
             await cluster.kill(application_id, "")
-            report = await _ended(cluster, application_id)
+            report = await _wait_ended(cluster, application_id)
         return report
     except ApplicationUnknown:
         raise KernelError(f"YARN knows no application {application_id}.") from None
     except ClusterRefused as error:
-        raise KernelError(f"YARN does not let you end {application_id}: {one_line(str(error), _REASON)}") from None
+        raise KernelError(f"You have no permission to stop {application_id}: {one_line(str(error), _REASON)}") from None
     finally:
         await cluster.close()
 
 
-async def _ended(cluster: Cluster, application_id: str) -> Report:
-    """Its report, once it has ended or that has taken too long."""
+async def _wait_ended(cluster: Cluster, application_id: str) -> Report:
+    """Return the report when the application has ended or the timeout is over."""
     until = asyncio.get_running_loop().time() + _SHUTDOWN_LIMIT
     while True:
         report = await cluster.report(application_id)
@@ -207,7 +205,7 @@ async def _ended(cluster: Cluster, application_id: str) -> Report:
         await asyncio.sleep(_INTERVAL)
 
 
-async def _with(cluster: Cluster, question: Any) -> Any:
+async def _with_cluster(cluster: Cluster, question: Any) -> Any:
     try:
         return await question(cluster)
     finally:
@@ -226,7 +224,7 @@ def _run(work: Coroutine[Any, Any, Any]) -> Any:
 
 
 async def _ticket(options: argparse.Namespace) -> dict[str, str]:
-    """The variables by which Hadoop's commands find a ticket of the keytab, if there is one."""
+    """Return the variables with which Hadoop's commands find the keytab's ticket; empty without a keytab."""
     tickets = TicketCache.shared(options.principal, options.keytab)
     return dict(await tickets.environment()) if tickets else {}
 
@@ -247,25 +245,25 @@ def _can_encrypt() -> bool:
 def _check_console() -> None:
     if importlib.util.find_spec("jupyter_console") is None:
         raise KernelError(
-            f"There is no jupyter_console in {sys.prefix}: install it (`pip install jupyter_console`), or use --no-console."
+            f"jupyter_console is not installed in {sys.prefix}. Run `pip install jupyter_console`, or use --no-console."
         )
 
 
 def _console(file: ConnectionFile) -> int:
-    # Ctrl-C is the console's: it interrupts the kernel's work.
+    # The console handles Ctrl-C: it interrupts the kernel.
     with _ignore_sigint():
         status = subprocess.run(
             [sys.executable, "-m", "yarnspawner.kernels.console", "--existing", str(file.path)], check=False
         ).returncode
     if status == EXIT_KERNEL_KEPT:
         if not file.remove_if_gone(within=0):
-            say(f"The kernel runs on. Back to it: yarnspawner kernel connect {file.application_id}")
-            say(f"To end it: yarnspawner kernel stop {file.application_id}")
+            say(f"The kernel keeps running. To reconnect: yarnspawner kernel connect {file.application_id}")
+            say(f"To stop it: yarnspawner kernel stop {file.application_id}")
         return 0
     file.remove_if_gone()
     if status:
         say(
-            f"The console ended with exit status {status}. The kernel may run on: yarnspawner kernel stop"
+            f"The console ended with exit status {status}. The kernel may still run. To stop it: yarnspawner kernel stop"
             f" {file.application_id}"
         )
     return status
@@ -273,7 +271,7 @@ def _console(file: ConnectionFile) -> int:
 
 @contextlib.contextmanager
 def _ignore_sigint() -> Iterator[None]:
-    # Not ignored, which a child would inherit.
+    # A handler, since a child would inherit SIG_IGN.
     before = signal.signal(signal.SIGINT, lambda *_: None)
     try:
         yield

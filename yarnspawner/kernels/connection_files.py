@@ -1,4 +1,4 @@
-"""Connection files of kernels on the cluster, in Jupyter's runtime folder, and what is done with the kernels behind them."""
+"""Connection files of kernels on the cluster, in Jupyter's runtime folder."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from typing import Any
 from yarnspawner.common.ids import is_application_id
 from yarnspawner.kernels.request import KernelError
 
-# Seconds for a kernel's machine to answer, and for a kernel that was shut down to be gone.
+# Timeouts in seconds: for a kernel's host to answer, and for a kernel to end after a shutdown request.
 _ANSWER = 5.0
 _GOING = 5.0
 
 
 def make_folder() -> None:
-    """Make the folder of the connection files, where it is missing.
+    """Create the folder of the connection files if it does not exist. Called before a kernel is submitted.
 
     Raises:
-        KernelError: nobody could write a file there; nothing should be started then.
+        KernelError: the folder is not writable.
     """
     folder = _folder()
     try:
@@ -34,7 +34,7 @@ def make_folder() -> None:
 
 
 def _folder() -> Path:
-    # Late: it takes a while, and not every command needs it.
+    # Deferred: the import is slow, and not every command needs it.
     from jupyter_core.paths import jupyter_runtime_dir
 
     return Path(jupyter_runtime_dir())
@@ -42,22 +42,22 @@ def _folder() -> Path:
 
 def _not_written(path: Path, error: OSError) -> KernelError:
     return KernelError(
-        f"The connection file cannot be written, {path}: {error.strerror}. The variable JUPYTER_RUNTIME_DIR can name a"
-        " folder of yours."
+        f"The connection file cannot be written, {path}: {error.strerror}. Set JUPYTER_RUNTIME_DIR to a folder where you"
+        " have write permission."
     )
 
 
 class ConnectionFile:
-    """How to connect to the kernel of one application.
+    """The connection file of one application's kernel.
 
-    - the file holds the kernel's keys: nobody but its owner can read it
-    - it is in the folder where Jupyter's clients look for such files
+    - It contains the kernel's keys, so only its owner can read it.
+    - It is in Jupyter's runtime folder, where Jupyter's clients find it.
 
     Args:
         application_id: the application.
 
     Raises:
-        KernelError: this is no application's id.
+        KernelError: this is not an application id.
     """
 
     def __init__(self, application_id: str) -> None:
@@ -67,7 +67,7 @@ class ConnectionFile:
         self.path = _folder() / f"kernel-{application_id}.json"
 
     def write(self, information: dict[str, Any]) -> None:
-        """Make it.
+        """Create or overwrite the file.
 
         Raises:
             KernelError: it cannot be written.
@@ -83,21 +83,21 @@ class ConnectionFile:
         return self.path.exists()
 
     def remove(self) -> None:
-        """Remove it, if it is there: its kernel is gone."""
+        """Remove the file if it exists."""
         self.path.unlink(missing_ok=True)
 
     def answers(self) -> bool:
-        """Whether something listens where the kernel is said to.
+        """Return True if the kernel's heartbeat port accepts connections.
 
         Raises:
-            KernelError: there is no such file, or it is no connection file.
+            KernelError: the file does not exist or is not a connection file.
         """
         try:
             information = json.loads(self.path.read_text())
             address = (str(information["ip"]), int(information["hb_port"]))
         except FileNotFoundError:
             raise KernelError(
-                f"There is no {self.path}: the kernel was started by another account or on another machine."
+                f"{self.path} does not exist: the kernel was started by another account or on another host."
             ) from None
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise KernelError(f"{self.path} cannot be used: {error}") from None
@@ -108,7 +108,7 @@ class ConnectionFile:
         return True
 
     def remove_if_gone(self, within: float = _GOING) -> bool:
-        """Remove it if its kernel ends within some seconds, as one does that was just shut down; whether it has."""
+        """Wait some seconds for the kernel to end, and remove the file if it does. Return True if it has ended."""
         until = time.monotonic() + within
         with contextlib.suppress(KernelError):
             while self.answers():
@@ -119,7 +119,7 @@ class ConnectionFile:
         return True
 
     def shut_down(self) -> None:
-        """Ask the kernel to end. Whether it does is not waited for."""
+        """Request a shutdown of the kernel; do not wait for its end."""
         from jupyter_client.blocking.client import BlockingKernelClient
 
         client = BlockingKernelClient(connection_file=str(self.path))

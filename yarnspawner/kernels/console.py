@@ -1,7 +1,7 @@
 """``jupyter console --existing``, for encrypted connections too, and with Ctrl-C.
 
-As of jupyter_client 8.10, ``JupyterConsoleApp.init_kernel_client`` gives its client all of a connection file but the keys of
-the encryption, so that the kernel does not talk to it; and Ctrl-C interrupts only kernels that the console has started.
+As of jupyter_client 8.10, ``JupyterConsoleApp.init_kernel_client`` does not pass the encryption keys of a connection file to
+its client, so an encrypted kernel does not answer. Also, Ctrl-C interrupts only kernels that the console has started.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from yarnspawner.kernels import EXIT_KERNEL_KEPT
 
 
 class Console(ZMQTerminalIPythonApp):
-    """Jupyter's console, whose client reads the whole connection file."""
+    """Jupyter's console with a client that loads the complete connection file."""
 
     def init_kernel_client(self) -> None:
         self.kernel_client = self.kernel_client_class(
@@ -24,15 +24,15 @@ class Console(ZMQTerminalIPythonApp):
         self.kernel_client.start_channels()
 
     def handle_sigint(self, *args: object) -> None:
-        if not self.shell._executing:  # noqa: SLF001 - as its own handler does
+        if not self.shell._executing:  # noqa: SLF001 - like the original handler
             raise KeyboardInterrupt
-        # By message: the kernel's process is on another machine.
+        # A message, not a signal: the kernel's process runs on another host.
         client = self.kernel_client
         client.control_channel.send(client.session.msg("interrupt_request", {}))
 
 
 def main() -> int:
-    """Run the console; return the exit status."""
+    """Run the console and return its exit status."""
     console = Console.instance()
     console.initialize()
     console.start()

@@ -1,4 +1,4 @@
-"""A kernel on the cluster without a hub: the application that it is, and how to connect to it. Pure: no I/O."""
+"""The application of a kernel without a hub, and its connection. Pure: no I/O."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ import skein
 from yarnspawner.skein_driver.application_master import JAVA_OPTIONS, MEMORY
 
 TAG = "yarnspawner-kernel"
-"""Of all applications that are such a kernel."""
+"""YARN tag of all applications that ``yarnspawner kernel`` starts."""
 
 KEY_FILE = "connection-keys.json"
-"""The name of the private file with the connection's keys in the container's folder."""
+"""Name of the private file with the connection's keys in the container's folder."""
 
 _ARCHIVES = (".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".zip", ".tar", ".jar")
 PORTS = ("shell_port", "iopub_port", "stdin_port", "control_port", "hb_port")
@@ -27,7 +27,7 @@ _LARGEST_INFORMATION = 4096
 
 
 class KernelError(Exception):
-    """A kernel that cannot be had, with the reason in plain words."""
+    """A kernel cannot be started or used; the message is for the user."""
 
 
 @dataclass(frozen=True)
@@ -35,14 +35,14 @@ class KernelRequest:
     """What to start.
 
     Attributes:
-        name: the application's, on YARN's pages.
-        queue: YARN's queue.
-        memory: of the kernel's container, in MiB.
-        vcores: YARN's virtual cores.
+        name: the application's name in YARN.
+        queue: YARN queue.
+        memory: memory of the kernel's container in MiB.
+        vcores: virtual cores.
         gpus: ``yarn.io/gpu`` resources.
-        environment: an archive, as a local path or a URL, that YARN unpacks; or the path of an environment that every
-            node has; "" for the Python that runs this, at the same path on every node.
-        public: the archive is readable for everyone, and YARN may keep one copy a node for all.
+        environment: local path or URL of an archive, which YARN unpacks; or path of an environment that exists on every
+            node; "" for the running Python, at the same path on every node.
+        public: the archive is readable by everyone, so YARN can cache one copy per node for all users.
         port_range: ``first:last``, or "" for any ports.
     """
 
@@ -57,15 +57,15 @@ class KernelRequest:
 
 
 def connection_keys(*, encrypt: bool, require_encryption: bool = False) -> dict[str, Any]:
-    """New keys for a kernel's connection, as the kernel recipe reads them from its private file.
+    """Return new keys for a kernel's connection. The kernel recipe reads them from its private file.
 
     Args:
-        encrypt: with a CurveZMQ key pair, which takes pyzmq.
-        require_encryption: the kernel must not start where it cannot encrypt.
+        encrypt: add a CurveZMQ key pair; needs pyzmq.
+        require_encryption: the kernel must not start without encryption.
     """
     keys: dict[str, Any] = {"key": secrets.token_hex(32), "signature_scheme": "hmac-sha256"}
     if encrypt:
-        # Only who connects from this machine needs it, and --no-console works without.
+        # Deferred: --no-console works without pyzmq.
         import zmq
 
         public, secret = zmq.curve_keypair()
@@ -74,15 +74,15 @@ def connection_keys(*, encrypt: bool, require_encryption: bool = False) -> dict[
 
 
 def specification(request: KernelRequest, key_file: str, security: skein.Security) -> skein.ApplicationSpec:
-    """The application: a kernel in a container of its own, with exactly its memory and YARN's own exit status.
+    """Return the application of a kernel. A service container gives it its exact memory and YARN's own exit status.
 
     Args:
         request: what to start.
         key_file: local path of the private file with the keys.
-        security: the application's own credentials.
+        security: credentials of this application only.
 
     Raises:
-        KernelError: there is something that YARN could not make sense of.
+        KernelError: the request is invalid.
     """
     try:
         kernel = skein.Service(
@@ -95,7 +95,7 @@ def specification(request: KernelRequest, key_file: str, security: skein.Securit
             name=request.name,
             queue=request.queue,
             tags={TAG},
-            # Without them skein's web page shows the key-value store to everyone.
+            # Without ACLs, skein's web page shows the key-value store to everyone.
             acls=skein.ACLs(enable=True),
             max_attempts=1,
             master=skein.Master(
@@ -106,27 +106,29 @@ def specification(request: KernelRequest, key_file: str, security: skein.Securit
             services={"kernel": kernel},
         )
     except (TypeError, ValueError) as error:
-        raise KernelError(f"This kernel cannot be asked for: {error}") from error
+        raise KernelError(f"This kernel cannot be requested: {error}") from error
 
 
 def connection_information(published: bytes, keys: Mapping[str, Any]) -> dict[str, Any]:
-    """The content of the connection file: what the kernel published, with the client's own keys.
+    """Return the content of the connection file: the published ports and the client's own keys.
 
     Raises:
-        KernelError: this is not what the recipe publishes, or the kernel does not encrypt where it must.
+        KernelError: the published document is invalid, or the kernel does not encrypt although it must.
     """
     if len(published) > _LARGEST_INFORMATION:
-        raise KernelError(f"The kernel published {len(published)} bytes, which is not how to connect to it.")
+        raise KernelError(
+            f"The kernel published {len(published)} bytes, which is too large for connection information."
+        )
     try:
-        said = json.loads(published)
-        address = str(ipaddress.ip_address(said["ip"]))
-        ports = {name: said[name] for name in PORTS}
+        document = json.loads(published)
+        address = str(ipaddress.ip_address(document["ip"]))
+        ports = {name: document[name] for name in PORTS}
     except (ValueError, KeyError, TypeError, RecursionError):
-        raise KernelError("What the kernel published is not how to connect to it.") from None
+        raise KernelError("The kernel published invalid connection information.") from None
     if not all(type(port) is int and 0 < port < 65536 for port in ports.values()):
-        raise KernelError("What the kernel published are no ports.")
+        raise KernelError("The kernel published invalid ports.")
     used = {name: value for name, value in keys.items() if name != "require_encryption"}
-    if said.get("encrypted") is not True:
+    if document.get("encrypted") is not True:
         if keys.get("require_encryption"):
             raise KernelError("The kernel does not encrypt its connection, and --require-encryption was given.")
         used = {name: value for name, value in used.items() if not name.startswith("curve_")}
@@ -134,7 +136,7 @@ def connection_information(published: bytes, keys: Mapping[str, Any]) -> dict[st
 
 
 def is_archive(environment: str) -> bool:
-    """Whether an environment is one that YARN unpacks."""
+    """Return True if the environment is an archive, which YARN unpacks."""
     return environment.lower().endswith(_ARCHIVES)
 
 

@@ -1,4 +1,4 @@
-"""The ways in which a start fails: with a sentence for the user, and the details for the log."""
+"""Exceptions of a failed start, with a message for the user and details for the log."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ try:
 except ImportError:  # JupyterHub 5
 
     class SpawnException(web.HTTPError):  # type: ignore[no-redef]
-        """What JupyterHub 6 calls so. JupyterHub 5 logs an HTTPError without a traceback as well."""
+        """JupyterHub 6's class, for JupyterHub 5, which also logs an HTTPError without a traceback."""
 
         def __init__(
             self, message: str, *, reason: str, log_message: str = "", status_code: int = 400, **_: str
@@ -24,10 +24,10 @@ except ImportError:  # JupyterHub 5
 
 
 class OptionsRefused(SpawnException):
-    """A user asked for what is not offered.
+    """A user chose options that are not offered.
 
     Args:
-        message: for the user, on the page and in the REST API.
+        message: shown on the page and in the REST API.
     """
 
     def __init__(self, message: str) -> None:
@@ -38,13 +38,13 @@ class OptionsRefused(SpawnException):
 class StartFailed(SpawnException):
     """A server did not start.
 
-    ``jupyterhub_message`` and ``jupyterhub_html_message`` are what JupyterHub 5 and 6 show on the user's page and answer
-    in the REST API.
+    JupyterHub 5 and 6 show ``jupyterhub_message`` and ``jupyterhub_html_message`` on the user's page and return them in
+    the REST API.
 
     Args:
-        diagnosis: cause and remedy in plain words, YARN's own words as the detail.
+        diagnosis: cause, remedy, and YARN's message as the detail.
         reason: one word for JupyterHub's metrics.
-        link: YARN's page of the application, "" where there is none.
+        link: URL of the application in YARN; "" for none.
     """
 
     def __init__(self, diagnosis: Diagnosis, *, reason: str = "yarn", link: str = "") -> None:

@@ -1,4 +1,4 @@
-"""What a start tells the user while it goes on."""
+"""Progress events of a server's start."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from typing import Any
 class Progress:
     """The events of a start, and then of the next one.
 
-    - every follower gets every event, also those from before it came: a user may open the page twice, or late
-    - an event that says nothing new is not told again
-    - followers end when the start has ended
-    - who follows before a start begins, as a page that was open already does, sees it from its beginning
+    - Each follower gets all events, including earlier ones: a user may open the page twice, or late.
+    - An event that repeats the previous one is dropped.
+    - A follower ends when the start ends.
+    - A follower that exists before a start, such as a page that is already open, gets all its events.
     """
 
     def __init__(self) -> None:
@@ -24,22 +24,22 @@ class Progress:
 
     @property
     def last(self) -> str:
-        """The last message; "" before the first."""
+        """Return the last message; "" before the first."""
         return str(self._events[-1]["message"]) if self._events else ""
 
     def begin(self) -> None:
-        """Another start: what was told of the last one is forgotten."""
+        """Begin a new start: discard the events of the last one."""
         self._events = []
         self._ended = False
         self._wake()
 
     def tell(self, percent: int, message: str, link: str = "") -> None:
-        """Add an event.
+        """Add an event for the progress page.
 
         Args:
-            percent: 0 to 100; JupyterHub's own last event is 100.
+            percent: 0 to 99; JupyterHub's own last event is 100.
             message: plain text.
-            link: where the user can see more; the page shows the message as a link to it.
+            link: URL of the application in YARN; "" for none.
         """
         event: dict[str, Any] = {"progress": percent, "message": message}
         if link:
@@ -51,12 +51,12 @@ class Progress:
             self._wake()
 
     def end(self) -> None:
-        """No further event will come."""
+        """End the start, and with it all followers."""
         self._ended = True
         self._wake()
 
     async def follow(self) -> AsyncIterator[dict[str, Any]]:
-        """Yield the events so far, then those to come, until the end."""
+        """Yield all events until the start ends. Called by JupyterHub for each open progress page."""
         events, told = self._events, 0
         while True:
             if events is not self._events:
@@ -70,6 +70,6 @@ class Progress:
             await changed.wait()
 
     def _wake(self) -> None:
-        # A new event object for the next wait, so that no follower can miss one by waiting on a set one.
+        # A new object for the next wait: a follower that waits on a set event would spin.
         self._changed.set()
         self._changed = asyncio.Event()

@@ -1,4 +1,4 @@
-"""What ``yarnspawner applications`` and ``yarnspawner sweep`` print."""
+"""Output of ``yarnspawner applications`` and ``yarnspawner sweep``."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ HARM = "bob\x1b[31m\nroot\u202e"
 
 
 class OrphanReaper:
-    """A sweep that has found orphans of one user."""
+    """A reaper that has found orphans of one user."""
 
     def __init__(self, number: int) -> None:
         self._found = [Report(f"application_1_{n}", user=HARM, queue=HARM, state="RUNNING") for n in range(number)]
@@ -34,24 +34,24 @@ class OrphanReaper:
         return self._found
 
 
-async def test_a_dry_run_lists_what_one_sweep_would_do(capsys: pytest.CaptureFixture[str]) -> None:
-    """What is left for later sweeps is counted only."""
-    await command_hub._would_sweep(OrphanReaper(MOST + 7))  # type: ignore[arg-type]
+async def test_dry_run(capsys: pytest.CaptureFixture[str]) -> None:
+    """A dry run lists what one sweep would do and counts the rest."""
+    await command_hub._dry_run(OrphanReaper(MOST + 7))  # type: ignore[arg-type]
     lines = capsys.readouterr().out.splitlines()
-    assert len([line for line in lines if line.startswith("would end ")]) == MOST
+    assert len([line for line in lines if line.startswith("would stop ")]) == MOST
     assert len([line for line in lines if line.startswith("would remove ")]) == MOST
-    assert lines[-1].endswith("later sweeps do the other 14.")
+    assert lines[-1].endswith("later sweeps handle the other 14.")
 
 
-async def test_one_application_is_one(capsys: pytest.CaptureFixture[str]) -> None:
+async def test_singular(capsys: pytest.CaptureFixture[str]) -> None:
     """Numbers and nouns agree."""
-    await command_hub._would_sweep(OrphanReaper(1))  # type: ignore[arg-type]
-    assert "1 application to end and 1 folder to remove." in capsys.readouterr().out
+    await command_hub._dry_run(OrphanReaper(1))  # type: ignore[arg-type]
+    assert "1 application to stop and 1 folder to remove." in capsys.readouterr().out
 
 
-async def test_names_are_fit_for_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
-    """No name of a user or queue moves the cursor or begins a line."""
-    await command_hub._would_sweep(OrphanReaper(1))  # type: ignore[arg-type]
+async def test_control_characters(capsys: pytest.CaptureFixture[str]) -> None:
+    """Control characters in user and queue names are not printed."""
+    await command_hub._dry_run(OrphanReaper(1))  # type: ignore[arg-type]
     printed = capsys.readouterr().out
     found = await OrphanReaper(1).find()
     cells = command_hub._row(found.ours[0], found)

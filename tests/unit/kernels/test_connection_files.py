@@ -1,4 +1,4 @@
-"""Connection files: they hold a kernel's keys, and whoever has lost one has lost the kernel."""
+"""Connection files, which contain a kernel's keys."""
 
 from __future__ import annotations
 
@@ -21,7 +21,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-def test_its_owner_alone_can_read_it(folder: Path) -> None:
+def test_permissions(folder: Path) -> None:
+    """Only its owner can read the file."""
     make_folder()
     assert folder.stat().st_mode & 0o777 == 0o700
     file = ConnectionFile(ID)
@@ -31,20 +32,23 @@ def test_its_owner_alone_can_read_it(folder: Path) -> None:
     assert json.loads(file.path.read_text()) == {"key": "secret"}
 
 
-def test_a_folder_that_cannot_be_had_is_told_before_anything_is_started(folder: Path) -> None:
+def test_no_folder(folder: Path) -> None:
+    """A folder that cannot be created is an error before anything starts."""
     folder.touch()
-    with pytest.raises(KernelError, match=r"cannot be written, .*: File exists\. The variable JUPYTER_RUNTIME_DIR can"):
+    with pytest.raises(KernelError, match=r"cannot be written, .*: File exists\. Set JUPYTER_RUNTIME_DIR to"):
         make_folder()
 
 
-def test_a_file_that_cannot_be_written_is_told(folder: Path) -> None:
+def test_not_writable(folder: Path) -> None:
+    """A file that cannot be written is an error."""
     file = ConnectionFile(ID)
     file.path.mkdir(parents=True)
     with pytest.raises(KernelError, match=f"cannot be written, {file.path}: Is a directory"):
         file.write({})
 
 
-def test_it_goes_with_its_kernel(folder: Path) -> None:
+def test_removed(folder: Path) -> None:
+    """The file is removed with its kernel."""
     make_folder()
     file = ConnectionFile(ID)
     with socket.create_server(("127.0.0.1", 0)) as kernel:

@@ -1,4 +1,4 @@
-"""A kernel without a hub: what is asked of YARN, and what is believed of the kernel's answer."""
+"""The application of a kernel without a hub, and its connection information."""
 
 from __future__ import annotations
 
@@ -30,13 +30,15 @@ def script(**settings: Any) -> str:
     return specification(KernelRequest(**settings), "/home/alice/keys", SECURITY).services["kernel"].script
 
 
-def test_the_kernel_has_exactly_what_was_asked_for() -> None:
+def test_resources() -> None:
+    """The kernel's container has exactly the requested resources."""
     spec = specification(KernelRequest(queue="small", memory=512, vcores=2, gpus=1), "/home/alice/keys", SECURITY)
     resources = spec.services["kernel"].resources
     assert (spec.queue, resources.memory, resources.vcores, resources.gpus) == ("small", 512, 2, 1)
 
 
-def test_its_keys_travel_as_a_file_of_this_application_alone() -> None:
+def test_keys_file() -> None:
+    """The keys are a private file of the application."""
     spec = specification(KernelRequest(), "/home/alice/keys", SECURITY)
     file = spec.services["kernel"].files["connection-keys.json"]
     assert (file.source, str(file.visibility)) == ("file:///home/alice/keys", "APPLICATION")
@@ -44,44 +46,52 @@ def test_its_keys_travel_as_a_file_of_this_application_alone() -> None:
     assert spec.services["kernel"].env == {}
 
 
-def test_without_an_environment_the_nodes_have_the_same_python() -> None:
+def test_same_python() -> None:
+    """Without an environment, nodes use the same Python path."""
     assert f"{sys.executable} -m yarnspawner.singleuser.kernel" in script()
 
 
 @pytest.mark.parametrize("archive", ["/home/alice/environment.tar.gz", "hdfs:///envs/environment.zip"])
-def test_a_packed_environment_is_unpacked_and_activated(archive: str) -> None:
+def test_archive(archive: str) -> None:
+    """An archive is unpacked and activated."""
     spec = specification(KernelRequest(environment=archive), "/home/alice/keys", SECURITY)
     file = spec.services["kernel"].files["environment"]
     assert (str(file.type), str(file.visibility)) == ("ARCHIVE", "APPLICATION")
     assert "source environment/bin/activate\npython -m" in spec.services["kernel"].script
 
 
-def test_a_public_environment_is_kept_once_a_node() -> None:
+def test_public_archive() -> None:
+    """A public archive has public visibility."""
     spec = specification(KernelRequest(environment="hdfs:///e.tar.gz", public=True), "/home/alice/keys", SECURITY)
     assert str(spec.services["kernel"].files["environment"].visibility) == "PUBLIC"
 
 
-def test_an_environment_on_every_node_is_activated_where_it_is() -> None:
+def test_environment_folder() -> None:
+    """An environment on every node is activated in place."""
     assert "source '/opt/our env'/bin/activate" in script(environment="/opt/our env")
 
 
-def test_a_port_range_reaches_the_recipe() -> None:
+def test_port_range() -> None:
+    """The recipe gets the port range."""
     assert script(port_range="40000:40010").endswith("--port-range=40000:40010")
 
 
-def test_what_yarn_could_not_make_sense_of_is_said() -> None:
+def test_invalid_request() -> None:
+    """An invalid request raises an error."""
     with pytest.raises(KernelError, match="memory"):
         script(memory=0)
 
 
-def test_keys_are_new_each_time() -> None:
+def test_new_keys() -> None:
+    """Each connection has new keys."""
     first, second = connection_keys(encrypt=True), connection_keys(encrypt=True)
     assert first["key"] != second["key"]
     assert first["curve_secretkey"] != second["curve_secretkey"]
     assert "curve_secretkey" not in connection_keys(encrypt=False)
 
 
-def test_a_connection_is_what_the_kernel_published_with_our_own_keys() -> None:
+def test_connection() -> None:
+    """The connection has the published ports and the client's own keys."""
     keys = connection_keys(encrypt=True)
     information = connection_information(json.dumps(PUBLISHED | {"key": "another"}).encode(), keys)
     assert information["ip"] == "10.0.0.7"
@@ -91,12 +101,14 @@ def test_a_connection_is_what_the_kernel_published_with_our_own_keys() -> None:
     assert "require_encryption" not in information
 
 
-def test_a_kernel_that_cannot_encrypt_is_connected_to_in_the_clear() -> None:
+def test_unencrypted() -> None:
+    """A kernel without encryption support is used unencrypted."""
     raw = json.dumps(PUBLISHED | {"encrypted": False}).encode()
     assert "curve_secretkey" not in connection_information(raw, connection_keys(encrypt=True))
 
 
-def test_unless_encryption_is_required() -> None:
+def test_encryption_required() -> None:
+    """With required encryption, an unencrypted kernel is an error."""
     raw = json.dumps(PUBLISHED | {"encrypted": False}).encode()
     with pytest.raises(KernelError, match="does not encrypt"):
         connection_information(raw, connection_keys(encrypt=True, require_encryption=True))
@@ -117,6 +129,7 @@ def test_unless_encryption_is_required() -> None:
         json.dumps({"ip": "10.0.0.7"}).encode(),
     ],
 )
-def test_anything_else_is_refused(raw: bytes) -> None:
+def test_invalid_information(raw: bytes) -> None:
+    """Invalid connection information is rejected."""
     with pytest.raises(KernelError):
         connection_information(raw, connection_keys(encrypt=False))

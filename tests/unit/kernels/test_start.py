@@ -1,4 +1,4 @@
-"""A kernel's start that fails leaves no application behind."""
+"""A failed start of a kernel leaves no application."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Store:
 
 
 class Cluster:
-    """A cluster that runs one application and notes what it is told to kill."""
+    """A cluster with one application that records kills."""
 
     def __init__(self, published: Any, refusal: str = "") -> None:
         self.killed: list[str] = []
@@ -59,16 +59,16 @@ async def begin(cluster: Any) -> None:
 @pytest.mark.parametrize(
     "published", [ClusterRefused("The store gave more than 64 KiB"), b"no document", OSError("disk")]
 )
-async def test_a_failure_after_the_submission_leaves_nothing_running(published: Any) -> None:
-    """Whatever fails, the application is killed once."""
+async def test_failure_after_submission(published: Any) -> None:
+    """After any failure, the application is killed once."""
     cluster = Cluster(published)
     with pytest.raises((KernelError, OSError)):
         await begin(cluster)
     assert cluster.killed == [ID]
 
 
-async def test_a_cancelled_start_leaves_nothing_running() -> None:
-    """As after Ctrl-C."""
+async def test_cancelled() -> None:
+    """After Ctrl-C, the application is killed."""
     cluster = Cluster(None)
     starting = asyncio.create_task(begin(cluster))
     await asyncio.sleep(0.1)
@@ -78,8 +78,8 @@ async def test_a_cancelled_start_leaves_nothing_running() -> None:
     assert cluster.killed == [ID]
 
 
-async def test_a_refused_submission_kills_nothing() -> None:
-    """There is nothing to kill."""
+async def test_rejected() -> None:
+    """After a rejected submission, nothing is killed."""
     cluster = Cluster(None, refusal="to unknown queue")
     with pytest.raises(KernelError, match="does not exist"):
         await begin(cluster)

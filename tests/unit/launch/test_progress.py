@@ -1,4 +1,4 @@
-"""What a start tells the user while it goes on."""
+"""Progress events of a start."""
 
 import asyncio
 
@@ -9,7 +9,8 @@ async def messages(progress):
     return [event["message"] async for event in progress.follow()]
 
 
-async def test_every_follower_gets_every_event_also_those_from_before_it_came():
+async def test_all_events():
+    """Each follower gets all events, including earlier ones."""
     progress = Progress()
     progress.tell(10, "Submitting")
     first = asyncio.create_task(messages(progress))
@@ -21,7 +22,8 @@ async def test_every_follower_gets_every_event_also_those_from_before_it_came():
     assert await first == await second == ["Submitting", "Waiting"]
 
 
-async def test_an_event_that_says_nothing_new_is_not_told_again():
+async def test_no_repetition():
+    """A repeated event is dropped."""
     progress = Progress()
     progress.tell(30, "Waiting")
     progress.tell(30, "Waiting")
@@ -29,14 +31,16 @@ async def test_an_event_that_says_nothing_new_is_not_told_again():
     assert await messages(progress) == ["Waiting"]
 
 
-async def test_who_follows_after_the_end_gets_all_and_does_not_wait():
+async def test_after_end():
+    """A follower after the end gets all events and ends."""
     progress = Progress()
     progress.tell(30, "Waiting")
     progress.end()
     assert await asyncio.wait_for(messages(progress), 1) == ["Waiting"]
 
 
-async def test_what_yarn_says_is_not_taken_for_html():
+async def test_html_escaped():
+    """YARN's text is escaped in HTML."""
     progress = Progress()
     progress.tell(30, "<b>queue</b>", "http://rm/?a=1&b=2")
     progress.end()
@@ -45,7 +49,8 @@ async def test_what_yarn_says_is_not_taken_for_html():
     assert event["html_message"].startswith('&lt;b&gt;queue&lt;/b&gt; (<a href="http://rm/?a=1&amp;b=2"')
 
 
-async def test_who_follows_before_a_start_begins_sees_that_start():
+async def test_before_start():
+    """A follower before a start gets its events."""
     progress = Progress()
     progress.tell(30, "Of the last start")
     page = asyncio.create_task(messages(progress))
