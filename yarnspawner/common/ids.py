@@ -1,4 +1,4 @@
-"""The ids that YARN gives."""
+"""YARN's ids."""
 
 from __future__ import annotations
 

@@ -41,7 +41,7 @@ PERMANENT = [
         ours=True,
     ),
     Cause(
-        "^No Java: JAVA_HOME is (?P<home>.+), where there is no bin/java",
+        "^No Java: JAVA_HOME is (?P<home>.+), which has no bin/java",
         message="The hub cannot connect to YARN: JAVA_HOME is {home}, where Java is not installed.",
         remedy=ADMIN + "set JAVA_HOME in the hub's environment to the folder of a Java installation.",
         direct_message="JAVA_HOME is {home}, where Java is not installed.",
@@ -65,7 +65,7 @@ PERMANENT = [
         ours=True,
     ),
     Cause(
-        "^(?P<folder>[^\n]{1,500}) holds no Hadoop configuration",
+        "^(?P<folder>[^\n]{1,500}) has no Hadoop configuration",
         message="The hub cannot connect to YARN: there is no Hadoop configuration in {folder}.",
         remedy=ADMIN + "set HADOOP_CONF_DIR in the hub's environment to the folder of yarn-site.xml.",
         direct_message="There is no Hadoop configuration in {folder}.",

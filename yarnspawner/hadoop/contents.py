@@ -6,7 +6,7 @@ import hashlib
 from pathlib import Path
 
 
-def identity(local: Path) -> tuple[int, ...]:
+def stat_signature(local: Path) -> tuple[int, ...]:
     """Return device, inode, size and modification time, which change with the file.
 
     Raises:

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from weakref import WeakValueDictionary
 
-from yarnspawner.hadoop.contents import identity, is_digest, sha256
+from yarnspawner.hadoop.contents import is_digest, sha256, stat_signature
 from yarnspawner.hadoop.filesystem import DefaultFileSystem, FileSystem, FileSystemError
 from yarnspawner.hadoop.permissions import check_world_readable
 
@@ -160,7 +160,7 @@ class Uploads:
         return upload.url
 
     async def _find_or_upload(self, local: Path, user: str, path: str) -> _Upload:
-        size = identity(local)[2]
+        size = stat_signature(local)[2]
         if not await self._exists(size, user, path):
             await self._upload(local, user, path)
             if not await self._exists(size, user, path):
@@ -169,14 +169,14 @@ class Uploads:
 
     async def _upload(self, local: Path, user: str, path: str) -> None:
         private, files = bool(user), self._files(user)
-        before = identity(local)
+        before = stat_signature(local)
         folder = path.rpartition("/")[0]
         unfinished = f"{folder}/.{secrets.token_hex(8)}"
         began = time.monotonic()
         await files.make_folders(folder, private=private)
         try:
             await files.put(local, unfinished, private=private)
-            changed = identity(local) != before
+            changed = stat_signature(local) != before
             # Another hub may have uploaded the same content.
             renamed = not changed and await files.rename(unfinished, path)
         except (FileSystemError, asyncio.CancelledError):
@@ -240,11 +240,11 @@ class Uploads:
     async def _digest(self, local: Path) -> str:
         """Return the SHA-256 of a file. It is cached until the file changes."""
         try:
-            found = identity(local)
+            found = stat_signature(local)
             cached = self._digests.get(str(local))
             if cached is None or cached[0] != found:
                 digest = await asyncio.to_thread(sha256, local)
-                if identity(local) != found:
+                if stat_signature(local) != found:
                     raise UploadError(f"{local} changed while it was read")
                 cached = self._digests[str(local)] = found, digest
         except OSError as error:

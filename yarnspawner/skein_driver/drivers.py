@@ -291,7 +291,7 @@ async def in_thread(function: Callable[[], _T]) -> _T:
     loop = asyncio.get_running_loop()
     future: asyncio.Future[_T] = loop.create_future()
 
-    def settle(result: _T | None, error: BaseException | None) -> None:
+    def set_outcome(result: _T | None, error: BaseException | None) -> None:
         if future.done():
             return
         if error is not None:
@@ -306,7 +306,7 @@ async def in_thread(function: Callable[[], _T]) -> _T:
         except BaseException as raised:  # noqa: BLE001  # the caller raises it
             error = raised
         if not loop.is_closed():
-            loop.call_soon_threadsafe(settle, result, error)
+            loop.call_soon_threadsafe(set_outcome, result, error)
 
     threading.Thread(target=run, daemon=True, name="yarn-driver-start").start()
     return await future

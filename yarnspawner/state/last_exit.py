@@ -9,7 +9,7 @@ KEY = "last_end"
 
 
 class LastExit:
-    """Why a server ended that nobody had asked to stop.
+    """Why the last server ended without a stop request.
 
     - It is stored under ``last_end`` in JupyterHub's database, also when the server's own state is gone. The pages of
       ``TEMPLATE_PATHS`` show it from there, and the REST API shows it to admins.

@@ -13,7 +13,7 @@ from yarnspawner.state.server_state import ServerState, StateError
 class ServerRecord:
     """What a spawner keeps of its server.
 
-    A spawner may drop its server, or get another one, while work for the first is under way. Such work calls
+    A spawner may drop its server, or get another one, while work for the first is in progress. Such work calls
     :meth:`update_if_current`, which then changes nothing.
 
     Args:
@@ -23,8 +23,8 @@ class ServerRecord:
 
     Attributes:
         server: None if there is no server.
-        starting: a start is under way in this process.
-        stopping: a stop is under way in this process.
+        starting: a start is in progress in this process.
+        stopping: a stop is in progress in this process.
         last_exit: see above.
     """
 

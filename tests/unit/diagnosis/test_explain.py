@@ -589,12 +589,12 @@ OUTAGES = [
     ),
     ("No Java: JAVA_HOME is not set; set it in the hub's environment", "cannot find Java", False),
     (
-        "No Java: JAVA_HOME is /opt/none, where there is no bin/java; set it in the hub's environment",
+        "No Java: JAVA_HOME is /opt/none, which has no bin/java; set it in the hub's environment",
         "JAVA_HOME is /opt/none, where Java is not installed",
         False,
     ),
     ("No `yarn` command on the hub's PATH; install Hadoop's client", "no yarn command on its PATH", False),
-    ("/opt/none holds no Hadoop configuration (core-site.xml)", "no Hadoop configuration in /opt/none", False),
+    ("/opt/none has no Hadoop configuration (core-site.xml)", "no Hadoop configuration in /opt/none", False),
     ("Set both the principal and the keytab, or neither", "only one of its settings", False),
     (
         "The YARN driver did not start: java.lang.IllegalAccessException: no access (3 drivers in a row exited)",

@@ -83,7 +83,7 @@ def test_recipe_reason() -> None:
             "Set JAVA_HOME to the folder of a Java installation.",
         ),
         (
-            "No Java: JAVA_HOME is /opt/server, where there is no bin/java; set it in the hub's environment",
+            "No Java: JAVA_HOME is /opt/server, which has no bin/java; set it in the hub's environment",
             "JAVA_HOME is /opt/server, where Java is not installed.",
             "Set JAVA_HOME to the folder of a Java installation.",
         ),

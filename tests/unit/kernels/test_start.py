@@ -57,7 +57,7 @@ async def begin(cluster: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "published", [ClusterRefused("The store gave more than 64 KiB"), b"no document", OSError("disk")]
+    "published", [ClusterRefused("The store sent more than 64 KiB"), b"no document", OSError("disk")]
 )
 async def test_failure_after_submission(published: Any) -> None:
     """After any failure, the application is killed once."""

@@ -158,7 +158,7 @@ async def test_a_store_that_says_too_much_ends_the_start():
     conversation = ServerChannel()
 
     async def get(report, key):
-        raise ClusterRefused("The store of application_1_0001 gave more than 64 KiB")
+        raise ClusterRefused("The store of application_1_0001 sent more than 64 KiB")
 
     conversation.get = get
     wait, _ = arrival([status("RUNNING")], conversation)
