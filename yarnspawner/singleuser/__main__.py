@@ -68,7 +68,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 class Recipe:
-    """A server's life in its container."""
+    """Run a server in its container."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -76,7 +76,7 @@ class Recipe:
         self._waiting = ""
 
     def run(self, arguments: list[str]) -> None:
-        """Serve until stopped. Whatever this raises is a failure."""
+        """Serve until stopped. Any exception is a failure."""
         ensure_writable_dirs(os.environ, self._store.container_folder)
         resolve_certificate_paths(os.environ, self._store.container_folder)
         defer_grammar_import()
@@ -97,7 +97,7 @@ class Recipe:
             raise RecipeError(f"The server's address could not be published: {self._watcher.unpublished}")
 
     def _wait(self, message: str) -> None:
-        """Let the user see what the server waits for."""
+        """Publish what the server waits for, for the progress page."""
         if message == self._waiting:
             return
         self._waiting = message
@@ -117,14 +117,14 @@ class Recipe:
 
 
 def _report(store: Store, failure: Failure) -> None:
-    """Publish why the server did not start, and leave the hub time to read it."""
+    """Publish why the server did not start, and give the hub time to read it."""
     try:
         store.put(ERROR_KEY, failure.to_bytes(), lasting=True)
         until = time.monotonic() + _FAILURE_READ_TIMEOUT
         while time.monotonic() < until and store.get(STOP_KEY) is None:
             time.sleep(0.5)
     except StoreError as error:
-        say(_NAME, f"this could not be published: {error}")
+        say(_NAME, f"the failure could not be published: {error}")
 
 
 def _help(arguments: list[str]) -> int:
@@ -132,7 +132,7 @@ def _help(arguments: list[str]) -> int:
     try:
         from jupyterhub.singleuser import main as jupyterhub_singleuser
     except ImportError as error:
-        say(_NAME, f"they cannot be shown: {error}")
+        say(_NAME, f"these options cannot be shown: {error}")
         return 1
     jupyterhub_singleuser(arguments)
     return 0

@@ -17,7 +17,7 @@ from yarnspawner.singleuser.environment import parents
 from yarnspawner.singleuser.failure import RecipeError
 
 LIMIT_VARIABLE = "YARNSPAWNER_START_TIMEOUT"
-"""Seconds that a start may take, which the hub may be away as well."""
+"""Timeout of a start in seconds, and of the wait for the hub."""
 
 # Where the hub says nothing of it.
 _DEFAULT_LIMIT = 60.0
@@ -34,11 +34,11 @@ _LATER = (408, 425, 429)
 
 
 class Wrong(Exception):
-    """What was found at the hub's address is no hub that is away."""
+    """The hub's address is wrong, as far as one request can show."""
 
 
 class Away(Exception):
-    """The hub does not answer now."""
+    """The hub does not answer at the moment."""
 
 
 async def find_hub(url: str, tell: Callable[[str], None], context: ssl.SSLContext | None = None) -> str:
@@ -82,7 +82,7 @@ async def find_hub(url: str, tell: Callable[[str], None], context: ssl.SSLContex
 
 
 def context_of(keyfile: str, certfile: str, authority: str) -> ssl.SSLContext | None:
-    """The TLS of ``internal_ssl``; None without."""
+    """Return the TLS context of ``internal_ssl``; None if it is off."""
     if not keyfile or not certfile:
         return None
     context = ssl.create_default_context(ssl.Purpose.SERVER_AUTH, cafile=authority or None)

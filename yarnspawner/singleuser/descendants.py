@@ -1,4 +1,4 @@
-"""The end of all processes that a recipe's server or kernel has started, also of those in sessions of their own.
+"""Kill all processes that a recipe's server or kernel has started, even those in other sessions.
 
 YARN kills the process group of a container. Kernels, and what a terminal starts with ``setsid``, are in other groups.
 """
@@ -26,7 +26,7 @@ _PASSED_ON = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
 def guard() -> None:
-    """Fork. Return in the child, which is to become the server; the parent stays, and ends what the child leaves.
+    """Fork and return in the child, which becomes the server. The parent kills the processes that the child leaves.
 
     - the parent adopts every descendant whose own parent ends (``PR_SET_CHILD_SUBREAPER``), however often it forked
     - the parent is in a process group of its own, so it outlives YARN's kill of the container's group, and it also sees
@@ -59,14 +59,14 @@ def adopt_orphans() -> None:
 
 
 def end_descendants() -> None:
-    """End all descendants of this process: SIGTERM, and SIGKILL for those that are still there a second later.
+    """Send SIGTERM to all descendants of this process, and SIGKILL to those that still run a second later.
 
     Those of another account, which this one may not signal, are left.
     """
     start = time.monotonic()
     asked: set[int] = set()
     while time.monotonic() < start + _LIMIT:
-        bury()
+        reap_children()
         found = set(_descendants())
         if not found:
             return
@@ -97,8 +97,8 @@ def _leave(status: int) -> NoReturn:
     os._exit(code if code >= 0 else 128 - code)
 
 
-def bury(child: int = 0) -> int | None:
-    """Take leave of all children that have ended, adopted ones included; the status of this child, None if it lives."""
+def reap_children(child: int = 0) -> int | None:
+    """Reap all children that have ended, including adopted ones. Return the status of this child; None if it still runs."""
     result = None
     with suppress(ChildProcessError):
         while (found := os.waitpid(-1, os.WNOHANG))[0]:
@@ -108,7 +108,7 @@ def bury(child: int = 0) -> int | None:
 
 
 def _send(pids: list[int], number: int) -> int:
-    """Signal processes; the number of those that got it."""
+    """Send a signal to processes. Return the number of those that got it."""
     sent = 0
     for pid in pids:
         with suppress(ProcessLookupError, PermissionError):

@@ -1,4 +1,4 @@
-"""The process's surroundings in the container: its node, its folders, its parents."""
+"""Environment of the process in the container: node name, folders and parent processes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 
 def node_name() -> str:
-    """The name by which YARN knows the node, and others reach it."""
+    """Return YARN's name of the node, which other hosts can resolve."""
     return os.environ.get("NM_HOST") or socket.gethostname()
 
 
@@ -33,14 +33,14 @@ def ensure_writable_dirs(environ: MutableMapping[str, str], container_folder: st
 
 
 def resolve_certificate_paths(environ: MutableMapping[str, str], container_folder: str) -> None:
-    """Let JupyterHub find the files of ``internal_ssl`` also after the prologue has gone to another folder."""
+    """Make the paths of ``internal_ssl`` absolute: the prologue may have changed the working directory."""
     for name in ("JUPYTERHUB_SSL_KEYFILE", "JUPYTERHUB_SSL_CERTFILE", "JUPYTERHUB_SSL_CLIENT_CA"):
         if environ.get(name):
             environ[name] = str(Path(container_folder) / environ[name])
 
 
 def parents() -> tuple[int, ...]:
-    """The processes of this container that this one descends from, nearest first.
+    """Return this process's ancestors within the container, nearest first.
 
     YARN starts each container in a session of its own. When one of these ends first, this process has lost what it
     runs for, and the tuple changes; when the NodeManager restarts, it does not.

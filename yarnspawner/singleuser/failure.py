@@ -1,4 +1,4 @@
-"""Why a recipe failed, in plain words."""
+"""Explain a failed recipe in plain English."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ def say(recipe: str, message: str) -> None:
 
 
 class RecipeError(Exception):
-    """What the recipe itself finds wrong, in a sentence for the user."""
+    """An error that the recipe found itself; the message is a sentence for the user."""
 
 
 class Tail:
-    """A stream that passes on what is written to it, and remembers the end."""
+    """A stream that forwards its output to another and keeps the last characters."""
 
     def __init__(self, stream: TextIO, size: int = 8000) -> None:
         self._stream = stream
@@ -43,7 +43,7 @@ class Tail:
 
 
 def explain(error: BaseException, log: str, program: str = "Jupyter") -> Failure:
-    """What to tell the user.
+    """Return the failure to publish.
 
     Args:
         error: what ended the recipe.

@@ -1,4 +1,4 @@
-"""The end of the recipe's process."""
+"""Exit of the recipe's process."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import NoReturn
 
 
 class FastExit:
-    """Ends the process without taking apart all that it has imported: a user who stops a server would wait half a second for that.
+    """Exit without destroying all imported modules, which would delay a user's stop by half a second.
 
     - what is to be done at an exit is done as always: threads are waited for, `atexit` calls what was registered, and
       what was written is written out

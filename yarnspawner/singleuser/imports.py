@@ -19,7 +19,7 @@ _GRAMMAR = "rfc3987_syntax"
 
 
 def defer_grammar_import() -> None:
-    """Let the import of `rfc3987_syntax` wait until something asks it anything."""
+    """Defer the import of `rfc3987_syntax` until its first use."""
     if _GRAMMAR in sys.modules or (spec := importlib.util.find_spec(_GRAMMAR)) is None:
         return
     stand_in = types.ModuleType(_GRAMMAR, "Imports the module of this name when it is first used.")
@@ -45,7 +45,7 @@ def defer_grammar_import() -> None:
 
 @contextmanager
 def use_stdlib_distutils() -> Iterator[None]:
-    """Let `distutils` be Python's own for as long as the context lasts, where it still has one.
+    """Use Python's own `distutils` during the context, if Python still has it.
 
     setuptools puts its own in the place, and all of itself is imported with it; skein wants nothing but a version's order.
     """

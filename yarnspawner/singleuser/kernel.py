@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 _NAME = "yarnspawner.singleuser.kernel"
 
 FAILURE_SUFFIX = ".error"
-"""A kernel that fails says why under the key of its information with this behind."""
+"""Suffix of the key under which a failed kernel publishes the reason."""
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -37,7 +37,7 @@ def main(arguments: list[str] | None = None) -> int:
         sys.stdout.write(own.format_help() + "\n")
         sys.stdout.flush()
     elif "SKEIN_APPLICATION_ID" not in os.environ:
-        say(_NAME, "this works in a YARN container that skein started, and not outside of one")
+        say(_NAME, "this works only in a YARN container that skein has started")
         return 1
     else:
         supervision = KernelSupervisor()
@@ -90,7 +90,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _run(options: argparse.Namespace, arguments: list[str], supervision: KernelSupervisor) -> int:
-    """The kernel's life, in the child."""
+    """Run the kernel in the child process."""
     with contextlib.redirect_stderr(Tail(sys.stderr)) as tail:  # type: ignore[type-var]
         try:
             from yarnspawner.singleuser.store import Store
@@ -129,11 +129,11 @@ def _tell(key: str, failure: Failure | None) -> None:
             if _is_whole_application(store):
                 store.fail(failure.message)
     except (NotInContainer, StoreError, ImportError) as error:
-        say(_NAME, f"this could not be told to the application: {error}")
+        say(_NAME, f"the failure could not be published: {error}")
 
 
 def _is_whole_application(store: Store) -> bool:
-    """Whether this failure ends the application anyway, so that there is only the reason to add.
+    """Return True if this failure ends the application anyway, so that only the reason is missing.
 
     Return False for a kernel that runs with other kernels or a server, and for one started in a terminal.
     """

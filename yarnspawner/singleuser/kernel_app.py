@@ -1,4 +1,4 @@
-"""ipykernel's application, on the node's address and, if told so, on the ports of a range."""
+"""ipykernel's application on the node's address, with an optional port range."""
 
 from __future__ import annotations
 
@@ -30,18 +30,18 @@ _KEYS = ("key", "curve_publickey", "curve_secretkey")
 
 @dataclass(frozen=True)
 class KernelOptions:
-    """What is the recipe's to know, and not ipykernel's."""
+    """Options of the recipe, in addition to ipykernel's."""
 
     kernel_info_key: str
-    """Under which the connection's information is published."""
+    """Key under which the connection information is published."""
     port_range: str
     """``first:last``, or "" for any ports."""
     connection_key_file: str
-    """A private file with the connection's keys, or "" for a key that the kernel makes and publishes."""
+    """Private file with the connection's keys; "" if the kernel creates and publishes a key."""
 
 
 class KernelApp(IPKernelApp):
-    """An IPython kernel that is found through the key-value store of its application.
+    """An IPython kernel that publishes its connection in the application's key-value store.
 
     It listens on the node's address, unless --ip says otherwise. Its five ports are taken one by one, as they are found
     free. It publishes them once all are bound and its startup files have run.
@@ -154,7 +154,7 @@ class KernelApp(IPKernelApp):
 
 
 def _private_keys(file: Path) -> dict[str, Any]:
-    """The keys that the client made.
+    """Return the keys that the client created.
 
     The file is JSON with ``key``, ``signature_scheme``, and if the client can encrypt, ``curve_publickey``,
     ``curve_secretkey`` and ``require_encryption``.

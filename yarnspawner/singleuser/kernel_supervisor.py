@@ -1,4 +1,4 @@
-"""A process that outlives the kernel's, to tell how that one ended."""
+"""A process that outlives the kernel's process and reports how it ended."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from yarnspawner.common.protocol import Failure, ProtocolError
-from yarnspawner.singleuser.descendants import adopt_orphans, bury, end_descendants, outlive
+from yarnspawner.singleuser.descendants import adopt_orphans, end_descendants, outlive, reap_children
 from yarnspawner.singleuser.environment import parents
 
 # Seconds between two looks at the child, and at the processes that this one runs for.
@@ -24,13 +24,13 @@ class Ending:
     """How the child ended."""
 
     status: int
-    """As a shell gives it: 128 and the signal's number if it died of one."""
+    """Exit status as in a shell: 128 plus the signal's number if a signal ended it."""
     failure: Failure | None
-    """Why, if it was not in order."""
+    """The reason, unless it exited with status 0."""
 
 
 class KernelSupervisor:
-    """Forks, and watches the child.
+    """Fork and supervise the child.
 
     - the fork comes before anything is imported or opened that would not survive it, or take memory twice
     - what the child can say of its own failure, it reports; of a crash, the parent knows the signal
@@ -44,7 +44,7 @@ class KernelSupervisor:
         self._child = 0
 
     def fork(self) -> bool:
-        """True in the child."""
+        """Fork. Return True in the child."""
         adopt_orphans()
         self._child = os.fork()
         if self._child:
@@ -56,16 +56,16 @@ class KernelSupervisor:
         return self._child == 0
 
     def report(self, failure: Failure) -> None:
-        """In the child: say why it is about to end."""
+        """Report the reason of the imminent exit. Called in the child."""
         # It is smaller than a pipe's buffer, so this does not block.
         os.write(self._reporting, failure.to_bytes())
 
     def wait(self, meanwhile: Callable[[], None]) -> Ending:
-        """In the parent: wait for the child's end, and do something every quarter of a second until then."""
+        """Wait until the child ends, and call ``meanwhile`` every quarter of a second. Called in the parent."""
         while True:
             with suppress(Exception):  # the kernel's end must be noticed whatever this raises
                 meanwhile()
-            status = bury(self._child)
+            status = reap_children(self._child)
             if status is not None:
                 break
             if parents() != self._parents:
@@ -82,7 +82,7 @@ class KernelSupervisor:
         os.kill(self._child, signal.SIGTERM)
         until = time.monotonic() + _GRACE
         while time.monotonic() < until:
-            if (status := bury(self._child)) is not None:
+            if (status := reap_children(self._child)) is not None:
                 return status
             time.sleep(_INTERVAL)
         os.kill(self._child, signal.SIGKILL)

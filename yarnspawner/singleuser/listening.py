@@ -13,15 +13,15 @@ PORT_RANGE_VARIABLE = "YARNSPAWNER_PORT_RANGE"
 """``first:last``, both included: the ports that a firewall lets through. Unset or empty: any free port."""
 
 ANY_PORT = (0,)
-"""Leaves the choice to the system."""
+"""The system chooses the port."""
 
 
 class ListenError(RecipeError):
-    """There is no port to listen on, with the reason in plain words."""
+    """No port is available; the message gives the reason."""
 
 
 def parse_port_range(text: str, source: str = PORT_RANGE_VARIABLE) -> Iterable[int]:
-    """The ports to try, in order.
+    """Return the ports to try, in order.
 
     They start at a random one, so that servers that start on one node at a time do not all try the same ones.
 
@@ -44,8 +44,8 @@ def parse_port_range(text: str, source: str = PORT_RANGE_VARIABLE) -> Iterable[i
     return [*range(start, last + 1), *range(first, start)]
 
 
-def listen(address: str, ports: Iterable[int]) -> list[socket.socket]:
-    """Listen on the first port that is free, on all the addresses that ``address`` stands for.
+def bind_first_free_port(address: str, ports: Iterable[int]) -> list[socket.socket]:
+    """Return sockets that listen on the first free port, on all addresses of ``address``.
 
     There is no moment between trying a port and having it. "" stands for all interfaces.
 

@@ -1,4 +1,4 @@
-"""The container's log within its limit.
+"""Limit the size of the container's log.
 
 YARN neither rotates nor limits what a container writes to its output, and a cell that prints for a night fills the node's
 disk. What the recipe, its kernels and all that they start write goes to one file in the container's log folder, and that
@@ -24,7 +24,7 @@ _INTERVAL = 0.2
 
 
 class Log:
-    """A file that does not outgrow its limit by much, however much is written to it.
+    """A log file that is shortened in place when it exceeds its limit.
 
     - nothing stands between it and who writes, so writing costs what it did, and no last word is lost with a container
       that is killed
@@ -49,7 +49,7 @@ class Log:
         self._left_out = 0
 
     def shorten(self) -> None:
-        """Leave out the middle if the file is beyond its limit."""
+        """Remove the middle of the file if it exceeds its limit."""
         size = os.fstat(self._file).st_size
         if size <= self._limit:
             return
@@ -74,7 +74,7 @@ class Log:
         ).encode()
 
     def _after_line(self, position: int) -> int:
-        """Where the line ends that this position is in; the position itself, if that is far."""
+        """Return the end of the line at this position; the position itself if the line is long."""
         end = os.pread(self._file, 4096, position).find(b"\n")
         return position + end + 1
 
@@ -86,7 +86,7 @@ class Log:
 
 
 class LogLimit:
-    """Keeps the log of this process's container within $YARNSPAWNER_LOG_LIMIT (MiB; 0 for no limit).
+    """Keep the log of this process's container within $YARNSPAWNER_LOG_LIMIT (MiB; 0 for no limit).
 
     Outputs that are no files, such as terminals and pipes, are not changed.
     """
@@ -99,7 +99,7 @@ class LogLimit:
                 self._logs.append(Log(output, limit * _MEBIBYTE))
 
     def keep(self) -> None:
-        """Look once; to be called again and again."""
+        """Check the size once. Called repeatedly."""
         for log in self._logs:
             # The disk may be full of other things, and the next look comes soon.
             with suppress(OSError):
@@ -124,7 +124,7 @@ def _limit() -> int:
 
 
 def _files() -> list[int]:
-    """Stdout and stderr, as far as they are files, and each file once."""
+    """Return the descriptors of stdout and stderr that are files, each file once."""
     found: dict[tuple[int, int], int] = {}
     for output in (1, 2):
         with suppress(OSError):

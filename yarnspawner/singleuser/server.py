@@ -1,4 +1,4 @@
-"""Jupyter's server, on sockets that are ours."""
+"""Jupyter's server on sockets that the recipe has bound."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from jupyter_server.serverapp import ServerApp
 from yarnspawner.singleuser.awaiting import context_of, find_hub
 from yarnspawner.singleuser.encryption import encrypt_kernels
 from yarnspawner.singleuser.failure import RecipeError
-from yarnspawner.singleuser.listening import PORT_RANGE_VARIABLE, listen, parse_port_range
+from yarnspawner.singleuser.listening import PORT_RANGE_VARIABLE, bind_first_free_port, parse_port_range
 
 SERVICE_URL_VARIABLE = "JUPYTERHUB_SERVICE_URL"
 
 
 class ListeningServer:
-    """What makes of a Jupyter ``ServerApp`` one that listens on sockets that it has already.
+    """Mixin for Jupyter's ``ServerApp`` that uses sockets which are already bound.
 
     Jupyter by itself looks for a free port, lets it go and takes it again later, when somebody else may have it.
     """
@@ -36,7 +36,7 @@ class ListeningServer:
         if (self.ip, self.port) != self.address:
             for unused in self.sockets:
                 unused.close()
-            type(self).sockets = listen(self.ip, [self.port])
+            type(self).sockets = bind_first_free_port(self.ip, [self.port])
         self.port = self.sockets[0].getsockname()[1]
 
     def init_configurables(self: Any) -> None:
@@ -95,13 +95,15 @@ def serve(arguments: list[str], on_listening: Callable[[Any], None], on_waiting:
 
 
 def _listen_as_told() -> tuple[list[socket.socket], tuple[str, int]]:
-    """Listen where the hub says, and tell Jupyter, which reads it from the same variable."""
+    """Bind the address in the hub's service URL, and put the port into that variable, which Jupyter reads."""
     told = os.environ.get(SERVICE_URL_VARIABLE)
     if not told:
-        raise RecipeError(f"{SERVICE_URL_VARIABLE} is not set: this is for JupyterHub's spawner to start.")
+        raise RecipeError(f"{SERVICE_URL_VARIABLE} is not set: only JupyterHub's spawner can start this.")
     url = urlsplit(told)
     host = url.hostname or ""
-    sockets = listen(host, [url.port] if url.port else parse_port_range(os.environ.get(PORT_RANGE_VARIABLE, "")))
+    sockets = bind_first_free_port(
+        host, [url.port] if url.port else parse_port_range(os.environ.get(PORT_RANGE_VARIABLE, ""))
+    )
     port = sockets[0].getsockname()[1]
     netloc = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
     # JupyterHub takes port 0 in it for 80.
@@ -110,7 +112,7 @@ def _listen_as_told() -> tuple[list[socket.socket], tuple[str, int]]:
 
 
 def _application(check: Callable[[Any], Any]) -> Any:
-    """JupyterHub's application, as it chooses it from the environment, on a listening server."""
+    """Return JupyterHub's application, chosen by the environment, with a listening server."""
     from jupyterhub import singleuser
 
     if not hasattr(singleuser, "SingleUserNotebookApp"):
@@ -127,5 +129,5 @@ def _application(check: Callable[[Any], Any]) -> Any:
         with contextlib.suppress(ImportError):
             base = importlib.import_module("jupyterlab.labhubapp").SingleUserLabApp
     if base is None or not issubclass(base, ServerApp):
-        raise RecipeError("JUPYTERHUB_SINGLEUSER_APP must be an application of Jupyter Server, which this one is not.")
+        raise RecipeError("JUPYTERHUB_SINGLEUSER_APP must name an application of Jupyter Server.")
     return type(base.__name__, (ListeningServer, base), {"check_hub_version": check})

@@ -1,4 +1,4 @@
-"""The recipe's other thread: it says where the server listens, and sees that it stops when it should."""
+"""Thread that publishes the server's address and waits for a stop request."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _DEFAULT_GRACE = 10.0
 
 
 class StopWatcher(threading.Thread):
-    """Publishes an address, then waits for a reason to stop.
+    """Publish an address, then wait for a reason to stop.
 
     - the store is only ever asked with a deadline, and a store that does not answer is no reason to stop
     - a request to stop is one, and so is the end of the processes that this one runs for

@@ -17,7 +17,7 @@ class NotInContainer(Exception):
 
 
 class StoreError(Exception):
-    """The application master did not do, or did not answer in time, what it was asked for."""
+    """The application master rejected a request or did not answer in time."""
 
 
 class Store:
@@ -36,7 +36,7 @@ class Store:
             ImportError: skein is not installed, or it lacks the ``setuptools`` that it needs from Python 3.12 on.
         """
         if "SKEIN_APPLICATION_ID" not in os.environ:
-            raise NotInContainer("this works in a YARN container that skein started, and not outside of one")
+            raise NotInContainer("this works only in a YARN container that skein has started")
         # Late, since nothing is to be slow or break without skein before this is known to be a container.
         import_grpc()
         with use_stdlib_distutils():
@@ -47,9 +47,9 @@ class Store:
         except (OSError, ValueError) as error:
             raise NotInContainer(f"the application master's address or certificate is missing: {error}") from error
         self.container_id: str | None = skein.properties.container_id
-        """Of a service's container, as skein counts them. The master's has none."""
+        """Skein's id of a service container; None in the master container."""
         self.container_folder: str = skein.properties.container_dir
-        """Where YARN put the container's files."""
+        """Folder of the container's files."""
 
     def put(self, key: str, value: bytes, *, lasting: bool = False) -> None:
         """Set a key.
@@ -61,7 +61,7 @@ class Store:
         self._apply(kv.put(key, value, owner=None if lasting else self.container_id))
 
     def get(self, key: str) -> bytes | None:
-        """The value of a key, None if it is not set."""
+        """Return the value of a key; None if it is not set."""
         from skein import kv
 
         value: bytes | None = self._apply(kv.get(key))
@@ -74,7 +74,7 @@ class Store:
         self._apply(kv.discard(key))
 
     def specification(self) -> Any:
-        """The :class:`skein.ApplicationSpec` of this application."""
+        """Return the :class:`skein.ApplicationSpec` of this application."""
         from skein import ApplicationSpec, proto
 
         return ApplicationSpec.from_protobuf(self._call("getApplicationSpec", proto.Empty()))

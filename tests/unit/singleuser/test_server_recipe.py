@@ -261,7 +261,7 @@ def test_outside_of_a_container_it_says_so_in_one_line() -> None:
     assert done.returncode == 1
     assert done.stdout == ""
     assert done.stderr.count("\n") == 1
-    assert "not outside of one" in done.stderr
+    assert "works only in a YARN container" in done.stderr
 
 
 def test_help_is_ours_and_jupyters() -> None:
