@@ -161,5 +161,5 @@ def parse_number(name: str, asked: Any) -> int:
                 return size
         raise ChoiceRefused(f'{title(name)}: {shown(asked)} is not a size; write for instance "4 G".')
     if isinstance(asked, str) and re.fullmatch(r"\d{1,9}", asked.strip(), re.ASCII):
-        return int(asked)
+        return int(asked.strip())
     raise ChoiceRefused(f"{title(name)}: {shown(asked)} is not a whole number.")

@@ -59,7 +59,7 @@ def check(document):
             assert url.hostname == document.host.lower() or ipaddress.ip_address(document.host)
             assert document.url.isascii() and document.url.isprintable()
             try:
-                PROBE.admit(document)
+                PROBE.check_address(document)
                 assert 30000 <= document.port <= 39999
             except ProtocolError:
                 assert not 30000 <= document.port <= 39999

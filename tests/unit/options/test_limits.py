@@ -229,3 +229,9 @@ def test_a_range_of_gpus_begins_at_none():
     """Who may choose GPUs may choose none, and the page offers no more than the cluster gives."""
     limit = Limit.read("gpus", {"maximum": 8})
     assert (limit.minimum, limit.check(0), limit.most(2), limit.most(None)) == (0, 0, 2, 8)
+
+
+@pytest.mark.parametrize("asked", ["3\x1f", "\x1c3", " 3\n"])
+def test_separators(asked):
+    """What Python's strip() takes for a space does not break a number."""
+    assert parse("cpu_limit", asked) == 3
