@@ -1,4 +1,4 @@
-"""The hub's one way to the cluster, shared by all spawners with the same settings."""
+"""The hub's access to the cluster, shared by all spawners with the same settings."""
 
 from __future__ import annotations
 
@@ -20,15 +20,17 @@ from yarnspawner.yarn.terminator import ApplicationTerminator
 
 @dataclass(frozen=True)
 class ClusterAccess:
-    """Who the hub is on the cluster, and by which means it reaches it.
+    """Hold the hub's identity on the cluster and create the clients that reach it.
 
     Attributes:
-        principal, keytab: of the hub; "" without Kerberos or with a ticket of its own.
-        resource_manager_url: "" for what Hadoop's configuration says.
-        submission_drivers: how many driver processes submit.
-        shared_folder: in HDFS, for what the hub shares with all servers; "" for none.
-        keep_uploads: days after which an upload that nobody uses is removed; 0 for never.
-        spnego_over_http: whether the hub logs in with Kerberos over plain HTTP at other hosts.
+        principal: Kerberos principal of the hub; "" without Kerberos, or to use the hub's ticket cache.
+        keytab: path of the principal's keytab; "" in the same cases.
+        resource_manager_url: comma-separated URLs; "" to take them from Hadoop's configuration.
+        submission_drivers: number of driver processes that submit applications.
+        shared_folder: HDFS folder for files that the hub shares with all servers; "" for none.
+        keep_uploads: days after which an unused upload is removed; 0 to keep uploads.
+        spnego_over_http: True to log in to other hosts with Kerberos over plain HTTP.
+        log: the hub's logger.
     """
 
     principal: str = ""
@@ -40,11 +42,11 @@ class ClusterAccess:
     spnego_over_http: bool = False
     log: logging.Logger = field(default_factory=lambda: logging.getLogger("yarnspawner"), compare=False)
 
-    # A hub has one of them, or a few where groups override the queue's principal; they live as long as the hub.
+    # A hub has one instance, or a few if group overrides change the principal. They live as long as the hub.
     _shared: ClassVar[dict[ClusterAccess, ClusterAccess]] = {}
 
     def shared(self) -> ClusterAccess:
-        """The one with these settings that all spawners of this process use."""
+        """Return the instance with these settings that all spawners of this process share."""
         return self._shared.setdefault(self, self)
 
     @property
@@ -54,7 +56,7 @@ class ClusterAccess:
 
     @cached_property
     def cluster(self) -> Cluster:
-        """Submissions, reports, kills and key-value stores."""
+        """The client for submissions, reports, kills and key-value stores."""
         return Cluster(
             principal=self.principal,
             keytab=self.keytab,
@@ -64,17 +66,20 @@ class ClusterAccess:
 
     @cached_property
     def reflector(self) -> ApplicationReflector:
-        """What YARN says of the applications, without a call for each."""
+        """The view of YARN's applications. One list call refreshes all of them."""
         return ApplicationReflector(self.cluster, log=self.log)
 
     @cached_property
     def port_checker(self) -> PortChecker:
-        """Who listens, for what is to be known before YARN answers."""
+        """Checks whether a server's port accepts connections.
+
+        Used after a hub restart until the first YARN report.
+        """
         return PortChecker()
 
     @cached_property
     def resource_manager(self) -> ResourceManager:
-        """What skein's driver cannot tell."""
+        """The client of the ResourceManager's web service, for data that skein's driver does not offer."""
         options: dict[str, Any] = {"principal": self.principal, "keytab": self.keytab, "log": self.log}
         options["plain_login"] = self.spnego_over_http
         if urls := [url.strip() for url in self.resource_manager_url.split(",") if url.strip()]:
@@ -83,14 +88,18 @@ class ClusterAccess:
 
     @cached_property
     def staging(self) -> StagingFolders:
-        """What applications leave in HDFS. Raises StagingUnavailable where there is no HDFS."""
+        """The staging folders of applications in HDFS.
+
+        Raises:
+            StagingUnavailable: the cluster has no HDFS.
+        """
         return StagingFolders.from_configuration(
             principal=self.principal, keytab=self.keytab, plain_login=self.spnego_over_http
         )
 
     @cached_property
     def uploads(self) -> Uploads:
-        """Files of the hub that are in HDFS once, for all starts."""
+        """The hub's files that are uploaded to HDFS once and used by all starts."""
         return Uploads(
             self.shared_folder,
             self.hub_user,
@@ -102,7 +111,10 @@ class ClusterAccess:
         )
 
     def warm(self) -> None:
-        """Make ready what the first start would have to wait for. Returns at once."""
+        """Start the drivers and the upload of skein's jar, so that the first start need not wait.
+
+        Return immediately; the work continues in the background.
+        """
         self.cluster.warm()
         self.uploads.url_if_ready(SKEIN_JAR)
 
@@ -112,5 +124,5 @@ class ClusterAccess:
 
     @cached_property
     def terminator(self) -> ApplicationTerminator:
-        """Sees to it that what must end does."""
+        """Kills applications and retries until YARN reports them as finished."""
         return ApplicationTerminator(self.cluster, self.reflector, log=self.log)

@@ -1,7 +1,7 @@
-"""One line of JSON for each thing that happens to an application: who, what, where, and by whom it ended.
+"""Write the audit log: one line of JSON for each event of an application.
 
-The lines go to the logger ``yarnspawner.audit``, and from there into the hub's log, unless an admin gave it handlers of
-its own. They hold no secrets, and nothing that a user wrote could start another line: JSON escapes it.
+The lines go to the logger ``yarnspawner.audit``. They also reach the hub's log, unless an admin gave that logger its
+own handlers. They contain no secrets. User input cannot start a new line, because JSON escapes it.
 """
 
 from __future__ import annotations
@@ -16,26 +16,26 @@ from yarnspawner.skein_driver import Report
 
 LOGGER = logging.getLogger("yarnspawner.audit")
 
-# Ends are told once, however many notice them; so many are remembered.
+# Several callers can notice the same end, so the last ends are remembered and each is logged once.
 _REMEMBERED = 10_000
 _told: OrderedDict[str, None] = OrderedDict()
 
 
 class _Forward(logging.Handler):
-    """Hands lines to the handlers of another logger, unless an admin has routed the audit elsewhere meanwhile."""
+    """Pass lines to the handlers of another logger, unless an admin has since routed the audit elsewhere."""
 
     def __init__(self, log: logging.Logger) -> None:
         super().__init__()
         self._log = log
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Hand on a line."""
+        """Pass a line on."""
         if not _routed():
             self._log.handle(record)
 
 
 def own_handlers() -> list[logging.Handler]:
-    """Return the handlers that an admin gave the audit."""
+    """Return the handlers that an admin gave the audit logger."""
     return [handler for handler in LOGGER.handlers if not isinstance(handler, _Forward)]
 
 
@@ -57,7 +57,7 @@ def audit(event: str, **facts: Any) -> None:
 
     Args:
         event: ``submitted``, ``arrived``, ``adopted``, ``ended``, ``refused`` or ``removed``.
-        facts: what is known; what is empty is left out.
+        facts: the details of the event. Empty ones (None or "") are left out.
     """
     known = {name: fact for name, fact in facts.items() if fact not in (None, "")}
     when = datetime.now(timezone.utc).isoformat(timespec="milliseconds")
@@ -65,13 +65,14 @@ def audit(event: str, **facts: Any) -> None:
 
 
 def audit_end(report: Report, *, by: str, **facts: Any) -> None:
-    """Write once that an application has ended.
+    """Write that an application has ended. Idempotent.
 
     Args:
-        report: YARN's last word.
-        by: ``stop`` (a user, an admin or a service asked the hub to), ``hub`` (a start that failed or was cancelled),
-            ``sweep``, ``lifetime``, or ``yarn``: by itself, or by somebody who asked YARN.
-        facts: as in :func:`audit`.
+        report: YARN's final report.
+        by: the cause. ``stop``: a user, an admin or a service asked the hub. ``hub``: a start failed or was cancelled.
+            ``sweep``: the orphan reaper. ``lifetime``: the time limit. ``yarn``: the application itself, or
+            someone who asked YARN.
+        facts: see :func:`audit`.
     """
     if report.id in _told:
         return

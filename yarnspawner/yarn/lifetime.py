@@ -1,4 +1,4 @@
-"""The end of a server's time, which YARN enforces, or the hub where YARN cannot be told."""
+"""Limit the lifetime of servers. YARN enforces the limit, or the hub if it cannot set it in YARN."""
 
 from __future__ import annotations
 
@@ -10,22 +10,26 @@ from yarnspawner.common.units import duration
 from yarnspawner.hadoop.resourcemanager import ResourceManager, ResourceManagerUnavailable
 from yarnspawner.state.server_state import ServerState
 
-# Seconds that YARN has to kill a server whose time is over before the hub does it. YARN looks every few seconds.
+# Seconds that YARN has to kill an expired server before the hub kills it. YARN checks every few seconds.
 _GRACE = 60
 
 
 async def set_lifetime(
     server: ServerState, seconds: int, resource_manager: ResourceManager, log: logging.Logger
 ) -> ServerState:
-    """Limit the time of a submitted server, and return its new state.
+    """Limit the lifetime of a submitted server, and return its new state.
 
-    YARN is told, so that the limit holds while the hub is down. If it cannot be told, the hub kills the server when
-    :func:`has_exceeded_lifetime` returns True.
+    YARN enforces the limit, so it holds while the hub is down. If YARN refuses or does not respond, the hub kills
+    the server when :func:`has_exceeded_lifetime` returns True.
 
     Args:
-        server: with an application.
-        seconds: that it may run; 0 for no limit.
-        resource_manager: is told.
+        server: a server that has an application.
+        seconds: time that it may run; 0 for no limit.
+        resource_manager: sets the limit in YARN.
+        log: the hub's logger.
+
+    Returns:
+        The state with the server's end time.
     """
     if not seconds:
         return server
@@ -37,15 +41,15 @@ async def set_lifetime(
 
 
 def has_exceeded_lifetime(server: ServerState) -> bool:
-    """Return True if a server should have been killed by YARN, and some time has passed since."""
+    """Return True if a server outlived its limit by so long that YARN will not kill it."""
     return bool(server.ends) and time.time() > server.ends + _GRACE
 
 
 def time_left(ends: float) -> str:
-    """Return how long a server has, for people; "" if it has no limit.
+    """Return the time that a server has left, as text for users; "" if it has no limit.
 
     Args:
-        ends: seconds since 1970; 0 for no limit.
+        ends: end time in seconds since 1970; 0 for no limit.
     """
     if not ends:
         return ""

@@ -1,4 +1,4 @@
-"""The sweep: this hub's applications that no server owns are ended, and what ended ones left in HDFS is removed."""
+"""The orphan reaper: kill this hub's orphans, and remove the HDFS folders of finished applications."""
 
 from __future__ import annotations
 
@@ -19,18 +19,24 @@ from yarnspawner.yarn.audit import audit, audit_end
 from yarnspawner.yarn.orphans import OwnedServers, is_ours, orphans, too_many
 from yarnspawner.yarn.tags import hub_tag
 
-# Applications that one sweep ends, and folders that it removes; the next one goes on.
+# Limit of applications that one sweep kills, and of folders that it removes. The next sweep continues.
 MOST = 500
-# Seconds until an application that could not be ended has another turn, doubled each time up to a day and a third.
+# Back-off in seconds after an application could not be killed. Each failure doubles it, up to 32 hours.
 _COOL_DOWN = 3600.0
 _MOST_DOUBLINGS = 5
-# Seconds that YARN has to say that an application has ended.
+# Seconds that YARN has to report a killed application as finished.
 _END_TIMEOUT = 30.0
 
 
 @dataclass(frozen=True)
 class Found:
-    """What a look at the cluster has found: this hub's unfinished applications, and which of them are orphans."""
+    """The result of a search: this hub's unfinished applications, and which of them are orphans.
+
+    Attributes:
+        ours: all unfinished applications of this hub.
+        orphans: those of them that no server owns and that are not being killed already.
+        owned: the applications that servers own.
+    """
 
     ours: list[Report]
     orphans: list[Report]
@@ -38,12 +44,12 @@ class Found:
 
 
 class Swept(NamedTuple):
-    """What a sweep has done.
+    """The result of a sweep.
 
     Attributes:
-        ended: number of applications.
-        removed: number of folders in HDFS.
-        held: why nothing was ended, which only an admin can judge; "" if there is no such reason.
+        ended: number of applications that were killed.
+        removed: number of HDFS folders that were removed.
+        held: why nothing was killed until an admin confirms it; "" if the sweep was not held.
     """
 
     ended: int
@@ -52,20 +58,22 @@ class Swept(NamedTuple):
 
 
 class OrphanReaper:
-    """Finds and ends what nobody owns.
+    """Find and kill orphans.
 
-    - only applications that `orphans` says are this hub's and nobody's; what is being ended already is left to that
-    - one after another, each as its user, whose application it is
-    - the accounts in turn, and what could not be ended waits longer each time, so that nobody's keep others waiting
-    - nothing at all while another hub has the id, or where so many seem to be orphans that the database must be wrong
+    - It kills only applications that :func:`~yarnspawner.yarn.orphans.orphans` returns. It skips those that the
+      terminator already kills.
+    - It kills one application after another, each as the Hadoop user that owns it.
+    - It takes the accounts in turn, and backs off after each failure, so that no account delays the others.
+    - It kills nothing while another hub holds the id, or while :func:`~yarnspawner.yarn.orphans.too_many` objects.
 
     Args:
-        access: the hub's way to the cluster.
-        hub_id: which hub this is.
-        grace: seconds that an application must have been there, or must have ended.
-        owned: reads what the hub's spawners own at the time it is called.
+        access: the hub's access to the cluster.
+        hub_id: this hub's id.
+        grace: seconds that an orphan must have existed, or that an application must have been finished.
+        owned: returns what the hub's spawners own at the time of the call.
+        log: the hub's logger.
         shared: accounts that several users share.
-        refusal: says why the id is not this hub's; "" if it is.
+        refusal: returns why the id is not this hub's; "" if it is.
     """
 
     def __init__(
@@ -86,7 +94,7 @@ class OrphanReaper:
         self._grace = grace
         self._owned = owned
         self._log = log
-        # By application: how often it could not be ended, and when it has its next turn.
+        # By application: the number of failures, and the time of the next attempt.
         self._failed: dict[str, tuple[int, float]] = {}
         self._said: set[tuple[str, str]] = set()
         self._held = ""
@@ -94,8 +102,12 @@ class OrphanReaper:
         self._no_staging = ""
 
     async def find(self) -> Found:
-        """Look at what runs. Raises ClusterUnavailable."""
-        # First what runs, then who owns it: what was submitted before this list was written down before it.
+        """Find this hub's applications and the orphans among them.
+
+        Raises:
+            ClusterUnavailable: YARN does not respond.
+        """
+        # List first, then read the owners: a start is in the database before it is submitted.
         reports = await self._access.reflector.tagged(hub_tag(self._hub_id))
         owned = await self._owned()
         us = {"hub_id": self._hub_id, "hub_user": self._access.hub_user}
@@ -108,10 +120,13 @@ class OrphanReaper:
         return Found(ours, [report for report in nobodys if report.id not in self._access.terminator.pending], owned)
 
     async def run(self, *, confirmed: bool = False) -> Swept:
-        """Sweep once. Raises ClusterUnavailable.
+        """Sweep once.
 
         Args:
-            confirmed: whether an admin has said that orphans are orphans, however many there are.
+            confirmed: True if an admin confirmed that the orphans are orphans, however many there are.
+
+        Raises:
+            ClusterUnavailable: YARN does not respond.
         """
         if refusal := self._refusal():
             return Swept(0, 0, self._hold(refusal))
@@ -126,11 +141,11 @@ class OrphanReaper:
         return Swept(len(ended), removed, held)
 
     def held(self, found: Found) -> str:
-        """Return why an admin has to confirm that these are orphans; "" if nobody has to."""
+        """Return why an admin must confirm that these are orphans; "" if no confirmation is needed."""
         return too_many(found.ours, found.orphans, found.owned, shared=self._shared)
 
     def _hold(self, reason: str) -> str:
-        """Say once that nothing is ended, and why."""
+        """Log once that the sweep kills nothing, and why. Return the reason."""
         if reason and reason != self._held:
             self._log.error(
                 "The sweep ends nothing: %s. If that is right, look at `yarnspawner sweep --dry-run`, and confirm with"
@@ -141,7 +156,7 @@ class OrphanReaper:
         return reason
 
     def turn(self, orphans: Iterable[Report]) -> list[Report]:
-        """Choose which orphans this sweep ends: the first of each account, then the second of each, and so on."""
+        """Return the orphans that this sweep kills: the first of each account, then the second of each, and so on."""
         now = time.monotonic()
         places: Counter[str] = Counter()
         turns = []
@@ -156,7 +171,7 @@ class OrphanReaper:
         self._failed[orphan.id] = times + 1, time.monotonic() + _COOL_DOWN * 2 ** min(times, _MOST_DOUBLINGS)
 
     async def end(self, orphan: Report, owned: OwnedServers) -> bool:
-        """End an orphan; whether YARN says that it has ended."""
+        """Kill an orphan. Return True once YARN reports it as finished, and False after a failure."""
         name = owned.name(orphan)
         whose = f" (of {name})" if name else ""
         try:
@@ -183,10 +198,14 @@ class OrphanReaper:
         return True
 
     async def left_behind(self) -> list[Report]:
-        """This hub's ended applications whose folder is still there. Raises ClusterUnavailable."""
+        """Return this hub's finished applications whose staging folder still exists.
+
+        Raises:
+            ClusterUnavailable: YARN does not respond.
+        """
         latest = datetime.now(timezone.utc) - timedelta(seconds=self._grace)
         ended = await self._access.cluster.finished()
-        self._clean &= {report.id for report in ended}  # YARN forgets them, and so does this
+        self._clean &= {report.id for report in ended}  # YARN remembers only the latest, so this cache cannot grow
         by_user: defaultdict[str, list[Report]] = defaultdict(list)
         for report in ended:
             old = report.finished is not None and report.finished <= latest
@@ -204,7 +223,11 @@ class OrphanReaper:
         return left
 
     async def clean(self) -> int:
-        """Remove what this hub's ended applications left in HDFS; how many folders. Raises ClusterUnavailable."""
+        """Remove the staging folders of this hub's finished applications, and return their number.
+
+        Raises:
+            ClusterUnavailable: YARN does not respond.
+        """
         removed = 0
         for report in (await self.left_behind())[:MOST]:
             try:
@@ -227,11 +250,11 @@ class OrphanReaper:
 
 
 class ReaperLoop:
-    """Sweeps for as long as the hub runs.
+    """Sweep for as long as the hub runs.
 
-    - begins ``grace`` seconds after its start, for which the hub must have checked all servers
-    - every ``interval`` seconds, or only once if that is 0; sooner while YARN does not answer
-    - ends with the event loop's tasks, which JupyterHub cancels at its end; whatever is left is for the next run
+    - The first sweep runs ``grace`` seconds after :meth:`start`. By then the hub must have checked all servers.
+    - The next ones run every ``interval`` seconds; 0 means one sweep only. After a failure it retries sooner.
+    - JupyterHub cancels the loop when it stops. The next run of the hub continues.
     """
 
     _RETRY = 30.0
@@ -244,11 +267,11 @@ class ReaperLoop:
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
-        """Begin, on the running event loop."""
+        """Start the loop on the running event loop."""
         self._task = asyncio.create_task(self._run(), name="sweep")
 
     async def stop(self) -> None:
-        """End; what is going on is cut short."""
+        """Stop the loop, and cancel a sweep in progress."""
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait({self._task})

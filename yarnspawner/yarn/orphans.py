@@ -1,19 +1,19 @@
-"""Which applications are this hub's, and which of them nobody owns. Pure: no I/O, no hub, no cluster.
+"""Decide which applications are this hub's, and which of them are orphans. Pure: no I/O, no hub, no cluster.
 
-Tags are no proof. Whoever submits an application gives it any tags, and sees those of others unless YARN's ACLs hide them.
-So it was thought through what somebody gains who copies this hub's tags, all of them:
+Tags prove nothing. Users can give their applications any tags. They can read the tags of others unless YARN's ACLs hide
+them. An attacker who copies all of this hub's tags gains nothing:
 
-- Onto an application of their own: it is taken for this hub's, and as no spawner owns it, it is ended, as the user whom YARN
-  says that it belongs to. They have lost their own application, which they could have ended themselves.
-- Onto somebody else's: there is no way. Tags are set at the submission and never changed, and who submits as another user
-  is somebody whom Hadoop trusts to impersonate that user.
-- With the tag of a start that is pending: it counts as owned only if it belongs to the same Hadoop user, and then that user
-  has kept an application of their own from being swept, which nobody minds: they may run what they like on the cluster.
-- To make the hub act as a mighty account: applications of system accounts and of the hub's own are never taken for ours, as
-  no server runs as one of them. What Hadoop does not let the hub do as a user, is refused, logged once, and not insisted on.
-- To make the hub remove folders: those in the home of the application's own user, with that application's id, as that user.
-- To keep it busy: a sweep ends one after another, no more than its limit, the accounts in turn, and what was refused waits.
-- To keep it from sweeping: of one account only a few orphans count for the limit above which a sweep ends nothing.
+- Copied to the attacker's own application: the hub takes it for its own and finds no spawner that owns it. It kills the
+  application as the user that YARN reports. The attacker loses only their own application.
+- Copied to another user's application: impossible. Tags are set at submission and never change. Only accounts that
+  Hadoop trusts to impersonate a user can submit as that user.
+- Copied with the tag of a pending start: the application counts as owned only if it has the same Hadoop user. That user
+  protects their own application from the sweep, which is harmless: they may run anything on the cluster.
+- To make the hub act as a privileged account: the hub never takes applications of system accounts, or of its own
+  account, for its servers. If Hadoop refuses a kill, the hub logs it once and backs off.
+- To make the hub remove folders: it removes only the folder with the application's id in its user's home, as that user.
+- To keep the hub busy: a sweep has a limit, kills one application at a time, takes the accounts in turn and backs off.
+- To block the sweep: only a few orphans of an account count towards the limit above which a sweep kills nothing.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ from yarnspawner.hadoop.accounts import is_person
 from yarnspawner.skein_driver import Report
 from yarnspawner.yarn.tags import has_server_tags, hub_tag, server_tag, start_tag, user_tag
 
-# Orphans of one account that count in addition to twice the account's owned applications: a user who copies tags onto
-# hundreds of applications must not keep the hub from sweeping those of others.
+# Orphans of one account that count in addition to twice its owned applications. The limit exists because a user who
+# copies tags to hundreds of applications must not block the sweep of others' orphans.
 _UNOWNED = 5
 
 
 @dataclass(frozen=True)
 class ServerKey:
-    """A server of the hub: its user, and its name ("" for the default one)."""
+    """The key of a server: its user's name and its own name ("" for the default server)."""
 
     user: str
     server: str = ""
@@ -46,13 +46,13 @@ class ServerKey:
 
 @dataclass
 class OwnedServers:
-    """What the hub's spawners own.
+    """The applications and starts that the hub's spawners own.
 
     Attributes:
-        applications: by id.
-        starts: those whose application's id is not known yet, by their tag and Hadoop user.
-        protected: tags of users whose stored state nobody can read: they may own anything that has their tag.
-        names: whose a server's tag is, also of those that do not run.
+        applications: servers by application id.
+        starts: servers whose application id is not known yet, by start tag and Hadoop user.
+        protected: tags of users with unreadable stored state. They could own any application with their tag.
+        names: servers by server tag, including those that do not run.
     """
 
     applications: dict[str, ServerKey] = field(default_factory=dict)
@@ -61,13 +61,13 @@ class OwnedServers:
     names: dict[str, ServerKey] = field(default_factory=dict)
 
     def add(self, owner: ServerKey, state: Any, *, hub_id: str, has_server: bool) -> None:
-        """Take in what JupyterHub's database keeps of a server.
+        """Add a server from JupyterHub's database.
 
         Args:
-            owner: whose it is.
-            state: the spawner's.
-            hub_id: this hub's.
-            has_server: whether JupyterHub has the server for running, starting or stopping.
+            owner: the server.
+            state: the spawner's stored state.
+            hub_id: this hub's id.
+            has_server: True if JupyterHub considers the server as running, starting or stopping.
         """
         self.names[server_tag(hub_id, owner.user, owner.server)] = owner
         if not state or not has_server:
@@ -87,7 +87,7 @@ class OwnedServers:
             self.protected.add(user_tag(hub_id, owner.user))
 
     def owner(self, report: Report) -> ServerKey | None:
-        """The server that an application is, or is to become."""
+        """Return the server that owns an application, running or starting; None for an orphan."""
         if report.id in self.applications:
             return self.applications[report.id]
         return next(
@@ -95,12 +95,12 @@ class OwnedServers:
         )
 
     def name(self, report: Report) -> ServerKey | None:
-        """The server that an application was started for, as far as its tags say, which anyone may have copied."""
+        """Return the server that an application's tags name; None if they name none. Anyone can copy tags."""
         return self.owner(report) or next((self.names[name] for name in report.tags if name in self.names), None)
 
 
 def is_ours(report: Report, *, hub_id: str, hub_user: str) -> bool:
-    """Whether all that is known of an application fits one that this hub has started."""
+    """Return True if an application's tags and user match those of this hub's servers."""
     own = hub_tag(hub_id) in report.tags and has_server_tags(report.tags)
     return own and is_person(report.user, hub=hub_user)
 
@@ -108,14 +108,15 @@ def is_ours(report: Report, *, hub_id: str, hub_user: str) -> bool:
 def orphans(
     reports: Iterable[Report], owned: OwnedServers, *, hub_id: str, hub_user: str, now: datetime, grace: float
 ) -> list[Report]:
-    """The unfinished applications of this hub that no spawner owns, the oldest first.
+    """Return this hub's unfinished applications that no spawner owns, oldest first.
 
     Args:
-        reports: what YARN listed **before** ``owned`` was read: a start is written down before it is submitted.
-        owned: by this hub's spawners.
-        hub_id, hub_user: which hub this is, and as whom it speaks to the cluster.
-        now: the time.
-        grace: seconds that an application must have been there.
+        reports: YARN's list, requested **before** ``owned`` was read. A start is stored before it is submitted.
+        owned: what this hub's spawners own.
+        hub_id: this hub's id.
+        hub_user: the hub's Hadoop user.
+        now: the current time.
+        grace: seconds that an application must have existed.
     """
     latest = now - timedelta(seconds=grace)
     found = [
@@ -134,15 +135,16 @@ def orphans(
 def too_many(
     ours: Collection[Report], orphans: Collection[Report], owned: OwnedServers, *, shared: Collection[str] = ()
 ) -> str:
-    """Return why these may not be orphans at all, since they are too many; "" if they are few.
+    """Return why there are too many orphans to be plausible; "" if the sweep may kill them.
 
-    - A hub that owns none of what runs ends nothing.
-    - A hub that would end more than half of what runs ends nothing. Of one account no more orphans count than
-      `_UNOWNED` and twice the applications of that account that are owned, unless users share the account.
+    - A hub that owns none of its applications kills nothing.
+    - A hub that would kill more than half of its applications kills nothing. For each account, at most `_UNOWNED` plus
+      twice its owned applications count as orphans. Accounts that users share have no such limit.
 
     Args:
         ours: the hub's unfinished applications.
-        orphans: those of them that would be ended.
+        orphans: those of them that the sweep would kill.
+        owned: what this hub's spawners own.
         shared: accounts that several users share.
     """
     if not orphans:

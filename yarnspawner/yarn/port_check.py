@@ -1,4 +1,4 @@
-"""Servers of the hub's last run, until YARN has said its first word: those that listen count as running."""
+"""Check the ports of recovered servers. Until YARN's first report, a server that listens counts as running."""
 
 from __future__ import annotations
 
@@ -6,24 +6,28 @@ import asyncio
 from contextlib import suppress
 from urllib.parse import urlsplit
 
-# Seconds for a node to take a connection, and for a busy hub to see it. A driver takes as long to start.
+# Seconds for a node to accept a connection and for a busy hub to notice. A driver takes as long to start.
 _PATIENCE = 3.0
-# At a time: a hub that finds thousands of servers may not open as many files.
+# Limit of concurrent checks: a hub with thousands of servers would otherwise exceed its limit of open files.
 _PLACES = 100
 
 
 class PortChecker:
-    """Asks at servers' addresses whether somebody is there.
+    """Check whether something listens at a server's address.
 
-    A driver takes seconds to start and to list, for which the users of a hub that restarts should not wait. Who listens
-    at an address need not be the server that did: whoever goes by this has to ask YARN as soon as it answers.
+    A driver takes seconds to start and to list applications. Users should not wait for that after a hub restart.
+    The listener can be another process than the server, so callers must check with YARN as soon as it responds.
     """
 
     def __init__(self) -> None:
         self._places = asyncio.Semaphore(_PLACES)
 
     async def is_listening(self, url: str) -> bool:
-        """Whether somebody takes a connection at an address, ``http://host:port``. Within three seconds, and never raises."""
+        """Return True if an address accepts a connection within three seconds. It never raises.
+
+        Args:
+            url: the server's address, ``http://host:port``.
+        """
         address = urlsplit(url)
         async with self._places:
             try:

@@ -21,27 +21,27 @@ from yarnspawner.skein_driver import (
 )
 from yarnspawner.yarn.status import Status, TrackedApplication, forgotten, wait_for_event
 
-# A list of thousands takes the ResourceManager a while, 0.05 ms of its CPU time for each application and 0.2 ms of the
-# driver's (`python -m benchmarks list`); of the view's time at most a fifth is spent in them.
+# Each listed application costs 0.05 ms of the ResourceManager's CPU time and 0.2 ms of the driver's
+# (`python -m benchmarks list`). This pause, per second of listing, limits lists to a fifth of the time.
 _PAUSE_PER_LIST = 4.0
 
 
 class ApplicationReflector:
-    """A view of YARN's applications that is refreshed by one list call, whatever their number.
+    """Keep a view of YARN's applications. One list call refreshes it, whatever their number.
 
-    - Spawners `watch` what they own, and `unwatch` it when it is theirs no more.
-    - It is refreshed every ``fast`` seconds while something is watched closely, every ``slow`` seconds while
-      something else is watched, and not at all otherwise.
-    - Who waits in `wait_change` is woken by each change.
-    - An application that YARN's list no longer has is asked for by itself. It has ended if YARN says so, or if YARN does
-      not know it and two lists lacked it. While YARN cannot be asked it is unknown, never ended.
-    - That YARN does not answer is logged once, and so is that it answers again.
+    - Spawners `watch` the application they own, and `unwatch` it when they no longer own it.
+    - The view refreshes every ``fast`` seconds while an application is watched closely, and every ``slow`` seconds
+      while others are watched. Otherwise it does not refresh.
+    - Each change wakes the callers of `wait_change`.
+    - If an application disappears from the list, the view requests its own report. It has ended if YARN says so, or if
+      YARN does not know it and two lists lacked it. While YARN does not respond, it is unknown, never ended.
+    - The view logs each outage of YARN once, and each recovery once.
     """
 
     def __init__(
         self, cluster: Cluster, *, fast: float = 0.5, slow: float = 5.0, log: logging.Logger | None = None
     ) -> None:
-        """Describe the view of a cluster; intervals are in seconds. Nothing is asked before something is watched."""
+        """Initialize the view without a request to YARN. ``fast`` and ``slow`` are in seconds."""
         self._cluster = cluster
         self._fast = fast
         self._slow = slow
@@ -57,7 +57,7 @@ class ApplicationReflector:
         )
         self._refreshes = Retry(self._log, "The view of YARN's applications could not be refreshed", longest=slow)
         self._reason = ""
-        self._surprises: set[type[Exception]] = set()  # that are in the log
+        self._surprises: set[type[Exception]] = set()  # already logged with a traceback
         self._too_large = False
         self._turn = asyncio.Lock()
         self._next: asyncio.Task[list[Report]] | None = None
@@ -70,7 +70,7 @@ class ApplicationReflector:
 
         Args:
             application_id: the application.
-            on_end: called once, when the application has finished.
+            on_end: called once, after the application has finished.
         """
         watched = self._entry(application_id)
         watched.owned = True
@@ -78,15 +78,15 @@ class ApplicationReflector:
         self._ensure_refreshing(hurry=False)
 
     def unwatch(self, application_id: str) -> None:
-        """Forget an application, unless somebody watches it closely. Its owner is told nothing more."""
+        """Stop tracking an application for its owner. Do not call ``on_end`` any more."""
         if watched := self._watched.get(application_id):
             watched.owned = False
-            watched.on_end = None  # it is called for the owner, who may be gone by then
+            watched.on_end = None  # the owner may no longer exist
             self._drop(application_id, watched)
 
     @contextmanager
     def watch_closely(self, application_id: str, *, closely: bool = True) -> Iterator[None]:
-        """Watch for as long as the context lasts, refreshing every ``fast`` seconds if ``closely``; several may do so."""
+        """Watch an application inside the context, every ``fast`` seconds if ``closely``. Contexts may overlap."""
         watched = self._entry(application_id)
         watched.watchers += 1
         watched.close_watchers += closely
@@ -99,7 +99,7 @@ class ApplicationReflector:
             self._drop(application_id, watched)
 
     async def ended(self, application_id: str, timeout: float) -> bool:
-        """Return True as soon as an application has ended, and False if it has not after ``timeout`` seconds."""
+        """Wait for an application to end. Return True once it has, and False after ``timeout`` seconds."""
         deadline = time.monotonic() + timeout
         status = await self.status(application_id)
         while not status.ended and (left := deadline - time.monotonic()) > 0:
@@ -107,7 +107,7 @@ class ApplicationReflector:
         return status.ended
 
     async def status(self, application_id: str) -> Status:
-        """Return what is known now. Asks YARN only if the application is not watched, or not for long enough."""
+        """Return an application's current status. Ask YARN only if no list since `watch` has reported it."""
         watched = self._watched.get(application_id)
         if watched is None:
             return await self._ask_once(application_id)
@@ -121,12 +121,12 @@ class ApplicationReflector:
         return self._status(watched)
 
     def has_report(self, application_id: str) -> bool:
-        """Whether YARN has said anything of a watched application yet, or is known not to answer: `status` does not wait."""
+        """Return True if `status` need not wait: a watched application has a report, or YARN does not respond."""
         watched = self._watched.get(application_id)
         return watched is not None and (watched.listed or not watched.open or self._unknown_since is not None)
 
     async def wait_change(self, application_id: str, previous: Status | None, timeout: float) -> Status:
-        """Return the status as soon as it differs from ``previous``, or as it is after ``timeout`` seconds."""
+        """Wait until the status differs from ``previous``, at most ``timeout`` seconds, and return it."""
         deadline = time.monotonic() + timeout
         while True:
             watched = self._watched.get(application_id)
@@ -141,26 +141,31 @@ class ApplicationReflector:
                 await asyncio.sleep(min(left, self._slow))
 
     async def refresh_one(self, application_id: str) -> None:
-        """Ask YARN about one application now, if it is watched: something has just been done to it."""
+        """Request one application's report now, if it is watched. Call this after a change to the application."""
         watched = self._watched.get(application_id)
         if watched is not None and watched.open:
             await self._resolve_missing(application_id, watched)
 
     async def find(self, tag: str, user: str | None = None) -> Report | None:
-        """Return the latest unfinished application with that tag, freshly listed, or None. Raises ClusterUnavailable.
+        """List the applications, and return the latest unfinished one with a tag; None if there is none.
 
-        Anyone may give any tag to an application of their own: say which ``user`` it must belong to.
+        Args:
+            tag: the tag.
+            user: the Hadoop user that must own the application; None for any. Users can copy tags, so pass it.
+
+        Raises:
+            ClusterUnavailable: YARN does not respond.
         """
         found = [report for report in await self.tagged(tag) if user in {None, report.user}]
         return max(found, key=lambda report: (report.started or _LONG_AGO, report.id), default=None)
 
     async def tagged(self, tag: str) -> list[Report]:
-        """Return all unfinished applications with that tag, freshly listed, whoever's. Raises ClusterUnavailable."""
-        tag = tag.lower()  # as YARN keeps them
+        """List the applications, and return all unfinished ones with a tag. Raises ClusterUnavailable."""
+        tag = tag.lower()  # YARN stores tags in lower case
         return [report for report in await self._list() if tag in report.tags]
 
     async def close(self) -> None:
-        """Stop refreshing, and forget all applications."""
+        """Stop refreshing, and stop tracking all applications."""
         self._watched.clear()
         tasks = {task for task in (self._refreshing, *self._lists) if task is not None}
         for task in tasks:
@@ -182,13 +187,13 @@ class ApplicationReflector:
             self._wake.set()
 
     async def _refresh(self) -> None:
-        """Keep the view up to date for as long as something watched has not ended."""
+        """Refresh the view until all watched applications have ended."""
         before = 0.0
         while any(watched.open for watched in self._watched.values()):
             began = time.monotonic()
             with self._refreshes.attempt():
                 await self._refresh_once()
-            # One list that takes long is none that is long: it has waited for a driver to start.
+            # A single slow list has only waited for a driver to start; two in a row are slow because of their length.
             took = time.monotonic() - began
             await self._pause(min(took, before))
             before = took
@@ -197,7 +202,7 @@ class ApplicationReflector:
         try:
             await self._list()
         except ClusterUnavailable:
-            return  # noted where it was raised
+            return  # already recorded where it was raised
         for application_id, watched in list(self._watched.items()):
             if watched.missed_lists and watched.open:
                 await self._resolve_missing(application_id, watched)
@@ -205,17 +210,17 @@ class ApplicationReflector:
     async def _pause(self, took: float) -> None:
         failing = max(self._outage.pause, self._refreshes.pause)
         pause = failing or (self._fast if any(watched.poll_fast for watched in self._watched.values()) else self._slow)
-        # However many are in a hurry at the same time, and however long the list, the ResourceManager is not flooded.
+        # This minimum protects the ResourceManager from many concurrent waits and from long lists.
         least = max(self._fast, took * _PAUSE_PER_LIST)
         if failing:
-            least = min(least, self._slow)  # what took long was waiting for an answer
+            least = min(least, self._slow)  # most of that time was spent waiting for a response
         await asyncio.sleep(least)
         if pause > least:
             await wait_for_event(self._wake, pause - least)
         self._wake.clear()
 
     async def _list(self) -> list[Report]:
-        """Return a list that YARN was asked for after this call; all who call meanwhile share it."""
+        """Return a list that was requested after this call. Concurrent callers share it."""
         if self._next is None:
             self._next = asyncio.create_task(self._list_in_turn())
             self._lists.add(self._next)
@@ -245,7 +250,10 @@ class ApplicationReflector:
             return reports
 
     async def _ask_one_by_one(self, error: AnswerTooLarge) -> None:
-        """Do without a list, which others' huge names make too large; what is in no hurry is asked for every ``slow`` s."""
+        """Request single reports if the list is too large, for instance because of huge application names.
+
+        Applications that are not watched closely have their turn every ``slow`` seconds.
+        """
         if not self._too_large:
             self._too_large = True
             self._log.warning("Each server's application is asked for by itself from now on: %s", error)
@@ -264,7 +272,11 @@ class ApplicationReflector:
         self._answered()
 
     async def _resolve_missing(self, application_id: str, watched: TrackedApplication) -> Exception | None:
-        """Find out what became of an application that the list no longer has. Returns what prevents that, if anything."""
+        """Request the report of an application that is missing from the list.
+
+        Returns:
+            The error that prevented it; None on success.
+        """
         try:
             report: Report | None = await self._cluster.report(application_id)
         except ApplicationUnknown:

@@ -1,4 +1,4 @@
-"""What the hub and one server tell each other, through the key-value store of the server's application."""
+"""Exchange messages between the hub and a server through the key-value store of the server's application."""
 
 from __future__ import annotations
 
@@ -17,20 +17,21 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 
-# Seconds between two lookups of a node that nobody could tell.
+# First and longest pause in seconds before the next lookup after a failed one.
 _PAUSE = 2.0
 _LONGEST_PAUSE = 10.0
 
 
 class ServerChannel:
-    """The hub's side of an application's key-value store.
+    """Access an application's key-value store as the hub.
 
-    An asynchronous context manager, which keeps its one connection for as long as the context lasts.
+    This is an asynchronous context manager. It keeps one connection until the context exits.
 
     Args:
         application_id: the application.
-        credentials: its own; None if they were lost, which makes it dumb.
-        access: the hub's way to the cluster.
+        credentials: those of the application's store; None if they were lost. Then every access fails.
+        access: the hub's access to the cluster.
+        log: the hub's logger.
     """
 
     def __init__(
@@ -60,10 +61,11 @@ class ServerChannel:
             await self._open.close()
 
     async def node(self, report: Report) -> Node | None:
-        """The node that the master container runs on, as the ResourceManager knows it; None while nobody can tell.
+        """Return the node of the application master's container; None while it is unknown.
 
-        Where its web service cannot be asked, the host that the application master registered counts as far as it is
-        one of the cluster's nodes: the application master runs as the user, who could name any host.
+        The node comes from the ResourceManager's web service. If that does not respond, use the host that the
+        application master registered, but only if it is one of the cluster's nodes. The application master runs as
+        the user, who could name any host.
         """
         if self._node is None:
             self._node = await self._find(
@@ -72,15 +74,16 @@ class ServerChannel:
         return self._node
 
     async def server_node(self, said: str) -> Node | None:
-        """The node of a server that has a container beside the master's; None while nobody can tell.
+        """Return the node of a server that has a separate container; None while it is unknown.
 
-        Where the ResourceManager's web service cannot be asked, the host that the server says counts as far as it is
-        one of the cluster's nodes.
+        Args:
+            said: the host that the server published. It counts only if the ResourceManager's web service does not
+                respond and the host is one of the cluster's nodes.
         """
         return await self._find(lambda: self._access.resource_manager.server_node(self._application_id), said)
 
     async def _find(self, ask: Callable[[], Awaitable[Node | None]], said: str) -> Node | None:
-        """Ask where a container runs. After a failure nobody is asked for a while: callers look four times a second."""
+        """Look up a container's node. Back off after a failure, because callers retry four times a second."""
         if time.monotonic() < self._not_before:
             return None
         try:
@@ -102,15 +105,15 @@ class ServerChannel:
         return next((Node(node.host) for node in nodes if node.host == host), None)
 
     async def get(self, report: Report, key: str) -> bytes | None:
-        """What the server has said under a key, if anything.
+        """Return the value that the server published under a key; None if there is none.
 
         Raises:
-            ClusterError: the store could not be asked.
+            ClusterError: the store could not be reached.
         """
         return await (await self._store(report)).get(key)
 
     async def put(self, report: Report, key: str, value: bytes) -> None:
-        """Tell the server.
+        """Publish a value to the server under a key.
 
         Raises:
             ClusterError: the store could not be reached.

@@ -1,4 +1,4 @@
-"""What is known of one application: YARN's last word on it, and whether that may be out of date."""
+"""The status of one application: its last report from YARN, and if that can be out of date."""
 
 from __future__ import annotations
 
@@ -14,17 +14,20 @@ _FORGOTTEN = "YARN no longer knows this application; it remembers only so many t
 
 @dataclass(frozen=True)
 class Status:
-    """What is known of an application.
+    """The status of an application.
 
-    ``report`` is YARN's last word, None if there was none yet. ``known`` is False when that may be out of date, because
-    YARN cannot be asked (since ``unknown_since``, in seconds of `time.monotonic`, for ``reason``) or has not been yet.
-    An end is final and always known.
+    Attributes:
+        report: the last report from YARN; None if there was none yet.
+        known: False if the report can be out of date, because YARN does not respond or was not asked yet. An end is
+            final and always known.
+        unknown_since: when YARN stopped responding, in seconds of `time.monotonic`.
+        reason: why YARN does not respond.
     """
 
     report: Report | None
     known: bool
     unknown_since: float | None = None
-    reason: str = field(default="", compare=False)  # it may change with each attempt, which alone is no news
+    reason: str = field(default="", compare=False)  # it can differ with each attempt, which is no change of status
 
     @property
     def ended(self) -> bool:
@@ -33,16 +36,16 @@ class Status:
 
 @dataclass(slots=True)
 class TrackedApplication:
-    """What the view keeps of an application that somebody watches."""
+    """The reflector's record of a watched application."""
 
     since: float
     owned: bool = False
     watchers: int = 0
     close_watchers: int = 0
     report: Report | None = None
-    listed: bool = False  # whether a list that was asked for since then has come
+    listed: bool = False  # True once a list requested after `since` has arrived
     missed_lists: int = 0
-    alone: float | None = None  # when it was last asked for because no list could be had
+    alone: float | None = None  # time of its last single report while lists are too large
     unconfirmed_since: float | None = None
     changed: asyncio.Event = field(default_factory=asyncio.Event)
     on_end: Callable[[], None] | None = None
@@ -56,7 +59,12 @@ class TrackedApplication:
         return self.open and self.close_watchers > 0
 
     def status(self, unknown_since: float | None, reason: str) -> Status:
-        """What is known of it, while YARN cannot be asked since then for that reason."""
+        """Return the application's status.
+
+        Args:
+            unknown_since: when YARN stopped responding, in seconds of `time.monotonic`; None if it responds.
+            reason: why it does not respond.
+        """
         if not self.open:
             return Status(self.report, known=True)
         if unknown_since is not None:
@@ -66,28 +74,32 @@ class TrackedApplication:
         )
 
     def take(self, report: Report | None, asked: float) -> None:
-        """Note what a list that was asked for then says: None if it does not have the application.
+        """Record the application's report from a list.
 
-        With thousands of servers this is the view's own work, so what has not changed costs little: a report that says
-        the same as in the last list is the same object.
+        This dominates the reflector's CPU time with thousands of servers, so an unchanged report costs little. A report
+        that equals that of the last list is the same object.
+
+        Args:
+            report: the report; None if the list lacks the application.
+            asked: when the list was requested, in seconds of `time.monotonic`.
         """
         if report is not None and report is self.report and self.listed and not self.missed_lists:
             if self.unconfirmed_since is not None:
                 self.unconfirmed_since = None
                 self.changed.set()
             return
-        # A list that was on its way when the application was submitted says nothing of it.
+        # A list requested before the application was submitted cannot contain it.
         if self.since > asked or not self.open:
             return
         self.listed = True
         if report is None:
-            self.missed_lists += 1  # which says nothing before the application was asked for
+            self.missed_lists += 1  # this proves nothing until YARN is asked for the application itself
         else:
             self.report, self.missed_lists, self.unconfirmed_since = report, 0, None
             self.changed.set()
 
     def settle(self, report: Report | None) -> None:
-        """Note what YARN says of the application alone: None if that is not known."""
+        """Record the application's own report; None if YARN gave none."""
         if report is None:
             self.unconfirmed_since = self.unconfirmed_since or time.monotonic()
         else:
@@ -99,7 +111,7 @@ class TrackedApplication:
 
 
 def forgotten(application_id: str, last: Report | None) -> Report:
-    """What to say of an application that YARN no longer knows, after its last word on it."""
+    """Return a final report for an application that YARN no longer knows, based on its last report."""
     last = last or Report(application_id, state="FINISHED")
     return replace(last, state="FINISHED", final_status="UNDEFINED", diagnostics=_FORGOTTEN)
 

@@ -1,4 +1,4 @@
-"""The YARN application tags with which a hub finds its applications again."""
+"""The YARN application tags by which a hub finds its applications."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def user_tag(hub_id: str, user: str) -> str:
 
 
 def server_tag(hub_id: str, user: str, server: str) -> str:
-    """Return the tag that all starts of a server have. ``server`` is its name, "" for the default server."""
+    """Return the tag of all starts of a server. ``server`` is its name, "" for the default server."""
     return _tag("server", hub_id, user, server)
 
 

@@ -11,8 +11,8 @@ from yarnspawner.skein_driver import Cluster, ClusterError, ClusterRefused
 from yarnspawner.yarn.audit import audit_end
 from yarnspawner.yarn.reflector import ApplicationReflector
 
-# First and longest pause between two attempts, in seconds: while YARN does not answer, and after it refused a kill, which
-# helps only once an administrator has changed something.
+# First and longest pause between two attempts, in seconds: while YARN does not respond, and after it refused a kill.
+# A refused kill succeeds only after an administrator has changed the configuration.
 _UNAVAILABLE = (0.5, 30.0)
 _REFUSED = (2.0, 600.0)
 # Seconds that YARN has to report an application as finished after it took the kill.
@@ -20,12 +20,11 @@ _TAKEN = 5.0
 
 
 class ApplicationTerminator:
-    """Ends applications, however often YARN has to be asked.
+    """Kill applications and retry until YARN reports them as finished.
 
-    - an application given to :meth:`terminate` is killed until it has ended, whether anyone waits for that or not
-    - a kill that YARN refuses is repeated every ten minutes in the end, and at once when :meth:`terminate` is called again
-    - calling :meth:`terminate` twice is otherwise the same as calling it once
-    - JupyterHub forgets a stop that failed, or that took too long; this does not
+    - :meth:`terminate` is idempotent. It retries until the application has ended, even if no caller waits.
+    - After a refusal it backs off, up to ten minutes. Another call of :meth:`terminate` retries immediately.
+    - JupyterHub forgets a stop that failed or timed out. The terminator does not.
     """
 
     def __init__(self, cluster: Cluster, applications: ApplicationReflector, *, log: logging.Logger) -> None:
@@ -38,21 +37,22 @@ class ApplicationTerminator:
 
     @property
     def pending(self) -> frozenset[str]:
-        """The applications that are being ended."""
+        """The ids of the applications that are being killed."""
         return frozenset(self._tasks)
 
     def terminate(
         self, application_id: str, user: str, *, by: str = "hub", facts: Mapping[str, str] | None = None
     ) -> asyncio.Future[None]:
-        """End an application at once, as its user.
+        """Kill an application immediately, as its user.
 
         Args:
-            application_id: which one.
+            application_id: the application.
             user: its Hadoop user.
-            by: who wants it, and ``facts``: what else is known of it, for :func:`~yarnspawner.audit.audit_end`.
+            by: the cause, for :func:`~yarnspawner.yarn.audit.audit_end`.
+            facts: further details for the audit log.
 
         Returns:
-            a future that is done when YARN says that it has ended. Cancelling it does not cancel the ending.
+            A future that is done when YARN reports the application as finished. Cancelling it does not cancel the kill.
         """
         task = self._tasks.get(application_id)
         if task is None:
@@ -68,11 +68,13 @@ class ApplicationTerminator:
     def terminate_when_found(
         self, find: Callable[[], Awaitable[str]], user: str, *, by: str = "hub", facts: Mapping[str, str] | None = None
     ) -> None:
-        """End an application whose submission was never answered, as soon as YARN says which it is.
+        """Kill an application whose submission got no response, as soon as its id is known.
 
         Args:
-            find: waits for that; returns its id, or "" if there is none.
-            user, by, facts: see :meth:`terminate`.
+            find: waits for the id and returns it; "" if there is no application.
+            user: its Hadoop user.
+            by: see :meth:`terminate`.
+            facts: see :meth:`terminate`.
         """
 
         async def search() -> None:
@@ -91,7 +93,7 @@ class ApplicationTerminator:
         attempted = False
         away = self._retry(f"Cannot end {application_id} yet", *_UNAVAILABLE)
         refusals = self._retry(f"YARN refuses to end {application_id}", *_REFUSED)
-        # One entry of the view for all attempts: what YARN says of the application after a kill must not be forgotten.
+        # Keep one entry in the view for all attempts, so that the report after a kill is not lost.
         with self._applications.watch_closely(application_id, closely=False):
             while True:
                 self._again[application_id].clear()
@@ -107,18 +109,18 @@ class ApplicationTerminator:
                 attempted = True
         self._log.info("%s of %s has ended", application_id, user)
         if status.report is not None:
-            # A start fails most often because its application has ended by itself.
+            # Most starts fail because the application ended by itself.
             by = "yarn" if by == "hub" and not attempted else by
             audit_end(status.report, by=by, hadoop_user=user, **facts)
 
     async def _kill(self, application_id: str, user: str, away: Retry, refusals: Retry) -> None:
         try:
             await self._cluster.kill(application_id, user)
-            # YARN has just said that it is done; no need to wait for the next list.
+            # YARN has just confirmed the kill, so do not wait for the next list.
             await self._applications.refresh_one(application_id)
         except ClusterRefused as error:
             refusals.failed(error)
-        except Exception as error:  # noqa: BLE001 - whatever it is, the application must end
+        except Exception as error:  # noqa: BLE001 - the application must end after any error
             refusals.pause = 0.0
             away.failed(error)
         else:
@@ -126,7 +128,10 @@ class ApplicationTerminator:
             refusals.succeeded()
 
     async def _cool_down(self, application_id: str, seconds: float) -> None:
-        """Wait, at most so long, until the application ends or :meth:`terminate` is called again; the view is not hurried."""
+        """Wait until the application ends or :meth:`terminate` is called again, at most ``seconds``.
+
+        This does not make the view refresh faster.
+        """
         waits = {
             asyncio.ensure_future(self._applications.ended(application_id, timeout=seconds)),
             asyncio.ensure_future(self._again[application_id].wait()),
