@@ -1,4 +1,4 @@
-"""Files of the hub's machine that the hub may send to a user's container."""
+"""Check which files of the hub's machine it may send to a user's container."""
 
 from __future__ import annotations
 
@@ -14,30 +14,32 @@ import skein
 from yarnspawner.hadoop.accounts import FIRST_USER_ID
 from yarnspawner.launch.specification import SpecificationError
 
-# As many as Linux follows (path_resolution(7)).
+# Linux's own limit (path_resolution(7)).
 _MOST_LINKS = 40
-# The group `users`, which all people are in on SUSE and may be on Debian, though its number is one of the system's.
+# The group `users`. All users belong to it on SUSE, some on Debian, although its id is in the system range.
 _USERS = 100
 
 
 def local_path(source: Any) -> Path | None:
-    """Return the local path that a source in ``localize_files`` names; None for a URL, and for what skein refuses."""
+    """Return the local path that a source in ``localize_files`` names; None for a URL or an invalid source."""
     try:
         file = source if isinstance(source, skein.File) else skein.File.from_dict(source)
         url = urlsplit(file.source)
     except (TypeError, ValueError):
-        return None  # skein says what is wrong with it
+        return None  # skein reports the problem
     return Path(unquote(url.path)) if url.scheme == "file" else None
 
 
 def check_local_files(files: Mapping[str, Any]) -> None:
-    """Check that no user decides what the hub reads: it follows links with its own permissions, its keytab's included.
+    """Check that users cannot choose which file the hub reads.
+
+    The hub follows links with its own permissions, so a user's link could point to its keytab.
 
     Args:
-        files: name in the container to path or URL, ``skein.File`` or its dict.
+        files: files by name in the container: path, URL, ``skein.File`` or its dict.
 
     Raises:
-        SpecificationError: with the path that a user can change.
+        SpecificationError: a user can change a path. The message names it.
     """
     for name, source in files.items():
         path = local_path(source)
@@ -49,7 +51,7 @@ def check_local_files(files: Mapping[str, Any]) -> None:
 
 
 def changeable(path: Path) -> Path | None:
-    """Return the first part of a path, or of a path that a link on it leads to, that a user can replace; None if none."""
+    """Return the first part of a path, or of its links' targets, that a user can replace; None if there is none."""
     pending = [Path(os.path.abspath(path))]  # noqa: PTH100 - resolve() would hide the links
     for _ in range(_MOST_LINKS):
         if not pending:
@@ -59,7 +61,7 @@ def changeable(path: Path) -> Path | None:
             try:
                 found = part.lstat()
             except OSError:
-                break  # what is not there cannot be read either
+                break  # a missing file cannot be read
             if _is_of_users(found):
                 return part
             if stat.S_ISLNK(found.st_mode):
@@ -70,7 +72,7 @@ def changeable(path: Path) -> Path | None:
 def _is_of_users(found: os.stat_result) -> bool:
     if found.st_uid >= FIRST_USER_ID and found.st_uid != os.geteuid():
         return True
-    # In a sticky folder, such as /tmp, only its owner can replace an entry, and that is checked next.
+    # In a sticky folder such as /tmp, only an entry's owner can replace it. The caller checks the entry next.
     sticky = stat.S_ISDIR(found.st_mode) and bool(found.st_mode & stat.S_ISVTX)
     if stat.S_ISLNK(found.st_mode) or sticky:
         return False

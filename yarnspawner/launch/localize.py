@@ -1,4 +1,4 @@
-"""Which of the admin's files are put into HDFS once, and what their servers get instead."""
+"""Upload large files of the admin to HDFS once, and share them among servers."""
 
 from __future__ import annotations
 
@@ -13,26 +13,30 @@ import skein
 from yarnspawner.hadoop.uploads import UploadError, Uploads
 from yarnspawner.launch.local_files import check_local_files, local_path
 
-# In bytes. What is smaller is sent along with the application in less time than it takes to look for it.
+# In bytes. A smaller file is uploaded with the application faster than an existing copy is found.
 _LEAST = 1 << 20
 
 
 async def upload_shared_files(
     files: Mapping[str, Any], uploads: Uploads, user: str, log: logging.Logger, tell: Callable[[str], None]
 ) -> dict[str, Any]:
-    """The files with those that are local and large replaced by copies in HDFS, which are made where there are none.
+    """Replace large local files by copies in HDFS, and upload the copies that are missing.
 
-    A file of public visibility is shared by all users. Any other one belongs to the user, and is shared by the user's
-    servers. What cannot be shared stays as it is, and is uploaded for this one start.
+    All users share a file of public visibility. The user's servers share any other file. A file that cannot be shared
+    is uploaded for this start only.
 
     Args:
-        files: name in the container to path or URL, ``skein.File`` or its dict.
-        uploads: of the hub.
+        files: files by name in the container: path, URL, ``skein.File`` or its dict.
+        uploads: the hub's uploads.
         user: the Hadoop user.
-        tell: where the user is told what takes its time.
+        log: the hub's logger.
+        tell: shows a progress message to the user.
+
+    Returns:
+        The files to localize, by name in the container.
 
     Raises:
-        SpecificationError: a user could change what the hub reads.
+        SpecificationError: users can change a file that the hub reads.
     """
     await asyncio.to_thread(check_local_files, files)
     found = dict(files)
@@ -47,7 +51,7 @@ async def upload_shared_files(
             url = await (uploads.public(local) if public else uploads.private(local, user))
         except UploadError as error:
             log.info("%s is uploaded for this start of %s alone: %s", local, user, error)
-            # YARN would refuse it: what skein uploads for one application is closed to others.
+            # YARN would refuse a wider visibility: other users cannot read skein's upload for one application.
             found[name] = skein.File(file.source, type=file.type, visibility="application")
         else:
             found[name] = skein.File(url, type=file.type, visibility="public" if public else "private")
@@ -58,4 +62,4 @@ def _is_large(path: Path) -> bool:
     try:
         return path.stat().st_size >= _LEAST
     except OSError:
-        return False  # skein says that it is not there
+        return False  # skein reports that it is missing

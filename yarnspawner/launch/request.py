@@ -1,4 +1,4 @@
-"""From a spawner's settings and its user to what its server needs."""
+"""Build a server's request from its spawner's settings and its user."""
 
 from __future__ import annotations
 
@@ -36,11 +36,11 @@ def resource_manager_of(context: HubContext) -> ResourceManager:
 
 
 async def resolve_hadoop_user(spawner: SpawnerSettings, *, hub_user: str) -> str:
-    """The Hadoop user as whom the server runs.
+    """Return the Hadoop user that the server runs as.
 
     Raises:
-        IdentityRefused: a system account, the hub's own, or no account's name.
-        SettingFailed: the setting's callable raised something.
+        IdentityRefused: the name is a system account, the hub's own account, or not a valid account name.
+        SettingFailed: the setting's callable raised an exception.
         TemplateError: the setting's template has an unknown field.
     """
     mapping = spawner.hadoop_user
@@ -48,16 +48,16 @@ async def resolve_hadoop_user(spawner: SpawnerSettings, *, hub_user: str) -> str
         name = await call_hook("hadoop_user", mapping, spawner, log=spawner.log)
     else:
         name = expand_setting("hadoop_user", mapping, template_fields(spawner.user, spawner.name))
-    # A directory service may take its time to say who that is.
+    # A directory service can take long to look up the account.
     return await asyncio.to_thread(validate_account, name, hub=hub_user)
 
 
 def container_environment(spawner: SpawnerSettings) -> dict[str, str]:
-    """The server's environment, secrets included."""
+    """Return the server's environment, including its secrets."""
     fields = template_fields(spawner.user, spawner.name)
     environment = {name: str(value) for name, value in spawner.get_env().items() if value is not None}
     for name, written in spawner.environment.items():
-        # JupyterHub's own variables win over the admin's; and they may have anything in them.
+        # JupyterHub's variables override the admin's. They can contain braces and are no templates.
         if isinstance(written, str) and environment.get(name) == written:
             environment[name] = substitute(written, fields)
     environment["YARNSPAWNER_LOG_LIMIT"] = str(spawner.log_limit)
@@ -78,17 +78,21 @@ def build_request(
     hub_id: str,
     hub_user: str,
 ) -> ServerRequest:
-    """All that decides how the server's application looks.
+    """Return the request for a server's application.
 
     Args:
-        server, credentials: of this start.
-        paths: of the private files: name in the container to local path, the environment's among them.
-        files: of the admin, as :func:`localized_files` gives them, or as shared copies.
-        skein_jar: URL of a public copy of skein's jar, "" if there is none.
-        hub_id, hub_user: which hub this is, and as whom it speaks to the cluster.
+        spawner: its settings describe the server.
+        server: the state of this start.
+        credentials: those of this start's key-value store.
+        paths: local paths of the private files by name in the container, including the environment file.
+        files: the admin's files, from :func:`localized_files` or as shared copies.
+        skein_jar: URL of a public copy of skein's jar; "" if there is none.
+        hub_id: this hub's id.
+        hub_user: the hub's Hadoop user.
 
     Raises:
-        TemplateError, SpecificationError: a setting from which no application can be made.
+        TemplateError: a template has an unknown field.
+        SpecificationError: a setting is invalid.
     """
     fields = template_fields(spawner.user, spawner.name)
     return ServerRequest(
@@ -123,13 +127,13 @@ def build_request(
 
 
 def localized_files(spawner: SpawnerSettings) -> dict[str, Any]:
-    """What the admin wants in the container: ``localize_files``, with its templates' fields filled in."""
+    """Return ``localize_files`` with the fields of its templates filled in."""
     fields = template_fields(spawner.user, spawner.name)
     return {name: _localized(source, fields) for name, source in spawner.localize_files.items()}
 
 
 def _localized(source: Any, fields: Mapping[str, str]) -> Any:
-    """A file's source, with its template's fields filled in."""
+    """Return a file's source with its template's fields filled in."""
     if isinstance(source, str):
         return substitute(source, fields)
     if isinstance(source, dict) and isinstance(source.get("source"), str):

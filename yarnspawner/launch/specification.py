@@ -1,4 +1,4 @@
-"""From what a server needs to the application that YARN is asked for. Pure: no I/O, no hub, no cluster."""
+"""Build the application specification of a server from its request. Pure: no I/O, no hub, no cluster."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from yarnspawner.state.credentials import Credentials
 
 MEBIBYTE = 2**20
 
-# The name under which the environment's file is found in the container's folder.
+# The name of the environment file in the container's folder.
 ENVIRONMENT_FILE = "yarnspawner.env"
 
-# The service whose container runs the server, where that is not the application master's own.
+# The service whose container runs the server, if that is not the application master's container.
 SERVER_SERVICE = "server"
 
 
-# What comes before the admin's own script.
+# Shell code that runs before the admin's script.
 _PREAMBLE = """\
 # The application master's own Java options are not those of the user's programs.
 unset JAVA_TOOL_OPTIONS
@@ -40,10 +40,10 @@ mkdir -p -m 700 "$JUPYTER_RUNTIME_DIR"
 unset account
 """
 
-# Around the admin's prologue. Bash calls the ERR trap for each command that fails outside of a condition; functions,
-# subshells and sourced files (whose BASH_SOURCE is longer) are one command each. It calls the DEBUG trap before each: a
-# failure that another command follows was passed over, whatever status a condition at the prologue's end leaves. What runs
-# after a prologue that did not do its work would be whatever Python the node has.
+# Shell code around the admin's prologue. After a failed prologue, the server would run with any Python of the node.
+# Bash calls the ERR trap for each command that fails outside of a condition. Functions, subshells and sourced files
+# (which have a longer BASH_SOURCE) count as one command each. Bash calls the DEBUG trap before each command, which
+# clears the failure: a failure that another command follows was ignored on purpose.
 _BEFORE_PROLOGUE = """\
 yarnspawner_prologue_failed() {
     echo "yarnspawner: the prologue failed with status $1: $2" >&2
@@ -76,35 +76,35 @@ _VARIABLE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 class SpecificationError(ValueError):
-    """Settings from which no application can be made, with what to change."""
+    """Report invalid settings. The message says how to change them."""
 
 
 @dataclass(frozen=True)
 class ServerRequest:
-    """All that decides how a server's application looks.
+    """The request for a server's application.
 
     Attributes:
-        name: the application's, on YARN's pages.
-        user: the Hadoop user it runs as.
-        hub_user: the hub's Hadoop user, who may see and end it.
+        name: the application's name on YARN's pages.
+        user: the Hadoop user that it runs as.
+        hub_user: the hub's Hadoop user, which may view and kill it.
         queue: YARN's queue.
-        memory: of the user's own processes, in bytes.
-        application_master_memory: what the container has on top of that for the application master, in bytes.
+        memory: memory for the user's own processes, in bytes.
+        application_master_memory: additional memory for the application master, in bytes.
         vcores: YARN's virtual cores.
         gpus: ``yarn.io/gpu`` resources.
         node_label: node label expression, "" for the queue's default.
-        tags: by which the hub finds the application again.
-        script: as :func:`server_script` makes it.
-        environment_path: local file with the server's environment, as :func:`environment_file` makes it.
-        files: what else is localized: name in the container to path or URL, ``skein.File`` or its dict.
-        private_files: name in the container to local path; readable for the user alone.
-        master_files: what else the application master finds in its container, as ``files``.
-        java_options: for the application master's JVM.
-        log_level: of the application master.
-        server_container: "master", or "service" for a container beside the application master's.
-        container_image: Docker image of the server's container, "" for none.
-        file_systems: URLs of those that a token is wanted for, beside the default one.
-        credentials: of this application's key-value store.
+        tags: YARN tags by which the hub finds the application.
+        script: the result of :func:`server_script`.
+        environment_path: path of a local file with the result of :func:`environment_file`.
+        files: further files by name in the container: path, URL, ``skein.File`` or its dict.
+        private_files: local paths by name in the container. Only the user can read these files.
+        master_files: further files of the application master by name in its container.
+        java_options: options of the application master's JVM.
+        log_level: log level of the application master.
+        server_container: "master", or "service" for a separate container.
+        container_image: Docker image of the server's container; "" for none.
+        file_systems: URLs of file systems that need a token, in addition to the default one.
+        credentials: those of the application's key-value store.
     """
 
     name: str
@@ -131,10 +131,10 @@ class ServerRequest:
 
 
 def application_specification(request: ServerRequest) -> skein.ApplicationSpec:
-    """The application that runs the server.
+    """Return the specification of the application that runs the server.
 
     Raises:
-        SpecificationError: a file's name that the hub uses itself, or a file that skein cannot make sense of.
+        SpecificationError: the hub itself uses a file's name, or skein cannot parse a file.
     """
     in_service = request.server_container == "service"
     server = {
@@ -162,14 +162,14 @@ def application_specification(request: ServerRequest) -> skein.ApplicationSpec:
         user=request.user,
         tags=set(request.tags),
         file_systems=list(request.file_systems),
-        # Without them skein's web page shows the key-value store to everyone, and YARN hides the application from
-        # the hub, which is not its owner.
+        # Without ACLs, skein's web page shows the key-value store to everyone. YARN also hides the application from the
+        # hub, which is not its owner.
         acls=skein.ACLs(
             enable=True, view_users=[request.hub_user], modify_users=[request.hub_user], ui_users=[request.hub_user]
         ),
-        # A second attempt would be a new, empty server in place of the user's.
+        # A second attempt would silently replace the user's server with a new, empty one.
         max_attempts=1,
-        # The label is the server's: an application master beside it runs wherever the queue lets it.
+        # The label applies to the server. A separate application master runs wherever the queue allows.
         node_label="" if in_service else request.node_label,
         services={SERVER_SERVICE: skein.Service(**server, node_label=request.node_label)} if in_service else {},
         master=skein.Master(
@@ -181,16 +181,17 @@ def application_specification(request: ServerRequest) -> skein.ApplicationSpec:
 
 
 def server_script(template: str, *, user: str, prologue: str, command: str, epilogue: str) -> str:
-    """The script that runs in the container.
+    """Return the script that runs in the container.
 
     Args:
-        template: the admin's, with ``{prologue}``, ``{singleuser_command}`` and ``{epilogue}``.
+        template: the admin's template with ``{prologue}``, ``{singleuser_command}`` and ``{epilogue}``.
         user: the Hadoop user.
-        prologue, command, epilogue: pieces of shell. A prologue that fails ends the script, as the help of
-            ``prologue`` says, with a line on stderr that names the command.
+        prologue: shell code. If it fails, the script stops and names the command on stderr.
+        command: shell code that runs the server.
+        epilogue: shell code that runs after the server.
 
     Raises:
-        SpecificationError: the template has a field that is none of these.
+        SpecificationError: the template has another field.
     """
     if prologue.strip():
         prologue = f"{_BEFORE_PROLOGUE}{prologue}{_AFTER_PROLOGUE}"
@@ -205,20 +206,20 @@ def server_script(template: str, *, user: str, prologue: str, command: str, epil
 
 
 def shell_command(cmd: list[str], args: Iterable[str]) -> str:
-    """The server's command as a piece of shell.
+    """Return the server's command as shell code.
 
-    A single string is shell already (``python -m yarnspawner.singleuser``), as it was in 0.4.0; the words of a longer
-    list, and the arguments, are quoted.
+    A list of one string already is shell code (``python -m yarnspawner.singleuser``), as in 0.4.0. The words of a
+    longer list and the arguments are quoted.
     """
     words = cmd if len(cmd) == 1 else [shlex.quote(word) for word in cmd]
     return " ".join([*words, *(shlex.quote(argument) for argument in args)])
 
 
 def environment_file(environment: Mapping[str, Any]) -> str:
-    """A file that sets this environment when a shell sources it.
+    """Return the text of a file that sets this environment when a shell sources it.
 
     Raises:
-        SpecificationError: a name that no shell variable can have.
+        SpecificationError: a name is not valid for a shell variable.
     """
     for name in environment:
         if not _VARIABLE_NAME.fullmatch(name):
@@ -227,7 +228,7 @@ def environment_file(environment: Mapping[str, Any]) -> str:
 
 
 def _runtime(image: str) -> dict[str, str]:
-    """YARN's variables for a Docker image.
+    """Return YARN's environment variables for a Docker image.
 
     https://hadoop.apache.org/docs/stable/hadoop-yarn/hadoop-yarn-site/DockerContainers.html
     """
