@@ -1,4 +1,4 @@
-"""The options page: what it shows of an offer. Renders templates; no hub, no cluster."""
+"""Render the options page for an offer. No hub, no cluster."""
 
 from __future__ import annotations
 
@@ -15,22 +15,23 @@ from yarnspawner.options.limits import GIBIBYTE, ChoiceRefused, Limit, parse
 from yarnspawner.options.profiles import Option, Override, Profile
 from yarnspawner.options.selection import Offer, field_name
 
-# Sizes in GiB are shown in millionths; a number of bytes has at most so many decimals in GiB.
+# The page shows sizes in GiB with six decimals. A number of bytes has at most 30 decimals in GiB.
 _PARTS = 10**6
 _DECIMALS = 30
 
 
 @dataclass(frozen=True)
 class LimitField:
-    """A field for a limit that the user may choose.
+    """A form field for a limit that the user may choose.
 
     Attributes:
-        name: in the form.
-        label: for people.
-        choices: value and text of each, for a list.
-        value: what stands there beforehand.
-        minimum, maximum: of a number; "" for no end.
-        unit: of a number.
+        name: the field's name in the form.
+        label: the label on the page.
+        value: the preselected value.
+        choices: value and text of each choice; empty for a number.
+        minimum: lowest number; "" for no limit.
+        maximum: highest number; "" for no limit.
+        unit: unit of the number; "" for none.
     """
 
     name: str
@@ -44,15 +45,15 @@ class LimitField:
 
 @dataclass(frozen=True)
 class Card:
-    """A profile as the page shows it, or the choice of limits where there are no profiles.
+    """A profile on the page, or the choice of limits if there are no profiles.
 
     Attributes:
-        profile: None without profiles.
-        selected: whether it is chosen beforehand.
-        figures: what a server gets, but for what is to choose: ``["2 GiB", "1 core", "queue default"]``.
-        facts: of its queue; "" if nothing is known.
-        limits: to choose.
-        answers: the user's last ones, by option; empty for other profiles.
+        profile: the profile; None without profiles.
+        selected: True if it is preselected.
+        figures: the fixed resources of a server: ``["2 GiB", "1 core", "queue default"]``.
+        facts: the state of its queue; "" if unknown.
+        limits: the limits to choose.
+        answers: the user's last choices by option; empty if the last choice was another profile.
     """
 
     profile: Profile | None
@@ -71,14 +72,14 @@ def cards(
     queue_of: Callable[[str], str],
     facts: Mapping[str, str],
 ) -> list[Card]:
-    """What the page shows.
+    """Return the cards that the page shows.
 
     Args:
         offer: what the user may choose from.
-        settings: the spawner's own, for what a profile says nothing of.
+        settings: the spawner's settings, for those that a profile does not override.
         user_options: the user's last choice, checked.
         queue_of: fills in a queue's template.
-        facts: what is known of queues, by name.
+        facts: the state of queues by name.
     """
     chosen = offer.profile(user_options.get("profile"))
     result = []
@@ -103,7 +104,10 @@ def cards(
 
 
 def figures(settings: Mapping[str, Any], queue_of: Callable[[str], str]) -> list[str]:
-    """What a server with these settings gets, for people. What only a start can tell (a callable) is left out."""
+    """Return the resources of a server with these settings, as text for users.
+
+    Callables are left out, because only a start can evaluate them.
+    """
     told = []
     for name in LABELS:
         try:
@@ -125,15 +129,17 @@ def figures(settings: Mapping[str, Any], queue_of: Callable[[str], str]) -> list
 def render(
     paths: Sequence[str], offer: Offer, shown: Sequence[Card], user_options: Mapping[str, Any], notice: str
 ) -> str:
-    """The page's HTML, from ``form.html``.
+    """Return the page's HTML, from ``form.html``.
 
     Args:
-        paths: folders that are searched for it before yarnspawner's own.
-        offer, shown, user_options: see :func:`cards`.
-        notice: something that the user should know.
+        paths: template folders that are searched before yarnspawner's own.
+        offer: see :func:`cards`.
+        shown: the result of :func:`cards`.
+        user_options: see :func:`cards`.
+        notice: a message to the user; "" for none.
     """
     template = _environment(tuple(paths)).get_template("form.html")
-    # profile_list and user_options are what templates for KubeSpawner know. There, one profile is always the default.
+    # Templates for KubeSpawner use profile_list and user_options. They expect exactly one default profile.
     profile_list = [replace(profile, default=profile is offer.default) for profile in offer.profiles]
     return template.render(cards=shown, notice=notice, profile_list=profile_list, user_options=user_options)
 
@@ -153,7 +159,7 @@ def _choice_text(display_name: str, override: Override) -> str:
 
 
 def _typed_in(option: Option, typed: Any) -> bool:
-    """Whether an option's text field is what counts."""
+    """Return True if an option's text field counts, not its list."""
     return option.unlisted_choice is not None and (typed is not None or not option.choices)
 
 
@@ -180,7 +186,7 @@ def _limit_fields(
                 words = {offered: str(offered) or "any" for offered in words}
             choices = [(str(offered), word) for offered, word in words.items()]
             yield LimitField(field_name(profile, name), LABELS[name], str(value), choices)
-        elif limit.minimum or limit.most(ceiling) != 0:  # what the cluster has none of is nothing to choose
+        elif limit.minimum or limit.most(ceiling) != 0:  # the cluster has none of it
             yield _number_field(field_name(profile, name), limit, value, limit.most(ceiling))
 
 
@@ -196,10 +202,10 @@ def _number_field(field: str, limit: Limit, value: int | str | None, most: int |
 
 
 def _gibibytes(least: int, most: int | None, now: int) -> tuple[str, str, str]:
-    """Return sizes in GiB as the page shows them: rounded, but never to what is outside of the range."""
+    """Return minimum, maximum and value, in bytes, as text in GiB. Rounding never leaves the range."""
     minimum = _rounded(least, up=True)
     maximum = None if most is None else _rounded(most)
-    if maximum is not None and minimum > maximum:  # no round number is in the range, so the exact ones are shown
+    if maximum is not None and minimum > maximum:  # no rounded number is in the range, so show exact ones
         minimum, maximum = (Fraction(size, GIBIBYTE) for size in (least, max(least, most or 0)))
     value = max(minimum, Fraction(round(Fraction(now * _PARTS, GIBIBYTE)), _PARTS))
     value = value if maximum is None else min(value, maximum)
@@ -212,7 +218,7 @@ def _rounded(size: int, *, up: bool = False) -> Fraction:
 
 
 def _decimal(size: Fraction) -> str:
-    """Write a number whose denominator divides a power of ten, exactly."""
+    """Return the exact decimal text of a number. Its denominator must divide a power of ten."""
     whole, rest = divmod(size * 10**_DECIMALS, 10**_DECIMALS)
     return f"{whole}.{int(rest):0{_DECIMALS}}".rstrip("0").rstrip(".")
 

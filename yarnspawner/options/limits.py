@@ -1,4 +1,4 @@
-"""The limits that users may choose themselves, within a range or from a list. Pure: no I/O, no hub, no cluster."""
+"""Read and check the limits that users choose, from a range or a list. Pure: no I/O, no hub, no cluster."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from yarnspawner.common.units import UNITS, shown, text, title
 
 GIBIBYTE = 2**30
 
-# JSON has numbers that no float can hold and nobody can read. This is the kernel's and YARN's own limit.
+# JSON numbers can be too large for a float. This is the limit of the kernel and of YARN.
 _LARGEST = 2**63 - 1
 
 _BYTES = re.compile(r"(\d{1,15}(?:\.\d{1,30})?)\s*([KMGT]?)", re.ASCII)
@@ -21,20 +21,21 @@ NUMBERS = frozenset({"mem_limit", "cpu_limit", "gpus"})
 
 
 class ChoiceRefused(ValueError):
-    """What a user asked for and may not have. The message is for the user and names it."""
+    """Refuse a user's choice. The message is for the user and names the choice."""
 
 
 class ProfileError(ValueError):
-    """An offer of the admin's that nobody can choose from. The message says where it is wrong."""
+    """Report an invalid offer of the admin. The message says where the error is."""
 
 
 @dataclass(frozen=True)
 class Limit:
-    """What a user may choose for one setting: a range, or one of a list.
+    """The values that a user may choose for one setting: a range or a list.
 
     Attributes:
-        name: of the setting.
-        minimum, maximum: the range, in bytes or as a number; a maximum of None is the cluster's own.
+        name: the setting's name.
+        minimum: lowest value of the range; memory in bytes.
+        maximum: highest value of the range; None for the cluster's maximum.
         values: the list; empty for a range.
     """
 
@@ -45,14 +46,14 @@ class Limit:
 
     @classmethod
     def read(cls, name: str, written: Any) -> Limit | None:
-        """What an admin has written as ``<name>_choices``; None for nothing to choose from.
+        """Parse the admin's ``<name>_choices``. Return None if it offers nothing.
 
         Args:
-            name: of the setting.
-            written: a list of values, or ``{"minimum": ..., "maximum": ...}`` where the setting is a number.
+            name: the setting's name.
+            written: a list of values, or ``{"minimum": ..., "maximum": ...}`` for a number.
 
         Raises:
-            ProfileError: neither of these.
+            ProfileError: it is neither of these.
         """
         if not written:
             return None
@@ -79,14 +80,14 @@ class Limit:
         return cls(name, least, most)
 
     def check(self, asked: Any, ceiling: int | None = None) -> int | str:
-        """What a user asked for, as the setting's value.
+        """Check a user's choice, and return the setting's value.
 
         Args:
-            asked: of a form or the REST API, so anything.
-            ceiling: the most that the cluster gives to one server, where that is known.
+            asked: the value from a form or the REST API, of any type.
+            ceiling: the cluster's maximum for one server; None if unknown.
 
         Raises:
-            ChoiceRefused: not on the list, or out of the range.
+            ChoiceRefused: the value is not on the list or out of range.
         """
         value = parse(self.name, asked)
         if self.values:
@@ -102,11 +103,11 @@ class Limit:
         return value
 
     def most(self, ceiling: int | None) -> int | None:
-        """The end of the range where the cluster gives no more than ``ceiling``; None if there is no end."""
+        """Return the lower of the range's maximum and the cluster's ``ceiling``; None if there is no maximum."""
         return min((end for end in (self.maximum, ceiling) if end is not None), default=None)
 
     def offered(self, ceiling: int | None) -> list[int | str]:
-        """The list, without what the cluster cannot give."""
+        """Return the list without values above the cluster's ``ceiling``."""
         return [
             value for value in self.values if not (ceiling is not None and isinstance(value, int) and value > ceiling)
         ]
@@ -121,10 +122,10 @@ class Limit:
 
 
 def check_cluster_maximum(name: str, value: int | str, ceiling: int | None) -> None:
-    """See that the cluster can give so much to one server.
+    """Check a value against the cluster's maximum for one server.
 
     Raises:
-        ChoiceRefused: it cannot; the message says what it can.
+        ChoiceRefused: the value is above the maximum. The message names both.
     """
     if ceiling is not None and isinstance(value, int) and value > ceiling:
         raise ChoiceRefused(
@@ -134,10 +135,10 @@ def check_cluster_maximum(name: str, value: int | str, ceiling: int | None) -> N
 
 
 def parse(name: str, asked: Any) -> int | str:
-    """A setting's value: memory in bytes, numbers whole, names as they are.
+    """Return a setting's value: memory in bytes, other numbers as integers, names unchanged.
 
     Raises:
-        ChoiceRefused: nothing that the setting can be.
+        ChoiceRefused: the value is not valid for the setting.
     """
     if name in NUMBERS:
         return parse_number(name, asked)
@@ -147,10 +148,10 @@ def parse(name: str, asked: Any) -> int | str:
 
 
 def parse_number(name: str, asked: Any) -> int:
-    """A number that may be written as text, memory with a unit.
+    """Return a number that can be given as text; memory can have a unit.
 
     Raises:
-        ChoiceRefused: no such number.
+        ChoiceRefused: it is not a valid number.
     """
     if isinstance(asked, int) and not isinstance(asked, bool) and 0 <= asked <= _LARGEST:
         return asked

@@ -1,4 +1,4 @@
-"""What a choice changes in a spawner's settings, for one start."""
+"""Override a spawner's settings for one start."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from traitlets import HasTraits, TraitError
 
 
 class Overrides:
-    """Changed settings of a spawner.
+    """Override settings of a spawner.
 
-    - they can be undone: JupyterHub may use a spawner for a second start, with another choice
-    - the admin's own dicts and lists are never changed, only replaced
+    - Overrides can be undone: JupyterHub can use a spawner for a second start with another choice.
+    - The admin's own dicts and lists are never changed, only replaced.
     """
 
     def __init__(self, spawner: HasTraits) -> None:
@@ -22,10 +22,10 @@ class Overrides:
         self._before: dict[str, Any] = {}
 
     async def apply(self, override: Mapping[str, Any]) -> None:
-        """Change settings: a dict is merged into what is there, a callable is given the spawner and returns the value.
+        """Override settings. Merge a dict into the current one. Call a callable with the spawner to get the value.
 
         Raises:
-            TraitError: a value that the setting cannot have.
+            TraitError: a value is not valid for its setting.
         """
         for name, wanted in override.items():
             value = wanted(self._spawner) if callable(wanted) else wanted
@@ -38,7 +38,7 @@ class Overrides:
             self._set(name, value)
 
     def kept(self) -> dict[str, Any]:
-        """The changed settings as they are now, fit for JSON; those that are not (a ``skein.File``) are left out."""
+        """Return the overridden settings for JSON. Leave out values that JSON cannot hold (a ``skein.File``)."""
         kept = {}
         for name in self._before:
             try:
@@ -48,10 +48,10 @@ class Overrides:
         return kept
 
     def restore(self, kept: Mapping[str, Any]) -> list[str]:
-        """Change settings to what was kept, whatever the admin offers by now.
+        """Restore stored overrides, even if the admin no longer offers them.
 
         Returns:
-            the names of those that cannot have these values any more, and were left alone.
+            The names of settings that no longer accept their values. These stay unchanged.
         """
         failed = []
         for name, value in kept.items():
@@ -68,7 +68,7 @@ class Overrides:
         return failed
 
     def undo(self) -> None:
-        """Set everything as it was."""
+        """Restore the settings from before the overrides."""
         for name, value in self._before.items():
             setattr(self._spawner, name, value)
         self._before.clear()
@@ -77,7 +77,7 @@ class Overrides:
         try:
             setattr(self._spawner, name, value)
         except TraitError:
-            # What a user typed in is text also where the setting is a number.
+            # A user's input is text even if the setting is a number.
             if not isinstance(value, str):
                 raise
             try:
@@ -94,7 +94,7 @@ def _as_list(value: Any) -> list[Any]:
 
 
 def merged(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:
-    """Two dicts, and what is in them, as one; None in the second takes a key out."""
+    """Merge two dicts recursively. None in the second removes a key."""
     result = dict(one)
     for key, value in other.items():
         if value is None:

@@ -1,4 +1,4 @@
-"""Reading of a ``profile_list``: what an admin wrote, with a message for each way to get it wrong. Pure."""
+"""Read a ``profile_list``, with a message for each error in it. Pure: no I/O, no hub, no cluster."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ from yarnspawner.options.profiles import (
 
 
 def read_profiles(written: Any, overridable: Collection[str], *, free: Collection[str]) -> list[Profile]:
-    """The profiles of a ``profile_list``.
+    """Return the profiles of a ``profile_list``.
 
     Args:
         written: the list.
         overridable: the settings that an override may change.
-        free: those of them that may have ``{value}``, a user's own text, in them.
+        free: those of them that may contain ``{value}``, a user's own text.
 
     Raises:
-        ProfileError: it cannot be used; the message says where.
+        ProfileError: the list is invalid. The message says where.
     """
     if not isinstance(written, (list, tuple)):
         raise ProfileError(f"profile_list is not a list: {shown(written)}.")
@@ -45,10 +45,10 @@ def read_profiles(written: Any, overridable: Collection[str], *, free: Collectio
 
 
 def slug_of(display_name: str) -> str:
-    """A profile's slug where the admin gives none: its name in lower case, with dashes.
+    """Return a profile's default slug: its name in lower case, with dashes.
 
-    - of any name, a valid one
-    - the same for the same name, wherever it stands in the list: users' choices are kept under it
+    - The slug is valid for any name.
+    - It depends only on the name, not on the position in the list, because users' choices are stored under it.
     """
     slug = re.sub("[^a-z0-9]+", "-", display_name.lower()).strip("-")
     return slug or f"profile-{hashlib.sha256(display_name.encode()).hexdigest()[:8]}"
@@ -56,7 +56,7 @@ def slug_of(display_name: str) -> str:
 
 @dataclass(frozen=True)
 class _Reader:
-    """Reads what an admin wrote, and says where something is wrong with it."""
+    """Read the admin's entries, and report where an error is."""
 
     overridable: frozenset[str]
     free: frozenset[str]
