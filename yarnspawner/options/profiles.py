@@ -1,6 +1,6 @@
-"""What an admin offers: profiles, their options and choices, and for whom. Pure: no I/O, no hub, no cluster.
+"""Define profiles, their options and choices, and their audiences. Pure: no I/O, no hub, no cluster.
 
-The words are KubeSpawner's, https://jupyterhub-kubespawner.readthedocs.io, but for ``yarnspawner_override``,
+The keys are those of KubeSpawner (https://jupyterhub-kubespawner.readthedocs.io), except ``yarnspawner_override``,
 ``allowed_users`` and ``allowed_groups``.
 """
 
@@ -15,10 +15,10 @@ from yarnspawner.common.string_templates import render_strict
 from yarnspawner.common.units import shown
 from yarnspawner.options.limits import ChoiceRefused, Limit
 
-# In a form, what a list posts when the user wants something else; and the end of the key under which that is found.
+# The value that a form's list posts if the user types in another value, and the suffix of that value's key.
 UNLISTED_CHOICE = "unlisted-choice"
 
-# Of what a user types in.
+# Limit of characters that a user may type in.
 _LONGEST = 256
 
 Override = Mapping[str, Any]
@@ -26,7 +26,7 @@ Override = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Audience:
-    """Who is offered something: everybody, or these users and the members of these groups."""
+    """The users of an offer: everyone, or these users and the members of these groups."""
 
     users: frozenset[str] = frozenset()
     groups: frozenset[str] = frozenset()
@@ -38,7 +38,7 @@ class Audience:
 
 @dataclass(frozen=True)
 class Choice:
-    """One of an option's choices, and the settings that it brings."""
+    """A choice of an option, and the settings that it overrides."""
 
     display_name: str
     yarnspawner_override: Override = field(default_factory=dict)
@@ -48,14 +48,14 @@ class Choice:
 
 @dataclass(frozen=True)
 class UnlistedChoice:
-    """Something that a user types in.
+    """A value that a user types in.
 
     Attributes:
         display_name: label of the field.
-        display_name_in_choices: what stands for it in the list of choices.
-        validation_regex: what the whole text must match.
-        validation_message: what the user is told if it does not.
-        yarnspawner_override: the settings that it brings, with ``{value}`` for the text.
+        display_name_in_choices: entry for the field in the list of choices.
+        validation_regex: regular expression that the whole text must match.
+        validation_message: message to the user if it does not match.
+        yarnspawner_override: the settings that it overrides, with ``{value}`` for the text.
     """
 
     display_name: str
@@ -66,21 +66,21 @@ class UnlistedChoice:
 
     @property
     def enabled(self) -> bool:
-        """Templates for KubeSpawner ask for it. What the admin has not enabled is not there at all."""
+        """True, for KubeSpawner's templates. An unlisted choice that is not enabled does not exist here."""
         return True
 
     def override(self, typed: Any) -> Override:
-        """The settings that this text brings.
+        """Return the settings that a user's text overrides.
 
         Raises:
-            ChoiceRefused: it is none, or not one that the admin allows.
+            ChoiceRefused: the value is not plain text, or the admin does not allow it.
         """
         value = str(typed) if isinstance(typed, (int, float)) and not isinstance(typed, bool) else typed
-        # Braces are what templates are made of: what a user typed must never be taken for one.
+        # Braces mark template fields, and a user's text must never act as a template.
         plain = isinstance(value, str) and value.isprintable() and not set(value) & set("{}")
         if not plain or not 0 < len(value) <= _LONGEST:
             raise ChoiceRefused(f"{self.display_name}: {shown(typed)} is not a line of plain text without braces.")
-        # The whole text, although KubeSpawner is content with its beginning.
+        # Match the whole text. KubeSpawner matches only its beginning.
         if self.validation_regex and not re.fullmatch(self.validation_regex, value):
             expected = self.validation_message or f"it must match {self.validation_regex}"
             raise ChoiceRefused(f"{self.display_name}: {shown(typed)} is not allowed. {expected}")
@@ -89,7 +89,7 @@ class UnlistedChoice:
 
 @dataclass(frozen=True)
 class Option:
-    """Something to choose within a profile."""
+    """An option of a profile."""
 
     display_name: str
     choices: Mapping[str, Choice] = field(default_factory=dict)
@@ -97,18 +97,18 @@ class Option:
 
     @property
     def default(self) -> str:
-        """The choice of who does not choose; "" if there are none."""
+        """The slug of the default choice; "" if there are no choices."""
         return next((slug for slug, choice in self.choices.items() if choice.default), next(iter(self.choices), ""))
 
     def override(self, chosen: Any, typed: Any) -> Override:
-        """The settings that a user's answer brings.
+        """Return the settings that a user's answer overrides.
 
         Args:
-            chosen: a choice's slug; None for the default one.
-            typed: what was typed in instead; None for nothing.
+            chosen: a choice's slug; None for the default choice.
+            typed: the text that the user typed in instead; None for none.
 
         Raises:
-            ChoiceRefused: no such choice, or nothing may be, or must be, typed in.
+            ChoiceRefused: the choice does not exist, text is missing, or text is not allowed.
         """
         if typed is not None:
             if self.unlisted_choice is None:
@@ -136,7 +136,7 @@ class Option:
 
 @dataclass(frozen=True)
 class Profile:
-    """One of the servers that users may choose from."""
+    """A profile that users may choose."""
 
     display_name: str
     slug: str
@@ -156,7 +156,7 @@ class Profile:
 
 
 def filled_in(template: Any, value: str) -> Any:
-    """An override with the user's text in place of ``{value}``."""
+    """Return an override with ``{value}`` replaced by the user's text."""
     if isinstance(template, str):
         return render_strict(template, {"value": value})
     if isinstance(template, Mapping):

@@ -1,6 +1,6 @@
-"""From what a user asks for to the settings that it brings, or a refusal. Pure: no I/O, no hub, no cluster.
+"""Turn a user's choice into overridden settings, or refuse it. Pure: no I/O, no hub, no cluster.
 
-Forms and the REST API come through here alike: nothing is believed of either.
+Forms and the REST API both use this module. It trusts neither.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ _PREFIX = "profile-option-"
 
 @dataclass(frozen=True)
 class Offer:
-    """All that one user may choose from.
+    """The profiles and limits that one user may choose from.
 
     Attributes:
-        profiles: in the admin's order.
-        limits: that users may choose, where their profile says nothing else.
-        ceiling: the most that the cluster gives to one server, by setting; without what is not known.
-        to_others: whether others are offered something; who is offered nothing then must not ask for anything.
+        profiles: the profiles in the admin's order.
+        limits: the limits to choose, unless a profile overrides them.
+        ceiling: the cluster's maximum for one server, by setting. Unknown maxima are missing.
+        to_others: True if other users have an offer. Users without an offer then may not choose anything.
     """
 
     profiles: Sequence[Profile] = ()
@@ -37,24 +37,24 @@ class Offer:
 
     @property
     def decides(self) -> bool:
-        """Whether what a user asks for is checked against it; else options are the admin's own business."""
+        """True if choices are checked against this offer. Otherwise the admin's own code handles the options."""
         return bool(self) or self.to_others
 
     @property
     def default(self) -> Profile | None:
-        """The profile of who does not choose."""
+        """The default profile; None if there are no profiles."""
         return next((profile for profile in self.profiles if profile.default), next(iter(self.profiles), None))
 
     def limits_of(self, profile: Profile | None) -> dict[str, Limit]:
-        """What may be chosen with a profile."""
+        """Return the limits that a user may choose with a profile."""
         own = profile.limits if profile else {}
         return {name: limit for name, limit in {**self.limits, **own}.items() if limit}
 
     def profile(self, slug: Any) -> Profile | None:
-        """The profile that a user asked for.
+        """Return the profile with a slug; the default profile for None.
 
         Raises:
-            ChoiceRefused: it is not offered.
+            ChoiceRefused: the profile is not offered.
         """
         if slug is None:
             return self.default
@@ -69,11 +69,11 @@ class Offer:
 
 @dataclass(frozen=True)
 class Selection:
-    """What a user has chosen.
+    """A user's choice.
 
     Attributes:
-        profile: None where there are none.
-        overrides: the settings that it brings; later ones count.
+        profile: the profile; None if there are no profiles.
+        overrides: the settings that the choice overrides. Later ones take precedence.
     """
 
     profile: Profile | None
@@ -81,14 +81,14 @@ class Selection:
 
 
 def select(offer: Offer, user_options: Mapping[str, Any]) -> Selection:
-    """Check what a user asks for.
+    """Check a user's choice, and return the selection.
 
     Args:
         offer: what that user may choose from.
-        user_options: of a form or the REST API: ``{"profile": "large", "image": "spark", "mem_limit": "3 G"}``.
+        user_options: from a form or the REST API: ``{"profile": "large", "image": "spark", "mem_limit": "3 G"}``.
 
     Raises:
-        ChoiceRefused: an unknown profile, choice or key, or a value that is not allowed; the message names it.
+        ChoiceRefused: a profile, choice or key is unknown, or a value is not allowed. The message names it.
     """
     asked = {key: value for key, value in user_options.items() if value is not None}
     profile = offer.profile(asked.pop("profile", None))
@@ -106,28 +106,28 @@ def select(offer: Offer, user_options: Mapping[str, Any]) -> Selection:
 
 
 def field_name(profile: Profile | None, key: str) -> str:
-    """The name of an option's field in the form, as in KubeSpawner's."""
+    """Return the name of an option's form field. It is the same as KubeSpawner's."""
     return f"{_PREFIX}{profile.slug}--{key}" if profile else key
 
 
 def read_form(offer: Offer, form: Mapping[str, Sequence[Any]]) -> dict[str, Any]:
-    """The user's options from the form's fields.
+    """Return the user's options from the form's fields.
 
-    Fields of the profiles that were not chosen do not count. Keys are also understood without their prefix, as they
-    are in the REST API, so that a link can bring them.
+    Ignore the fields of profiles that the user did not choose. Also accept keys without their prefix, as in the REST
+    API, so that a link can contain them.
 
     Args:
         offer: what the user may choose from.
         form: each field's values.
 
     Raises:
-        ChoiceRefused: an unknown profile, or a field that comes twice.
+        ChoiceRefused: a profile is unknown, or a field occurs twice.
     """
     fields = {}
     for key, values in form.items():
         if len(values) != 1:
             raise ChoiceRefused(f"{shown(key)} comes {len(values)} times.")
-        # An empty field is one that was not filled in.
+        # Browsers post fields that the user left empty.
         if key != "_xsrf" and values[0] not in ("", b""):
             fields[key] = values[0]
     profile = offer.profile(fields.get("profile"))
@@ -142,10 +142,10 @@ def read_form(offer: Offer, form: Mapping[str, Sequence[Any]]) -> dict[str, Any]
 
 
 def _settle(options: dict[str, Any], slug: str, *, listed: bool) -> None:
-    """Keep either the choice from the list or the text beside it."""
+    """Keep either the choice from the list or the text field's value."""
     typed = f"{slug}--{UNLISTED_CHOICE}"
     if options.get(slug) == UNLISTED_CHOICE:
-        # Without a text the mark itself is refused, and what is missing is said.
+        # Without a text, keep the marker: the check refuses it and says what is missing.
         if typed in options:
             del options[slug]
     elif listed and slug in options:
