@@ -1,4 +1,4 @@
-"""Whose account is whose: which of the hub's users may have servers as which Hadoop users."""
+"""Record which of the hub's users may run servers as which Hadoop users."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from sqlalchemy import Text, column, select, table
 
 from yarnspawner.hadoop.accounts import IdentityRefused
 
-# In the state of each of a user's servers: Hadoop users, each with the name that the user had when taking it.
+# The key in each server's stored state. It maps a Hadoop user to the name that the hub's user had when claiming it.
 KEY = "hadoop_users"
 
 
 class AccountRegistry:
-    """The claims of the hub's users on Hadoop accounts.
+    """Keep the claims of the hub's users on Hadoop accounts.
 
-    - a claim is in the stored state of all of its user's servers, so it outlasts any of them, and the hub; it goes with
-      the user, or with the name that it was made under once nothing runs as the account
-    - it is taken and committed without a pause, so of two starts at the same moment one is refused
-    - an index tells whose states may have an account, so that a start does not read those of thousands
-    - the database has the last word: users come, go and are renamed
+    - The stored state of each of a user's servers contains the claim, so it outlives each server and the hub.
+    - A claim ends with its user. It also ends if the user is renamed and nothing runs as the account.
+    - A claim is taken and committed without a pause. Of two concurrent starts, one is refused.
+    - An index lists the users whose states can contain an account, so a start need not read thousands of states.
+    - The database decides, because users come, go and are renamed.
     """
 
     _of_databases: WeakKeyDictionary[Any, AccountRegistry] = WeakKeyDictionary()
@@ -34,7 +34,7 @@ class AccountRegistry:
         self._db = db
         self._log = log
         self._users: dict[str, set[int]] = {}
-        # Starts under way by which a user has taken an account that nothing was submitted as yet.
+        # The number of a user's pending starts that claimed an account and have submitted nothing yet.
         self._first_starts: dict[tuple[str, int], int] = {}
         self._unreadable: set[int] = set()
         for user_id, state in self._states():
@@ -43,18 +43,18 @@ class AccountRegistry:
 
     @classmethod
     def of(cls, db: Any, log: logging.Logger) -> AccountRegistry:
-        """The one of a hub's database session."""
+        """Return the registry of a hub's database session."""
         if db not in cls._of_databases:
             cls._of_databases[db] = cls(db, log)
         return cls._of_databases[db]
 
     def reserve(self, account: str, user: Any, *, shared: Collection[str]) -> None:
-        """Make an account the user's own and commit that. Called by each start before it does anything else.
+        """Claim an account for a user and commit the claim. Each start calls this first.
 
         Args:
             account: the Hadoop user.
             user: JupyterHub's user.
-            shared: Hadoop users that several of the hub's users may have.
+            shared: Hadoop users that several of the hub's users may use.
 
         Raises:
             IdentityRefused: the account belongs to another user of the hub and is not shared.
@@ -68,7 +68,7 @@ class AccountRegistry:
     def reserved(self, account: str, user: Any, *, shared: Collection[str]) -> Iterator[Callable[[], None]]:
         """Reserve an account for a start; see :meth:`reserve`.
 
-        A start that ends before it calls what this yields has submitted nothing, and its reservation is released.
+        The context yields a function that confirms the reservation. Without that call, it releases the reservation.
         """
         self.reserve(account, user, shared=shared)
         try:
@@ -77,7 +77,7 @@ class AccountRegistry:
             self.give_up(account, user)
 
     def other_owner(self, account: str, user_id: int) -> str:
-        """Return the name of another user of the hub whose account it is; "" if there is none."""
+        """Return the name of another user of the hub that owns an account; "" if there is none."""
         for other in sorted(self._users.get(account, set()) - {user_id}):
             user = self._db.query(orm.User).filter(orm.User.id == other).first()
             if user is not None and any(
@@ -87,11 +87,11 @@ class AccountRegistry:
         return ""
 
     def take(self, account: str, user: Any) -> None:
-        """Make an account the user's own and commit that. Each start calls it, and later `confirm` or `give_up`.
+        """Claim an account and commit the claim. Each start calls this, and later `confirm` or `give_up`.
 
         Args:
             account: the Hadoop user.
-            user: of JupyterHub, or its database row.
+            user: JupyterHub's user, or its database row.
         """
         key = (account, user.id)
         held = [_lasting(row.state, user.name).get(account) == user.name for row in user.orm_spawners.values()]
@@ -102,11 +102,11 @@ class AccountRegistry:
             self._write(user, lambda kept: {**kept, account: user.name})
 
     def confirm(self, account: str, user: Any) -> None:
-        """Keep a claim for as long as its user: something may have been submitted."""
+        """Keep a claim as long as its user exists, because an application may have been submitted."""
         self._first_starts.pop((account, user.id), None)
 
     def give_up(self, account: str, user: Any) -> None:
-        """Release a claim whose start has submitted nothing, unless another start of the user goes by it."""
+        """Release a claim whose start has submitted nothing, unless another start of the user needs it."""
         key = (account, user.id)
         if key not in self._first_starts:
             return
@@ -116,7 +116,7 @@ class AccountRegistry:
             self._write(user, lambda kept: {name: by for name, by in kept.items() if name != account})
 
     def spread(self, user: Any) -> None:
-        """Give all claims of a user to each of the user's servers, before one of them is deleted."""
+        """Copy all claims of a user to each of the user's servers. Call this before one of them is deleted."""
         known = {name: by for row in user.orm_spawners.values() for name, by in _lasting(row.state, user.name).items()}
         self._write(user, lambda kept: {**known, **kept})
 
@@ -131,8 +131,8 @@ class AccountRegistry:
         self._db.commit()
 
     def _states(self, user_id: int | None = None) -> list[tuple[int, Any]]:
-        """The stored states of all servers, or of a user's, with their users' ids; without those that are broken."""
-        # Two columns of thousands of rows, rather than as many objects that the session then keeps.
+        """Return the user ids and stored states of all servers, or of one user's. Skip broken states."""
+        # Select two columns, because the session would keep thousands of objects.
         query: Any = select(column("user_id"), column("state", Text)).select_from(table(orm.Spawner.__tablename__))
         if user_id is not None:
             query = query.where(column("user_id") == user_id)
@@ -153,25 +153,24 @@ class AccountRegistry:
 
 
 def claims(state: Any, user_name: str) -> dict[str, str]:
-    """Return the accounts that a stored state names, each with the name that its user had then.
+    """Return the accounts that a stored state names, each with its user's name at the time of the claim.
 
     Args:
-        state: anything that the database may have.
-        user_name: of the user today, for what counts whatever the name was: the account of a server that runs, and those
-            of states without a name.
+        state: the stored state, of any type.
+        user_name: the user's current name. The account of a running server counts under this name.
     """
     running = state.get("hadoop_user") if isinstance(state, dict) else ""
     return {**_kept(state), **({running: user_name} if isinstance(running, str) and running else {})}
 
 
 def carried(state: Any, user_name: str) -> dict[str, Any]:
-    """Return what a new state of a server must keep of the one before: the claims; {} if there are none."""
+    """Return the claims that a server's new state must keep from the previous one; {} if there are none."""
     kept = _lasting(state, user_name)
     return {KEY: kept} if kept else {}
 
 
 def _lasting(state: Any, user_name: str) -> dict[str, str]:
-    # Earlier versions had nothing but the last server's account.
+    # Earlier versions stored only the last server's account.
     return _kept(state) if isinstance(state, dict) and KEY in state else claims(state, user_name)
 
 

@@ -1,7 +1,7 @@
 """Claim a hub's id for one process and one database: a lock, and a record of the database.
 
-Both answer one mistake: a second hub with the id of the first and a database that does not know the first's servers would
-take all of them for orphans.
+Both prevent the same mistake: a second hub with the same id and another database would treat all servers of the first
+hub as orphans.
 """
 
 from __future__ import annotations
@@ -19,21 +19,22 @@ from jupyterhub import orm
 
 FILE_NAME = "yarnspawner_hub_id"
 
-# Users of the database that the record remembers, the oldest first: one of them found again is enough.
+# Number of users in the record, oldest first. The database is the same if it still has one of them.
 _USERS = 100
 
 
 class HubClaim:
-    """The claim of a process and its database to a hub's id.
+    """Claim a hub's id for a process and its database.
 
-    Files that cannot be written or locked are warned of once; the claim counts as good then, and only the sweep's limit
-    (``orphans.too_many``) protects what another hub runs.
+    If the files cannot be written or locked, log one warning and treat the claim as valid. Then only the sweep's limit
+    (``orphans.too_many``) protects the applications of another hub.
 
     Args:
-        file: holds the id in its first line and the record of the database in its second; see :func:`record_file`.
+        file: the file with the id in line 1 and the record of the database in line 2; see :func:`record_file`.
         hub_id: the id.
-        db: JupyterHub's database session, which is only read; None where only the lock counts.
-        hub: whether this process is the hub. A command locks and writes nothing.
+        db: JupyterHub's database session, only read; None to use only the lock.
+        log: the hub's logger.
+        hub: True if this process is the hub. A command neither locks nor writes.
     """
 
     def __init__(self, file: Path, hub_id: str, db: Any, log: logging.Logger, *, hub: bool) -> None:
@@ -47,7 +48,7 @@ class HubClaim:
         self._users_known = False
 
     def refusal(self) -> str:
-        """Return why the id is not this hub's, with what to do about it; "" if it is."""
+        """Return why the id is not this hub's, with the remedy; "" if it is."""
         try:
             if self._hub and not self._locked():
                 return (
@@ -68,12 +69,16 @@ class HubClaim:
             self._log.warning("The hub's id cannot be bound to its database: %s", error)
 
     def rebind(self) -> None:
-        """Record this database as the one that the id belongs to. Raises OSError."""
+        """Record this database as the owner of the id.
+
+        Raises:
+            OSError: the file cannot be written.
+        """
         if (now := _fingerprint(self._db)) is not None:
             self._write(now)
 
     def close(self) -> None:
-        """Release the lock, which the end of the process does as well."""
+        """Release the lock. The end of the process also releases it."""
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None
@@ -102,7 +107,7 @@ class HubClaim:
         step = "if that is on purpose, run `yarnspawner sweep --moved` once"
         if known is not None and known.get("place") != now["place"]:
             return f"its id belongs to the database {known.get('place')}, and this hub uses {now['place']}: {step}"
-        # Once for each process: all users of a hub may go while it runs, as temporary ones do.
+        # Check this once for each process: all users can disappear while a hub runs, for instance temporary ones.
         had = set(known.get("users") or ()) if known is not None and not self._users_known else set()
         if had and not had & set(now["users"]):
             return f"the database {now['place']} has none of the users that it had: {step}"
@@ -132,18 +137,18 @@ class HubClaim:
 
 
 def record_file(chosen: str, secret_file: Path | None) -> Path:
-    """Return the file that holds the record of an id: the id's own, or one named after an id that an admin chose.
+    """Return the path of an id's record.
 
     Args:
-        chosen: ``hub_id``; "" for none.
-        secret_file: of the cookie secret, beside which it is; else the hub's folder holds it.
+        chosen: the admin's ``hub_id``, which has a file of its own; "" for none.
+        secret_file: the file of the cookie secret. The record is in the same folder. None for the working directory.
     """
     file = secret_file.with_name(FILE_NAME) if secret_file is not None else Path(FILE_NAME).absolute()
     return file.with_name(f"{FILE_NAME}.{hashlib.sha256(chosen.encode()).hexdigest()[:8]}") if chosen else file
 
 
 def _fingerprint(db: Any) -> dict[str, Any] | None:
-    """Describe a database, without its password; None for one in memory, which no other process could have."""
+    """Describe a database without its password; None for a database in memory, which no other process can use."""
     if db is None:
         return None
     url = db.get_bind().url
@@ -165,7 +170,7 @@ def _fingerprint(db: Any) -> dict[str, Any] | None:
 
 
 def _machine(path: Path | None) -> str:
-    """Name this machine so that a container that is made anew is the same, and a copy of its volume another."""
+    """Return a name for this machine. A recreated container keeps it; a copy of its volume gets another one."""
     try:
         name = Path("/etc/machine-id").read_text().strip()
     except OSError:

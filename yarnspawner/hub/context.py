@@ -22,7 +22,7 @@ class HubContext:
     A spawner without a user has the hub's settings and stands for the hub itself.
 
     Args:
-        spawner: whose settings count.
+        spawner: the spawner whose settings apply.
     """
 
     def __init__(self, spawner: SpawnerSettings) -> None:
@@ -33,7 +33,7 @@ class HubContext:
 
     @cached_property
     def seal(self) -> Seal:
-        """The seal of stored secrets, made of the hub's own secret."""
+        """The seal that encrypts stored secrets, derived from the hub's own secret."""
         spawner = self._spawner
         settings = spawner.user.settings if spawner.user else {"cookie_secret": _cookie_secret(spawner.parent)}
         return Seal.of(spawner.state_secret.encode() or settings["cookie_secret"])
@@ -72,12 +72,12 @@ class HubContext:
 
     @property
     def audit_facts(self) -> dict[str, str]:
-        """The user and the server's name, for the audit."""
+        """The user's name and the server's name, for the audit log."""
         return {"user": self._spawner.user.name, "server": self._spawner.name}
 
     @property
     def server_name(self) -> str:
-        """The server, as JupyterHub's log calls it."""
+        """The server's name in JupyterHub's log."""
         return str(self._spawner._log_name)  # noqa: SLF001 - JupyterHub has no public name for it
 
     def is_own(self, server: ServerState) -> bool:
@@ -101,8 +101,8 @@ class HubContext:
         """Kill a server's application until YARN reports it as finished.
 
         Args:
-            server: with an application.
-            by: who wants it; see :func:`~yarnspawner.yarn.audit.audit_end`.
+            server: a server that has an application.
+            by: the cause; see :func:`~yarnspawner.yarn.audit.audit_end`.
         """
         return self.access.terminator.terminate(
             server.application_id, server.hadoop_user, by=by, facts=self.audit_facts

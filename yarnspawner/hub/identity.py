@@ -1,4 +1,4 @@
-"""Which hub this is, among all that share a cluster: an id made once, which no copy of a database or secret brings along."""
+"""Identify this hub among all that share a cluster. Copies of its database or secret do not contain the id."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ from yarnspawner.hub.claim import FILE_NAME, HubClaim, record_file
 from yarnspawner.state.seal import Seal
 
 _MADE_ID = re.compile(r"[0-9a-f]{32}")
-# Where JupyterHub looks when its configuration says nothing (JupyterHub.cookie_secret_file, .cookie_secret).
+# JupyterHub's defaults (JupyterHub.cookie_secret_file, .cookie_secret).
 _COOKIE_SECRET_FILE = "jupyterhub_cookie_secret"  # noqa: S105
 _COOKIE_SECRET_VARIABLE = "JPY_COOKIE_SECRET"  # noqa: S105
 
-# Read once in a process, and what is wrong with it said once.
+# Read once for each process, so that a problem is logged once.
 _identities: dict[tuple[str, Path | None, str, bool], HubIdentity] = {}
 
 
 @dataclass(frozen=True)
 class HubIdentity:
-    """Who the hub is.
+    """The hub's identity.
 
     Attributes:
-        id: what its applications' tags are made of.
-        source: where that comes from, for people.
-        certain: whether no other hub has the same id unless an admin wants it so. Only then anything is swept.
-        former: ids that its servers may have from before: its secret's, of earlier versions, and that in its file.
-        claim: to the id; None where the id is the secret's.
+        id: the id from which its applications' tags are derived.
+        source: the origin of the id, as text for admins.
+        certain: True if no other hub has the same id, unless an admin configured that. Only then the hub sweeps.
+        former: earlier ids that its servers can have: the one derived from its secret, and the one in its file.
+        claim: the claim to the id; None if the id is derived from the secret.
     """
 
     id: str
@@ -42,12 +42,16 @@ class HubIdentity:
     claim: HubClaim | None = field(default=None, compare=False)
 
     def is_same_hub(self, hub_id: str) -> bool:
-        """Whether a server that was started by the hub of that id ("" if it was not written down) is this hub's."""
+        """Return True if a server belongs to this hub.
+
+        Args:
+            hub_id: the id of the hub that started it; "" if it was not stored.
+        """
         return hub_id in ("", self.id, *self.former)
 
 
 def cookie_secret_file(config: Mapping[str, Any]) -> Path | None:
-    """Where the hub keeps its cookie secret; None if that comes from its configuration or environment.
+    """Return the file of the hub's cookie secret; None if its configuration or environment has the secret.
 
     Args:
         config: the ``JupyterHub`` section of the hub's configuration.
@@ -60,17 +64,18 @@ def cookie_secret_file(config: Mapping[str, Any]) -> Path | None:
 def load_or_create(
     chosen: str, secret_file: Path | None, seal: Seal, log: logging.Logger, *, db: Any = None, make: bool = True
 ) -> HubIdentity:
-    """The hub's identity.
+    """Return the hub's identity.
 
-    A hub that has no claim to its id, since another hub runs with it or it belongs to another database, has its secret's
-    in its place: then neither hub takes the other's applications for its own.
+    If another hub runs with the id, or the id belongs to another database, use the id derived from the secret. Then
+    neither hub treats the other's applications as its own.
 
     Args:
-        chosen: by the admin; "" for none.
-        secret_file: the file of the hub's cookie secret, beside which the id is kept; None if there is none.
-        seal: made of the hub's secret, for the id where none can be kept.
+        chosen: the admin's ``hub_id``; "" for none.
+        secret_file: the file of the hub's cookie secret, in whose folder the id is stored; None if there is none.
+        seal: the seal of the hub's secret, for the id if none can be stored.
+        log: the hub's logger.
         db: JupyterHub's database session, to which the id is bound; None for no database.
-        make: whether this is the hub, which makes an id where there is none yet and claims it.
+        make: True for the hub, which creates a missing id and claims it. False for a command.
     """
     known = (chosen, secret_file, seal.hub_id, make)
     if known not in _identities:
@@ -116,9 +121,14 @@ def _identify(chosen: str, secret_file: Path | None, derived: str, log: logging.
 
 
 def _kept(file: Path, *, make: bool) -> str:
-    """The id in a file, which is made if it does not exist. Raises OSError, and ValueError for another content."""
+    """Return the id in a file. Create the file if it is missing and ``make`` is set.
+
+    Raises:
+        OSError: the file cannot be read or created.
+        ValueError: the file contains something else.
+    """
     if make and not file.exists():
-        # Complete or not there: two processes that do this at the same time end up with the same id.
+        # The link is atomic: two processes that do this at the same time get the same id.
         fresh = file.with_name(f"{file.name}.{secrets.token_hex(4)}")
         with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as stream:
             stream.write(f"{secrets.token_hex(16)}\n")

@@ -1,4 +1,4 @@
-"""What this hub's spawners own, as its database and its memory say."""
+"""Read which applications this hub's spawners own, from its database and its memory."""
 
 from __future__ import annotations
 
@@ -14,19 +14,20 @@ from yarnspawner.yarn.orphans import OwnedServers, ServerKey
 # All spawners of this process.
 live_spawners: WeakSet[Any] = WeakSet()
 
-# Rows at a time, between which others have their turn.
+# Rows for each query. Between queries, the event loop runs other tasks.
 _PAGE = 500
 
 
 async def read_owned(db: Any, *, hub_id: str, spawners: Iterable[Any] = ()) -> OwnedServers:
-    """Read what is owned now.
+    """Return the applications and starts that servers own now.
 
-    A start is committed to the database before it is submitted, so whatever YARN listed before this call is in it.
+    A start is committed to the database before it is submitted. So the result covers all servers that YARN listed
+    before this call.
 
     Args:
-        db: JupyterHub's database session, which is only read.
-        hub_id: this hub's.
-        spawners: those in memory, which the database may lag behind.
+        db: JupyterHub's database session, only read.
+        hub_id: this hub's id.
+        spawners: the spawners in memory. The database can lag behind them.
     """
     owned = OwnedServers()
     last = 0
@@ -40,7 +41,7 @@ async def read_owned(db: Any, *, hub_id: str, spawners: Iterable[Any] = ()) -> O
             break
         await asyncio.sleep(0)
     for (user,) in db.query(orm.User.name):
-        # Also where the user's spawner was forgotten, it is good to know whose the application is.
+        # Name the user of an application in the log even if the database no longer has its spawner.
         owned.add(ServerKey(user), None, hub_id=hub_id, has_server=False)
     for spawner in list(spawners):
         if spawner.user and spawner.active:

@@ -1,9 +1,8 @@
-"""What belongs to the hub as a whole, for which JupyterHub gives a spawner no place: the sweep.
+"""Start the orphan reaper with the hub. JupyterHub has no hook for this, so wrap ``JupyterHub.init_spawners``.
 
-Nobody may ever come to a hub whose applications are to be swept, so it does not wait for the first user's spawner. It begins
-when JupyterHub has checked all servers that it knows from its last run, which is the end of ``JupyterHub.init_spawners``, in
-versions 5 and 6; as there is nothing to be told of it by, this is added to that method. In a command or a test, which
-import this as well, that is never called.
+The reaper does not wait for the first user's spawner, because a hub can have orphans and no users. It starts after
+JupyterHub has checked all servers of its last run. That is the end of ``init_spawners`` in versions 5 and 6. Commands
+and tests also import this module, but never call that method.
 """
 
 from __future__ import annotations
@@ -23,19 +22,19 @@ _sweepers: weakref.WeakKeyDictionary[Any, ReaperLoop] = weakref.WeakKeyDictionar
 
 
 def install_startup_hook(spawner_class: type[Any]) -> None:
-    """Sweep, if this process is a JupyterHub, once it has checked its servers.
+    """Start the reaper after JupyterHub has checked its servers, if this process is a JupyterHub.
 
-    JupyterHub imports all spawners that are installed, so this asks again later whether it uses this one.
+    JupyterHub imports all installed spawners, so the hook checks later if the hub uses this one.
 
     Args:
-        spawner_class: of which it is.
+        spawner_class: the spawner class that the hub must use.
     """
     for hub_class in _hub_classes():
         _install(hub_class, spawner_class)
 
 
 def _hub_classes() -> list[Any]:
-    """The classes of JupyterHub's application in this process: ``python -m jupyterhub.app`` has one of its own."""
+    """Return JupyterHub's application classes in this process. ``python -m jupyterhub.app`` has a second one."""
     main = sys.modules.get("__main__")
     modules = [sys.modules.get("jupyterhub.app")]
     if getattr(getattr(main, "__spec__", None), "name", "") == "jupyterhub.app":
@@ -58,9 +57,9 @@ def _install(hub_class: Any, spawner_class: type[Any]) -> None:
 
 
 def prepare(hub: Any, spawner_class: type[Any]) -> None:
-    """Start the drivers, and warn of what is wrong with the configuration, before the hub checks its servers.
+    """Start the drivers and check Hadoop's configuration before the hub checks its servers.
 
-    Their check may take long, and the first user should not wait for a driver. What fails is logged.
+    That check can take long, and the first user should not wait for a driver. Errors are logged.
 
     Args:
         hub: JupyterHub's application.
@@ -77,7 +76,7 @@ def prepare(hub: Any, spawner_class: type[Any]) -> None:
 
 
 def start_reaper(hub: Any, spawner_class: type[Any]) -> None:
-    """Begin to sweep for a hub; beginning twice is beginning once.
+    """Start a hub's reaper. Idempotent.
 
     Args:
         hub: JupyterHub's application, with its database and secrets.
@@ -102,7 +101,7 @@ def start_reaper(hub: Any, spawner_class: type[Any]) -> None:
 
 
 def configuration_warning() -> str:
-    """Return what is wrong with the hub's Hadoop configuration: it is not there, or lets everybody end any server."""
+    """Return a warning if Hadoop's configuration is missing or lets everyone kill any server; "" otherwise."""
     try:
         configuration = HadoopConfiguration.load()
     except ConfigurationError as error:
@@ -121,18 +120,18 @@ def configuration_warning() -> str:
 
 
 def settings_of(hub: Any) -> SpawnerSettings:
-    """A spawner without a user: the settings that the hub's configuration gives to all."""
+    """Return a spawner without a user. It has the settings that the hub's configuration gives to all users."""
     settings: SpawnerSettings = hub.spawner_class(parent=hub, log=hub.log)
     return settings
 
 
 def reaper_of(settings: SpawnerSettings, db: Any, *, spawners: Any = ()) -> OrphanReaper:
-    """A sweep with the hub's settings.
+    """Return an orphan reaper with the hub's settings.
 
     Args:
         settings: see :func:`settings_of`.
         db: JupyterHub's database session.
-        spawners: those in memory, if this is the hub.
+        spawners: the spawners in memory, if this is the hub.
     """
     context: HubContext = settings.hub_context
     identity = context.identity

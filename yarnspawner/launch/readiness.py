@@ -16,25 +16,26 @@ from yarnspawner.yarn.access import ClusterAccess
 from yarnspawner.yarn.server_channel import ServerChannel
 from yarnspawner.yarn.status import Status
 
-# Seconds between two looks into the key-value store while the server starts.
+# Seconds between two reads of the key-value store while the server starts.
 _STORE_INTERVAL = 0.25
 
-# Seconds for the log of an application that has ended, which YARN needs a moment to collect.
+# Timeout in seconds for the log of a finished application. YARN needs time to collect it.
 _LOG_TIMEOUT = 20.0
 
-# Seconds after which the wait looks around even though YARN had nothing new.
+# Seconds between two checks while the status does not change.
 _IDLE_INTERVAL = 5.0
 
 
 class ReadinessWaiter:
-    """Waits until a server publishes its address and answers there, or its start fails.
+    """Wait until a server publishes its address and responds there, or until its start fails.
 
     Args:
-        server: whose application was submitted.
-        channel: to that application's key-value store.
-        access: the hub's way to the cluster.
+        server: the server, whose application was submitted.
+        channel: access to the key-value store of that application.
+        access: the hub's access to the cluster.
         probe: checks the server's address.
-        progress: where the user is told.
+        progress: shows messages to the user.
+        log: the hub's logger.
     """
 
     def __init__(
@@ -52,20 +53,20 @@ class ReadinessWaiter:
         self._probe = probe
         self._progress = progress
         self._log = log
-        # A container beside the application master's.
+        # True if the server has a container separate from the application master's.
         self._in_service = server.container == "service"
         self._link = access.resource_manager.application_url(server.application_id)
 
     async def wait(self) -> Address:
-        """Wait for the server, without limit: the caller has one.
+        """Wait for the server without a timeout. The caller sets one.
 
         Returns:
-            where it listens. Scheme and port are what the server says; the host is where YARN runs it, since what
-            comes from a user's container could name anyone.
+            The server's address. The server publishes scheme and port. The host comes from YARN, because a user's
+            container could publish any host.
 
         Raises:
-            StartFailed: the application ended, its recipe says that it cannot start the server, or what it says is
-                nothing that the hub accepts.
+            StartFailed: the application ended, it reported that it cannot start the server, or it published data that
+                the hub does not accept.
         """
         reflector = self._access.reflector
         status = await reflector.status(self._application_id)
@@ -91,7 +92,7 @@ class ReadinessWaiter:
             self._progress.tell(30, f"Waiting in queue {report.queue}{', ' * bool(reason)}{reason}.", self._link)
 
     async def _read_address(self, report: Report) -> Address | None:
-        """Whether the server has said anything yet."""
+        """Return the server's address; None if it has not published one yet."""
         try:
             node = await self._channel.node(report)
             if node is None:
@@ -118,7 +119,11 @@ class ReadinessWaiter:
         return Address(said.scheme, node.host, said.port)
 
     async def _probed(self, address: Address) -> Address:
-        """See that it is the server who answers there."""
+        """Return the address once the server itself responds there.
+
+        Raises:
+            StartFailed: the server does not respond, or its application ended.
+        """
         found, status = await wait_until_ready(self._probe, address, self._application_id, self._access.reflector)
         if not found:
             return address

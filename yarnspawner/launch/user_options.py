@@ -1,4 +1,4 @@
-"""What users choose: the options page, what they post, and what that changes at a start."""
+"""Handle users' choices: the options page, the posted form, and the settings that a start overrides."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from yarnspawner.settings.profiles import FIXED, HUB_SETTINGS, profiles_of
 from yarnspawner.settings.typing import SpawnerSettings
 from yarnspawner.yarn.audit import audit
 
-# Seconds that the page waits for what YARN tells of queues and sizes, and a start for the largest size.
+# Seconds that the page waits for YARN's queues and maxima, and that a start waits for the maxima.
 _PAGE_PATIENCE = 0.5
 _START_PATIENCE = 3.0
 
@@ -34,20 +34,20 @@ T = TypeVar("T")
 
 
 class UserOptions:
-    """What a user may choose, what the user chose, and what that changes.
+    """Offer choices to a user, check the user's choice, and apply it to the spawner's settings.
 
     - A form is checked when it is posted. Everything, including what came through the REST API, is checked again at the
       start.
     - JupyterHub stores what is posted before it is checked. A refused choice is removed again, so a stored choice was
       allowed once.
-    - A stored choice that is no longer offered falls back to the default, and the user is told.
+    - A stored choice that is no longer offered falls back to the default, and the user sees a notice.
 
     Args:
-        spawner: whose settings are offered and changed.
+        spawner: the spawner whose settings are offered and changed.
         context: what the spawner shares with its hub.
 
     Attributes:
-        notice: for the user, while the server starts; "" for none.
+        notice: message to the user while the server starts; "" for none.
     """
 
     def __init__(self, spawner: SpawnerSettings, context: HubContext) -> None:
@@ -68,7 +68,7 @@ class UserOptions:
     # -- The page
 
     async def render_form(self) -> str:
-        """The page's HTML; "" if this user has nothing to choose."""
+        """Return the page's HTML; "" if this user has nothing to choose."""
         offer, queues = await asyncio.gather(self._offer(_PAGE_PATIENCE), self._queues_now(_PAGE_PATIENCE))
         if not offer:
             return ""
@@ -84,10 +84,10 @@ class UserOptions:
         return render(self._spawner.additional_profile_form_template_paths, offer, shown, options, notice)
 
     async def parse_form(self, form: Mapping[str, Sequence[Any]]) -> Mapping[str, Any]:
-        """What is posted, or stands in a link, as the user's options.
+        """Return the user's options from a posted form or from a link.
 
         Raises:
-            OptionsRefused: it is not offered.
+            OptionsRefused: a choice is not offered.
         """
         offer = await self._offer(_START_PATIENCE)
         if not offer.decides:
@@ -102,19 +102,20 @@ class UserOptions:
     # -- At a start
 
     async def apply_group_overrides(self) -> None:
-        """Change the settings for this start as JupyterHub's ``group_overrides`` say.
+        """Apply JupyterHub's ``group_overrides`` to the settings for this start.
 
-        What they mean is JupyterHub's; that it is kept is not: a hub that was restarted does not ask for groups again.
+        JupyterHub defines their meaning. Unlike JupyterHub, store the result, because a restarted hub does not evaluate
+        groups again.
         """
         for key, override in await self._overrides_of_groups():
             self._log.info("%s: the group override %s changes %s", self._context.server_name, key, ", ".join(override))
             await call_hook(f"group_overrides ({key})", self._overrides.apply, override, log=self._log)
 
     async def apply(self, user_options: Mapping[str, Any]) -> None:
-        """Change the settings for this start as the user has chosen.
+        """Apply the user's choice to the settings for this start.
 
         Raises:
-            OptionsRefused: the choice is not allowed, or the cluster cannot give so much.
+            OptionsRefused: the choice is not allowed, or it exceeds the cluster's maximum.
         """
         self.notice = ""
         offer = await self._offer(_START_PATIENCE)
@@ -130,12 +131,12 @@ class UserOptions:
         self._allowed = dict(user_options)
         if selection.profile:
             self._profile_name = selection.profile.display_name
-            # For JupyterHub's admin page, also of who has not chosen; what is stored stays as it was posted.
+            # JupyterHub's admin page shows this, also for the default profile. The stored options stay as posted.
             shown = {} if self.notice else user_options
             self._spawner.user_options = {**shown, "profile": selection.profile.slug}
 
     async def _apply(self, override: Mapping[str, Any]) -> None:
-        """Change settings as the user has chosen. A value that a setting cannot have is the user's own, and refused."""
+        """Apply an override of the user's choice. A value that its setting does not accept is the user's error."""
         try:
             await self._overrides.apply(override)
         except (TraitError, web.HTTPError):
@@ -167,13 +168,13 @@ class UserOptions:
 
     @property
     def chosen(self) -> dict[str, Any]:
-        """What this start has of its own, to be kept for as long as its server runs."""
+        """The settings that this start overrides, to be stored while its server runs."""
         return self._overrides.kept()
 
     def restore(self, settings: Mapping[str, Any]) -> None:
-        """Give a server that another run of the hub has started its settings back.
+        """Restore the settings of a server that an earlier run of the hub started.
 
-        What was chosen at its start holds until its end, also where something else is offered by now.
+        The choice at its start applies until the server ends, even if the offer has changed.
         """
         self._overrides.undo()
         if lost := self._overrides.restore({name: value for name, value in settings.items() if name not in FIXED}):
@@ -187,17 +188,21 @@ class UserOptions:
         self._profile_name = ""
 
     def to_dict(self) -> dict[str, Any]:
-        """Return what is stored: the profile's name, for admins."""
+        """Return the state to store: the profile's name, for admins."""
         return {"profile": self._profile_name} if self._profile_name else {}
 
     def load(self, state: Mapping[str, Any]) -> None:
-        """Read what an earlier run of the hub has stored."""
+        """Read the state that an earlier run of the hub stored."""
         self._profile_name = str(state.get("profile", ""))
 
     # -- What is offered
 
     async def _offer(self, patience: float) -> Offer:
-        """What this user may choose from, checked anew where the admin's callables decide."""
+        """Return the user's current offer. Call the admin's callables each time.
+
+        Args:
+            patience: seconds to wait for YARN's maxima.
+        """
         try:
             written = await self._value_of("profile_list")
             groups = self._group_names
@@ -227,7 +232,7 @@ class UserOptions:
         return next((queue for group, queue in self._spawner.group_queues.items() if group in groups), otherwise)
 
     async def _overrides_of_groups(self) -> list[tuple[str, Mapping[str, Any]]]:
-        """What ``group_overrides`` say of this user's groups, by their keys; later ones count."""
+        """Return the ``group_overrides`` of this user's groups, with their keys. Later ones take precedence."""
         written = await self._value_of("group_overrides")
         groups = frozenset(self._group_names)
         try:
@@ -248,7 +253,7 @@ class UserOptions:
         return list(mine.items())
 
     async def _settings_of_groups(self, names: Sequence[str]) -> dict[str, Any]:
-        """Settings as they will be at a start, before the user's choice; the spawner's own stay as they are."""
+        """Return the settings of a start before the user's choice. Do not change the spawner's settings."""
         settings = {name: getattr(self._spawner, name) for name in names}
         for _, override in await self._overrides_of_groups():
             settings.update({name: override[name] for name in names if name in override})
@@ -257,7 +262,7 @@ class UserOptions:
     # -- What the cluster has
 
     async def _ceiling(self, patience: float, queue: str = "") -> dict[str, int]:
-        """The most that one server can have; empty if YARN does not say so in time."""
+        """Return YARN's maximum for one server by setting; empty if YARN does not respond in ``patience`` seconds."""
         manager = resource_manager_of(self._context)
         largest = await _in_time(manager.maximum_allocation(queue), patience) if queue else None
         largest = largest or await _in_time(manager.maximum_allocation(), patience)
@@ -282,7 +287,7 @@ def _have_limits(profiles: Sequence[Profile]) -> bool:
 
 
 async def _in_time(question: Awaitable[T], patience: float) -> T | None:
-    """YARN's answer; None if it comes too late, or not at all. What comes late is there for who asks next."""
+    """Return YARN's response; None after ``patience`` seconds or a failure. A later call can use a late response."""
     try:
         return await asyncio.wait_for(question, patience)
     except (asyncio.TimeoutError, ResourceManagerUnavailable):

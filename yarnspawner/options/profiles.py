@@ -123,7 +123,7 @@ class Option:
         return self.choices[slug].yarnspawner_override
 
     def offered_to(self, user: str, groups: Collection[str]) -> Option | None:
-        """What of it a user is offered; None for nothing."""
+        """Return the part that a user is offered; None for nothing."""
         choices = {slug: one for slug, one in self.choices.items() if one.audience.includes(user, groups)}
         return replace(self, choices=choices) if choices or self.unlisted_choice else None
 
@@ -148,7 +148,7 @@ class Profile:
     limits: Mapping[str, Limit | None] = field(default_factory=dict)
 
     def offered_to(self, user: str, groups: Collection[str]) -> Profile | None:
-        """What of it a user is offered; None for nothing."""
+        """Return the part that a user is offered; None for nothing."""
         if not self.audience.includes(user, groups):
             return None
         options = {slug: option.offered_to(user, groups) for slug, option in self.profile_options.items()}
