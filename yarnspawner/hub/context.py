@@ -1,4 +1,4 @@
-"""What a spawner shares with its hub: the hub's identity, its secret, its accounts and its access to the cluster."""
+"""Give a spawner what it shares with its hub: identity, secret, accounts and access to the cluster."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from yarnspawner.yarn.server_channel import ServerChannel
 
 
 class HubContext:
-    """What a spawner shares with its hub.
+    """Give a spawner the objects that it shares with its hub.
 
     A spawner without a user has the hub's settings and stands for the hub itself.
 

@@ -64,7 +64,7 @@ class OrphanReaper:
       terminator already kills.
     - It kills one application after another, each as the Hadoop user that owns it.
     - It takes the accounts in turn, and backs off after each failure, so that no account delays the others.
-    - It kills nothing while another hub holds the id, or while :func:`~yarnspawner.yarn.orphans.too_many` objects.
+    - It kills nothing while another hub holds the id, or while :func:`~yarnspawner.yarn.orphans.too_many` gives a reason.
 
     Args:
         access: the hub's access to the cluster.
