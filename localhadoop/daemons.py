@@ -99,8 +99,22 @@ class Daemon:
                 raise LocalHadoopError(f"{self.name} did not end after SIGKILL")
 
     def suspend(self) -> None:
-        """Stop its execution (SIGSTOP): it keeps its connections and answers nothing."""
+        """Stop its execution (SIGSTOP): it keeps its connections and answers nothing.
+
+        Returns when all its threads have stopped, which takes a moment on a busy machine; at most ten seconds.
+        """
         self._signal(signal.SIGSTOP)
+        end = time.monotonic() + 10
+        while not self._is_stopped() and time.monotonic() < end:
+            time.sleep(0.02)
+
+    def _is_stopped(self) -> bool:
+        try:
+            tasks = [file.read_text() for file in Path(f"/proc/{self.pid}/task").glob("*/stat")]
+        except OSError:
+            return False  # a thread has just ended
+        # The state follows the command's name, which stands in parentheses and may have some itself.
+        return bool(tasks) and all(task.rpartition(") ")[2].startswith(("T", "Z")) for task in tasks)
 
     def resume(self) -> None:
         """Let it go on after :meth:`suspend`."""
