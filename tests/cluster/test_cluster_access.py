@@ -203,7 +203,7 @@ async def test_a_cancelled_start_leaves_no_application(cluster: Cluster) -> None
     while True:
         await asyncio.sleep(1)
         left = {report.id for report in await cluster.active()} - before
-        if not left and not cluster._submissions._held and not cluster._background:
+        if not left and not cluster._submissions._watchers and not cluster._background:
             break
         assert time.monotonic() < deadline
 

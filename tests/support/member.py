@@ -96,12 +96,7 @@ class Member(Visitor):
         answer = self._session.post(address, json={}, headers={"X-XSRFToken": self._token("/hub/")}, timeout=60)
         if answer.status_code >= 400:
             return str(answer.json()["message"])
-        try:
-            for _ in self.start(timeout):
-                pass
-        except VisitError as error:
-            return str(error)
-        raise VisitError("the server started")
+        return self.refusal("", timeout)
 
     def refusal(self, server: str, timeout: float = START) -> str:
         """What the user is told of a start that fails, also when it has failed already."""
