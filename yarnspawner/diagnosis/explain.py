@@ -50,6 +50,11 @@ class Diagnosis:
     remedy: str = ""
     detail: str = ""
 
+    @property
+    def message(self) -> str:
+        """The cause and the remedy, in one line."""
+        return " ".join(filter(None, (self.cause, self.remedy)))
+
 
 @dataclass(frozen=True)
 class Audience:

@@ -48,7 +48,7 @@ class StartFailed(SpawnException):
     """
 
     def __init__(self, diagnosis: Diagnosis, *, reason: str = "yarn", link: str = "") -> None:
-        message = " ".join(part for part in (diagnosis.cause, diagnosis.remedy) if part)
+        message = diagnosis.message
         super().__init__(message, reason=reason, log_message="\n".join(filter(None, (message, diagnosis.detail))))
         self.diagnosis = diagnosis
         self.jupyterhub_message = message

@@ -24,9 +24,10 @@ def record_failure(
     finished: datetime | None = None,
 ) -> None:
     """Keep and log why a server ended or a start failed, for the user's next visit."""
-    message = " ".join(filter(None, (diagnosis.cause, diagnosis.remedy)))
-    record.last_exit.record(application_id, message, finished)
-    context.log.warning("%s of %s has ended: %s\n%s", application_id, context.server_name, message, diagnosis.detail)
+    record.last_exit.record(application_id, diagnosis.message, finished)
+    context.log.warning(
+        "%s of %s has ended: %s\n%s", application_id, context.server_name, diagnosis.message, diagnosis.detail
+    )
 
 
 def record_exit(record: ServerRecord, context: HubContext, report: Report, memory: str) -> None:

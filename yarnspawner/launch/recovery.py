@@ -27,8 +27,8 @@ from yarnspawner.launch.server_probe import wait_until_ready
 from yarnspawner.launch.submitter import PAUSE, find_application, find_with_retries
 from yarnspawner.settings.typing import SpawnerSettings
 from yarnspawner.skein_driver import ClusterUnavailable
-from yarnspawner.state.record import ServerRecord, StateError
-from yarnspawner.state.server_state import ServerState
+from yarnspawner.state.record import ServerRecord
+from yarnspawner.state.server_state import ServerState, StateError
 from yarnspawner.yarn.audit import audit
 from yarnspawner.yarn.tags import server_tag
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from yarnspawner.state.last_exit import LastExit
 from yarnspawner.state.seal import Seal
-from yarnspawner.state.server_state import ServerState, StateError
+from yarnspawner.state.server_state import ServerState
 
 
 class ServerRecord:
@@ -80,6 +80,3 @@ class ServerRecord:
         """
         self.last_exit.load(state if isinstance(state, dict) else {})
         self.server = ServerState.from_dict(state, self._seal(), hub_user=hub_user)
-
-
-__all__ = ["ServerRecord", "StateError"]
