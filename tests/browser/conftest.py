@@ -13,8 +13,8 @@ from playwright.sync_api import Browser, Page, sync_playwright
 
 from demo.hub import ADMIN, Hub
 from localhadoop import LocalHadoop
+from tests.support.browser_user import BrowserUser
 from tests.support.hubs import running
-from tests.support.person import Person
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 # Everything that makes Chromium talk to others than the hub, or needs what a container lacks, is off.
@@ -53,13 +53,13 @@ def hub(
 @pytest.fixture
 def person(
     request: pytest.FixtureRequest, browser: Browser, hub: Hub, tmp_path: Path
-) -> Iterator[Callable[[str], Person]]:
+) -> Iterator[Callable[[str], BrowserUser]]:
     """Makes a logged-in person of that name, with a browser of their own, whose server is stopped in the end.
 
     If the test fails, what each saw last is a picture in the test's temporary folder.
     """
     failures = request.session.testsfailed
-    people: list[Person] = []
+    people: list[BrowserUser] = []
 
     def show() -> None:
         if request.session.testsfailed > failures:
@@ -69,11 +69,11 @@ def person(
 
     with ExitStack() as stack:
 
-        def make(name: str) -> Person:
+        def make(name: str) -> BrowserUser:
             context = browser.new_context(viewport={"width": 1100, "height": 720})
             stack.callback(context.close)
             password = hub.admin_password if name == ADMIN else hub.password
-            person = Person(context.new_page(), hub.address, name)
+            person = BrowserUser(context.new_page(), hub.address, name)
             people.append(person)
             person.log_in(password)
             if name != ADMIN:

@@ -12,10 +12,10 @@ from playwright.sync_api import Browser, Page, expect
 
 from demo.hub import ADMIN, Hub
 from localhadoop import LocalHadoop
-from tests.support.choosing import CONFIGURATION, application, containers
+from tests.support.browser_user import BrowserUser
+from tests.support.hub_user import END, unfinished, until
 from tests.support.hubs import running
-from tests.support.member import END, unfinished, until
-from tests.support.person import Person
+from tests.support.profile_forms import CONFIGURATION, application, containers
 
 
 @pytest.fixture(scope="module")
@@ -25,14 +25,14 @@ def hub(simple_cluster_of_session: LocalHadoop, tmp_path_factory: pytest.TempPat
 
 
 @pytest.fixture
-def visitor(browser: Browser, hub: Hub, simple_cluster: LocalHadoop) -> Iterator[Callable[[str], Person]]:
+def visitor(browser: Browser, hub: Hub, simple_cluster: LocalHadoop) -> Iterator[Callable[[str], BrowserUser]]:
     """Makes a logged-in person in front of a browser, whose server is stopped in the end."""
     with ExitStack() as stack:
 
-        def make(name: str) -> Person:
+        def make(name: str) -> BrowserUser:
             context = browser.new_context(viewport={"width": 1100, "height": 900})
             stack.callback(context.close)
-            person = Person(context.new_page(), hub.address, name)
+            person = BrowserUser(context.new_page(), hub.address, name)
             person.log_in(hub.admin_password if name == ADMIN else hub.password)
             if name != ADMIN:
                 stack.callback(person.stop_server)
@@ -42,14 +42,14 @@ def visitor(browser: Browser, hub: Hub, simple_cluster: LocalHadoop) -> Iterator
     until(lambda: not unfinished(simple_cluster), END, "without applications")
 
 
-def open_options(person: Person) -> Page:
+def open_options(person: BrowserUser) -> Page:
     person.page.goto(f"{person.address}/hub/spawn/{person.name}")
     expect(person.page.get_by_role("group", name="Choose a server")).to_be_visible()
     return person.page
 
 
 def test_what_she_picks_is_what_yarn_gives_and_is_there_the_next_time(
-    visitor: Callable[[str], Person], simple_cluster: LocalHadoop, picture: Callable[[Page, str], None]
+    visitor: Callable[[str], BrowserUser], simple_cluster: LocalHadoop, picture: Callable[[Page, str], None]
 ) -> None:
     alice = visitor("alice")
     page = open_options(alice)
@@ -92,7 +92,7 @@ def test_what_she_picks_is_what_yarn_gives_and_is_there_the_next_time(
     expect(page.get_by_label("Your own greeting")).to_have_value("good morning")
 
 
-def test_a_keyboard_is_enough(visitor: Callable[[str], Person], simple_cluster: LocalHadoop) -> None:
+def test_a_keyboard_is_enough(visitor: Callable[[str], BrowserUser], simple_cluster: LocalHadoop) -> None:
     bob = visitor("bob")
     page = open_options(bob)
     page.get_by_role("radio", name="Small").focus()
@@ -109,7 +109,7 @@ def test_a_keyboard_is_enough(visitor: Callable[[str], Person], simple_cluster: 
     assert containers(simple_cluster, application(simple_cluster, "bob")) == [(672, 1)]
 
 
-def test_all_that_can_be_reached_has_a_name_and_shows_that_it_is_reached(visitor: Callable[[str], Person]) -> None:
+def test_all_that_can_be_reached_has_a_name_and_shows_that_it_is_reached(visitor: Callable[[str], BrowserUser]) -> None:
     """What a screen reader says of each control, from Chromium's own accessibility tree; and what the eye sees."""
     page = open_options(visitor("alice"))
     page.get_by_role("radio", name="Custom").check()
@@ -144,7 +144,7 @@ def test_all_that_can_be_reached_has_a_name_and_shows_that_it_is_reached(visitor
     assert len(set(stops)) == len(stops)
 
 
-def test_the_browser_says_what_is_out_of_bounds(visitor: Callable[[str], Person]) -> None:
+def test_the_browser_says_what_is_out_of_bounds(visitor: Callable[[str], BrowserUser]) -> None:
     page = open_options(visitor("bob"))
     page.get_by_role("radio", name="Custom").check()
     memory = page.get_by_label("Memory in GiB")
@@ -155,7 +155,7 @@ def test_the_browser_says_what_is_out_of_bounds(visitor: Callable[[str], Person]
 
 
 def test_a_forged_form_is_refused_with_the_reason_on_the_page(
-    visitor: Callable[[str], Person], simple_cluster: LocalHadoop
+    visitor: Callable[[str], BrowserUser], simple_cluster: LocalHadoop
 ) -> None:
     page = open_options(visitor("bob"))
     page.get_by_role("radio", name="Custom").check()
@@ -167,6 +167,6 @@ def test_a_forged_form_is_refused_with_the_reason_on_the_page(
     assert not unfinished(simple_cluster)
 
 
-def test_users_of_different_groups_see_different_lists(visitor: Callable[[str], Person]) -> None:
+def test_users_of_different_groups_see_different_lists(visitor: Callable[[str], BrowserUser]) -> None:
     expect(open_options(visitor("alice")).get_by_role("radio", name="Large")).to_be_visible()
     expect(open_options(visitor("bob")).get_by_role("radio", name="Large")).to_have_count(0)

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from playwright.sync_api import Page, expect
 
 from demo.hub import ADMIN, Hub
-from tests.support.person import START, Person
+from tests.support.browser_user import START, BrowserUser
 
 WHO = """
 import getpass, os
@@ -27,7 +27,7 @@ def is_oneself(printed: str, name: str) -> bool:
 
 
 def test_alice_watches_her_server_start_and_works_as_herself(
-    person: Callable[[str], Person], picture: Callable[[Page, str], None]
+    person: Callable[[str], BrowserUser], picture: Callable[[Page, str], None]
 ) -> None:
     alice = person("alice")
     alice.press_start()
@@ -45,7 +45,7 @@ def test_alice_watches_her_server_start_and_works_as_herself(
     picture(alice.page, "notebook")
 
 
-def test_alice_and_bob_use_hdfs_as_themselves_at_the_same_time(person: Callable[[str], Person]) -> None:
+def test_alice_and_bob_use_hdfs_as_themselves_at_the_same_time(person: Callable[[str], BrowserUser]) -> None:
     both = [person("alice"), person("bob")]
     for someone in both:
         someone.press_start()
@@ -61,7 +61,7 @@ def test_alice_and_bob_use_hdfs_as_themselves_at_the_same_time(person: Callable[
 
 
 def test_an_admin_starts_and_stops_her_server(
-    person: Callable[[str], Person], picture: Callable[[Page, str], None]
+    person: Callable[[str], BrowserUser], picture: Callable[[Page, str], None]
 ) -> None:
     alice, admin = person("alice"), person(ADMIN)
     admin.page.goto(f"{admin.address}/hub/admin")
@@ -81,7 +81,7 @@ def test_an_admin_starts_and_stops_her_server(
 
 
 def test_her_kernel_answers_while_the_hub_is_dead_and_when_it_is_back(
-    person: Callable[[str], Person], hub: Hub
+    person: Callable[[str], BrowserUser], hub: Hub
 ) -> None:
     alice = person("alice")
     alice.press_start()
@@ -99,7 +99,7 @@ def test_her_kernel_answers_while_the_hub_is_dead_and_when_it_is_back(
 
 
 def test_carl_is_told_that_the_hub_may_not_impersonate_him(
-    person: Callable[[str], Person], picture: Callable[[Page, str], None]
+    person: Callable[[str], BrowserUser], picture: Callable[[Page, str], None]
 ) -> None:
     carl = person("carl")
     carl.press_start()

@@ -18,8 +18,8 @@ import requests
 
 from demo.hub import Hub
 from localhadoop import LocalHadoop
+from tests.support.hub_user import END, START, HubUser, unfinished, until
 from tests.support.hubs import log_of, running
-from tests.support.member import END, START, Member, unfinished, until
 
 CONFIGURATION = Path(__file__).resolve().parent.parent / "support" / "jupyterhub_config_attacks.py"
 PORTS = range(30000, 40000)
@@ -41,24 +41,24 @@ def cluster(hub: Hub, kerberos_cluster_of_session: LocalHadoop) -> Iterator[Loca
     """Without applications when all is over."""
     yield kerberos_cluster_of_session
     for user in "alice", "bob":
-        member = Member(hub.address, user, hub.password)
+        member = HubUser(hub.address, user, hub.password)
         for name in member.servers():
             member.ask_to_stop(name)
     until(lambda: not unfinished(kerberos_cluster_of_session), START, "without applications")
 
 
 @pytest.fixture(scope="module")
-def alice(hub: Hub, cluster: LocalHadoop) -> Member:
+def alice(hub: Hub, cluster: LocalHadoop) -> HubUser:
     """She means harm; her default server is JupyterLab, and listens."""
-    alice = Member(hub.address, "alice", hub.password)
+    alice = HubUser(hub.address, "alice", hub.password)
     alice.ask_to_start()
     return alice
 
 
 @pytest.fixture(scope="module")
-def bob(hub: Hub, cluster: LocalHadoop, alice: Member) -> Member:
+def bob(hub: Hub, cluster: LocalHadoop, alice: HubUser) -> HubUser:
     """He means no harm."""
-    bob = Member(hub.address, "bob", hub.password)
+    bob = HubUser(hub.address, "bob", hub.password)
     bob.ask_to_start()
     bob.wait_ready(timeout=PATIENCE)
     alice.wait_ready(timeout=PATIENCE)
@@ -130,7 +130,7 @@ def each(names: Any) -> list[Any]:
 
 
 @pytest.fixture(scope="module")
-def attempts(request: pytest.FixtureRequest, hub: Hub, alice: Member, bob: Member) -> set[str]:
+def attempts(request: pytest.FixtureRequest, hub: Hub, alice: HubUser, bob: HubUser) -> set[str]:
     """The attacks of this run, all under way at the same time: named servers of alice's."""
     _, _, bobs = addresses(hub)["bob", ""]
     scripts = {name: PUBLISH.format(said=said) for name, said in LIES.items()}
@@ -157,18 +157,18 @@ def attempts(request: pytest.FixtureRequest, hub: Hub, alice: Member, bob: Membe
 
 
 @pytest.mark.parametrize("attack", each(LIES))
-def test_attack_an_address_that_cannot_be_ends_the_start(attack: str, alice: Member, attempts: set[str]) -> None:
+def test_attack_an_address_that_cannot_be_ends_the_start(attack: str, alice: HubUser, attempts: set[str]) -> None:
     assert "does not accept" in alice.refusal(attack, PATIENCE)
 
 
 @pytest.mark.parametrize("attack", each(["hubs-own"]))
-def test_attack_the_hubs_own_port_ends_the_start(attack: str, alice: Member, attempts: set[str]) -> None:
+def test_attack_the_hubs_own_port_ends_the_start(attack: str, alice: HubUser, attempts: set[str]) -> None:
     assert "does not accept" in alice.refusal(attack, PATIENCE)
 
 
 @pytest.mark.parametrize("attack", each(["another-users", "another-service"]))
 def test_attack_the_port_of_somebody_else_on_the_node_ends_the_start(
-    attack: str, alice: Member, attempts: set[str], hub: Hub
+    attack: str, alice: HubUser, attempts: set[str], hub: Hub
 ) -> None:
     assert "something else than this server" in alice.refusal(attack, PATIENCE)
     # No browser was ever sent there.
@@ -176,13 +176,13 @@ def test_attack_the_port_of_somebody_else_on_the_node_ends_the_start(
 
 
 @pytest.mark.parametrize("attack", each(["nobody-there"]))
-def test_attack_a_port_where_nobody_listens_ends_the_start(attack: str, alice: Member, attempts: set[str]) -> None:
+def test_attack_a_port_where_nobody_listens_ends_the_start(attack: str, alice: HubUser, attempts: set[str]) -> None:
     assert "nobody answers" in alice.refusal(attack, PATIENCE)
 
 
 @pytest.mark.parametrize("attack", each(["another-host"]))
 def test_attack_a_host_that_the_container_names_does_not_count(
-    attack: str, alice: Member, attempts: set[str], hub: Hub, cluster: LocalHadoop
+    attack: str, alice: HubUser, attempts: set[str], hub: Hub, cluster: LocalHadoop
 ) -> None:
     alice.wait_ready(attack, timeout=PATIENCE)
     scheme, host, port = addresses(hub)["alice", attack]
@@ -190,14 +190,14 @@ def test_attack_a_host_that_the_container_names_does_not_count(
     assert host in {node["nodeHostName"] for node in cluster.nodes()}
 
 
-def test_attack_those_who_failed_left_nothing(attempts: set[str], alice: Member, cluster: LocalHadoop) -> None:
+def test_attack_those_who_failed_left_nothing(attempts: set[str], alice: HubUser, cluster: LocalHadoop) -> None:
     good = {"", "another-host"}
     until(lambda: set(alice.servers()) <= good, START, "gone")
     until(lambda: len(unfinished(cluster, "alice")) == len(alice.servers()), END, "ended")
 
 
 def test_attack_a_second_publication_changes_nothing(
-    alice: Member, bob: Member, hub: Hub, cluster: LocalHadoop
+    alice: HubUser, bob: HubUser, hub: Hub, cluster: LocalHadoop
 ) -> None:
     before = addresses(hub)["alice", ""]
     address = {"version": 1, "scheme": "http", "host": "localhost", "port": addresses(hub)["bob", ""][2]}
@@ -208,7 +208,7 @@ def test_attack_a_second_publication_changes_nothing(
     )
     hub.kill()
     hub.start()
-    again = Member(hub.address, "alice", hub.password)
+    again = HubUser(hub.address, "alice", hub.password)
     again.wait_ready()
     assert addresses(hub)["alice", ""] == before
     again.take_kernel_of(alice)
@@ -241,7 +241,7 @@ def knock(address):
 
 
 def test_attack_alices_credentials_open_neither_bobs_store_nor_the_hubs_driver(
-    alice: Member, bob: Member, hub: Hub, cluster: LocalHadoop
+    alice: HubUser, bob: HubUser, hub: Hub, cluster: LocalHadoop
 ) -> None:
     address = bob.run("import os; print(os.environ['SKEIN_APPMASTER_ADDRESS'])").strip()
     alice.run(KNOCK)
@@ -262,7 +262,7 @@ def drivers(hub: Hub) -> list[str]:
 
 
 def test_attack_alices_token_opens_nothing_of_bobs_and_nothing_of_the_hubs(
-    alice: Member, bob: Member, hub: Hub
+    alice: HubUser, bob: HubUser, hub: Hub
 ) -> None:
     token, api = alice.run(
         "import os; print(os.environ['JUPYTERHUB_API_TOKEN'], os.environ['JUPYTERHUB_API_URL'])"
@@ -293,7 +293,7 @@ def test_attack_alices_token_opens_nothing_of_bobs_and_nothing_of_the_hubs(
     assert requests.get(f"{proxy}/api/routes", headers=header, timeout=30).status_code == 403
 
 
-def test_attack_bobs_processes_read_nothing_of_alices(alice: Member, bob: Member, cluster: LocalHadoop) -> None:
+def test_attack_bobs_processes_read_nothing_of_alices(alice: HubUser, bob: HubUser, cluster: LocalHadoop) -> None:
     folder, pid, home = alice.run(
         "import os, sys, skein\nprint(skein.properties.container_dir, os.getppid(), os.environ['HOME'])"
     ).split()
@@ -359,7 +359,7 @@ def listen(port, keys):
 """
 
 
-def test_attack_bob_cannot_eavesdrop_on_alices_kernel(alice: Member, bob: Member) -> None:
+def test_attack_bob_cannot_eavesdrop_on_alices_kernel(alice: HubUser, bob: HubUser) -> None:
     """No port of alice's kernel lets bob in, and he reads nothing of what it prints; with her key he would."""
     kernel = json.loads(alice.run("import ipykernel; print(open(ipykernel.get_connection_file()).read())"))
     ports = {channel: kernel[f"{channel}_port"] for channel in ("shell", "stdin", "control", "hb", "iopub")}
@@ -384,7 +384,7 @@ def environments() -> Iterator[dict[str, str]]:
             yield process.environ()
 
 
-def test_attack_posted_options_are_neither_settings_nor_templates(alice: Member, bob: Member, hub: Hub) -> None:
+def test_attack_posted_options_are_neither_settings_nor_templates(alice: HubUser, bob: HubUser, hub: Hub) -> None:
     name = "posted"
     forged = {
         "cmd": ["touch /tmp/pwned"],

@@ -16,7 +16,7 @@ from cryptography import x509
 from demo.hub import CONFIGURATION as EXAMPLE
 from demo.hub import Hub
 from localhadoop import LocalHadoop
-from tests.support.member import START, Member
+from tests.support.hub_user import START, HubUser
 
 CONFIGURATION = Path(__file__).resolve().parent.parent / "support" / "jupyterhub_config_internal_ssl.py"
 
@@ -41,10 +41,10 @@ def hub(kerberos_cluster_of_session: LocalHadoop, tmp_path_factory: pytest.TempP
 
 
 @pytest.fixture
-def alice(hub: Hub, kerberos_cluster: LocalHadoop) -> Iterator[Member]:
-    alice = Member(hub.address, "alice", hub.password)
+def alice(hub: Hub, kerberos_cluster: LocalHadoop) -> Iterator[HubUser]:
+    alice = HubUser(hub.address, "alice", hub.password)
     yield alice
-    alice = Member(hub.address, "alice", hub.password)
+    alice = HubUser(hub.address, "alice", hub.password)
     if alice.servers():
         alice.ask_to_stop()
         alice.wait_gone()
@@ -69,7 +69,7 @@ def shown(host: str, port: int) -> x509.Certificate:
 
 @pytest.mark.timeout(600)
 def test_attack_without_a_certificate_of_the_hubs_nobody_reaches_a_server(
-    hub: Hub, alice: Member, kerberos_cluster: LocalHadoop
+    hub: Hub, alice: HubUser, kerberos_cluster: LocalHadoop
 ) -> None:
     alice.ask_to_start()
     alice.wait_ready(timeout=400)
@@ -104,7 +104,7 @@ def test_attack_without_a_certificate_of_the_hubs_nobody_reaches_a_server(
     # The hub that comes back still reaches it, and so does its proxy.
     hub.kill()
     hub.start(120)
-    again = Member(hub.address, "alice", hub.password)
+    again = HubUser(hub.address, "alice", hub.password)
     again.wait_ready(timeout=START)
     again.take_kernel_of(alice)
     assert again.run("print(answer)") == "42\n"

@@ -14,8 +14,8 @@ import requests
 
 from demo.hub import Hub
 from localhadoop import LocalHadoop
+from tests.support.hub_user import END, unfinished, until
 from tests.support.hubs import running
-from tests.support.member import END, unfinished, until
 
 CONFIGURATION = Path(__file__).resolve().parent.parent / "support" / "jupyterhub_config_attacks.py"
 PATIENCE = 400

@@ -15,9 +15,9 @@ from pathlib import Path
 import pexpect
 import pytest
 
+from tests.support.cluster_kinds import mostly_on_kerberos
 from tests.support.edge import PROMPT, Alice
-from tests.support.kinds import mostly_on_kerberos
-from tests.support.member import until
+from tests.support.hub_user import until
 
 
 @pytest.fixture(params=["simple_cluster", "kerberos_cluster"])

@@ -9,7 +9,7 @@ import pytest
 
 from localhadoop import LocalHadoop
 from tests.support.applications import reach, specification, use
-from tests.support.kinds import mostly_on_kerberos
+from tests.support.cluster_kinds import mostly_on_kerberos
 from yarnspawner.diagnosis.explain import explain
 from yarnspawner.hadoop.kerberos import TicketCache
 from yarnspawner.hadoop.logs import LogsDenied, LogsUnavailable, tail

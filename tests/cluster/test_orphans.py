@@ -18,8 +18,8 @@ import pytest
 
 from demo.hub import Hub
 from localhadoop import LocalHadoop
+from tests.support.hub_user import END, START, HubUser, unfinished, until
 from tests.support.hubs import log_of, running
-from tests.support.member import END, START, Member, unfinished, until
 
 CONFIGURATION = Path(__file__).resolve().parents[1] / "support" / "jupyterhub_config_sweeps.py"
 
@@ -48,9 +48,9 @@ def hub_in(cluster: LocalHadoop, tmp_path: Path) -> Iterator[Callable[..., Hub]]
         yield start
 
 
-def started(hub: Hub, name: str) -> Member:
+def started(hub: Hub, name: str) -> HubUser:
     """A user whose server runs."""
-    member = Member(hub.address, name, hub.password)
+    member = HubUser(hub.address, name, hub.password)
     member.ask_to_start()
     member.wait_ready()
     return member
@@ -206,13 +206,13 @@ def test_another_hub_in_the_same_folder_ends_nothing(hub_in: Callable[..., Hub],
 def test_a_hub_that_is_restarted_sweeps_none_of_its_own(hub_in: Callable[..., Hub], cluster: LocalHadoop) -> None:
     hub = hub_in("hub")
     started(hub, "alice")
-    bob = Member(hub.address, "bob", hub.password)
+    bob = HubUser(hub.address, "bob", hub.password)
     bob.ask_to_start()
     until(lambda: unfinished(cluster, "bob"), START, "submitted")
     before = sorted(unfinished(cluster))
     hub.kill()
     hub.start()
-    bob = Member(hub.address, "bob", hub.password)
+    bob = HubUser(hub.address, "bob", hub.password)
     bob.wait_ready()
     until(lambda: "All servers were checked" in log_of(hub), START, "checked")
     assert "0 applications to end" in command(hub, "sweep", "--dry-run", "--grace", "0").stdout
@@ -226,7 +226,7 @@ def test_an_admin_lists_and_sweeps_by_hand(hub_in: Callable[..., Hub], cluster: 
     hub = hub_in("hub", SWEEP_INTERVAL="-1", SWEEP_GRACE="0")
     started(hub, "alice")
     (application,) = unfinished(cluster, "alice")
-    bob = Member(hub.address, "bob", hub.password)
+    bob = HubUser(hub.address, "bob", hub.password)
     bob.ask_to_start()
     until(lambda: unfinished(cluster, "bob"), START, "submitted")
     # While the hub runs, also what has just been submitted is known.

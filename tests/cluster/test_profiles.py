@@ -12,7 +12,11 @@ import pytest
 
 from demo.hub import Hub
 from localhadoop import LocalHadoop
-from tests.support.choosing import (
+from tests.support.documentation import ROOT, examples
+from tests.support.gateway import read_only
+from tests.support.hub_user import END, HubUser, unfinished, until
+from tests.support.hubs import log_of, running
+from tests.support.profile_forms import (
     CONFIGURATION,
     application,
     application_of,
@@ -22,11 +26,7 @@ from tests.support.choosing import (
     post_form,
     refusal,
 )
-from tests.support.documentation import ROOT, examples
-from tests.support.gateway import read_only
-from tests.support.hubs import log_of, running
-from tests.support.member import END, Member, unfinished, until
-from tests.support.secrecy import command, containing, environment, processes
+from tests.support.secret_scan import command, containing, environment, processes
 
 PAGE = ROOT / "docs" / "profiles.md"
 
@@ -46,12 +46,12 @@ def hub(simple_cluster_of_session: LocalHadoop, tmp_path_factory: pytest.TempPat
 
 
 @pytest.fixture
-def member(hub: Hub, simple_cluster: LocalHadoop) -> Iterator[Callable[[str], Member]]:
+def member(hub: Hub, simple_cluster: LocalHadoop) -> Iterator[Callable[[str], HubUser]]:
     """Makes a logged-in user, whose server is stopped in the end."""
     with ExitStack() as stack:
 
-        def make(name: str) -> Member:
-            user = Member(hub.address, name, hub.password)
+        def make(name: str) -> HubUser:
+            user = HubUser(hub.address, name, hub.password)
             stack.callback(leave, user)
             return user
 
@@ -64,7 +64,7 @@ def rounded(memory: int) -> int:
     return -(-memory // 32) * 32
 
 
-def test_yarn_gives_what_was_chosen(member: Callable[[str], Member], simple_cluster: LocalHadoop) -> None:
+def test_yarn_gives_what_was_chosen(member: Callable[[str], HubUser], simple_cluster: LocalHadoop) -> None:
     alice = member("alice")
     choose(alice, profile="custom", mem_limit="600 M", cpu_limit=2, queue="small")
     app = application(simple_cluster, "alice")
@@ -72,12 +72,12 @@ def test_yarn_gives_what_was_chosen(member: Callable[[str], Member], simple_clus
     assert containers(simple_cluster, app) == [(rounded(600 + 256), 2)]
 
 
-def test_who_does_not_choose_gets_the_default(member: Callable[[str], Member], simple_cluster: LocalHadoop) -> None:
+def test_who_does_not_choose_gets_the_default(member: Callable[[str], HubUser], simple_cluster: LocalHadoop) -> None:
     choose(member("bob"))
     assert containers(simple_cluster, application(simple_cluster, "bob")) == [(384 + 256, 1)]
 
 
-def test_a_form_starts_what_it_says(member: Callable[[str], Member], simple_cluster: LocalHadoop) -> None:
+def test_a_form_starts_what_it_says(member: Callable[[str], HubUser], simple_cluster: LocalHadoop) -> None:
     alice = member("alice")
     form = {
         "profile": "custom",
@@ -101,7 +101,7 @@ def test_a_form_starts_what_it_says(member: Callable[[str], Member], simple_clus
     ],
 )
 def test_a_forged_form_is_refused_with_the_reason(
-    member: Callable[[str], Member], simple_cluster: LocalHadoop, fields: dict[str, str], reason: str
+    member: Callable[[str], HubUser], simple_cluster: LocalHadoop, fields: dict[str, str], reason: str
 ) -> None:
     bob = member("bob")
     answer = post_form(bob, **fields)
@@ -111,7 +111,7 @@ def test_a_forged_form_is_refused_with_the_reason(
     assert not unfinished(simple_cluster)
 
 
-def test_the_rest_api_refuses_as_the_form_does(member: Callable[[str], Member], simple_cluster: LocalHadoop) -> None:
+def test_the_rest_api_refuses_as_the_form_does(member: Callable[[str], HubUser], simple_cluster: LocalHadoop) -> None:
     bob = member("bob")
     for _ in range(2):
         assert refusal(bob, profile="custom", mem_limit="90 G").startswith(
@@ -122,7 +122,7 @@ def test_the_rest_api_refuses_as_the_form_does(member: Callable[[str], Member], 
     assert not unfinished(simple_cluster)
 
 
-def test_users_of_different_groups_see_different_lists(member: Callable[[str], Member]) -> None:
+def test_users_of_different_groups_see_different_lists(member: Callable[[str], HubUser]) -> None:
     pages = {name: member(name)._get(f"/hub/spawn/{name}").text for name in ("alice", "bob")}
     assert 'value="large"' in pages["alice"]
     assert 'value="large"' not in pages["bob"]
@@ -133,7 +133,7 @@ def test_users_of_different_groups_see_different_lists(member: Callable[[str], M
     until(lambda: "% free, nobody waits" in bob._get("/hub/spawn/bob").text, END, "told")
 
 
-def test_fields_are_filled_in_and_text_arrives_as_it_is(member: Callable[[str], Member]) -> None:
+def test_fields_are_filled_in_and_text_arrives_as_it_is(member: Callable[[str], HubUser]) -> None:
     alice = member("alice")
     choose(alice, profile="custom", **{"greeting--unlisted-choice": "good morning"})
     printed = alice.run(
@@ -143,7 +143,7 @@ def test_fields_are_filled_in_and_text_arrives_as_it_is(member: Callable[[str], 
 
 
 def test_a_server_may_have_a_container_of_its_own_and_an_end(
-    hub: Hub, member: Callable[[str], Member], simple_cluster: LocalHadoop
+    hub: Hub, member: Callable[[str], HubUser], simple_cluster: LocalHadoop
 ) -> None:
     alice = member("alice")
     alice.ask_to_start(options={"profile": "separate"})
@@ -169,7 +169,7 @@ def test_a_server_may_have_a_container_of_its_own_and_an_end(
 
 
 def test_an_account_belongs_to_one_user_of_the_hub_and_to_no_person_if_it_is_the_systems(
-    member: Callable[[str], Member], simple_cluster: LocalHadoop
+    member: Callable[[str], HubUser], simple_cluster: LocalHadoop
 ) -> None:
     bob = member("bob")
     choose(bob)
@@ -180,7 +180,7 @@ def test_an_account_belongs_to_one_user_of_the_hub_and_to_no_person_if_it_is_the
 
 
 def test_an_address_is_an_account_and_the_last_of_its_groups_overrides_counts(
-    member: Callable[[str], Member], simple_cluster: LocalHadoop
+    member: Callable[[str], HubUser], simple_cluster: LocalHadoop
 ) -> None:
     """A student among the researchers, with the very group_overrides of the documentation."""
     alice = member("alice@example.com")
@@ -194,7 +194,7 @@ def test_an_address_is_an_account_and_the_last_of_its_groups_overrides_counts(
 
 
 def test_what_the_identity_provider_said_is_with_the_server_and_nowhere_else(
-    hub: Hub, member: Callable[[str], Member], simple_cluster: LocalHadoop
+    hub: Hub, member: Callable[[str], HubUser], simple_cluster: LocalHadoop
 ) -> None:
     """The auth state of the documentation. That private files are private is shown in test_secrets.py."""
     alice = member("alice")
@@ -222,7 +222,7 @@ def test_what_the_identity_provider_said_is_with_the_server_and_nowhere_else(
 
 
 def test_what_was_chosen_holds_after_the_hub_was_restarted(
-    hub: Hub, member: Callable[[str], Member], simple_cluster: LocalHadoop
+    hub: Hub, member: Callable[[str], HubUser], simple_cluster: LocalHadoop
 ) -> None:
     alice = member("alice")
     choose(alice, profile="abrupt")
@@ -249,7 +249,7 @@ def test_the_hub_ends_a_server_of_which_yarn_cannot_be_told_when(
     with read_only(simple_cluster.resource_manager_url) as address:
         settings = {"YARNSPAWNER_RESOURCE_MANAGER_URL": address}
         with running(simple_cluster, folder, configuration=CONFIGURATION, settings=settings) as hub:
-            alice = Member(hub.address, "alice", hub.password)
+            alice = HubUser(hub.address, "alice", hub.password)
             choose(alice, profile="brief")
             app = application(simple_cluster, "alice")
             assert f"YARN cannot be told when {app['id']} is to end, so the hub will end it" in log_of(hub)
@@ -257,7 +257,7 @@ def test_the_hub_ends_a_server_of_which_yarn_cannot_be_told_when(
             hub.kill()
             hub.start()
             until(lambda: not unfinished(simple_cluster, "alice"), 150, "ended by the hub")
-            Member(hub.address, "alice", hub.password).wait_gone()
+            HubUser(hub.address, "alice", hub.password).wait_gone()
     ended = application_of(simple_cluster, app["id"])
     assert ended["finalStatus"] == "KILLED"
     # After its five seconds, and those that YARN would have had.
@@ -266,7 +266,7 @@ def test_the_hub_ends_a_server_of_which_yarn_cannot_be_told_when(
 
 @pytest.mark.full
 def test_a_servers_time_ends_also_while_the_hub_is_down(
-    hub: Hub, member: Callable[[str], Member], simple_cluster: LocalHadoop
+    hub: Hub, member: Callable[[str], HubUser], simple_cluster: LocalHadoop
 ) -> None:
     alice = member("alice")
     choose(alice, profile="short")

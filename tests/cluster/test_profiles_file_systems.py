@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from localhadoop import LocalHadoop
-from tests.support.choosing import choose, leave
+from tests.support.hub_user import HubUser
 from tests.support.hubs import running
-from tests.support.member import Member
+from tests.support.profile_forms import choose, leave
 
 CONFIGURATION = """
 import os
@@ -39,14 +39,14 @@ def test_a_profile_gives_the_token_of_another_file_system(kerberos_cluster: Loca
     folder.mkdir(0o700)
     settings = {"OTHER_FILE_SYSTEM": other}
     with running(kerberos_cluster, folder, configuration=configuration, settings=settings) as hub:
-        alice = Member(hub.address, "alice", hub.password)
+        alice = HubUser(hub.address, "alice", hub.password)
         printed = {}
         for profile in ("one", "both"):
             choose(alice, profile=profile)
             assert alice.run(LIST.replace("WHAT", "")).startswith("0 ")
             printed[profile] = alice.run(LIST.replace("WHAT", other))
             leave(alice)
-            alice = Member(hub.address, "alice", hub.password)
+            alice = HubUser(hub.address, "alice", hub.password)
     assert "Authentication required" in printed["one"]
     assert printed["both"].startswith("0 "), printed["both"]
     assert f"{other}/user/alice" in printed["both"]

@@ -9,10 +9,10 @@ import pytest
 from demo.hub import Hub
 from localhadoop import LocalHadoop
 from localhadoop.fixtures import hadoop_version
-from tests.support.choosing import CONFIGURATION, application, choose, leave
 from tests.support.documentation import ROOT, examples
+from tests.support.hub_user import END, HubUser, until
 from tests.support.hubs import running
-from tests.support.member import END, Member, until
+from tests.support.profile_forms import CONFIGURATION, application, choose, leave
 
 pytestmark = [pytest.mark.full, pytest.mark.timeout(600)]
 
@@ -63,7 +63,7 @@ def hub(cluster: LocalHadoop, tmp_path_factory: pytest.TempPathFactory) -> Itera
 def test_a_server_is_in_the_queue_of_its_user_or_group(
     hub: Hub, cluster: LocalHadoop, name: str, account: str, queue: str
 ) -> None:
-    user = Member(hub.address, name, hub.password)
+    user = HubUser(hub.address, name, hub.password)
     # YARN's answer is there for the second page at the latest.
     until(lambda: " % free" in user._get(f"/hub/spawn/{name}").text, END, "told")
     choose(user, profile="small")

@@ -19,7 +19,7 @@ import skein
 from jupyter_client import BlockingKernelClient
 
 from localhadoop import LocalHadoop
-from tests.support.kinds import mostly_on_kerberos
+from tests.support.cluster_kinds import mostly_on_kerberos
 from tests.unit.singleuser.surroundings import hub
 from yarnspawner.common.protocol import ADDRESS_KEY, ERROR_KEY, KERNEL_KEY, STOP_KEY, Address, Failure, StopRequest
 

@@ -13,7 +13,7 @@ import skein
 
 from localhadoop import LocalHadoop
 from tests.support.applications import LONG, reach, specification, use
-from tests.support.kinds import mostly_on_kerberos
+from tests.support.cluster_kinds import mostly_on_kerberos
 from yarnspawner.hadoop import kerberos
 from yarnspawner.hadoop.kerberos import TicketCache
 from yarnspawner.hadoop.resourcemanager import ResourceManager, ResourceManagerRefused, ResourceManagerUnavailable

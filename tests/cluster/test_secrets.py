@@ -12,9 +12,9 @@ import pytest
 
 from demo.hub import Hub
 from localhadoop import LocalHadoop
+from tests.support.hub_user import HubUser, unfinished
 from tests.support.hubs import running
-from tests.support.member import Member, unfinished
-from tests.support.secrecy import command, containing, environment, processes
+from tests.support.secret_scan import command, containing, environment, processes
 
 # What the store holds, as a container of the application reads it.
 STORE = """
@@ -32,8 +32,8 @@ def hub(kerberos_cluster_of_session: LocalHadoop, tmp_path_factory: pytest.TempP
 
 
 @pytest.fixture
-def alice(hub: Hub, kerberos_cluster: LocalHadoop) -> Iterator[Member]:
-    alice = Member(hub.address, "alice", hub.password)
+def alice(hub: Hub, kerberos_cluster: LocalHadoop) -> Iterator[HubUser]:
+    alice = HubUser(hub.address, "alice", hub.password)
     alice.ask_to_start()
     alice.wait_ready()
     yield alice
@@ -43,7 +43,7 @@ def alice(hub: Hub, kerberos_cluster: LocalHadoop) -> Iterator[Member]:
 
 
 def test_the_token_is_in_private_files_and_with_alice_and_nowhere_else(
-    alice: Member, hub: Hub, kerberos_cluster: LocalHadoop
+    alice: HubUser, hub: Hub, kerberos_cluster: LocalHadoop
 ) -> None:
     cluster = kerberos_cluster
     (application,) = unfinished(cluster, "alice")
@@ -91,7 +91,7 @@ def is_private(path: Path, owner: int) -> bool:
     )
 
 
-def test_the_credentials_of_the_store_are_sealed_in_the_hubs_database(alice: Member, hub: Hub) -> None:
+def test_the_credentials_of_the_store_are_sealed_in_the_hubs_database(alice: HubUser, hub: Hub) -> None:
     with sqlite3.connect(hub.folder / "jupyterhub.sqlite") as database:
         states = [json.loads(state) for (state,) in database.execute("select state from spawners") if state]
     (state,) = [state for state in states if state.get("application_id")]
@@ -99,13 +99,13 @@ def test_the_credentials_of_the_store_are_sealed_in_the_hubs_database(alice: Mem
     assert b"PRIVATE KEY" not in (hub.folder / "jupyterhub.sqlite").read_bytes()
 
 
-def test_nothing_of_the_hubs_own_environment_reaches_the_container(alice: Member, hub: Hub) -> None:
+def test_nothing_of_the_hubs_own_environment_reaches_the_container(alice: HubUser, hub: Hub) -> None:
     names = alice.run("import os; print(' '.join(os.environ))").split()
     assert "CONFIGPROXY_AUTH_TOKEN" not in names
     assert not [name for name in names if name.startswith("YARNSPAWNER_DEMO")]
 
 
-def test_home_is_alices_own_and_jupyters_runtime_folder_is_private(alice: Member) -> None:
+def test_home_is_alices_own_and_jupyters_runtime_folder_is_private(alice: HubUser) -> None:
     printed = alice.run(
         "import os, stat; from jupyter_core.paths import jupyter_runtime_dir, jupyter_data_dir\n"
         "print(os.environ['HOME'], os.environ['JUPYTERHUB_ROOT_DIR'])\n"
@@ -119,7 +119,7 @@ def test_home_is_alices_own_and_jupyters_runtime_folder_is_private(alice: Member
 
 
 def test_attack_yarns_pages_show_no_secret_and_bob_nothing(
-    alice: Member, hub: Hub, kerberos_cluster: LocalHadoop
+    alice: HubUser, hub: Hub, kerberos_cluster: LocalHadoop
 ) -> None:
     (application,) = [
         app for app in kerberos_cluster.applications() if app["id"] in unfinished(kerberos_cluster, "alice")

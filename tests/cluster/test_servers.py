@@ -11,8 +11,8 @@ import pytest
 
 from demo.hub import Hub
 from localhadoop import LocalHadoop
+from tests.support.hub_user import END, START, HubUser, applications, unfinished, until
 from tests.support.hubs import running
-from tests.support.member import END, START, Member, applications, unfinished, until
 
 
 @pytest.fixture(scope="module")
@@ -29,8 +29,8 @@ def cluster(simple_cluster: LocalHadoop) -> Iterator[LocalHadoop]:
 
 
 @pytest.fixture
-def alice(hub: Hub, cluster: LocalHadoop) -> Iterator[Member]:
-    alice = Member(hub.address, "alice", hub.password)
+def alice(hub: Hub, cluster: LocalHadoop) -> Iterator[HubUser]:
+    alice = HubUser(hub.address, "alice", hub.password)
     yield alice
     for name in alice.servers():
         alice.ask_to_stop(name)
@@ -51,7 +51,7 @@ def other_hub(
         yield start
 
 
-def test_a_start_that_is_cancelled_leaves_no_application(alice: Member, cluster: LocalHadoop) -> None:
+def test_a_start_that_is_cancelled_leaves_no_application(alice: HubUser, cluster: LocalHadoop) -> None:
     before = len(applications(cluster))
     alice.ask_to_start()
     until(lambda: len(applications(cluster)) > before, START, "submitted")
@@ -60,14 +60,14 @@ def test_a_start_that_is_cancelled_leaves_no_application(alice: Member, cluster:
     until(lambda: not unfinished(cluster), END, "ended")
 
 
-def test_a_start_that_is_cancelled_at_once_leaves_no_application(alice: Member, cluster: LocalHadoop) -> None:
+def test_a_start_that_is_cancelled_at_once_leaves_no_application(alice: HubUser, cluster: LocalHadoop) -> None:
     alice.ask_to_start()
     alice.ask_to_stop()
     alice.wait_gone()
     until(lambda: not unfinished(cluster), END, "ended")
 
 
-def test_two_named_servers_start_at_once_and_stop_crosswise(alice: Member, cluster: LocalHadoop) -> None:
+def test_two_named_servers_start_at_once_and_stop_crosswise(alice: HubUser, cluster: LocalHadoop) -> None:
     alice.ask_to_start("one")
     alice.ask_to_start("two")
     alice.wait_ready("one", "two")
@@ -82,14 +82,14 @@ def test_two_named_servers_start_at_once_and_stop_crosswise(alice: Member, clust
 
 @pytest.mark.full  # tests/browser has the same on the other kind
 def test_a_kernel_survives_the_hubs_death_and_the_hub_finds_it_again(
-    alice: Member, hub: Hub, cluster: LocalHadoop
+    alice: HubUser, hub: Hub, cluster: LocalHadoop
 ) -> None:
     alice.ask_to_start()
     alice.wait_ready()
     alice.run("answer = 42")
     hub.kill()
     hub.start()
-    again = Member(hub.address, "alice", hub.password)
+    again = HubUser(hub.address, "alice", hub.password)
     again.wait_ready(timeout=END)
     again.take_kernel_of(alice)
     assert again.run("print(answer)") == "42\n"
@@ -101,19 +101,19 @@ def test_a_kernel_survives_the_hubs_death_and_the_hub_finds_it_again(
     assert (application["state"], application["finalStatus"]) == ("FINISHED", "SUCCEEDED")
 
 
-def test_a_start_that_was_pending_when_the_hub_died_goes_on(alice: Member, hub: Hub, cluster: LocalHadoop) -> None:
+def test_a_start_that_was_pending_when_the_hub_died_goes_on(alice: HubUser, hub: Hub, cluster: LocalHadoop) -> None:
     alice.ask_to_start()
     until(lambda: unfinished(cluster, "alice"), START, "submitted")
     hub.kill()
     hub.start()
-    again = Member(hub.address, "alice", hub.password)
+    again = HubUser(hub.address, "alice", hub.password)
     again.wait_ready()
     assert again.run("print(6 * 7)") == "42\n"
     assert len(unfinished(cluster, "alice")) == 1
 
 
 def test_a_server_that_ended_while_the_hub_was_dead_is_not_there_when_it_is_back(
-    alice: Member, hub: Hub, cluster: LocalHadoop
+    alice: HubUser, hub: Hub, cluster: LocalHadoop
 ) -> None:
     alice.ask_to_start()
     alice.wait_ready()
@@ -121,17 +121,17 @@ def test_a_server_that_ended_while_the_hub_was_dead_is_not_there_when_it_is_back
     hub.kill()
     cluster.run(["yarn", "application", "-kill", application], user="alice")
     hub.start()
-    Member(hub.address, "alice", hub.password).wait_gone()
+    HubUser(hub.address, "alice", hub.password).wait_gone()
 
 
-def test_a_server_that_is_killed_is_gone_soon(alice: Member, cluster: LocalHadoop) -> None:
+def test_a_server_that_is_killed_is_gone_soon(alice: HubUser, cluster: LocalHadoop) -> None:
     alice.ask_to_start()
     alice.wait_ready()
     cluster.run(["yarn", "application", "-kill", *unfinished(cluster, "alice")], user="alice")
     alice.wait_gone()
 
 
-def test_nobody_loses_a_server_to_a_resourcemanager_that_does_not_answer(alice: Member, cluster: LocalHadoop) -> None:
+def test_nobody_loses_a_server_to_a_resourcemanager_that_does_not_answer(alice: HubUser, cluster: LocalHadoop) -> None:
     alice.ask_to_start()
     alice.wait_ready()
     alice.run("answer = 42")
@@ -144,20 +144,20 @@ def test_nobody_loses_a_server_to_a_resourcemanager_that_does_not_answer(alice: 
 
 
 def test_whom_the_hub_may_not_impersonate_is_told_so(hub: Hub, cluster: LocalHadoop) -> None:
-    told = Member(hub.address, "carl", hub.password).failure()
+    told = HubUser(hub.address, "carl", hub.password).failure()
     assert "impersonate" in told or "on behalf of" in told, told
     assert "carl" in told
 
 
 def test_a_stopped_queue_is_named(other_hub: Callable[..., Hub], cluster: LocalHadoop) -> None:
     hub = other_hub(YARNSPAWNER_QUEUE="stopped")
-    told = Member(hub.address, "alice", hub.password).failure()
+    told = HubUser(hub.address, "alice", hub.password).failure()
     assert "stopped" in told, told
 
 
 def test_an_unknown_queue_is_named(other_hub: Callable[..., Hub], cluster: LocalHadoop) -> None:
     hub = other_hub(YARNSPAWNER_QUEUE="nowhere")
-    told = Member(hub.address, "alice", hub.password).failure()
+    told = HubUser(hub.address, "alice", hub.password).failure()
     assert "nowhere" in told, told
 
 
@@ -167,7 +167,7 @@ def test_an_environment_without_python_is_told(
     (tmp_path / "bin").mkdir()
     (tmp_path / "bin" / "activate").write_text("export PATH=/usr/bin:/bin")
     hub = other_hub(YARNSPAWNER_ENVIRONMENT=str(tmp_path))
-    told = Member(hub.address, "alice", hub.password).failure()
+    told = HubUser(hub.address, "alice", hub.password).failure()
     assert "python" in told.lower(), told
 
 
@@ -184,7 +184,7 @@ subprocess.run(["bash", "-c", "setsid -f sleep 98763"])
 
 
 @pytest.mark.parametrize("end", ["stop", pytest.param("kill", marks=pytest.mark.full)])
-def test_no_process_outlives_a_server(end: str, alice: Member, cluster: LocalHadoop) -> None:
+def test_no_process_outlives_a_server(end: str, alice: HubUser, cluster: LocalHadoop) -> None:
     """Whether a user stops a server or YARN kills it: no process that was started in it lives on."""
     alice.ask_to_start()
     alice.wait_ready()

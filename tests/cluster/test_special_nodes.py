@@ -14,10 +14,10 @@ from demo.hub import Hub
 from demo.visitor import VisitError
 from localhadoop import LocalHadoop
 from localhadoop.fixtures import hadoop_version
-from tests.support.choosing import CONFIGURATION, application, choose, gpus, leave, nodes, refusal
 from tests.support.edge import Alice
+from tests.support.hub_user import HubUser, unfinished, until
 from tests.support.hubs import running
-from tests.support.member import Member, unfinished, until
+from tests.support.profile_forms import CONFIGURATION, application, choose, gpus, leave, nodes, refusal
 
 pytestmark = [pytest.mark.full, pytest.mark.timeout(600)]
 
@@ -35,13 +35,13 @@ def hub(cluster: LocalHadoop, tmp_path_factory: pytest.TempPathFactory) -> Itera
 
 
 @pytest.fixture
-def alice(hub: Hub) -> Iterator[Member]:
-    alice = Member(hub.address, "alice", hub.password)
+def alice(hub: Hub) -> Iterator[HubUser]:
+    alice = HubUser(hub.address, "alice", hub.password)
     yield alice
     leave(alice)
 
 
-def test_a_server_with_a_label_runs_on_a_node_with_that_label(cluster: LocalHadoop, alice: Member) -> None:
+def test_a_server_with_a_label_runs_on_a_node_with_that_label(cluster: LocalHadoop, alice: HubUser) -> None:
     labelled, other = cluster.settings.host("nodemanager2"), cluster.settings.host("nodemanager1")
     assert 'value="gpu"' in alice._get("/hub/spawn/alice").text
     # More of them than chance would place there.
@@ -51,7 +51,7 @@ def test_a_server_with_a_label_runs_on_a_node_with_that_label(cluster: LocalHado
         leave(alice)
 
 
-def test_the_label_is_for_the_servers_container_not_for_the_masters(cluster: LocalHadoop, alice: Member) -> None:
+def test_the_label_is_for_the_servers_container_not_for_the_masters(cluster: LocalHadoop, alice: HubUser) -> None:
     choose(alice, profile="labelled-separate")
     assert nodes(cluster, application(cluster, "alice")) == [
         cluster.settings.host("nodemanager1"),
@@ -63,14 +63,14 @@ def test_the_label_is_for_the_servers_container_not_for_the_masters(cluster: Loc
     ("label", "queue"),
     [pytest.param("nosuch", "default", id="no such label"), pytest.param("gpu", "small", id="queue")],
 )
-def test_a_label_that_cannot_be_had_is_told(cluster: LocalHadoop, alice: Member, label: str, queue: str) -> None:
+def test_a_label_that_cannot_be_had_is_told(cluster: LocalHadoop, alice: HubUser, label: str, queue: str) -> None:
     alice.ask_to_start(options={"profile": "labelled", "node_label": label, "queue": queue})
     with pytest.raises(VisitError, match=f"The queue {queue} has no access to the node label that the server requests"):
         list(alice.start())
     assert not unfinished(cluster)
 
 
-def test_labels_are_kept_by_a_resourcemanager_that_comes_back(cluster: LocalHadoop, alice: Member) -> None:
+def test_labels_are_kept_by_a_resourcemanager_that_comes_back(cluster: LocalHadoop, alice: HubUser) -> None:
     choose(alice, profile="labelled", node_label="gpu")
     cluster.daemons["resourcemanager"].kill()
     cluster.restore()
@@ -79,7 +79,7 @@ def test_labels_are_kept_by_a_resourcemanager_that_comes_back(cluster: LocalHado
     assert nodes(cluster, application(cluster, "alice")) == [cluster.settings.host("nodemanager2")]
 
 
-def test_gpus_of_a_profile_are_what_yarn_gives_and_no_more(cluster: LocalHadoop, alice: Member) -> None:
+def test_gpus_of_a_profile_are_what_yarn_gives_and_no_more(cluster: LocalHadoop, alice: HubUser) -> None:
     said = refusal(alice, profile="accelerated", gpus=3)
     assert said == "GPUs (gpus): 3 GPUs is more than the 2 GPUs that the cluster gives to one server."
     assert 'max="2"' in alice._get("/hub/spawn/alice").text

@@ -15,7 +15,7 @@ import skein
 
 from localhadoop import LocalHadoop
 from tests.support.applications import LONG, reach, specification, use
-from tests.support.kinds import mostly_on_kerberos
+from tests.support.cluster_kinds import mostly_on_kerberos
 from yarnspawner.hadoop.accounts import hub_account
 from yarnspawner.hadoop.uploads import UploadError, Uploads
 from yarnspawner.launch.localize import upload_shared_files

@@ -11,7 +11,7 @@ import pytest
 import skein
 
 from localhadoop import LocalHadoop
-from yarnspawner.skein_driver import Cluster, Report
+from yarnspawner.skein_driver import Cluster, ClusterUnavailable, Report
 
 SECURITY = skein.Security.new_credentials()
 # Seconds; the machine may be busy with the clusters of other tests.
@@ -50,9 +50,18 @@ def specification(script: str, user: str = "alice", queue: str = "default", memo
 
 
 async def reach(cluster: Cluster, application_id: str, there: Callable[[Report], bool]) -> Report:
-    """Wait until an application's report is as wanted; that report."""
+    """Wait until an application's report is as wanted; that report.
+
+    On a busy machine a call can wait too long in its queue. As in the package, the next one is tried.
+    """
     deadline = time.monotonic() + LONG
-    while not there(report := await cluster.report(application_id)):
+    report: Report | ClusterUnavailable
+    while True:
+        try:
+            report = await cluster.report(application_id)
+            if there(report):
+                return report
+        except ClusterUnavailable as error:
+            report = error
         assert time.monotonic() < deadline, report
         await asyncio.sleep(0.3)
-    return report

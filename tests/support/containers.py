@@ -11,7 +11,7 @@ from typing import Any
 
 from localhadoop import LocalHadoop
 from localhadoop.daemons import Daemon
-from tests.support.member import unfinished
+from tests.support.hub_user import unfinished
 
 
 def application_of(cluster: LocalHadoop, user: str) -> dict[str, Any]:

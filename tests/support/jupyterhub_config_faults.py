@@ -1,6 +1,6 @@
 """The example configuration, for a hub that meets with a fault at an exact moment.
 
-A test writes what is to happen, and when, into the file ``fault`` of the hub's folder (`tests.support.mishaps.arrange`).
+A test writes what is to happen, and when, into the file ``fault`` of the hub's folder (`tests.support.fault_injection.arrange`).
 The hub removes it first, so that the next run of the hub lives. The product knows nothing of this: its methods are wrapped
 from here.
 """

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from demo.hub import Hub
-from tests.support.mishaps import drivers
+from tests.support.fault_injection import drivers
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ import websocket
 from demo.hub import Hub
 from demo.visitor import AnswerError, VisitError
 from localhadoop import LocalHadoop
-from tests.support.member import START, Member, applications, until
+from tests.support.hub_user import START, HubUser, applications, until
 
 # Seconds: the hub may be away, start with ten servers to look at, and make another proxy.
 PATIENCE = 150.0
@@ -112,7 +112,7 @@ class User:
     def come(self) -> None:
         """Log in, as in a new browser."""
         hub = self._storm.hub
-        self._member = patiently(lambda: Member(hub.address, self.name, hub.password))
+        self._member = patiently(lambda: HubUser(hub.address, self.name, hub.password))
 
     def submitted(self) -> set[str]:
         """The applications of this user that YARN has ever had."""

@@ -14,9 +14,9 @@ import pytest
 
 from demo.hub import Hub
 from localhadoop import LocalHadoop
-from tests.support import mishaps, outcomes
+from tests.support import fault_injection, outcomes
+from tests.support.hub_user import END, HubUser, unfinished, until
 from tests.support.hubs import running
-from tests.support.member import END, Member, unfinished, until
 from tests.support.outcomes import Outcome
 
 _OUTCOMES = pytest.StashKey[list[Outcome]]()
@@ -97,7 +97,7 @@ def hub_with(cluster: LocalHadoop, tmp_path_factory: pytest.TempPathFactory) -> 
 @pytest.fixture(scope="session")
 def hub_of_session(kerberos_cluster_of_session: LocalHadoop, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
     folder = tmp_path_factory.mktemp("hub")
-    with running(kerberos_cluster_of_session, folder, configuration=mishaps.CONFIGURATION) as hub:
+    with running(kerberos_cluster_of_session, folder, configuration=fault_injection.CONFIGURATION) as hub:
         yield hub
 
 
@@ -110,14 +110,14 @@ def hub(hub_of_session: Hub, cluster: LocalHadoop) -> Hub:
 
 
 @pytest.fixture
-def alice(hub: Hub, cluster: LocalHadoop) -> Iterator[Member]:
+def alice(hub: Hub, cluster: LocalHadoop) -> Iterator[HubUser]:
     """alice, logged in to the shared hub. Afterwards she has no servers."""
-    alice = Member(hub.address, "alice", hub.password)
+    alice = HubUser(hub.address, "alice", hub.password)
     yield alice
     cluster.restore()
     if not hub.running:
         hub.start()
-    alice = Member(hub.address, "alice", hub.password)
+    alice = HubUser(hub.address, "alice", hub.password)
     for name in alice.servers():
         alice.ask_to_stop(name)
     alice.wait_gone(*alice.servers())

@@ -13,8 +13,8 @@ from demo.visitor import VisitError
 from localhadoop import LocalHadoop
 from localhadoop.fixtures import hadoop_version, why_no_kerberos
 from tests.support.containers import application_of, processes
+from tests.support.hub_user import END, START, HubUser, unfinished, until
 from tests.support.hubs import log_of, log_size, running
-from tests.support.member import END, START, Member, unfinished, until
 from tests.support.outcomes import Outcome
 
 QUEUE = "yarn.scheduler.capacity.root"
@@ -35,13 +35,13 @@ STRICT = {
 }
 
 
-def gone(member: Member) -> str:
+def gone(member: HubUser) -> str:
     """Wait until a member's server is gone; what the page says then."""
     member.wait_gone(timeout=START)
     return member.page(f"/hub/user/{member.name}/")
 
 
-def test_killed_by_an_admin(hub: Hub, alice: Member, cluster: LocalHadoop, fault: Outcome) -> None:
+def test_killed_by_an_admin(hub: Hub, alice: HubUser, cluster: LocalHadoop, fault: Outcome) -> None:
     """Application of a running server killed by an admin (`yarn application -kill`)."""
     alice.ask_to_start()
     alice.wait_ready()
@@ -82,7 +82,7 @@ def strict(strict_of_module: LocalHadoop, fault: Outcome) -> Iterator[LocalHadoo
     until(lambda: not unfinished(strict_of_module), END, "without applications")
 
 
-def stop_all(*members: Member) -> None:
+def stop_all(*members: HubUser) -> None:
     for member in members:
         for name in member.servers():
             member.ask_to_stop(name)
@@ -91,7 +91,7 @@ def stop_all(*members: Member) -> None:
 
 def test_over_its_memory(strict_hub: Hub, strict: LocalHadoop, fault: Outcome) -> None:
     """Container of a running server exceeds its memory."""
-    alice = Member(strict_hub.address, "alice", strict_hub.password)
+    alice = HubUser(strict_hub.address, "alice", strict_hub.password)
     alice.ask_to_start()
     alice.wait_ready()
     application_id = application_of(strict, "alice")["id"]
@@ -108,8 +108,8 @@ def test_over_its_memory(strict_hub: Hub, strict: LocalHadoop, fault: Outcome) -
 
 def test_preempted(strict_hub: Hub, strict: LocalHadoop, fault: Outcome) -> None:
     """Container of a running server preempted."""
-    alice = Member(strict_hub.address, "alice", strict_hub.password)
-    bob = Member(strict_hub.address, "bob", strict_hub.password)
+    alice = HubUser(strict_hub.address, "alice", strict_hub.password)
+    bob = HubUser(strict_hub.address, "bob", strict_hub.password)
     # Nearly all of the node, and so more than alice's queue is promised.
     alice.ask_to_start(options={"profile": "custom", "mem_limit": "3328 M", "cpu_limit": 1, "queue": "default"})
     alice.wait_ready()

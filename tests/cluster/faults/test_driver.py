@@ -10,9 +10,9 @@ import pytest
 
 from demo.hub import Hub
 from localhadoop import LocalHadoop
-from tests.support import mishaps
-from tests.support.member import END, START, Member, applications, unfinished, until
-from tests.support.mishaps import arrange, drivers, has_happened, send
+from tests.support import fault_injection
+from tests.support.fault_injection import arrange, drivers, has_happened, send
+from tests.support.hub_user import END, START, HubUser, applications, unfinished, until
 from tests.support.outcomes import Outcome
 
 MISHAPS = pytest.mark.parametrize(
@@ -23,12 +23,12 @@ MISHAPS = pytest.mark.parametrize(
 @pytest.fixture
 def hub(hub_with: Callable[..., Hub]) -> Iterator[Hub]:
     """A hub that waits 20 seconds for a submission, instead of two minutes."""
-    hub = hub_with(configuration=mishaps.CONFIGURATION, settings={"FAULTS_SUBMISSION_TIMEOUT": "20"})
+    hub = hub_with(configuration=fault_injection.CONFIGURATION, settings={"FAULTS_SUBMISSION_TIMEOUT": "20"})
     yield hub
     send(drivers(hub), signal.SIGCONT)
 
 
-def test_killed_during_submission(hub: Hub, alice: Member, cluster: LocalHadoop, fault: Outcome) -> None:
+def test_killed_during_submission(hub: Hub, alice: HubUser, cluster: LocalHadoop, fault: Outcome) -> None:
     """Driver killed during a submission."""
     arrange(hub, "kill-driver", "submission")
     alice.ask_to_start()
@@ -41,7 +41,7 @@ def test_killed_during_submission(hub: Hub, alice: Member, cluster: LocalHadoop,
     fault.saw = "The start continues, and the server becomes ready"
 
 
-def test_hung_during_submission(hub: Hub, alice: Member, cluster: LocalHadoop, fault: Outcome) -> None:
+def test_hung_during_submission(hub: Hub, alice: HubUser, cluster: LocalHadoop, fault: Outcome) -> None:
     """Driver hung during a submission, and resumed after another driver submitted."""
     arrange(hub, "hang-driver", "submission")
     alice.ask_to_start()
@@ -60,7 +60,7 @@ def test_hung_during_submission(hub: Hub, alice: Member, cluster: LocalHadoop, f
 
 @MISHAPS
 def test_while_waiting(
-    hub: Hub, alice: Member, cluster: LocalHadoop, fault: Outcome, number: signal.Signals, words: str
+    hub: Hub, alice: HubUser, cluster: LocalHadoop, fault: Outcome, number: signal.Signals, words: str
 ) -> None:
     """Drivers {words} while an application waits in its queue."""
     before = applications(cluster)
@@ -83,7 +83,7 @@ def test_while_waiting(
 
 @MISHAPS
 def test_while_idle(
-    hub: Hub, alice: Member, cluster: LocalHadoop, fault: Outcome, number: signal.Signals, words: str
+    hub: Hub, alice: HubUser, cluster: LocalHadoop, fault: Outcome, number: signal.Signals, words: str
 ) -> None:
     """Drivers {words} while a server runs and the hub is idle."""
     alice.ask_to_start()

@@ -8,7 +8,7 @@ from contextlib import ExitStack
 import pytest
 
 from localhadoop import LocalHadoop
-from tests.support.member import Member, unfinished
+from tests.support.hub_user import HubUser, unfinished
 from tests.support.outcomes import Outcome
 
 
@@ -25,14 +25,14 @@ def safe_mode(cluster: LocalHadoop) -> Iterator[Callable[[str], None]]:
         yield switch
 
 
-def works(member: Member, cluster: LocalHadoop) -> None:
+def works(member: HubUser, cluster: LocalHadoop) -> None:
     """The start that went on has led to one server."""
     member.wait_ready()
     assert member.run("print(6 * 7)") == "42\n"
     assert len(unfinished(cluster, member.name)) == 1
 
 
-def test_in_safe_mode(alice: Member, cluster: LocalHadoop, safe_mode: Callable[[str], None], fault: Outcome) -> None:
+def test_in_safe_mode(alice: HubUser, cluster: LocalHadoop, safe_mode: Callable[[str], None], fault: Outcome) -> None:
     """HDFS in safe mode when a start is requested."""
     safe_mode("enter")
     fault.begins()
@@ -46,7 +46,7 @@ def test_in_safe_mode(alice: Member, cluster: LocalHadoop, safe_mode: Callable[[
     fault.saw = "The start waits, says that HDFS is in safe mode, and continues"
 
 
-def test_down(alice: Member, cluster: LocalHadoop, fault: Outcome) -> None:
+def test_down(alice: HubUser, cluster: LocalHadoop, fault: Outcome) -> None:
     """HDFS down (NameNode killed) when a start is requested."""
     name_node = cluster.daemons["namenode"]
     name_node.kill()
@@ -59,7 +59,7 @@ def test_down(alice: Member, cluster: LocalHadoop, fault: Outcome) -> None:
     fault.saw = "The start waits, names the service that does not answer, and continues"
 
 
-def test_killed_while_a_server_runs(alice: Member, cluster: LocalHadoop, fault: Outcome) -> None:
+def test_killed_while_a_server_runs(alice: HubUser, cluster: LocalHadoop, fault: Outcome) -> None:
     """HDFS killed and restarted while a server runs."""
     alice.ask_to_start()
     alice.wait_ready()

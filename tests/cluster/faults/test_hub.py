@@ -10,21 +10,21 @@ import requests
 from demo.hub import Hub
 from demo.visitor import VisitError
 from localhadoop import LocalHadoop
+from tests.support.fault_injection import arrange
+from tests.support.hub_user import END, START, HubUser, applications, unfinished, until
 from tests.support.hubs import log_of, log_size
-from tests.support.member import END, START, Member, applications, unfinished, until
-from tests.support.mishaps import arrange
 from tests.support.outcomes import Outcome
 
 
-def restart(hub: Hub, fault: Outcome) -> Member:
+def restart(hub: Hub, fault: Outcome) -> HubUser:
     """Wait until the hub has been killed, start it anew and come back to it as alice."""
     until(lambda: not hub.running, START, "killed")
     fault.begins()
     hub.start()
-    return Member(hub.address, "alice", hub.password)
+    return HubUser(hub.address, "alice", hub.password)
 
 
-def test_killed_before_submission(hub: Hub, alice: Member, cluster: LocalHadoop, fault: Outcome) -> None:
+def test_killed_before_submission(hub: Hub, alice: HubUser, cluster: LocalHadoop, fault: Outcome) -> None:
     """Hub killed before a server's application is submitted."""
     before = applications(cluster)
     arrange(hub, "kill-hub", "before submission")
@@ -40,7 +40,7 @@ def test_killed_before_submission(hub: Hub, alice: Member, cluster: LocalHadoop,
 
 
 def test_killed_before_the_submission_is_answered(
-    hub: Hub, alice: Member, cluster: LocalHadoop, fault: Outcome
+    hub: Hub, alice: HubUser, cluster: LocalHadoop, fault: Outcome
 ) -> None:
     """Hub killed between a submission and YARN's response."""
     before = applications(cluster)
@@ -49,7 +49,7 @@ def test_killed_before_the_submission_is_answered(
     goes_on(hub, cluster, fault, before)
 
 
-def test_killed_while_accepted(hub: Hub, alice: Member, cluster: LocalHadoop, fault: Outcome) -> None:
+def test_killed_while_accepted(hub: Hub, alice: HubUser, cluster: LocalHadoop, fault: Outcome) -> None:
     """Hub killed while an application waits in its queue (ACCEPTED)."""
     before = applications(cluster)
     for node in cluster.node_managers:
@@ -62,7 +62,9 @@ def test_killed_while_accepted(hub: Hub, alice: Member, cluster: LocalHadoop, fa
     goes_on(hub, cluster, fault, before)
 
 
-def test_killed_while_running_without_an_address(hub: Hub, alice: Member, cluster: LocalHadoop, fault: Outcome) -> None:
+def test_killed_while_running_without_an_address(
+    hub: Hub, alice: HubUser, cluster: LocalHadoop, fault: Outcome
+) -> None:
     """Hub killed while an application runs and its server does not listen yet."""
     before = applications(cluster)
     arrange(hub, "kill-hub", "running")
@@ -70,7 +72,7 @@ def test_killed_while_running_without_an_address(hub: Hub, alice: Member, cluste
     goes_on(hub, cluster, fault, before)
 
 
-def test_killed_before_the_address_is_kept(hub: Hub, alice: Member, cluster: LocalHadoop, fault: Outcome) -> None:
+def test_killed_before_the_address_is_kept(hub: Hub, alice: HubUser, cluster: LocalHadoop, fault: Outcome) -> None:
     """Hub killed after it reads a server's address and before it saves it."""
     before = applications(cluster)
     arrange(hub, "kill-hub", "address known")
@@ -88,7 +90,7 @@ def goes_on(hub: Hub, cluster: LocalHadoop, fault: Outcome, before: dict[str, st
     fault.saw = "The start continues, and the server becomes ready"
 
 
-def test_killed_while_a_server_runs(hub: Hub, alice: Member, cluster: LocalHadoop, fault: Outcome) -> None:
+def test_killed_while_a_server_runs(hub: Hub, alice: HubUser, cluster: LocalHadoop, fault: Outcome) -> None:
     """Hub killed while a server runs."""
     alice.ask_to_start()
     alice.wait_ready()
@@ -108,7 +110,7 @@ def test_killed_while_a_server_runs(hub: Hub, alice: Member, cluster: LocalHadoo
     [("stopping", "begins to stop a server"), ("asked to stop", "has asked a server to stop")],
 )
 def test_killed_while_stopping(
-    hub: Hub, alice: Member, cluster: LocalHadoop, fault: Outcome, moment: str, words: str
+    hub: Hub, alice: HubUser, cluster: LocalHadoop, fault: Outcome, moment: str, words: str
 ) -> None:
     """Hub killed when it {words}."""
     alice.ask_to_start()
@@ -122,7 +124,7 @@ def test_killed_while_stopping(
     fault.saw = "The stop continues, and the server stops"
 
 
-def test_killed_while_a_start_is_cancelled(hub: Hub, alice: Member, cluster: LocalHadoop, fault: Outcome) -> None:
+def test_killed_while_a_start_is_cancelled(hub: Hub, alice: HubUser, cluster: LocalHadoop, fault: Outcome) -> None:
     """Hub killed when it begins to stop a cancelled start."""
     hold(hub, alice, cluster)
     arrange(hub, "kill-hub", "ending")
@@ -137,7 +139,7 @@ def test_killed_while_a_start_is_cancelled(hub: Hub, alice: Member, cluster: Loc
     fault.saw = "No server; the user can start it again"
 
 
-def test_restarted_while_a_server_starts(hub: Hub, alice: Member, cluster: LocalHadoop, fault: Outcome) -> None:
+def test_restarted_while_a_server_starts(hub: Hub, alice: HubUser, cluster: LocalHadoop, fault: Outcome) -> None:
     """Hub restarted normally while a server starts."""
     before = applications(cluster)
     hold(hub, alice, cluster)
@@ -147,7 +149,7 @@ def test_restarted_while_a_server_starts(hub: Hub, alice: Member, cluster: Local
     goes_on(hub, cluster, fault, before)
 
 
-def hold(hub: Hub, member: Member, cluster: LocalHadoop) -> None:
+def hold(hub: Hub, member: HubUser, cluster: LocalHadoop) -> None:
     """Ask for a start that waits in its queue, as the hub knows, until the nodes are awake again."""
     for node in cluster.node_managers:
         node.suspend()
@@ -156,13 +158,13 @@ def hold(hub: Hub, member: Member, cluster: LocalHadoop) -> None:
     until(lambda: "Submitted application" in log_of(hub, since), START, "submitted")
 
 
-def start(member: Member) -> None:
+def start(member: HubUser) -> None:
     """Ask for a start a hub that dies before it answers."""
     with contextlib.suppress(VisitError, requests.RequestException):
         member.ask_to_start()
 
 
-def stop(member: Member) -> None:
+def stop(member: HubUser) -> None:
     """Ask for a stop a hub that dies before it answers."""
     with contextlib.suppress(VisitError, requests.RequestException):
         member.ask_to_stop()

@@ -12,8 +12,8 @@ import pytest
 from demo.hub import Hub
 from demo.visitor import VisitError
 from localhadoop import LocalHadoop, kdc
+from tests.support.hub_user import START, HubUser, unfinished, until
 from tests.support.hubs import log_of, log_size, running
-from tests.support.member import START, Member, unfinished, until
 from tests.support.outcomes import Outcome
 
 # Seconds that the hub's tickets are good for, where they are to expire. Hadoop logs in again at most once a minute.
@@ -24,30 +24,30 @@ MAY_NOT_LOG_IN = "The hub cannot log in to Kerberos"
 Administer = Callable[..., None]
 
 
-def alice_of(hub: Hub) -> Member:
-    return Member(hub.address, "alice", hub.password)
+def alice_of(hub: Hub) -> HubUser:
+    return HubUser(hub.address, "alice", hub.password)
 
 
-def stop(member: Member, *servers: str) -> None:
+def stop(member: HubUser, *servers: str) -> None:
     for name in servers or ("",):
         member.ask_to_stop(name)
     member.wait_gone(*servers)
 
 
-def another_server_starts_and_stops(member: Member) -> None:
+def another_server_starts_and_stops(member: HubUser) -> None:
     """The hub still gets from Hadoop what it wants."""
     member.ask_to_start("second")
     member.wait_ready("second")
     stop(member, "second")
 
 
-def still_there(member: Member) -> None:
+def still_there(member: HubUser) -> None:
     """The server of :func:`start_and_remember` is the same as before."""
     assert member.servers()[""]["ready"]
     assert member.run("print(answer)") == "42\n"
 
 
-def start_and_remember(member: Member) -> None:
+def start_and_remember(member: HubUser) -> None:
     member.ask_to_start()
     member.wait_ready()
     member.run("answer = 42")
@@ -56,7 +56,7 @@ def start_and_remember(member: Member) -> None:
 # -- The KDC
 
 
-def test_kdc_down_while_a_server_runs(alice: Member, cluster: LocalHadoop, fault: Outcome) -> None:
+def test_kdc_down_while_a_server_runs(alice: HubUser, cluster: LocalHadoop, fault: Outcome) -> None:
     """KDC down while a server runs."""
     start_and_remember(alice)
     cluster.daemons["kdc"].kill()
@@ -169,7 +169,7 @@ def _told_to_check_the_keytab(hub: Hub) -> None:
     assert "The YARN driver did not start" in log_of(hub, since)
 
 
-def _starts(member: Member) -> bool:
+def _starts(member: HubUser) -> bool:
     try:
         for _ in member.start(START):
             pass

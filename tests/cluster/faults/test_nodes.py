@@ -13,8 +13,8 @@ from demo.hub import Hub
 from localhadoop import LocalHadoop
 from localhadoop.daemons import Daemon
 from tests.support.containers import application_of, kill, node_of, processes
+from tests.support.hub_user import START, HubUser, unfinished, until
 from tests.support.hubs import log_of, log_size
-from tests.support.member import START, Member, unfinished, until
 from tests.support.outcomes import Outcome
 
 # MiB on a disk of a node's own: room for what a server needs, and quickly filled.
@@ -23,7 +23,7 @@ SMALL_DISK = 64
 NODE_GONE = "The node on which the server ran was lost or is unhealthy."
 
 
-def start_and_remember(member: Member, cluster: LocalHadoop) -> str:
+def start_and_remember(member: HubUser, cluster: LocalHadoop) -> str:
     """Start a server, and keep something in its kernel; the id of its application."""
     member.ask_to_start()
     member.wait_ready()
@@ -31,17 +31,17 @@ def start_and_remember(member: Member, cluster: LocalHadoop) -> str:
     return str(application_of(cluster, member.name)["id"])
 
 
-def starts_elsewhere(member: Member, cluster: LocalHadoop, node: Daemon) -> None:
+def starts_elsewhere(member: HubUser, cluster: LocalHadoop, node: Daemon) -> None:
     """A new start works, on another node."""
     member.wait_gone(timeout=START)
-    again = Member(member.address, member.name, member._password)
+    again = HubUser(member.address, member.name, member._password)
     again.ask_to_start()
     again.wait_ready()
     assert node_of(cluster, application_of(cluster, again.name)["id"]).name != node.name
     assert again.run("print(6 * 7)") == "42\n"
 
 
-def test_node_manager_restarted(alice: Member, cluster: LocalHadoop, fault: Outcome) -> None:
+def test_node_manager_restarted(alice: HubUser, cluster: LocalHadoop, fault: Outcome) -> None:
     """NodeManager killed and restarted while a server runs."""
     application_id = start_and_remember(alice, cluster)
     node = node_of(cluster, application_id)
@@ -61,7 +61,7 @@ def test_node_manager_restarted(alice: Member, cluster: LocalHadoop, fault: Outc
     fault.saw = "The server keeps running, with its kernels"
 
 
-def test_node_lost(hub: Hub, alice: Member, cluster: LocalHadoop, fault: Outcome) -> None:
+def test_node_lost(hub: Hub, alice: HubUser, cluster: LocalHadoop, fault: Outcome) -> None:
     """Node lost permanently, with everything that runs on it."""
     application_id = start_and_remember(alice, cluster)
     node = node_of(cluster, application_id)
@@ -78,7 +78,7 @@ def test_node_lost(hub: Hub, alice: Member, cluster: LocalHadoop, fault: Outcome
     fault.lost = "the server"
 
 
-def test_node_manager_gone_for_good(alice: Member, cluster: LocalHadoop, fault: Outcome) -> None:
+def test_node_manager_gone_for_good(alice: HubUser, cluster: LocalHadoop, fault: Outcome) -> None:
     """NodeManager killed permanently, while its containers keep running."""
     application_id = start_and_remember(alice, cluster)
     node = node_of(cluster, application_id)
@@ -93,7 +93,7 @@ def test_node_manager_gone_for_good(alice: Member, cluster: LocalHadoop, fault: 
     fault.lost = "the server"
 
 
-def test_application_master_killed(hub: Hub, alice: Member, cluster: LocalHadoop, fault: Outcome) -> None:
+def test_application_master_killed(hub: Hub, alice: HubUser, cluster: LocalHadoop, fault: Outcome) -> None:
     """Application master killed."""
     application_id = start_and_remember(alice, cluster)
     since = log_size(hub)
@@ -111,7 +111,7 @@ def test_application_master_killed(hub: Hub, alice: Member, cluster: LocalHadoop
 
 
 @pytest.fixture
-def small_disk(cluster: LocalHadoop, alice: Member) -> Iterator[Callable[[Daemon], Path]]:
+def small_disk(cluster: LocalHadoop, alice: HubUser) -> Iterator[Callable[[Daemon], Path]]:
     """Gives a NodeManager's containers a small disk of their own, and at the end the large one back."""
     with ExitStack() as stack:
 
@@ -146,7 +146,7 @@ def state_of(cluster: LocalHadoop, node: Daemon) -> str:
 
 
 def test_disk_full(
-    hub: Hub, alice: Member, cluster: LocalHadoop, small_disk: Callable[[Daemon], Path], fault: Outcome
+    hub: Hub, alice: HubUser, cluster: LocalHadoop, small_disk: Callable[[Daemon], Path], fault: Outcome
 ) -> None:
     """Disk of the node full."""
     first, second = cluster.node_managers

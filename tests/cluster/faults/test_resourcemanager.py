@@ -13,8 +13,8 @@ from demo.hub import Hub
 from localhadoop import LocalHadoop
 from localhadoop.daemons import Daemon
 from localhadoop.fixtures import hadoop_version, why_no_kerberos
+from tests.support.hub_user import END, START, HubUser, unfinished, until
 from tests.support.hubs import log_of, log_size, running
-from tests.support.member import END, START, Member, unfinished, until
 from tests.support.outcomes import Outcome
 
 # Seconds. Nodes that were not heard of for 30 s are lost to a ResourceManager that wakes up, in these tests' clusters.
@@ -30,7 +30,7 @@ def resource_manager(cluster: LocalHadoop) -> Daemon:
     return cluster.daemons["resourcemanager"]
 
 
-def ask_and_be_submitted(member: Member, cluster: LocalHadoop) -> None:
+def ask_and_be_submitted(member: HubUser, cluster: LocalHadoop) -> None:
     """Ask for a start; it is YARN's turn when this returns, and a node knows of the container.
 
     A ResourceManager that dies in the milliseconds between giving a container and telling the node takes it for launched
@@ -46,21 +46,21 @@ def on_a_node(cluster: LocalHadoop) -> bool:
     return any(cluster.get(f"http://{address}/ws/v1/node/containers")["containers"] for address in addresses)
 
 
-def start_and_remember(member: Member) -> None:
+def start_and_remember(member: HubUser) -> None:
     """Start a server, and keep something in its kernel."""
     member.ask_to_start()
     member.wait_ready()
     member.run("answer = 42")
 
 
-def remembers(member: Member, cluster: LocalHadoop) -> None:
+def remembers(member: HubUser, cluster: LocalHadoop) -> None:
     """The one server of a member is the same as before."""
     assert member.servers()[""]["ready"]
     assert member.run("print(answer)") == "42\n"
     assert len(unfinished(cluster, member.name)) == 1
 
 
-def works(member: Member, cluster: LocalHadoop) -> None:
+def works(member: HubUser, cluster: LocalHadoop) -> None:
     """The start that went on has led to one server."""
     member.wait_ready()
     assert member.run("print(6 * 7)") == "42\n"
@@ -76,7 +76,7 @@ def wait_answers_again(hub: Hub, since: int) -> None:
 
 
 def test_killed_while_a_server_starts(
-    alice: Member, cluster: LocalHadoop, resource_manager: Daemon, fault: Outcome
+    alice: HubUser, cluster: LocalHadoop, resource_manager: Daemon, fault: Outcome
 ) -> None:
     """ResourceManager killed and restarted while a server starts."""
     ask_and_be_submitted(alice, cluster)
@@ -90,7 +90,7 @@ def test_killed_while_a_server_starts(
 
 
 def test_killed_while_a_server_runs(
-    hub: Hub, alice: Member, cluster: LocalHadoop, resource_manager: Daemon, fault: Outcome
+    hub: Hub, alice: HubUser, cluster: LocalHadoop, resource_manager: Daemon, fault: Outcome
 ) -> None:
     """ResourceManager killed and restarted while a server runs."""
     start_and_remember(alice)
@@ -108,7 +108,7 @@ def test_killed_while_a_server_runs(
 
 
 def test_away_when_a_start_is_asked_for(
-    alice: Member, cluster: LocalHadoop, resource_manager: Daemon, fault: Outcome
+    alice: HubUser, cluster: LocalHadoop, resource_manager: Daemon, fault: Outcome
 ) -> None:
     """ResourceManager down for 60 s when a start is requested."""
     resource_manager.kill()
@@ -123,7 +123,7 @@ def test_away_when_a_start_is_asked_for(
 
 
 def test_away_while_a_server_runs(
-    hub: Hub, alice: Member, cluster: LocalHadoop, resource_manager: Daemon, fault: Outcome
+    hub: Hub, alice: HubUser, cluster: LocalHadoop, resource_manager: Daemon, fault: Outcome
 ) -> None:
     """ResourceManager down for 60 s while a server runs."""
     start_and_remember(alice)
@@ -142,7 +142,7 @@ def test_away_while_a_server_runs(
     fault.saw = GOES_ON
 
 
-def test_late_stop(hub: Hub, alice: Member, cluster: LocalHadoop, resource_manager: Daemon, fault: Outcome) -> None:
+def test_late_stop(hub: Hub, alice: HubUser, cluster: LocalHadoop, resource_manager: Daemon, fault: Outcome) -> None:
     """ResourceManager down while a server is stopped, and back when the next one is started."""
     alice.ask_to_start()
     alice.wait_ready()
@@ -165,7 +165,7 @@ def test_late_stop(hub: Hub, alice: Member, cluster: LocalHadoop, resource_manag
 
 
 def test_hung_while_a_server_starts(
-    alice: Member, cluster: LocalHadoop, resource_manager: Daemon, fault: Outcome
+    alice: HubUser, cluster: LocalHadoop, resource_manager: Daemon, fault: Outcome
 ) -> None:
     """ResourceManager hung for 20 s while a server starts."""
     ask_and_be_submitted(alice, cluster)
@@ -180,7 +180,7 @@ def test_hung_while_a_server_starts(
 
 
 def test_hung_while_a_server_runs(
-    hub: Hub, alice: Member, cluster: LocalHadoop, resource_manager: Daemon, fault: Outcome
+    hub: Hub, alice: HubUser, cluster: LocalHadoop, resource_manager: Daemon, fault: Outcome
 ) -> None:
     """ResourceManager hung for 20 s while a server runs."""
     start_and_remember(alice)
@@ -224,8 +224,8 @@ def pair(pair_of_module: LocalHadoop, fault: Outcome) -> Iterator[LocalHadoop]:
 
 
 @pytest.fixture
-def alice_of_pair(hub_of_pair: Hub, pair: LocalHadoop) -> Iterator[Member]:
-    alice = Member(hub_of_pair.address, "alice", hub_of_pair.password)
+def alice_of_pair(hub_of_pair: Hub, pair: LocalHadoop) -> Iterator[HubUser]:
+    alice = HubUser(hub_of_pair.address, "alice", hub_of_pair.password)
     yield alice
     pair.restore()
     for name in alice.servers():
@@ -240,7 +240,7 @@ def active(pair: LocalHadoop) -> Daemon:
     return next(pair.daemons[name] for name in names if url.endswith(pair.settings.address(f"{name}-web")))
 
 
-def test_failover_while_a_server_starts(alice_of_pair: Member, pair: LocalHadoop, fault: Outcome) -> None:
+def test_failover_while_a_server_starts(alice_of_pair: HubUser, pair: LocalHadoop, fault: Outcome) -> None:
     """Failover to the second ResourceManager while a server starts."""
     ask_and_be_submitted(alice_of_pair, pair)
     first = active(pair)
@@ -253,7 +253,7 @@ def test_failover_while_a_server_starts(alice_of_pair: Member, pair: LocalHadoop
 
 
 def test_failover_while_a_server_runs(
-    hub_of_pair: Hub, alice_of_pair: Member, pair: LocalHadoop, fault: Outcome
+    hub_of_pair: Hub, alice_of_pair: HubUser, pair: LocalHadoop, fault: Outcome
 ) -> None:
     """Failover to the second ResourceManager while a server runs."""
     start_and_remember(alice_of_pair)

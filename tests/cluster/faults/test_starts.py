@@ -14,11 +14,11 @@ import pytest
 
 from demo.hub import Hub
 from localhadoop import LocalHadoop
+from tests.support.fault_injection import CONFIGURATION, arrange, drivers, has_happened, send, store_state, stored_state
+from tests.support.hub_user import END, START, HubUser, applications, unfinished, until
 from tests.support.hubs import log_of
 from tests.support.hubs import log_size as end_of_log
 from tests.support.measures import Figures, measure
-from tests.support.member import END, START, Member, applications, unfinished, until
-from tests.support.mishaps import CONFIGURATION, arrange, drivers, has_happened, send, store_state, stored_state
 from tests.support.outcomes import Outcome
 
 MEBIBYTE = 1 << 20
@@ -28,7 +28,7 @@ MEBIBYTE = 1 << 20
 
 
 def test_cancelled_before_the_submission_is_answered(
-    hub: Hub, alice: Member, cluster: LocalHadoop, fault: Outcome
+    hub: Hub, alice: HubUser, cluster: LocalHadoop, fault: Outcome
 ) -> None:
     """Start cancelled before YARN responds to its submission."""
     arrange(hub, "hang-driver", "submission")
@@ -46,7 +46,7 @@ def test_cancelled_before_the_submission_is_answered(
     fault.saw = "No server; the user can start it again"
 
 
-def test_cancelled_while_accepted(hub: Hub, alice: Member, cluster: LocalHadoop, fault: Outcome) -> None:
+def test_cancelled_while_accepted(hub: Hub, alice: HubUser, cluster: LocalHadoop, fault: Outcome) -> None:
     """Start cancelled while its application waits in its queue (ACCEPTED)."""
     for node in cluster.node_managers:
         node.suspend()
@@ -68,7 +68,7 @@ def test_cancelled_while_running_without_an_address(
 ) -> None:
     """Start cancelled while its application runs and its server does not listen yet."""
     hub = hub_with(configuration=CONFIGURATION, settings={"FAULTS_PROLOGUE": "sleep 300"})
-    alice = Member(hub.address, "alice", hub.password)
+    alice = HubUser(hub.address, "alice", hub.password)
     alice.ask_to_start()
     until(lambda: "RUNNING" in applications(cluster).values(), START, "running")
     alice.ask_to_stop()
@@ -79,7 +79,7 @@ def test_cancelled_while_running_without_an_address(
     fault.saw = "No server; the user can start it again"
 
 
-def starts_again(member: Member) -> None:
+def starts_again(member: HubUser) -> None:
     member.ask_to_start()
     member.wait_ready()
 
@@ -92,10 +92,10 @@ def test_the_start_timeout_is_reached_in_a_full_queue(
 ) -> None:
     """Start exceeds `start_timeout` because the queue is full."""
     other = hub_with(configuration=CONFIGURATION, settings={"YARNSPAWNER_QUEUE": "small"})
-    bob = Member(other.address, "bob", other.password)
+    bob = HubUser(other.address, "bob", other.password)
     starts_again(bob)
     hub = hub_with(configuration=CONFIGURATION, settings={"YARNSPAWNER_QUEUE": "small", "FAULTS_START_TIMEOUT": "30"})
-    alice = Member(hub.address, "alice", hub.password)
+    alice = HubUser(hub.address, "alice", hub.password)
     told = alice.failure()
     assert "did not start within 30 seconds" in told
     assert "Waiting in queue" in told
@@ -114,7 +114,7 @@ def test_the_start_timeout_is_reached_in_the_container(
     """Start exceeds `start_timeout` because its container takes too long."""
     settings = {"FAULTS_PROLOGUE": "sleep 300", "FAULTS_START_TIMEOUT": "100"}
     hub = hub_with(configuration=CONFIGURATION, settings=settings)
-    alice = Member(hub.address, "alice", hub.password)
+    alice = HubUser(hub.address, "alice", hub.password)
     told = alice.failure()
     assert "did not start within 100 seconds" in told
     assert "the server is starting" in told
@@ -128,11 +128,11 @@ def test_the_start_timeout_is_reached_in_the_container(
 
 
 def test_two_named_servers_start_and_stop_crosswise(
-    hub: Hub, alice: Member, cluster: LocalHadoop, fault: Outcome
+    hub: Hub, alice: HubUser, cluster: LocalHadoop, fault: Outcome
 ) -> None:
     """Two named servers started at the same time and stopped in the opposite order."""
     # A session for each, as in two windows.
-    second = Member(hub.address, "alice", hub.password)
+    second = HubUser(hub.address, "alice", hub.password)
     at_once(lambda: alice.ask_to_start("one"), lambda: second.ask_to_start("two"))
     alice.wait_ready("one", "two")
     assert len(unfinished(cluster)) == 2
@@ -164,7 +164,7 @@ def test_thirty_starts_and_stops_leave_nothing(
     hub = hub_with(configuration=CONFIGURATION)
     figures = {}
     # The first start brings along what is kept from then on: libraries, drivers, connections.
-    windows = {f"s{number}": Member(hub.address, "alice", hub.password) for number in range(5)}
+    windows = {f"s{number}": HubUser(hub.address, "alice", hub.password) for number in range(5)}
     start_and_stop(hub, windows, cluster)
     processes = len(drivers(hub))
     for count in (0, 10, 20, 30):
@@ -184,7 +184,7 @@ def test_thirty_starts_and_stops_leave_nothing(
     fault.saw = "30 servers, all alike"
 
 
-def start_and_stop(hub: Hub, windows: dict[str, Member], cluster: LocalHadoop) -> None:
+def start_and_stop(hub: Hub, windows: dict[str, HubUser], cluster: LocalHadoop) -> None:
     """Start several servers at a time, and stop them when the first is ready; the others are on their way."""
     since = end_of_log(hub)
     at_once(*(partial(window.ask_to_start, name) for name, window in windows.items()))
@@ -205,7 +205,7 @@ def settled(hub: Hub) -> Figures:
 # States
 
 
-def test_upgraded_from_an_earlier_version(hub: Hub, alice: Member, cluster: LocalHadoop, fault: Outcome) -> None:
+def test_upgraded_from_an_earlier_version(hub: Hub, alice: HubUser, cluster: LocalHadoop, fault: Outcome) -> None:
     """Hub upgraded, with state written by earlier versions of the spawner."""
     goes_on_from(
         hub,
@@ -223,7 +223,7 @@ def test_upgraded_from_an_earlier_version(hub: Hub, alice: Member, cluster: Loca
     fault.saw = "The server keeps running, with its kernels"
 
 
-def test_state_that_is_broken(hub: Hub, alice: Member, cluster: LocalHadoop, fault: Outcome) -> None:
+def test_state_that_is_broken(hub: Hub, alice: HubUser, cluster: LocalHadoop, fault: Outcome) -> None:
     """State in the hub's database written by a later version, or corrupt."""
     goes_on_from(
         hub,
@@ -240,7 +240,7 @@ def test_state_that_is_broken(hub: Hub, alice: Member, cluster: LocalHadoop, fau
     fault.saw = "The server keeps running, with its kernels"
 
 
-def test_state_sealed_with_another_secret(hub: Hub, alice: Member, cluster: LocalHadoop, fault: Outcome) -> None:
+def test_state_sealed_with_another_secret(hub: Hub, alice: HubUser, cluster: LocalHadoop, fault: Outcome) -> None:
     """State in the hub's database sealed with another cookie secret."""
     secret = hub.folder / "jupyterhub_cookie_secret"
 
@@ -254,7 +254,7 @@ def test_state_sealed_with_another_secret(hub: Hub, alice: Member, cluster: Loca
     fault.lost = "the login at the hub"
 
 
-def goes_on_from(hub: Hub, alice: Member, fault: Outcome, changes: dict[str, Callable[[Any], Any]]) -> None:
+def goes_on_from(hub: Hub, alice: HubUser, fault: Outcome, changes: dict[str, Callable[[Any], Any]]) -> None:
     """A server goes on in runs of the hub that each find another state of it, and it can be stopped in the last."""
     alice.ask_to_start()
     alice.wait_ready()
@@ -265,7 +265,7 @@ def goes_on_from(hub: Hub, alice: Member, fault: Outcome, changes: dict[str, Cal
         store_state(hub, change(original), "alice")
         fault.begins()
         hub.start()
-        again = Member(hub.address, "alice", hub.password)
+        again = HubUser(hub.address, "alice", hub.password)
         again.wait_ready(timeout=END)
         fault.recovered()
         again.take_kernel_of(alice)
@@ -285,7 +285,7 @@ def test_a_server_that_writes_a_gigabyte_of_log(
     # It inherits the container's output as kernels do, and waits for the test.
     settings = {"FAULTS_PROLOGUE": f"(until [ -e begin ]; do sleep 1; done; {writes}; touch done) &"}
     hub = hub_with(configuration=CONFIGURATION, settings=settings)
-    alice = Member(hub.address, "alice", hub.password)
+    alice = HubUser(hub.address, "alice", hub.password)
     alice.ask_to_start()
     alice.wait_ready()
     (application,) = unfinished(cluster)

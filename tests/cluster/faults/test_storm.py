@@ -15,8 +15,8 @@ from demo.hub import Hub
 from localhadoop import LocalHadoop
 from localhadoop.fixtures import hadoop_version
 from localhadoop.settings import operator
+from tests.support.hub_user import START, unfinished, until
 from tests.support.hubs import log_of, running
-from tests.support.member import START, unfinished, until
 from tests.support.outcomes import Outcome
 from tests.support.storm import PATIENCE, Storm, User
 

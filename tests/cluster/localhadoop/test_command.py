@@ -20,7 +20,7 @@ from localhadoop.paths import cache_directory
 CHECKOUT = Path.cwd()
 
 
-class Person:
+class BrowserUser:
     """Someone at a terminal with clusters of their own."""
 
     def __init__(self, home: Path, user: str | None = None) -> None:
@@ -64,7 +64,7 @@ class Person:
 
 @pytest.fixture
 def person(tmp_path):
-    somebody = Person(tmp_path / "clusters")
+    somebody = BrowserUser(tmp_path / "clusters")
     yield somebody
     somebody.run("down")
 
@@ -160,7 +160,7 @@ def test_the_simple_kind_needs_no_root(tmp_path_factory, simple_cluster):
     except KeyError:
         pytest.skip("there is no user alice on this machine")
     home = Path(alice.pw_dir) / f"clusters-{os.getpid()}"
-    person = Person(home, user="alice")
+    person = BrowserUser(home, user="alice")
     person.environment |= {"HOME": alice.pw_dir}
     try:
         up = person.run("up")

@@ -26,7 +26,7 @@ document.addEventListener("DOMContentLoaded", () => {
 """
 
 
-class Person:
+class BrowserUser:
     """Does what a person does with the hub's pages and JupyterLab, and sees what a person sees."""
 
     def __init__(self, page: Page, address: str, name: str) -> None:

@@ -20,7 +20,7 @@ START = 180.0
 END = 60.0
 
 
-class Member(Visitor):
+class HubUser(Visitor):
     """Logged in from the beginning. Waits raise :class:`VisitError` when their time is over."""
 
     def __init__(self, address: str, name: str, password: str) -> None:
@@ -36,7 +36,7 @@ class Member(Visitor):
             self._opened = True
         return super().run(code, timeout)
 
-    def take_kernel_of(self, other: Member) -> None:
+    def take_kernel_of(self, other: HubUser) -> None:
         """Go on in the kernel of an earlier visit."""
         self._kernel = other._kernel
 

@@ -6,25 +6,25 @@ from pathlib import Path
 from typing import Any
 
 from localhadoop import LocalHadoop
-from tests.support.member import Member, unfinished
+from tests.support.hub_user import HubUser, unfinished
 
 CONFIGURATION = Path(__file__).with_name("jupyterhub_config_profiles.py")
 
 
-def leave(user: Member) -> None:
+def leave(user: HubUser) -> None:
     """Stop the user's server, if there is one."""
     if user.servers():
         user.ask_to_stop()
         user.wait_gone()
 
 
-def choose(user: Member, **options: Any) -> None:
+def choose(user: HubUser, **options: Any) -> None:
     """Start a server through the REST API."""
     user._call("POST", f"/hub/api/users/{user.name}/server", options)
     user.wait_ready()
 
 
-def refusal(user: Member, **options: Any) -> str:
+def refusal(user: HubUser, **options: Any) -> str:
     """What the REST API answers to a start that it refuses."""
     answer = user._session.post(
         user._url(f"/hub/api/users/{user.name}/server"),
@@ -37,7 +37,7 @@ def refusal(user: Member, **options: Any) -> str:
     return message
 
 
-def post_form(user: Member, **fields: str) -> Any:
+def post_form(user: HubUser, **fields: str) -> Any:
     """Send the options page's form, with whatever is in it."""
     return user._session.post(
         user._url(f"/hub/spawn/{user.name}"),
