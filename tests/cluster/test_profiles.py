@@ -130,7 +130,7 @@ def test_users_of_different_groups_see_different_lists(member: Callable[[str], H
     assert "https://wiki.example.com/notebooks" in pages["bob"]
     # The page does not wait for YARN's answer, which is there for the next one.
     bob = member("bob")
-    until(lambda: "% free, nobody waits" in bob._get("/hub/spawn/bob").text, END, "told")
+    until(lambda: "% free, no application waits" in bob._get("/hub/spawn/bob").text, END, "told")
 
 
 def test_fields_are_filled_in_and_text_arrives_as_it_is(member: Callable[[str], HubUser]) -> None:

@@ -99,7 +99,7 @@ def _claimed(
 
 
 def _identify(chosen: str, secret_file: Path | None, derived: str, log: logging.Logger, *, make: bool) -> HubIdentity:
-    why = "the cookie secret is in no file, beside which it could be kept"
+    why = "the cookie secret is not in a file, so there is no folder to store the id in"
     kept = ""
     if secret_file is not None:
         file = secret_file.with_name(FILE_NAME)

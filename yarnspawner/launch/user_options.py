@@ -123,9 +123,9 @@ class UserOptions:
             selection = self._select(offer, user_options) if offer.decides else Selection(None, ())
             for override in ({"queue": self._group_queue(self._spawner.queue)}, *selection.overrides):
                 await self._apply(override)
-            ceiling = await self._ceiling(_START_PATIENCE, queue=self._queue_of(self._spawner.queue))
-            for name, most in ceiling.items():
-                check_cluster_maximum(name, getattr(self._spawner, name), most)
+            cluster_maximum = await self._cluster_maximum(_START_PATIENCE, queue=self._queue_of(self._spawner.queue))
+            for name, upper_bound in cluster_maximum.items():
+                check_cluster_maximum(name, getattr(self._spawner, name), upper_bound)
         except (ChoiceRefused, TraitError) as refused:
             self._refuse(user_options, str(refused))
         self._allowed = dict(user_options)
@@ -212,8 +212,8 @@ class UserOptions:
         except ProfileError as error:
             self._log.error("%s: nobody can choose from this: %s", self._context.server_name, error)
             raise OptionsRefused("What may be chosen here is misconfigured. Please tell your administrator.") from None
-        ceiling = await self._ceiling(patience) if limits or _have_limits(profiles) else {}
-        return Offer(profiles, limits, ceiling, to_others=bool(read))
+        cluster_maximum = await self._cluster_maximum(patience) if limits or _have_limits(profiles) else {}
+        return Offer(profiles, limits, cluster_maximum, to_others=bool(read))
 
     async def _limits(self) -> dict[str, Limit]:
         read = {name: Limit.read(name, await self._value_of(f"{name}_choices")) for name in LABELS}
@@ -261,7 +261,7 @@ class UserOptions:
 
     # -- What the cluster has
 
-    async def _ceiling(self, patience: float, queue: str = "") -> dict[str, int]:
+    async def _cluster_maximum(self, patience: float, queue: str = "") -> dict[str, int]:
         """Return YARN's maximum for one server by setting; empty if YARN does not respond in ``patience`` seconds."""
         manager = resource_manager_of(self._context)
         largest = await _in_time(manager.maximum_allocation(queue), patience) if queue else None
@@ -298,5 +298,7 @@ def _queue_facts(queue: Queue) -> str:
     if queue.state != "RUNNING":
         return f"{queue.state.lower()}, takes no new servers"
     used = min(100.0, 100 * queue.used / queue.maximum) if queue.maximum else 100.0
-    waiting = {0: "nobody waits", 1: "1 application waits"}.get(queue.pending, f"{queue.pending} applications wait")
+    waiting = {0: "no application waits", 1: "1 application waits"}.get(
+        queue.pending, f"{queue.pending} applications wait"
+    )
     return f"{100 - used:.0f} % free, {waiting}"

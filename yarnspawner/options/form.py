@@ -173,9 +173,9 @@ def _limit_fields(
 ) -> Iterator[LimitField]:
     for name, limit in offer.limits_of(profile).items():
         value = _value(name, answers.get(name, settings.get(name)))
-        ceiling = offer.ceiling.get(name)
+        cluster_maximum = offer.cluster_maximum.get(name)
         if limit.values:
-            words = {offered: text(name, offered) for offered in limit.offered(ceiling)}
+            words = {offered: text(name, offered) for offered in limit.offered(cluster_maximum)}
             if name == "queue":
                 queues = {offered: queue_of(str(offered)) for offered in words}
                 words = {
@@ -186,27 +186,27 @@ def _limit_fields(
                 words = {offered: str(offered) or "any" for offered in words}
             choices = [(str(offered), word) for offered, word in words.items()]
             yield LimitField(field_name(profile, name), LABELS[name], str(value), choices)
-        elif limit.minimum or limit.most(ceiling) != 0:  # the cluster has none of it
-            yield _number_field(field_name(profile, name), limit, value, limit.most(ceiling))
+        elif limit.minimum or limit.upper_bound(cluster_maximum) != 0:  # the cluster has none of it
+            yield _number_field(field_name(profile, name), limit, value, limit.upper_bound(cluster_maximum))
 
 
-def _number_field(field: str, limit: Limit, value: int | str | None, most: int | None) -> LimitField:
-    ends = (limit.minimum, most)
+def _number_field(field: str, limit: Limit, value: int | str | None, upper_bound: int | None) -> LimitField:
+    ends = (limit.minimum, upper_bound)
     number = value if isinstance(value, int) else limit.minimum
-    number = max(limit.minimum, number if most is None else min(number, most))
+    number = max(limit.minimum, number if upper_bound is None else min(number, upper_bound))
     if limit.name == "mem_limit":
-        least, end, now = _gibibytes(limit.minimum, most, number)
+        least, end, now = _gibibytes(limit.minimum, upper_bound, number)
         return LimitField(f"{field}--gib", LABELS[limit.name], now, minimum=least, maximum=end, unit="GiB")
     least, end, now = ("" if size is None else str(size) for size in (*ends, number))
     return LimitField(field, LABELS[limit.name], now, minimum=least, maximum=end)
 
 
-def _gibibytes(least: int, most: int | None, now: int) -> tuple[str, str, str]:
+def _gibibytes(least: int, upper_bound: int | None, now: int) -> tuple[str, str, str]:
     """Return minimum, maximum and value, in bytes, as text in GiB. Rounding never leaves the range."""
     minimum = _rounded(least, up=True)
-    maximum = None if most is None else _rounded(most)
+    maximum = None if upper_bound is None else _rounded(upper_bound)
     if maximum is not None and minimum > maximum:  # no rounded number is in the range, so show exact ones
-        minimum, maximum = (Fraction(size, GIBIBYTE) for size in (least, max(least, most or 0)))
+        minimum, maximum = (Fraction(size, GIBIBYTE) for size in (least, max(least, upper_bound or 0)))
     value = max(minimum, Fraction(round(Fraction(now * _PARTS, GIBIBYTE)), _PARTS))
     value = value if maximum is None else min(value, maximum)
     return _decimal(minimum), "" if maximum is None else _decimal(maximum), _decimal(value)

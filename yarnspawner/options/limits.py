@@ -73,18 +73,18 @@ class Limit:
         if unknown := [key for key in written if key not in ("minimum", "maximum")]:
             raise ProfileError(f"{name}_choices: unknown key {unknown[0]!r}; a range has minimum and maximum.")
         least = parse_number(name, written.get("minimum", 0 if name == "gpus" else 1))
-        most = written.get("maximum")
-        most = None if most is None else parse_number(name, most)
-        if most is not None and least > most:
+        upper_bound = written.get("maximum")
+        upper_bound = None if upper_bound is None else parse_number(name, upper_bound)
+        if upper_bound is not None and least > upper_bound:
             raise ProfileError(f"{name}_choices: the minimum {text(name, least)} is above the maximum.")
-        return cls(name, least, most)
+        return cls(name, least, upper_bound)
 
-    def check(self, asked: Any, ceiling: int | None = None) -> int | str:
+    def check(self, asked: Any, cluster_maximum: int | None = None) -> int | str:
         """Check a user's choice, and return the setting's value.
 
         Args:
             asked: the value from a form or the REST API, of any type.
-            ceiling: the cluster's maximum for one server; None if unknown.
+            cluster_maximum: the cluster's maximum for one server; None if unknown.
 
         Raises:
             ChoiceRefused: the value is not on the list or out of range.
@@ -99,17 +99,19 @@ class Limit:
                 raise self._refusal(value, "less", self.minimum, "that you must ask for at least")
             if self.maximum is not None and value > self.maximum:
                 raise self._refusal(value, "more", self.maximum, "that you may have")
-        check_cluster_maximum(self.name, value, ceiling)
+        check_cluster_maximum(self.name, value, cluster_maximum)
         return value
 
-    def most(self, ceiling: int | None) -> int | None:
-        """Return the lower of the range's maximum and the cluster's ``ceiling``; None if there is no maximum."""
-        return min((end for end in (self.maximum, ceiling) if end is not None), default=None)
+    def upper_bound(self, cluster_maximum: int | None) -> int | None:
+        """Return the lower of the range's maximum and the cluster's ``cluster_maximum``; None if there is no maximum."""
+        return min((end for end in (self.maximum, cluster_maximum) if end is not None), default=None)
 
-    def offered(self, ceiling: int | None) -> list[int | str]:
-        """Return the list without values above the cluster's ``ceiling``."""
+    def offered(self, cluster_maximum: int | None) -> list[int | str]:
+        """Return the list without values above the cluster's ``cluster_maximum``."""
         return [
-            value for value in self.values if not (ceiling is not None and isinstance(value, int) and value > ceiling)
+            value
+            for value in self.values
+            if not (cluster_maximum is not None and isinstance(value, int) and value > cluster_maximum)
         ]
 
     @property
@@ -121,15 +123,15 @@ class Limit:
         return ChoiceRefused(f"{self._title}: {text(name, value)} is {comparison} than the {text(name, bound)} {what}.")
 
 
-def check_cluster_maximum(name: str, value: int | str, ceiling: int | None) -> None:
+def check_cluster_maximum(name: str, value: int | str, cluster_maximum: int | None) -> None:
     """Check a value against the cluster's maximum for one server.
 
     Raises:
         ChoiceRefused: the value is above the maximum. The message names both.
     """
-    if ceiling is not None and isinstance(value, int) and value > ceiling:
+    if cluster_maximum is not None and isinstance(value, int) and value > cluster_maximum:
         raise ChoiceRefused(
-            f"{title(name)}: {text(name, value)} is more than the {text(name, ceiling)} that the cluster gives to one"
+            f"{title(name)}: {text(name, value)} is more than the {text(name, cluster_maximum)} that the cluster gives to one"
             " server."
         )
 

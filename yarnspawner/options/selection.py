@@ -23,13 +23,13 @@ class Offer:
     Attributes:
         profiles: the profiles in the admin's order.
         limits: the limits to choose, unless a profile overrides them.
-        ceiling: the cluster's maximum for one server, by setting. Unknown maxima are missing.
+        cluster_maximum: the cluster's maximum for one server, by setting. Unknown maxima are missing.
         to_others: True if other users have an offer. Users without an offer then may not choose anything.
     """
 
     profiles: Sequence[Profile] = ()
     limits: Mapping[str, Limit] = field(default_factory=dict)
-    ceiling: Mapping[str, int] = field(default_factory=dict)
+    cluster_maximum: Mapping[str, int] = field(default_factory=dict)
     to_others: bool = False
 
     def __bool__(self) -> bool:
@@ -97,7 +97,11 @@ def select(offer: Offer, user_options: Mapping[str, Any]) -> Selection:
         overrides.append(option.override(asked.pop(slug, None), asked.pop(f"{slug}--{UNLISTED_CHOICE}", None)))
     limits = offer.limits_of(profile)
     overrides.append(
-        {name: limit.check(asked.pop(name), offer.ceiling.get(name)) for name, limit in limits.items() if name in asked}
+        {
+            name: limit.check(asked.pop(name), offer.cluster_maximum.get(name))
+            for name, limit in limits.items()
+            if name in asked
+        }
     )
     if asked:
         where = f" with the profile {profile.slug}" if profile else ""

@@ -58,7 +58,7 @@ def adopt_orphans() -> None:
     _prctl(_SET_CHILD_SUBREAPER, 1)
 
 
-def end_descendants() -> None:
+def terminate_descendants() -> None:
     """Send SIGTERM to all descendants of this process, and SIGKILL to those that still run a second later.
 
     Those of another account, which this one may not signal, are left.
@@ -92,7 +92,7 @@ def _leave(status: int) -> NoReturn:
     # Nothing may end this process before its work is done.
     for number in _PASSED_ON:
         signal.signal(number, signal.SIG_IGN)
-    end_descendants()
+    terminate_descendants()
     code = os.waitstatus_to_exitcode(status)
     os._exit(code if code >= 0 else 128 - code)
 

@@ -10,7 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from yarnspawner.common.protocol import Failure, ProtocolError
-from yarnspawner.singleuser.descendants import adopt_orphans, end_descendants, outlive, reap_children
+from yarnspawner.singleuser.descendants import adopt_orphans, terminate_descendants, outlive, reap_children
 from yarnspawner.singleuser.environment import parents
 
 # Seconds between two looks at the child, and at the processes that this one runs for.
@@ -72,7 +72,7 @@ class KernelSupervisor:
                 status = self._end_child()
                 break
             time.sleep(_INTERVAL)
-        end_descendants()
+        terminate_descendants()
         code = os.waitstatus_to_exitcode(status)
         if code == 0:
             return Ending(0, None)

@@ -172,13 +172,13 @@ SIZES = st.integers(1, 2**45) | st.sampled_from([1500 * 2**20, 2744 * 2**20, 2**
 @example("mem_limit", 2**30, None, 2744 * 2**20, 2**40)
 @example("mem_limit", 5, 5, None, 5)
 @many()
-def test_fuzz_the_page_accepts_every_number_that_it_shows(name, minimum, maximum, ceiling, value):
+def test_fuzz_the_page_accepts_every_number_that_it_shows(name, minimum, maximum, cluster_maximum, value):
     """The ends of a range and what stands in its field beforehand can be sent as they are."""
-    ends = [end % 10**9 if name != "mem_limit" and end else end for end in (minimum, maximum, ceiling)]
+    ends = [end % 10**9 if name != "mem_limit" and end else end for end in (minimum, maximum, cluster_maximum)]
     limit = Limit(name, ends[0], None if ends[1] is None else max(ends[:2]))
-    ceiling = None if ends[2] is None else max(ends[0], ends[2])
-    offer = Offer((), {name: limit}, {} if ceiling is None else {name: ceiling})
-    field = _number_field(name, limit, value, limit.most(ceiling))
+    cluster_maximum = None if ends[2] is None else max(ends[0], ends[2])
+    offer = Offer((), {name: limit}, {} if cluster_maximum is None else {name: cluster_maximum})
+    field = _number_field(name, limit, value, limit.upper_bound(cluster_maximum))
     for shown_number in filter(None, (field.minimum, field.maximum, field.value)):
         if name == "mem_limit" or len(shown_number) <= 9:
             select(offer, read_form(offer, {field.name: [shown_number]}))  # or it raises ChoiceRefused

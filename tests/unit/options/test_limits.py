@@ -9,7 +9,7 @@ from yarnspawner.options.limits import GIBIBYTE, ChoiceRefused, Limit, ProfileEr
 
 
 @pytest.mark.parametrize(
-    ("name", "limit", "ceiling", "least", "most"),
+    ("name", "limit", "cluster_maximum", "least", "upper_bound"),
     [
         ("cpu_limit", Limit("cpu_limit", 2, 4), None, 2, 4),
         ("cpu_limit", Limit("cpu_limit", 2, 4), 3, 2, 3),
@@ -18,13 +18,13 @@ from yarnspawner.options.limits import GIBIBYTE, ChoiceRefused, Limit, ProfileEr
         ("mem_limit", Limit("mem_limit", GIBIBYTE), None, GIBIBYTE, 2**63 - 1),
     ],
 )
-def test_both_ends_of_a_range_may_be_chosen(name, limit, ceiling, least, most):
+def test_both_ends_of_a_range_may_be_chosen(name, limit, cluster_maximum, least, upper_bound):
     """What lies beyond an end is refused."""
-    for value in (least, most):
-        assert limit.check(value, ceiling) == value
-    for value in (least - 1, most + 1):
+    for value in (least, upper_bound):
+        assert limit.check(value, cluster_maximum) == value
+    for value in (least - 1, upper_bound + 1):
         with pytest.raises(ChoiceRefused):
-            limit.check(value, ceiling)
+            limit.check(value, cluster_maximum)
 
 
 @pytest.mark.parametrize(
@@ -44,7 +44,7 @@ def test_a_refusal_says_what_may_be_chosen(limit, asked, message):
     assert str(refused.value) == message
 
 
-def test_a_name_has_no_ceiling():
+def test_a_name_has_no_cluster_maximum():
     """Only numbers are compared with what the cluster gives."""
     limit = Limit.read("queue", ("default", "fast", "default"))
     assert limit.values == tuple(limit.offered(1)) == ("default", "fast")
@@ -54,13 +54,15 @@ def test_a_name_has_no_ceiling():
 def test_a_list_is_offered_as_far_as_the_cluster_goes():
     """A value that is the most that the cluster gives is still offered."""
     limit = Limit.read("cpu_limit", [1, "2", 4])
-    assert [limit.offered(ceiling) for ceiling in (None, 2, 0)] == [[1, 2, 4], [1, 2], []]
+    assert [limit.offered(cluster_maximum) for cluster_maximum in (None, 2, 0)] == [[1, 2, 4], [1, 2], []]
 
 
-@pytest.mark.parametrize(("maximum", "ceiling", "most"), [(4, 8, 4), (8, 4, 4), (None, 4, 4), (4, None, 4)])
-def test_the_end_of_a_range_is_the_lower_one(maximum, ceiling, most):
+@pytest.mark.parametrize(
+    ("maximum", "cluster_maximum", "upper_bound"), [(4, 8, 4), (8, 4, 4), (None, 4, 4), (4, None, 4)]
+)
+def test_the_end_of_a_range_is_the_lower_one(maximum, cluster_maximum, upper_bound):
     """The cluster limits a range, and a range limits the cluster."""
-    assert Limit("cpu_limit", 1, maximum).most(ceiling) == most
+    assert Limit("cpu_limit", 1, maximum).upper_bound(cluster_maximum) == upper_bound
 
 
 @pytest.mark.parametrize("written", [None, [], {}, ""])
@@ -228,7 +230,7 @@ def test_memory_without_a_unit_is_in_bytes():
 def test_a_range_of_gpus_begins_at_none():
     """Who may choose GPUs may choose none, and the page offers no more than the cluster gives."""
     limit = Limit.read("gpus", {"maximum": 8})
-    assert (limit.minimum, limit.check(0), limit.most(2), limit.most(None)) == (0, 0, 2, 8)
+    assert (limit.minimum, limit.check(0), limit.upper_bound(2), limit.upper_bound(None)) == (0, 0, 2, 8)
 
 
 @pytest.mark.parametrize("asked", ["3\x1f", "\x1c3", " 3\n"])

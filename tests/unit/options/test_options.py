@@ -307,7 +307,7 @@ async def test_a_callable_with_a_mistake_is_no_users_fault(spawner_of, caplog):
 async def test_the_page_says_what_each_profile_is_and_gets(spawner_of):
     page = await spawner_of(profile_list=PROFILES).get_options_form()
     assert "To look &lt;at&gt; data" in page
-    assert "1 GiB, 1 core, queue default. The queue: 80 % free, nobody waits" in page
+    assert "1 GiB, 1 core, queue default. The queue: 80 % free, no application waits" in page
     assert "4 GiB, 2 cores, queue busy. The queue: 20 % free, 3 applications wait" in page
 
 
@@ -379,7 +379,7 @@ async def test_the_page_says_what_the_users_groups_get(spawner_of):
 
 async def test_each_queue_on_the_list_has_its_facts(spawner_of):
     page = await spawner_of(queue_choices=["default", "busy", "elsewhere"], maximum_lifetime=5400).get_options_form()
-    assert ">default: 80 % free, nobody waits<" in page
+    assert ">default: 80 % free, no application waits<" in page
     assert ">busy: 20 % free, 3 applications wait<" in page
     assert ">elsewhere<" in page
     assert "2 GiB, 1 core, ends after 1 h 30 min" in page

@@ -54,12 +54,12 @@ PROFILES = [
 ]
 
 
-def offer(profiles=PROFILES, user="alice", groups=(), limits=None, ceiling=None):
+def offer(profiles=PROFILES, user="alice", groups=(), limits=None, cluster_maximum=None):
     offered = [
         mine for profile in read_profiles(profiles, SETTINGS, free=FREE) if (mine := profile.offered_to(user, groups))
     ]
     read = {name: Limit.read(name, written) for name, written in (limits or {}).items()}
-    return Offer(offered, read, ceiling or {})
+    return Offer(offered, read, cluster_maximum or {})
 
 
 def chosen(options, **changes):
@@ -265,7 +265,7 @@ def test_out_of_bounds_is_refused_with_the_bound(options, message):
 def test_nobody_gets_more_than_the_cluster_gives():
     for memory in ({"minimum": "1 G"}, {"minimum": "1 G", "maximum": "64 G"}, ["16 G"]):
         message = refusal(
-            {"mem_limit": "16 G"}, profiles=[], limits={"mem_limit": memory}, ceiling={"mem_limit": 8 * GIB}
+            {"mem_limit": "16 G"}, profiles=[], limits={"mem_limit": memory}, cluster_maximum={"mem_limit": 8 * GIB}
         )
         assert message == ("Memory (mem_limit): 16 GiB is more than the 8 GiB that the cluster gives to one server.")
 

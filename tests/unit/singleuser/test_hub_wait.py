@@ -7,8 +7,8 @@ import time
 
 import pytest
 
-from yarnspawner.singleuser import awaiting
-from yarnspawner.singleuser.awaiting import Wrong, find_hub
+from yarnspawner.singleuser import hub_wait
+from yarnspawner.singleuser.hub_wait import Wrong, find_hub
 from yarnspawner.singleuser.failure import RecipeError
 
 URL = "http://hub.example:8081/hub/api"
@@ -16,9 +16,9 @@ URL = "http://hub.example:8081/hub/api"
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(awaiting, "_INTERVAL", 0.02)
-    monkeypatch.setattr(awaiting, "_LONGEST_INTERVAL", 0.02)
-    monkeypatch.setattr(awaiting, "_SURE_AFTER", 0.5)
+    monkeypatch.setattr(hub_wait, "_INTERVAL", 0.02)
+    monkeypatch.setattr(hub_wait, "_LONGEST_INTERVAL", 0.02)
+    monkeypatch.setattr(hub_wait, "_SURE_AFTER", 0.5)
 
 
 def test_an_address_that_is_wrong_for_a_moment_is_not_believed(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -33,7 +33,7 @@ def test_an_address_that_is_wrong_for_a_moment_is_not_believed(monkeypatch: pyte
         return "6.0"
 
     said: list[str] = []
-    monkeypatch.setattr(awaiting, "_ask", ask)
+    monkeypatch.setattr(hub_wait, "_ask", ask)
     assert asyncio.run(find_hub(URL, said.append)) == "6.0"
     assert said[-1] == ""
     assert len(said) == 7
@@ -46,7 +46,7 @@ def test_an_address_that_stays_wrong_ends_the_start_soon(monkeypatch: pytest.Mon
     def ask(*_: object) -> str:
         raise Wrong("its name is not known")
 
-    monkeypatch.setattr(awaiting, "_ask", ask)
+    monkeypatch.setattr(hub_wait, "_ask", ask)
     start = time.monotonic()
     with pytest.raises(RecipeError, match=r"Cannot connect to the hub at hub.example:8081: its name is not known"):
         asyncio.run(find_hub(URL, lambda _: None))
