@@ -42,7 +42,7 @@ def wheels() -> Iterator[Path]:
 
 
 # Each takes some five minutes; the secure kind has all that the other one has.
-@pytest.fixture(params=[pytest.param("simple_cluster", marks=pytest.mark.full), "kerberos_cluster"])
+@pytest.fixture(params=["simple_cluster", "kerberos_cluster"])
 def terminal(request: pytest.FixtureRequest, wheels: Path) -> Iterator[Terminal]:
     """Alice's, on an edge node, after kinit."""
     cluster: LocalHadoop = request.getfixturevalue(request.param)
@@ -78,6 +78,7 @@ def terminal(request: pytest.FixtureRequest, wheels: Path) -> Iterator[Terminal]
     shutil.rmtree(home, ignore_errors=True)
 
 
+@pytest.mark.full  # what `tests/cluster/test_kernel_command.py` has in short, the fast tier runs
 @pytest.mark.timeout(2400)
 def test_kernel_walkthrough(terminal: Terminal) -> None:
     for step in read(PAGE):

@@ -86,6 +86,7 @@ async def test_an_application_that_never_was_is_unknown(rm: ResourceManager) -> 
     assert await rm.master_node("application_1_0001") is None
 
 
+@pytest.mark.full
 async def test_it_is_asked_on_after_its_restart(hadoop: LocalHadoop, rm: ResourceManager) -> None:
     """What was agreed on with the one that died (a cookie) is of no use to the one that comes."""
     await rm.application("application_1_0001")

@@ -138,6 +138,7 @@ def test_a_daemon_that_does_not_start_is_named_and_nothing_is_left_running(perso
     assert person.processes() == []
 
 
+@pytest.mark.full
 def test_two_at_once_do_not_make_one_cluster(person):
     first = person.start("up")
     for line in first.stdout:

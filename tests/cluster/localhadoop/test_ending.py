@@ -97,6 +97,7 @@ def test_a_program_that_fails_leaves_no_process(program):
     wait_for_nothing(folder, timeout=1)
 
 
+@pytest.mark.full
 def test_neither_the_supervisors_death_nor_the_guards_leaves_a_process():
     for which in ("supervisor", "guard"):
         with LocalHadoop() as cluster:
@@ -112,6 +113,7 @@ def test_neither_the_supervisors_death_nor_the_guards_leaves_a_process():
                 time.sleep(0.1)
 
 
+@pytest.mark.full
 def test_two_clusters_side_by_side(simple_cluster):
     with LocalHadoop() as other:
         assert not set(other.settings.ports.values()) & set(simple_cluster.settings.ports.values())
