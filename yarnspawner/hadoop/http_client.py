@@ -175,6 +175,8 @@ class HadoopHttpClient:
         )
         try:
             response: HTTPResponse = await self._client.fetch(tornado_request, raise_error=False)
+        except FileNotFoundError:
+            raise WebError(f"hadoop_ca_file: there is no file {self._ca_file}") from None
         except Exception as error:  # noqa: BLE001 - errors of sockets, TLS, HTTP and limits
             raise WebError(f"{url} does not answer: {_error_text(error)}") from None
         if response.code == 599:

@@ -35,22 +35,35 @@ class StagingFolders:
     Args:
         name_nodes: web addresses of all NameNodes, such as ``http://nn.example.com:9870``.
         principal, keytab: the hub's Kerberos identity. Without a keytab, the ticket cache or simple authentication is used.
+        ca_file: PEM file of the CAs of the certificates; default is the system's.
         plain_login: True to allow a Kerberos login over plain HTTP on other hosts. Otherwise, where such a login is
             required, ``hadoop fs`` is used. It is encrypted like HDFS, but needs a JVM for each user.
     """
 
     def __init__(
-        self, name_nodes: Sequence[str], *, principal: str = "", keytab: str = "", plain_login: bool = False
+        self,
+        name_nodes: Sequence[str],
+        *,
+        principal: str = "",
+        keytab: str = "",
+        ca_file: str = "",
+        plain_login: bool = False,
     ) -> None:
         self._login = {"principal": principal, "keytab": keytab}
         self._name_nodes = [url.rstrip("/") for url in name_nodes]
         self._web = HadoopHttpClient(
-            hub_account(principal), tickets=TicketCache.shared(principal, keytab), plain_login=plain_login
+            hub_account(principal),
+            tickets=TicketCache.shared(principal, keytab),
+            ca_file=ca_file,
+            plain_login=plain_login,
         )
 
     @classmethod
-    def from_configuration(cls, *, principal: str = "", keytab: str = "", plain_login: bool = False) -> StagingFolders:
+    def from_configuration(cls, **settings: Any) -> StagingFolders:
         """Create a client for Hadoop's default file system.
+
+        Args:
+            settings: arguments of the constructor without ``name_nodes``.
 
         Raises:
             StagingUnavailable: the default file system is not HDFS, or the configuration cannot be read.
@@ -61,7 +74,7 @@ class StagingFolders:
             raise StagingUnavailable(str(error)) from None
         if not (name_nodes := configuration.name_nodes()):
             raise StagingUnavailable(f"The default file system is {configuration['fs.defaultFS']}, not HDFS")
-        return cls(name_nodes, principal=principal, keytab=keytab, plain_login=plain_login)
+        return cls(name_nodes, **settings)
 
     async def applications(self, user: str) -> set[str]:
         """Return the ids of the applications with a staging folder in a user's home.

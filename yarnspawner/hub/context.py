@@ -65,6 +65,7 @@ class HubContext:
             spawner.shared_folder or "",
             spawner.keep_uploads,
             spawner.spnego_over_http,
+            spawner.hadoop_ca_file,
         )
         if self._known_access is None or self._known_access[0] != settings:
             self._known_access = (settings, ClusterAccess(*settings, log=spawner.log).shared())

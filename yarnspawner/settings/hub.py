@@ -49,6 +49,20 @@ class HubSettings(Configurable):
         """,
     )
 
+    hadoop_ca_file = Unicode(
+        "",
+        config=True,
+        help="""
+        PEM file with the CA certificates of YARN's and HDFS's web services.
+
+        Set it if the cluster serves HTTPS with a private CA. The hub uses it for all its requests to the ResourceManager and
+        the NameNodes. Hadoop's Java clients have a truststore of their own, in ssl-client.xml. Default: the CAs of the hub's
+        system. Example: ``"/etc/pki/ca-trust/source/anchors/cluster-ca.pem"``.
+
+        .. versionadded:: 1.0
+        """,
+    )
+
     spnego_over_http = Bool(
         False,
         config=True,

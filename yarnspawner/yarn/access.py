@@ -30,6 +30,7 @@ class ClusterAccess:
         shared_folder: HDFS folder for files that the hub shares with all servers; "" for none.
         keep_uploads: days after which an unused upload is removed; 0 to keep uploads.
         spnego_over_http: True to log in to other hosts with Kerberos over plain HTTP.
+        hadoop_ca_file: PEM file of the CAs of Hadoop's web services; "" for the system's CAs.
         log: the hub's logger.
     """
 
@@ -40,6 +41,7 @@ class ClusterAccess:
     shared_folder: str = ""
     keep_uploads: int = 30
     spnego_over_http: bool = False
+    hadoop_ca_file: str = ""
     log: logging.Logger = field(default_factory=lambda: logging.getLogger("yarnspawner"), compare=False)
 
     # A hub has one instance, or a few if group overrides change the principal. They live as long as the hub.
@@ -80,8 +82,7 @@ class ClusterAccess:
     @cached_property
     def resource_manager(self) -> ResourceManager:
         """The client of the ResourceManager's web service, for data that skein's driver does not offer."""
-        options: dict[str, Any] = {"principal": self.principal, "keytab": self.keytab, "log": self.log}
-        options["plain_login"] = self.spnego_over_http
+        options: dict[str, Any] = {**self._web_options, "log": self.log}
         if urls := [url.strip() for url in self.resource_manager_url.split(",") if url.strip()]:
             return ResourceManager(urls, **options)
         return ResourceManager.from_configuration(**options)
@@ -93,9 +94,16 @@ class ClusterAccess:
         Raises:
             StagingUnavailable: the cluster has no HDFS.
         """
-        return StagingFolders.from_configuration(
-            principal=self.principal, keytab=self.keytab, plain_login=self.spnego_over_http
-        )
+        return StagingFolders.from_configuration(**self._web_options)
+
+    @property
+    def _web_options(self) -> dict[str, Any]:
+        return {
+            "principal": self.principal,
+            "keytab": self.keytab,
+            "ca_file": self.hadoop_ca_file,
+            "plain_login": self.spnego_over_http,
+        }
 
     @cached_property
     def uploads(self) -> Uploads:
