@@ -51,7 +51,35 @@ def _parser() -> _Parser:
     _add_kernel(commands)
     _add_applications(commands)
     _add_sweep(commands)
+    _add_check(commands)
     return parser
+
+
+def _add_check(commands: argparse._SubParsersAction[_Parser]) -> None:
+    check = commands.add_parser(
+        "check",
+        help="check the hub's machine and its cluster, step by step, before users come",
+        description=(
+            "Checks Java, Kerberos, YARN, HDFS, impersonation and queues as the hub sees them. For what is wrong, prints the"
+            " property, the file and the value to set. With --user, starts a real server and looks at nodes from"
+            " containers; both are removed afterwards. Run it in the hub's folder, as the hub's account and with the hub's"
+            " environment. Exit status: 0, or 1 if something is wrong."
+        ),
+        parents=[_login("", "If unset, those of the hub's configuration.")],
+    )
+    check.add_argument(
+        "-f",
+        "--config",
+        default="jupyterhub_config.py",
+        metavar="FILE",
+        help="the hub's configuration file (default: %(default)s)",
+    )
+    check.add_argument("--user", default="", metavar="NAME", help="also check for this user of the hub")
+    check.add_argument(
+        "--nodes", type=_count(1), default=1, metavar="N", help="with --user, nodes to look at (default: %(default)s)"
+    )
+    check.add_argument("--json", action="store_true", help="print one JSON document at the end instead of text")
+    check.set_defaults(run="yarnspawner.cli.check:check")
 
 
 def _add_applications(commands: argparse._SubParsersAction[_Parser]) -> None:

@@ -1,0 +1,91 @@
+"""``yarnspawner check``: check the hub's machine and its cluster, step by step."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import logging
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+from yarnspawner.check import hdfs, impersonation, kerberos, machine, nodes, queues, resourcemanager, services
+from yarnspawner.check.context import CheckContext
+from yarnspawner.check.report import TextReport, as_document
+from yarnspawner.check.result import Finished, Mark, Step
+from yarnspawner.check.runner import run_steps
+from yarnspawner.cli.hub import HubConfigError
+from yarnspawner.hub.startup import settings_of
+from yarnspawner.settings.typing import SpawnerSettings
+from yarnspawner.spawner import YarnSpawner
+
+
+def check(options: argparse.Namespace) -> int:
+    """Run all steps and print what they find. Return 1 if something is wrong."""
+    hub = _load(options.config)
+    settings = _settings(hub, options)
+    return asyncio.run(_run(hub, settings, options))
+
+
+async def _run(hub: Any, settings: SpawnerSettings, options: argparse.Namespace) -> int:
+    context = CheckContext(hub, settings, user=options.user, nodes=options.nodes)
+    report = TextReport(sys.stderr if options.json else sys.stdout)
+    running = asyncio.ensure_future(run_steps(_steps(context), context, _silent if options.json else report.step))
+    _cancel_on_signal(running)
+    try:
+        finished = await running
+    except asyncio.CancelledError:
+        raise KeyboardInterrupt from None
+    finally:
+        await context.close()
+    if options.json:
+        print(json.dumps(as_document(finished, user=options.user, hub=context.hub_user), indent=1))
+    else:
+        report.end(finished)
+    return int(any(step.result.mark is Mark.WRONG for step in finished))
+
+
+def _steps(context: CheckContext) -> list[Step]:
+    groups = (machine, kerberos, resourcemanager, nodes, hdfs, impersonation, queues, services)
+    return [step for group in groups for step in group.STEPS]
+
+
+def _silent(finished: Finished) -> None:
+    """Print nothing while the steps run, for ``--json``."""
+
+
+def _cancel_on_signal(running: asyncio.Future[Any]) -> None:
+    """Let Ctrl-C end the step in progress in order, so that it leaves nothing behind."""
+
+    def cancel() -> None:
+        print("yarnspawner: stopping; what this command started is removed first", file=sys.stderr)
+        running.cancel()
+
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        loop.add_signal_handler(number, cancel)
+
+
+def _load(file: str) -> Any:
+    """Return JupyterHub's application with its configuration, without its database: the hub may never have run."""
+    from jupyterhub.app import JupyterHub
+
+    path = Path(file).absolute()
+    if not path.is_file():
+        raise HubConfigError(f"{path} does not exist: name the hub's configuration file with -f.")
+    hub = JupyterHub(config_file=str(path), log_level=logging.CRITICAL)
+    hub.load_config_file(str(path))
+    hub.log_level = logging.CRITICAL
+    return hub
+
+
+def _settings(hub: Any, options: argparse.Namespace) -> SpawnerSettings:
+    if not issubclass(hub.spawner_class, YarnSpawner):
+        raise HubConfigError(f"This hub's spawner is {hub.spawner_class.__name__}, not YarnSpawner.")
+    settings = settings_of(hub)
+    for name in ("principal", "keytab"):
+        if chosen := getattr(options, name):
+            setattr(settings, name, chosen)
+    return settings
