@@ -77,7 +77,7 @@ c.YarnSpawner.keytab = os.environ.get("YARNSPAWNER_KEYTAB")
 # -- What a server gets ------------------------------------------------------------------------------------------------
 
 c.YarnSpawner.queue = os.environ.get("YARNSPAWNER_QUEUE", "default")
-# c.YarnSpawner.queue = "root.users.{username}"
+# c.YarnSpawner.queue = "root.users.{queue_username}"
 
 c.YarnSpawner.mem_limit = "1 G"  # YARN kills a container that uses more
 c.YarnSpawner.cpu_limit = 1  # virtual cores

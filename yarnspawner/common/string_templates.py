@@ -20,9 +20,12 @@ def template_fields(user: Any, servername: str) -> dict[str, str]:
         servername: the server's name, "" for the user's default server.
     """
     username = user.escaped_name
+    # YARN's own queues of users are named like this (FairScheduler, and placement rules of the CapacityScheduler).
+    queue_username = user.name.strip().replace(".", "_dot_")
     return {
         "username": username,
         "unescaped_username": user.name,
+        "queue_username": queue_username,
         "servername": servername,
         "user_server": f"{username}--{servername}" if servername else username,
         "groups": ",".join(sorted(group.name for group in user.groups)),

@@ -66,6 +66,9 @@ class HubContext:
             spawner.keep_uploads,
             spawner.spnego_over_http,
             spawner.hadoop_ca_file,
+            spawner.hub_hadoop_user,
+            spawner.application_link,
+            frozenset(spawner.allowed_system_accounts),
         )
         if self._known_access is None or self._known_access[0] != settings:
             self._known_access = (settings, ClusterAccess(*settings, log=spawner.log).shared())

@@ -9,13 +9,13 @@ from typing import Any
 import skein
 
 from yarnspawner.common.private_files import private_files
-from yarnspawner.common.string_templates import TemplateError, template_fields
+from yarnspawner.common.string_templates import TemplateError
 from yarnspawner.diagnosis.explain import Diagnosis, explain_submission_error, explain_timeout
 from yarnspawner.hadoop.accounts import IdentityRefused
 from yarnspawner.hub.context import HubContext
 from yarnspawner.launch.certificates import InternalSSL
 from yarnspawner.launch.errors import StartFailed
-from yarnspawner.launch.hooks import apply_spec_hook, call_hook, expand_setting
+from yarnspawner.launch.hooks import apply_spec_hook, call_hook
 from yarnspawner.launch.localize import upload_shared_files
 from yarnspawner.launch.progress import Progress
 from yarnspawner.launch.readiness import ReadinessWaiter
@@ -24,6 +24,7 @@ from yarnspawner.launch.request import (
     container_environment,
     localized_files,
     resolve_hadoop_user,
+    resolve_setting,
     resource_manager_of,
 )
 from yarnspawner.launch.server_probe import ServerProbe
@@ -196,7 +197,7 @@ class Launcher:
         credentials = Credentials.new()
         server = ServerState.new(
             user,
-            expand_setting("queue", spawner.queue, template_fields(spawner.user, spawner.name)),
+            await resolve_setting(spawner, "queue"),
             credentials,
             container=spawner.server_container,
             hub=self._context.identity.id,
@@ -258,8 +259,15 @@ class Launcher:
         def tell(message: str) -> None:
             self._progress.tell(5, message)
 
-        files = await upload_shared_files(localized_files(spawner), access.uploads, server.hadoop_user, self._log, tell)
-        request = build_request(
+        files = await upload_shared_files(
+            localized_files(spawner),
+            access.uploads,
+            server.hadoop_user,
+            self._log,
+            tell,
+            lowest_uid=spawner.lowest_uid,
+        )
+        request = await build_request(
             spawner,
             server,
             credentials,

@@ -10,6 +10,7 @@ from typing import Any
 
 import skein
 
+from yarnspawner.hadoop.accounts import FIRST_USER_ID
 from yarnspawner.hadoop.uploads import UploadError, Uploads
 from yarnspawner.launch.local_files import check_local_files, local_path
 
@@ -18,7 +19,13 @@ _LEAST = 1 << 20
 
 
 async def upload_shared_files(
-    files: Mapping[str, Any], uploads: Uploads, user: str, log: logging.Logger, tell: Callable[[str], None]
+    files: Mapping[str, Any],
+    uploads: Uploads,
+    user: str,
+    log: logging.Logger,
+    tell: Callable[[str], None],
+    *,
+    lowest_uid: int = FIRST_USER_ID,
 ) -> dict[str, Any]:
     """Replace large local files by copies in HDFS, and upload the copies that are missing.
 
@@ -31,6 +38,7 @@ async def upload_shared_files(
         user: the Hadoop user.
         log: the hub's logger.
         tell: shows a progress message to the user.
+        lowest_uid: lowest uid of a user account.
 
     Returns:
         The files to localize, by name in the container.
@@ -38,7 +46,7 @@ async def upload_shared_files(
     Raises:
         SpecificationError: users can change a file that the hub reads.
     """
-    await asyncio.to_thread(check_local_files, files)
+    await asyncio.to_thread(check_local_files, files, lowest_uid)
     found = dict(files)
     for name, source in files.items():
         local = local_path(source)

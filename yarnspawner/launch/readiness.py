@@ -55,7 +55,7 @@ class ReadinessWaiter:
         self._log = log
         # True if the server has a container separate from the application master's.
         self._in_service = server.container == "service"
-        self._link = access.resource_manager.application_url(server.application_id)
+        self._link = access.link_to(server.application_id)
 
     async def wait(self) -> Address:
         """Wait for the server without a timeout. The caller sets one.

@@ -35,6 +35,27 @@ def resource_manager_of(context: HubContext) -> ResourceManager:
         raise SettingFailed(f"The hub cannot find its cluster: {error}.") from None
 
 
+async def resolve_setting(spawner: SpawnerSettings, name: str, value: Any = None) -> str:
+    """Return the text of a setting that is a template or a callable.
+
+    Args:
+        spawner: whose setting it is.
+        name: of the setting.
+        value: the template or callable, if it is not the setting's own value.
+
+    Raises:
+        SettingFailed: the callable raised an exception, or returned no text.
+        TemplateError: the template has an unknown field.
+    """
+    value = getattr(spawner, name) if value is None else value
+    if not callable(value):
+        return expand_setting(name, value, template_fields(spawner.user, spawner.name))
+    text = await call_hook(name, value, spawner, log=spawner.log)
+    if not isinstance(text, str):
+        raise SettingFailed(f"The hub's setting {name} returned {type(text).__name__}, not a text.")
+    return text
+
+
 async def resolve_hadoop_user(spawner: SpawnerSettings, *, hub_user: str) -> str:
     """Return the Hadoop user that the server runs as.
 
@@ -47,9 +68,15 @@ async def resolve_hadoop_user(spawner: SpawnerSettings, *, hub_user: str) -> str
     if callable(mapping):
         name = await call_hook("hadoop_user", mapping, spawner, log=spawner.log)
     else:
-        name = expand_setting("hadoop_user", mapping, template_fields(spawner.user, spawner.name))
+        name = await resolve_setting(spawner, "hadoop_user")
     # A directory service can take long to look up the account.
-    return await asyncio.to_thread(validate_account, name, hub=hub_user)
+    return await asyncio.to_thread(
+        validate_account,
+        name,
+        hub=hub_user,
+        lowest_uid=spawner.lowest_uid,
+        allowed=frozenset(spawner.allowed_system_accounts),
+    )
 
 
 def container_environment(spawner: SpawnerSettings) -> dict[str, str]:
@@ -67,7 +94,7 @@ def container_environment(spawner: SpawnerSettings) -> dict[str, str]:
     return environment
 
 
-def build_request(
+async def build_request(
     spawner: SpawnerSettings,
     server: ServerState,
     credentials: Credentials,
@@ -96,7 +123,7 @@ def build_request(
     """
     fields = template_fields(spawner.user, spawner.name)
     return ServerRequest(
-        name=expand_setting("application_name", spawner.application_name, fields),
+        name=await resolve_setting(spawner, "application_name"),
         user=server.hadoop_user,
         hub_user=hub_user,
         queue=server.queue,
@@ -104,7 +131,7 @@ def build_request(
         application_master_memory=spawner.application_master_memory,
         vcores=spawner.cpu_limit,
         gpus=spawner.gpus,
-        node_label=expand_setting("node_label", spawner.node_label, fields),
+        node_label=await resolve_setting(spawner, "node_label"),
         tags=server_tags(hub_id, spawner.user.name, spawner.name, server.start_id) | frozenset(spawner.tags),
         script=server_script(
             spawner.script_template,

@@ -16,7 +16,7 @@ from yarnspawner.hadoop.scheduler import Queue
 from yarnspawner.hub.context import HubContext
 from yarnspawner.launch.errors import OptionsRefused
 from yarnspawner.launch.hooks import SettingFailed, call_hook, hook_failed
-from yarnspawner.launch.request import resource_manager_of
+from yarnspawner.launch.request import resolve_setting, resource_manager_of
 from yarnspawner.options.form import cards, render
 from yarnspawner.options.limits import ChoiceRefused, Limit, ProfileError, check_cluster_maximum
 from yarnspawner.options.overrides import Overrides
@@ -121,9 +121,12 @@ class UserOptions:
         offer = await self._offer(_START_PATIENCE)
         try:
             selection = self._select(offer, user_options) if offer.decides else Selection(None, ())
-            for override in ({"queue": self._group_queue(self._spawner.queue)}, *selection.overrides):
+            queue = self._group_queue(self._spawner.queue)
+            if callable(queue):
+                queue = await resolve_setting(self._spawner, "queue")
+            for override in ({"queue": queue}, *selection.overrides):
                 await self._apply(override)
-            cluster_maximum = await self._cluster_maximum(_START_PATIENCE, queue=self._queue_of(self._spawner.queue))
+            cluster_maximum = await self._cluster_maximum(_START_PATIENCE, queue=await self._queue_now())
             for name, upper_bound in cluster_maximum.items():
                 check_cluster_maximum(name, getattr(self._spawner, name), upper_bound)
         except (ChoiceRefused, TraitError) as refused:
@@ -227,7 +230,7 @@ class UserOptions:
     def _group_names(self) -> list[str]:
         return [group.name for group in self._spawner.user.groups]
 
-    def _group_queue(self, otherwise: str) -> str:
+    def _group_queue(self, otherwise: Any) -> Any:
         groups = self._group_names
         return next((queue for group, queue in self._spawner.group_queues.items() if group in groups), otherwise)
 
@@ -257,7 +260,11 @@ class UserOptions:
         settings = {name: getattr(self._spawner, name) for name in names}
         for _, override in await self._overrides_of_groups():
             settings.update({name: override[name] for name in names if name in override})
-        return {**settings, "queue": self._group_queue(settings["queue"])}
+        settings["queue"] = self._group_queue(settings["queue"])
+        for name in ("queue", "node_label"):
+            if callable(settings.get(name)):
+                settings[name] = await resolve_setting(self._spawner, name, settings[name])
+        return settings
 
     # -- What the cluster has
 
@@ -274,6 +281,13 @@ class UserOptions:
 
     async def _queues_now(self, patience: float) -> list[Queue]:
         return list((await _in_time(resource_manager_of(self._context).queues(), patience) or {}).values())
+
+    async def _queue_now(self) -> str:
+        """Return the queue of this start; "" if its template cannot be filled in, which the start itself reports."""
+        try:
+            return await resolve_setting(self._spawner, "queue")
+        except TemplateError:
+            return ""
 
     def _queue_of(self, template: str) -> str:
         try:

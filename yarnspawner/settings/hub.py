@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from traitlets import Bool, Integer, Unicode
+from typing import Any
+
+from traitlets import Bool, Integer, Set, TraitError, Unicode, validate
 from traitlets.config import Configurable
+
+from yarnspawner.hadoop.accounts import FIRST_USER_ID, SUPERUSERS
 
 
 class HubSettings(Configurable):
@@ -35,6 +39,78 @@ class HubSettings(Configurable):
         ``"/etc/security/keytabs/jupyterhub.keytab"``.
         """,
     )
+
+    hub_hadoop_user = Unicode(
+        "",
+        config=True,
+        help="""
+        The hub's own Hadoop user, as Hadoop's services call it.
+
+        The application's ACLs name it, so that the hub can see and kill applications of its users. It does not change who the
+        hub logs in as. Default: what Hadoop itself makes of :attr:`principal` by ``hadoop.security.auth_to_local`` (``hadoop
+        kerbname``); without rules, the first part of the principal; without Kerberos, ``HADOOP_USER_NAME`` or the hub's own
+        account. Set it if the rules of the hub's machine differ from those of the cluster. Example: ``"svc_jupyterhub"``.
+
+        .. versionadded:: 1.0
+        """,
+    )
+
+    lowest_uid = Integer(
+        FIRST_USER_ID,
+        min=1,
+        config=True,
+        help="""
+        Lowest uid, the number of an account, that servers may run as.
+
+        The hub refuses accounts of its machine with a lower uid. It never sends files of accounts from this uid on to
+        containers. YARN has a limit of its own, ``min.user.id`` in container-executor.cfg on the nodes. Default: 1000.
+        Example: ``500``, if people's accounts begin there.
+
+        .. versionadded:: 1.0
+        """,
+    )
+
+    allowed_system_accounts = Set(
+        Unicode(),
+        config=True,
+        help="""
+        System accounts that servers may run as, although their name or uid is that of a system account.
+
+        Users who can start a server as such an account have all its permissions. ``root`` and the superusers of HDFS and YARN
+        (``hdfs``, ``yarn``, ``mapred``) cannot be allowed. YARN has a list of its own, ``allowed.system.users`` in
+        container-executor.cfg on the nodes. Default: none. Example: ``{"spark"}``.
+
+        .. versionadded:: 1.0
+        """,
+    )
+
+    @validate("allowed_system_accounts")
+    def _validate_allowed_system_accounts(self, proposal: dict[str, Any]) -> Any:
+        if refused := SUPERUSERS & {name.lower() for name in proposal["value"]}:
+            raise TraitError(f"allowed_system_accounts: no server may run as {', '.join(sorted(refused))}.")
+        return proposal["value"]
+
+    application_link = Unicode(
+        None,
+        allow_none=True,
+        config=True,
+        help="""
+        Address of YARN's page about an application, for the links on users' pages.
+
+        It has the field ``{application_id}``. Set it if browsers reach YARN's pages at another address than the hub does, for
+        example through Knox. With an empty text, there are no links. Default: the page at :attr:`resource_manager_url`.
+        Example: ``"https://knox.example.com/gateway/default/yarn/cluster/app/{application_id}"``.
+
+        .. versionadded:: 1.0
+        """,
+    )
+
+    @validate("application_link")
+    def _validate_application_link(self, proposal: dict[str, Any]) -> Any:
+        link = proposal["value"]
+        if link and ("{application_id}" not in link or not link.startswith(("https://", "http://"))):
+            raise TraitError(f"application_link: {link!r} is not a URL with the field {{application_id}}.")
+        return link
 
     resource_manager_url = Unicode(
         "",

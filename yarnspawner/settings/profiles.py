@@ -111,7 +111,7 @@ class ProfileSettings(Configurable):
     mem_limit_choices = _choices("mem_limit", '{"minimum": "1 G", "maximum": "16 G"}', number=True)
     cpu_limit_choices = _choices("cpu_limit", "[1, 2, 4]", number=True)
     gpus_choices = _choices("gpus", '{"maximum": 2}', number=True)
-    queue_choices = _choices("queue", '["default", "root.users.{username}"]', number=False)
+    queue_choices = _choices("queue", '["default", "root.users.{queue_username}"]', number=False)
     node_label_choices = _choices("node_label", '["", "gpu"]', number=False)
 
     group_queues = Dict(
@@ -123,7 +123,7 @@ class ProfileSettings(Configurable):
 
         If a user is in several groups, the first one in this dict counts. The values are templates with the fields of
         :attr:`application_name`. Profiles and users' choices override it. Default: no group has a queue. Example:
-        ``{"analysts": "root.analysts", "students": "root.teaching.{username}"}``.
+        ``{"analysts": "root.analysts", "students": "root.teaching.{queue_username}"}``.
 
         .. versionadded:: 1.0
         """,

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from jupyterhub.traitlets import ByteSpecification, Callable, Command
+from jupyterhub.traitlets import Callable
 from traitlets import Dict, Integer, List, TraitError, Tuple, Unicode, Union, default, validate
 from traitlets.config import Configurable
 
+from yarnspawner.settings.traits import Memory, ServerCommand, WholeNumber, template
 from yarnspawner.skein_driver.application_master import JAVA_OPTIONS, MEMORY
 
 SCRIPT_TEMPLATE = "{prologue}\n{singleuser_command}\nstatus=$?\n{epilogue}\nexit $status"
@@ -25,7 +26,7 @@ class ServerSettings(Configurable):
 
         A template with ``{username}`` (escaped) and ``{unescaped_username}``, or a callable that takes the spawner and
         returns the name or an awaitable. The hub refuses its own account and system accounts, that is, accounts with a uid
-        below 1000 on the hub's machine. Default: the hub's name of the user. Example, for e-mail addresses of one domain::
+        below :attr:`lowest_uid` on the hub's machine, unless :attr:`allowed_system_accounts` lists them. Default: the hub's name of the user. Example, for e-mail addresses of one domain::
 
             c.YarnSpawner.hadoop_user = lambda spawner: spawner.user.name.removesuffix("@example.com")
 
@@ -35,37 +36,40 @@ class ServerSettings(Configurable):
 
     # -- The application
 
-    application_name = Unicode(
+    application_name = template(
         "jupyterhub-{user_server}",
-        config=True,
-        help="""
+        """
         Name of the application on YARN's pages.
 
         A template with these fields: ``{username}``, ``{unescaped_username}``, ``{servername}`` (empty for the default
-        server), ``{user_server}`` (both, joined with ``--``) and ``{groups}`` (the user's groups, joined with commas).
-        Example: ``"notebook of {unescaped_username}"``.
+        server), ``{user_server}`` (both, joined with ``--``), ``{groups}`` (the user's groups, joined with commas) and
+        ``{queue_username}`` (for :attr:`queue`). Or a callable that takes the spawner and returns the text or an awaitable.
+        Default: ``"jupyterhub-{user_server}"``. Example: ``"notebook of {unescaped_username}"``.
 
         .. versionadded:: 1.0
         """,
     )
 
-    queue = Unicode(
+    queue = template(
         "default",
-        config=True,
-        help="""
+        """
         YARN queue that servers run in.
 
-        A template with the fields of :attr:`application_name`. Example: ``"root.users.{username}"``.
+        A template with the fields of :attr:`application_name`, or a callable that takes the spawner and returns the queue or
+        an awaitable. ``{queue_username}`` is the user's name as YARN writes it in queues of users: names of queues have no
+        dots, so ``first.last`` is ``first_dot_last``. Default: ``"default"``. Example: ``"root.users.{queue_username}"``.
+
+        .. versionchanged:: 1.0
+            A template or a callable.
         """,
     )
 
-    node_label = Unicode(
+    node_label = template(
         "",
-        config=True,
-        help="""
+        """
         YARN node label expression of the nodes that a server may run on.
 
-        A template with the fields of :attr:`application_name`. Default: the queue's own expression. Example: ``"gpu"``.
+        A template or a callable, as for :attr:`queue`. Default: the queue's own expression. Example: ``"gpu"``.
 
         .. versionadded:: 1.0
         """,
@@ -96,32 +100,32 @@ class ServerSettings(Configurable):
 
     # -- The container
 
-    mem_limit = ByteSpecification(
+    mem_limit = Memory(
         "2 G",
         config=True,
         help="""
         Memory for a user's server and kernels, in bytes or with a suffix.
 
-        The suffixes K, M, G and T stand for KiB, MiB, GiB and TiB. YARN kills a container that uses more. Default:
-        ``"2 G"``. Example: ``"8 G"``.
+        The suffixes K, M, G and T stand for KiB, MiB, GiB and TiB. If YARN monitors memory, it kills a container that
+        uses more. None stands for the default. Default: ``"2 G"``. Example: ``"8 G"``.
 
         .. versionchanged:: 1.0
             The container gets :attr:`application_master_memory` in addition.
         """,
     )
 
-    cpu_limit = Integer(
+    cpu_limit = WholeNumber(
         1,
         min=1,
         config=True,
         help="""
         Number of YARN's virtual cores for a user's server.
 
-        It must be a whole number, unlike in other spawners. Default: 1. Example: ``4``.
+        It must be a whole number, unlike in other spawners. None stands for the default. Default: 1. Example: ``4``.
         """,
     )
 
-    gpus = Integer(
+    gpus = WholeNumber(
         0,
         min=0,
         config=True,
@@ -134,7 +138,7 @@ class ServerSettings(Configurable):
         """,
     )
 
-    application_master_memory = ByteSpecification(
+    application_master_memory = Memory(
         f"{MEMORY} M",
         config=True,
         help="""
@@ -240,15 +244,16 @@ class ServerSettings(Configurable):
         """,
     )
 
-    cmd = Command(
+    cmd = ServerCommand(
         ["python -m yarnspawner.singleuser"],
         allow_none=True,
         config=True,
         help="""
         Command that starts the server in the container.
 
-        It must run yarnspawner's recipe, which publishes the server's address for the hub. A string is a piece of shell. In a
-        list of several words, each word is quoted. Example: ``["/opt/jupyter/bin/python -m yarnspawner.singleuser"]``.
+        It must run yarnspawner's recipe, which publishes the server's address for the hub. So the hub replaces
+        ``jupyterhub-singleuser`` and ``jupyter-labhub`` by the recipe. A string is a piece of shell. In a list of several
+        words, each word is quoted. Default: the recipe. Example: ``["/opt/jupyter/bin/python -m yarnspawner.singleuser"]``.
         """,
     )
 

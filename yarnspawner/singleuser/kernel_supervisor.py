@@ -10,7 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from yarnspawner.common.protocol import Failure, ProtocolError
-from yarnspawner.singleuser.descendants import adopt_orphans, terminate_descendants, outlive, reap_children
+from yarnspawner.singleuser.descendants import adopt_orphans, outlive, reap_children, terminate_descendants
 from yarnspawner.singleuser.environment import parents
 
 # Seconds between two looks at the child, and at the processes that this one runs for.

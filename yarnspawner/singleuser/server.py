@@ -13,9 +13,9 @@ from urllib.parse import urlsplit
 # Imported when the recipe is ready to report that it cannot be.
 from jupyter_server.serverapp import ServerApp
 
-from yarnspawner.singleuser.hub_wait import context_of, find_hub
 from yarnspawner.singleuser.encryption import encrypt_kernels
 from yarnspawner.singleuser.failure import RecipeError
+from yarnspawner.singleuser.hub_wait import context_of, find_hub
 from yarnspawner.singleuser.listening import PORT_RANGE_VARIABLE, bind_first_free_port, parse_port_range
 
 SERVICE_URL_VARIABLE = "JUPYTERHUB_SERVICE_URL"

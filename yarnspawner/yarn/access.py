@@ -8,7 +8,7 @@ from datetime import datetime
 from functools import cached_property
 from typing import Any, ClassVar
 
-from yarnspawner.hadoop.accounts import hub_account
+from yarnspawner.hadoop.name_rules import mapped_account
 from yarnspawner.hadoop.resourcemanager import ResourceManager
 from yarnspawner.hadoop.skein_staging import StagingFolders
 from yarnspawner.hadoop.uploads import Uploads
@@ -31,6 +31,10 @@ class ClusterAccess:
         keep_uploads: days after which an unused upload is removed; 0 to keep uploads.
         spnego_over_http: True to log in to other hosts with Kerberos over plain HTTP.
         hadoop_ca_file: PEM file of the CAs of Hadoop's web services; "" for the system's CAs.
+        hub_hadoop_user: the hub's Hadoop user; "" to ask Hadoop.
+        application_link: URL of YARN's page about an application, with ``{application_id}``; "" for no links, None for
+            the ResourceManager's own page.
+        allowed_system_accounts: system accounts that servers may run as.
         log: the hub's logger.
     """
 
@@ -42,6 +46,9 @@ class ClusterAccess:
     keep_uploads: int = 30
     spnego_over_http: bool = False
     hadoop_ca_file: str = ""
+    hub_hadoop_user: str = ""
+    application_link: str | None = None
+    allowed_system_accounts: frozenset[str] = frozenset()
     log: logging.Logger = field(default_factory=lambda: logging.getLogger("yarnspawner"), compare=False)
 
     # A hub has one instance, or a few if group overrides change the principal. They live as long as the hub.
@@ -51,10 +58,16 @@ class ClusterAccess:
         """Return the instance with these settings that all spawners of this process share."""
         return self._shared.setdefault(self, self)
 
-    @property
+    @cached_property
     def hub_user(self) -> str:
-        """The hub's Hadoop user."""
-        return hub_account(self.principal)
+        """The hub's Hadoop user. The first access may ask Hadoop, which takes a second."""
+        return self.hub_hadoop_user or mapped_account(self.principal, self.log)
+
+    def link_to(self, application_id: str) -> str:
+        """Return the URL of YARN's page about an application, for browsers; "" for none."""
+        if self.application_link is None:
+            return self.resource_manager.application_url(application_id)
+        return self.application_link.replace("{application_id}", application_id)
 
     @cached_property
     def cluster(self) -> Cluster:

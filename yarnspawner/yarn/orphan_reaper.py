@@ -9,7 +9,7 @@ from collections import Counter, defaultdict
 from collections.abc import Awaitable, Callable, Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from yarnspawner.common.retry import Retry
 from yarnspawner.hadoop.skein_staging import StagingUnavailable
@@ -110,7 +110,7 @@ class OrphanReaper:
         # List first, then read the owners: a start is in the database before it is submitted.
         reports = await self._access.reflector.tagged(hub_tag(self._hub_id))
         owned = await self._owned()
-        us = {"hub_id": self._hub_id, "hub_user": self._access.hub_user}
+        us = self._us
         now = datetime.now(timezone.utc)
         nobodys = orphans(reports, owned, **us, now=now, grace=self._grace)
         there = {report.id for report in reports}
@@ -241,7 +241,12 @@ class OrphanReaper:
         return removed
 
     def _is_ours(self, report: Report) -> bool:
-        return is_ours(report, hub_id=self._hub_id, hub_user=self._access.hub_user)
+        return is_ours(report, **self._us)
+
+    @property
+    def _us(self) -> dict[str, Any]:
+        access = self._access
+        return {"hub_id": self._hub_id, "hub_user": access.hub_user, "allowed": access.allowed_system_accounts}
 
     def _cannot(self, why: str) -> None:
         level = logging.DEBUG if why == self._no_staging else logging.WARNING

@@ -99,14 +99,28 @@ class OwnedServers:
         return self.owner(report) or next((self.names[name] for name in report.tags if name in self.names), None)
 
 
-def is_ours(report: Report, *, hub_id: str, hub_user: str) -> bool:
-    """Return True if an application's tags and user match those of this hub's servers."""
+def is_ours(report: Report, *, hub_id: str, hub_user: str, allowed: Collection[str] = frozenset()) -> bool:
+    """Return True if an application's tags and user match those of this hub's servers.
+
+    Args:
+        report: YARN's report of the application.
+        hub_id: this hub's id.
+        hub_user: the hub's Hadoop user.
+        allowed: system accounts that servers may run as.
+    """
     own = hub_tag(hub_id) in report.tags and has_server_tags(report.tags)
-    return own and is_person(report.user, hub=hub_user)
+    return own and is_person(report.user, hub=hub_user, allowed=allowed)
 
 
 def orphans(
-    reports: Iterable[Report], owned: OwnedServers, *, hub_id: str, hub_user: str, now: datetime, grace: float
+    reports: Iterable[Report],
+    owned: OwnedServers,
+    *,
+    hub_id: str,
+    hub_user: str,
+    now: datetime,
+    grace: float,
+    allowed: Collection[str] = frozenset(),
 ) -> list[Report]:
     """Return this hub's unfinished applications that no spawner owns, oldest first.
 
@@ -117,13 +131,14 @@ def orphans(
         hub_user: the hub's Hadoop user.
         now: the current time.
         grace: seconds that an application must have existed.
+        allowed: system accounts that servers may run as.
     """
     latest = now - timedelta(seconds=grace)
     found = [
         report
         for report in reports
         if not report.ended
-        and is_ours(report, hub_id=hub_id, hub_user=hub_user)
+        and is_ours(report, hub_id=hub_id, hub_user=hub_user, allowed=allowed)
         and owned.owner(report) is None
         and not owned.protected & report.tags
         and report.started is not None

@@ -9,8 +9,10 @@ from certipy import Certipy
 from tornado.httpserver import HTTPServer
 from tornado.testing import bind_unused_port
 from tornado.web import Application, RequestHandler
+from traitlets import TraitError
 
 from yarnspawner.hadoop.http_client import HadoopHttpClient, WebError
+from yarnspawner.settings.hub import HubSettings
 
 
 @pytest.fixture
@@ -70,3 +72,20 @@ async def test_case_18_missing_ca_file():
     with pytest.raises(WebError, match=r"hadoop_ca_file: there is no file /nowhere/ca\.pem"):
         await web.get("https://127.0.0.1:1/")
     web.close()
+
+
+async def test_case_18_link_to_knox(spawner_of):
+    """Links on the pages lead to the setting's address, or there are none."""
+    application = "application_1700000000000_0001"
+    knox = "https://knox.example.com/gateway/default/yarn/cluster/app/{application_id}"
+    link = spawner_of(application_link=knox).hub_context.access.link_to(application)
+    assert link == f"https://knox.example.com/gateway/default/yarn/cluster/app/{application}"
+    assert spawner_of("bob", application_link="").hub_context.access.link_to(application) == ""
+    assert spawner_of("carl").hub_context.access.link_to(application).endswith(f"/cluster/app/{application}")
+
+
+@pytest.mark.parametrize("link", ["https://knox.example.com/", "javascript:alert('{application_id}')"])
+def test_case_18_link_without_application(link):
+    """A link that names no application, or is none, is refused by the setting's name."""
+    with pytest.raises(TraitError, match="application_link"):
+        HubSettings(application_link=link)

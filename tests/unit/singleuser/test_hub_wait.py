@@ -8,8 +8,8 @@ import time
 import pytest
 
 from yarnspawner.singleuser import hub_wait
-from yarnspawner.singleuser.hub_wait import Wrong, find_hub
 from yarnspawner.singleuser.failure import RecipeError
+from yarnspawner.singleuser.hub_wait import Wrong, find_hub
 
 URL = "http://hub.example:8081/hub/api"
 

@@ -1,0 +1,126 @@
+"""Cases 9 to 11 of public reports: names that differ between hub, Kerberos, Hadoop and node."""
+
+import logging
+from types import SimpleNamespace
+
+import pytest
+from traitlets import TraitError
+
+from yarnspawner.hadoop import name_rules
+from yarnspawner.hadoop.accounts import IdentityRefused
+from yarnspawner.hadoop.name_rules import mapped_account
+from yarnspawner.launch.hooks import SettingFailed
+from yarnspawner.launch.request import resolve_hadoop_user, resolve_setting
+from yarnspawner.settings.hub import HubSettings
+
+PRINCIPAL = "jupyterhub/hub.example.com@EXAMPLE.COM"
+LOG = logging.getLogger("test")
+
+
+@pytest.mark.parametrize("name", ["first.last", "a.b.c", "alice"])
+async def test_case_9_queue_of_a_name_with_dots(spawner_of, name):
+    """The documented example gives the queue that Hadoop itself would give."""
+    queue = await resolve_setting(spawner_of(name, queue="root.users.{queue_username}"), "queue")
+    assert queue == "root.users." + name.replace(".", "_dot_")
+
+
+@pytest.mark.parametrize("setting", ["queue", "node_label", "application_name"])
+async def test_case_9_callables(spawner_of, setting):
+    """Where a template is allowed, a callable is as well."""
+
+    async def of_user(spawner):
+        return f"of-{spawner.user.name}"
+
+    assert await resolve_setting(spawner_of("first.last", **{setting: of_user}), setting) == "of-first.last"
+    assert await resolve_setting(spawner_of("bob", **{setting: lambda s: s.user.name}), setting) == "bob"
+
+
+async def test_case_9_a_callable_that_fails(spawner_of):
+    """The message names the setting."""
+    with pytest.raises(SettingFailed, match="setting queue returned NoneType"):
+        await resolve_setting(spawner_of(queue=lambda spawner: None), "queue")
+
+
+async def test_case_9_callable_on_the_options_page(spawner_of):
+    """The options page shows the queue that a callable returns, and a start uses it."""
+    spawner = spawner_of(queue=lambda s: f"root.{s.user.name}", mem_limit_choices=["1 G", "2 G"])
+    assert "root.alice" in await spawner.get_options_form()
+    await spawner._run_apply_user_options({})
+    assert await resolve_setting(spawner, "queue") == "root.alice"
+
+
+@pytest.fixture
+def rules(tmp_path, monkeypatch):
+    """Return a function that writes a rule, and what `hadoop kerbname` prints."""
+    name_rules._ask_hadoop.cache_clear()
+    monkeypatch.setenv("HADOOP_CONF_DIR", str(tmp_path))
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+
+    def write(rule, answer):
+        property_ = f"<property><name>hadoop.security.auth_to_local</name><value>{rule}</value></property>"
+        (tmp_path / "core-site.xml").write_text(f"<configuration>{property_}</configuration>")
+        (tmp_path / "hadoop").write_text(f"#!/bin/sh\n{answer}\n")
+        (tmp_path / "hadoop").chmod(0o755)
+
+    yield write
+    name_rules._ask_hadoop.cache_clear()
+
+
+def test_case_10_hadoop_renames_the_hub(rules):
+    """The hub's Hadoop user is what Hadoop's own rules make of the principal."""
+    rules("RULE:[2:$1](jupyterhub)s/.*/svc_jupyter/", 'echo "Name: $2 to svc_jupyter"')
+    assert mapped_account(PRINCIPAL, LOG) == "svc_jupyter"
+
+
+def test_case_10_no_rules(rules):
+    """Without rules, nothing is asked."""
+    rules("DEFAULT", "exit 1")
+    assert mapped_account(PRINCIPAL, LOG) == "jupyterhub"
+
+
+def test_case_10_no_answer(rules, caplog):
+    """If Hadoop does not answer, the log names the setting."""
+    rules("RULE:[2:$1](jupyterhub)s/.*/svc_jupyter/", "exit 1")
+    assert mapped_account(PRINCIPAL, LOG) == "jupyterhub"
+    assert "hub_hadoop_user" in caplog.text
+
+
+async def test_case_10_setting(spawner_of):
+    """The setting decides, and reaches the applications' ACLs through the hub's access."""
+    assert spawner_of(hub_hadoop_user="svc").hub_context.access.hub_user == "svc"
+
+
+@pytest.fixture
+def uids(monkeypatch):
+    """Give accounts of this machine low uids."""
+    known = {"veteran": 612, "spark": 480, "alice": 1000}
+
+    def getpwnam(name):
+        return SimpleNamespace(pw_uid=known[name])
+
+    monkeypatch.setattr("yarnspawner.hadoop.accounts.pwd.getpwnam", getpwnam)
+
+
+async def test_case_11_low_uids(spawner_of, uids):
+    """A setting allows people with a low uid; without it, the message names the setting."""
+    assert await resolve_hadoop_user(spawner_of("veteran", lowest_uid=500), hub_user="hub") == "veteran"
+    with pytest.raises(IdentityRefused, match="uid 612.*lowest_uid"):
+        await resolve_hadoop_user(spawner_of("alice", hadoop_user="veteran"), hub_user="hub")
+
+
+async def test_case_11_system_accounts(spawner_of, uids):
+    """A setting allows accounts like spark; without it, the message names the setting."""
+    allowed = spawner_of("spark", allowed_system_accounts={"spark"})
+    assert await resolve_hadoop_user(allowed, hub_user="hub") == "spark"
+    assert "spark" in allowed.hub_context.access.allowed_system_accounts
+    with pytest.raises(IdentityRefused, match="allowed_system_accounts"):
+        await resolve_hadoop_user(spawner_of("alice", hadoop_user="spark"), hub_user="hub")
+    with pytest.raises(IdentityRefused, match="system account"):
+        await resolve_hadoop_user(allowed, hub_user="spark")
+
+
+@pytest.mark.parametrize("name", ["root", "hdfs", "YARN"])
+def test_case_11_superusers(name):
+    """No setting allows a superuser."""
+    with pytest.raises(TraitError, match="no server may run as"):
+        HubSettings(allowed_system_accounts={name})
