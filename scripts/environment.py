@@ -33,6 +33,7 @@ DISK_NEEDED = 1536  # MiB, for the environment of the tests and what pip unpacks
 # The project is installed as a copy: users' containers run it too, and other users may not be able to enter the folder
 # that holds the checkout. The copy is renewed whenever one of these has changed, so that the hub and the containers run
 # what the checkout says.
+PROJECTS = ("pyproject.toml", "localhadoop/pyproject.toml")
 SOURCES = ("pyproject.toml", "setup.py", "README.md", "LICENSE", "yarnspawner", "localhadoop")
 
 NO_NETWORK = re.compile(r"NewConnectionError|ConnectTimeout|ProxyError|SSLError|ENOTFOUND|ECONNREFUSED|EAI_AGAIN")
@@ -101,7 +102,7 @@ def update(folder: Path, jupyterhub: str, *, tests: bool) -> None:
     tests = tests or found.get("tests", False)
     wanted = {
         "python": sys.version,
-        "packages": digest([CHECKOUT / "pyproject.toml", constraints, Path(__file__)]),
+        "packages": digest([*(CHECKOUT / name for name in PROJECTS), constraints, Path(__file__)]),
         "tests": tests,
         "project": digest([CHECKOUT / name for name in SOURCES]),
     }
@@ -133,12 +134,13 @@ def update(folder: Path, jupyterhub: str, *, tests: bool) -> None:
         ):
             failure = "packages cannot be installed"
             run([*pip, "-c", str(constraints), "setuptools>=77"], log, failure)
-            run([*pip, "-c", str(constraints), "--no-build-isolation", f"{project}[{extras}]"], log, failure)
+            projects = [f"{project}[{extras}]", f"{project}/localhadoop"]
+            run([*pip, "-c", str(constraints), "--no-build-isolation", *projects], log, failure)
         with step("JupyterHub's proxy"):
             install_proxy(folder, pip, log)
     with step("this project"), project_copy() as project:
         alone = ["--no-index", "--no-deps", "--no-build-isolation", "--force-reinstall"]
-        run([*pip, *alone, str(project)], log, "the project cannot be installed")
+        run([*pip, *alone, str(project), f"{project}/localhadoop"], log, "the project cannot be installed")
     stamp.write_text(json.dumps(wanted))
 
 

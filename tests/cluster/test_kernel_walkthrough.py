@@ -25,11 +25,11 @@ PAGE = CHECKOUT / "docs" / "tutorials" / "remote-kernel.md"
 
 @pytest.fixture(scope="module")
 def wheels() -> Iterator[Path]:
-    """What `pip install yarnspawner` finds."""
+    """The folder with the wheel that the page installs."""
     with tempfile.TemporaryDirectory(dir="/var/tmp") as name:
         folder = Path(name)
         folder.chmod(0o755)
-        for part in ("yarnspawner", "localhadoop", "pyproject.toml", "setup.py", "README.md", "LICENSE"):
+        for part in ("yarnspawner", "pyproject.toml", "setup.py", "README.md", "LICENSE"):
             source = CHECKOUT / part
             if source.is_dir():
                 shutil.copytree(source, folder / "source" / part, ignore=shutil.ignore_patterns("__pycache__"))
@@ -52,9 +52,10 @@ def terminal(request: pytest.FixtureRequest, wheels: Path) -> Iterator[Terminal]
         "HOME": str(home),
         "PATH": f"{cluster.directory / 'bin'}:{python}:/usr/local/bin:/usr/bin:/bin",
         "LANG": "C.UTF-8",
-        "PIP_FIND_LINKS": str(wheels),
         "PIP_DISABLE_PIP_VERSION_CHECK": "1",
     }
+    [wheel] = wheels.glob("*.whl")
+    shutil.copy(wheel, home)
     become: Callable[[], None] | None = None
     if cluster.kerberos:
         identity = kdc.identity("alice")
