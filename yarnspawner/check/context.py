@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import os
+import secrets
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
+from yarnspawner.check.reading import as_properties
 from yarnspawner.check.result import NotUsed, Unknown
-from yarnspawner.common.string_templates import substitute
+from yarnspawner.check.trial_user import trial_spawner
 from yarnspawner.common.text import one_line
 from yarnspawner.hadoop.configuration import ConfigurationError, HadoopConfiguration
 from yarnspawner.hadoop.filesystem import DefaultFileSystem, FileSystem, FileSystemError
@@ -18,8 +21,13 @@ from yarnspawner.hadoop.http_client import HadoopHttpClient, WebError
 from yarnspawner.hadoop.kerberos import KerberosError, TicketCache, client_environment
 from yarnspawner.hadoop.processes import CommandTimeout, CompletedCommand, run
 from yarnspawner.hadoop.scheduler import as_list
+from yarnspawner.launch.errors import StartFailed
+from yarnspawner.launch.request import resolve_setting
 from yarnspawner.settings.typing import SpawnerSettings
 from yarnspawner.yarn.access import ClusterAccess
+
+if TYPE_CHECKING:
+    from yarnspawner.check.probe import Probe
 
 _T = TypeVar("_T")
 
@@ -44,8 +52,15 @@ class CheckContext:
         self.settings = settings
         self.user = user
         self.nodes = nodes
-        # The Hadoop user that the user's servers run as. The first step that needs it resolves it.
+        # The Hadoop user that the user's servers run as; see resolve_user.
         self.hadoop_user = user
+        # The tag of what the check starts, and whether it has started anything.
+        self.id = secrets.token_hex(8)
+        self.tag = f"yarnspawner-check-{self.id}"
+        self.started = False
+        self._spawner: Any = None
+        # What the containers found, once they have run.
+        self.probe: Probe | None = None
         self._requests: dict[str, asyncio.Future[Any]] = {}
 
     @property
@@ -96,17 +111,25 @@ class CheckContext:
             access.hub_user, tickets=tickets, timeout=10, plain_login=self.settings.spnego_over_http
         )
 
-    def template(self, name: str, value: str) -> str:
-        """Return a setting with the user's name filled in.
+    async def setting(self, name: str) -> str:
+        """Return a setting that may be a template or a callable.
 
         Raises:
             Unknown: it depends on the user, and no user was given.
         """
-        if "{" not in value:
+        value = getattr(self.settings, name)
+        if isinstance(value, str) and "{" not in value:
             return value
         if not self.user:
             raise Unknown(f"{name} is {value!r}, which depends on the user. Name one with --user.")
-        return substitute(value, {"username": self.user, "unescaped_username": self.user, "servername": ""})
+        return await resolve_setting(self.spawner(), name)
+
+    async def resolve_user(self) -> None:
+        """Find out which Hadoop user the user's servers run as, before the steps run."""
+        if self.user and self.settings.hadoop_user != "{username}":
+            # The step "Hadoop user" tells of a failure.
+            with suppress(StartFailed, ValueError):
+                self.hadoop_user = await resolve_setting(self.spawner(), "hadoop_user")
 
     def need_user(self) -> str:
         """Return the Hadoop user to check.
@@ -126,6 +149,14 @@ class CheckContext:
         """
         if not self.kerberos:
             raise NotUsed("hadoop.security.authentication is simple")
+
+    def spawner(self) -> Any:
+        """Return a spawner for the user, without a hub."""
+        if self._spawner is None:
+            self._spawner = trial_spawner(self.hub, self.user, self.tag)
+            for name in ("principal", "keytab"):
+                setattr(self._spawner, name, getattr(self.settings, name))
+        return self._spawner
 
     # -- Web services
 
@@ -287,22 +318,3 @@ class CheckContext:
             self.web.close()
         await self.access.reflector.close()
         await self.access.cluster.close()
-
-
-def as_properties(document: Mapping[str, Any]) -> dict[str, str]:
-    """Parse a daemon's page ``/conf?format=json``."""
-    entries = as_list(dict(document), "properties")
-    return {str(entry["key"]): str(entry.get("value", "")) for entry in entries if "key" in entry}
-
-
-def is_true(configuration: Mapping[str, str], name: str, default: str = "false") -> bool:
-    """Return True if a property is ``true``."""
-    return configuration.get(name, default).strip().lower() == "true"
-
-
-def error_line(completed: CompletedCommand) -> str:
-    """Return the line of a Hadoop command's errors that says why it failed."""
-    lines = [line.strip() for line in completed.errors.splitlines() if line.strip()]
-    told = [line for line in lines if "xception" in line or "denied" in line or "not allowed" in line]
-    told = [line for line in told if not line.startswith("at ")]
-    return one_line((told or lines[-1:] or [f"exit status {completed.status}"])[0], 400)

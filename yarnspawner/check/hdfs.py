@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from yarnspawner.check.context import CheckContext, error_line
+from yarnspawner.check.context import CheckContext
+from yarnspawner.check.reading import error_line
 from yarnspawner.check.result import Result, Step, Unknown, ok, warning, wrong
 from yarnspawner.hadoop.filesystem import Entry, FileSystemError
 from yarnspawner.hadoop.permissions import check_world_readable

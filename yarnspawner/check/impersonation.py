@@ -6,7 +6,8 @@ import re
 import socket
 from collections.abc import Awaitable, Callable, Mapping
 
-from yarnspawner.check.context import CheckContext, error_line
+from yarnspawner.check.context import CheckContext
+from yarnspawner.check.reading import error_line
 from yarnspawner.check.result import Fix, Result, Step, Unknown, ok, warning, wrong
 
 _GROUP = "Impersonation"

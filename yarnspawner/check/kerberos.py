@@ -10,7 +10,8 @@ from datetime import datetime
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 
-from yarnspawner.check.context import CheckContext, error_line
+from yarnspawner.check.context import CheckContext
+from yarnspawner.check.reading import error_line
 from yarnspawner.check.result import Fix, Result, Step, Unknown, ok, warning, wrong
 from yarnspawner.common.text import one_line
 from yarnspawner.hadoop.http_client import WebError

@@ -7,10 +7,13 @@ import re
 import shutil
 
 from yarnspawner.check.context import CheckContext
-from yarnspawner.check.result import Fix, Result, Step, Unknown, ok, warning, wrong
+from yarnspawner.check.result import Fix, Result, Step, ok, warning, wrong
+from yarnspawner.common.string_templates import TemplateError
 from yarnspawner.common.text import one_line
-from yarnspawner.hadoop.accounts import IdentityRefused, validate_account
+from yarnspawner.hadoop.accounts import IdentityRefused
 from yarnspawner.hadoop.configuration import ConfigurationError, HadoopConfiguration
+from yarnspawner.launch.errors import StartFailed
+from yarnspawner.launch.request import resolve_hadoop_user
 from yarnspawner.skein_driver import ClusterUnavailable
 from yarnspawner.skein_driver.driver_process import find_java, hadoop_classpath
 
@@ -99,15 +102,12 @@ async def identity(context: CheckContext) -> Result:
 async def account(context: CheckContext) -> Result:
     """Check which Hadoop user the user's servers run as."""
     context.need_user()
-    mapping = context.settings.hadoop_user
-    if callable(mapping):
-        raise Unknown("hadoop_user is a callable, which only a real start can call.")
-    name = context.template("hadoop_user", mapping)
-    context.hadoop_user = name
     try:
-        await asyncio.to_thread(validate_account, name, hub=context.hub_user)
-    except IdentityRefused as error:
+        name = await resolve_hadoop_user(context.spawner(), hub_user=context.hub_user)
+    except (IdentityRefused, TemplateError) as error:
         return wrong(str(error), Fix("the hub's configuration", "c.YarnSpawner.hadoop_user", "a user's own account"))
+    except StartFailed as error:
+        return wrong(error.jupyterhub_message)
     return ok(f"Servers of {context.user} run as {name}")
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from yarnspawner.check.context import MAX_NODES, CheckContext, is_true
+from yarnspawner.check.context import MAX_NODES, CheckContext
+from yarnspawner.check.reading import is_true
 from yarnspawner.check.result import Fix, Result, Step, ok, warning, wrong
 from yarnspawner.common.text import one_line
 from yarnspawner.hadoop.scheduler import as_list

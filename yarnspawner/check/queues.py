@@ -6,7 +6,8 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
-from yarnspawner.check.context import CheckContext, is_true
+from yarnspawner.check.context import CheckContext
+from yarnspawner.check.reading import is_true
 from yarnspawner.check.result import Fix, NotUsed, Result, Step, Unknown, ok, warning, wrong
 from yarnspawner.hadoop.resourcemanager import ResourceManagerUnavailable
 from yarnspawner.hadoop.scheduler import as_list, as_resources
@@ -22,7 +23,7 @@ _SUBMITTING = ("SUBMIT_APP", "ADMINISTER_QUEUE")
 
 async def state(context: CheckContext) -> Result:
     """Check that the queue exists and accepts applications."""
-    name = _queue_name(context)
+    name = await context.setting("queue")
     path = await _path(context, name)
     queue = path[-1]
     if not path[0]:
@@ -46,7 +47,7 @@ async def state(context: CheckContext) -> Result:
 
 async def size(context: CheckContext) -> Result:
     """Check that a server's container fits the queue, the user's limit and a node."""
-    name = _queue_name(context)
+    name = await context.setting("queue")
     memory, vcores = server_size(context)
     try:
         largest = await context.access.resource_manager.maximum_allocation(name)
@@ -168,7 +169,7 @@ async def user_limit(context: CheckContext) -> Result:
 
 async def node_label(context: CheckContext) -> Result:
     """Check that the node label exists, that nodes have it, and that the queue may use it."""
-    label = context.template("node_label", context.settings.node_label)
+    label = await context.setting("node_label")
     if not label:
         raise NotUsed("node_label is not set")
     document = await context.resource_manager("/ws/v1/cluster/get-node-labels")
@@ -187,7 +188,7 @@ async def node_label(context: CheckContext) -> Result:
         return wrong(
             f"No running node has the label {label!r}.", commands=(f"yarn rmadmin -replaceLabelsOnNode HOST={label}",)
         )
-    path = await _path(context, _queue_name(context))
+    path = await _path(context, await context.setting("queue"))
     allowed = _names(path[-1], "nodeLabels")
     if path[0] and allowed and _EVERYBODY not in allowed and label not in allowed:
         name = f"yarn.scheduler.capacity.{_full_name(path)}.accessible-node-labels"
@@ -228,14 +229,9 @@ def groups_of(acl: str) -> list[str]:
     return [name for name in acl.partition(" ")[2].strip().split(",") if name]
 
 
-def _queue_name(context: CheckContext) -> str:
-    queue: Any = context.settings.queue
-    return context.template("queue", str(queue))
-
-
 async def _existing(context: CheckContext) -> list[dict[str, Any]]:
     """Return the queues from the root down to the queue of the user's servers."""
-    path = await _path(context, _queue_name(context))
+    path = await _path(context, await context.setting("queue"))
     if not path[0]:
         raise Unknown("The queue does not exist.")
     return path

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from yarnspawner.check.context import CheckContext, is_true
+from yarnspawner.check.context import CheckContext
+from yarnspawner.check.reading import is_true
 from yarnspawner.check.result import Fix, Result, Step, Unknown, ok, warning, wrong
 from yarnspawner.common.text import one_line
 from yarnspawner.hadoop.http_client import WebError, WebInsecure, WebRefused

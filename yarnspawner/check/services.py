@@ -7,7 +7,8 @@ import re
 from collections.abc import Mapping
 from urllib.parse import quote, urlsplit
 
-from yarnspawner.check.context import CheckContext, is_true
+from yarnspawner.check.context import CheckContext
+from yarnspawner.check.reading import is_true
 from yarnspawner.check.result import Fix, NotUsed, Result, Step, Unknown, ok, warning, wrong
 from yarnspawner.hadoop.filesystem import FileSystemError
 from yarnspawner.hadoop.http_client import WebError

@@ -11,7 +11,21 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from yarnspawner.check import hdfs, impersonation, kerberos, machine, nodes, queues, resourcemanager, services
+from yarnspawner.check import (
+    cleanup,
+    hdfs,
+    impersonation,
+    kerberos,
+    machine,
+    nodes,
+    probe,
+    probe_findings,
+    queues,
+    resourcemanager,
+    server,
+    services,
+)
+from yarnspawner.check.bundle import write_bundle
 from yarnspawner.check.context import CheckContext
 from yarnspawner.check.report import TextReport, as_document
 from yarnspawner.check.result import Finished, Mark, Step
@@ -20,10 +34,13 @@ from yarnspawner.cli.hub import HubConfigError
 from yarnspawner.hub.startup import settings_of
 from yarnspawner.settings.typing import SpawnerSettings
 from yarnspawner.spawner import YarnSpawner
+from yarnspawner.yarn.audit import LOGGER as AUDIT
 
 
 def check(options: argparse.Namespace) -> int:
     """Run all steps and print what they find. Return 1 if something is wrong."""
+    # What the audit would record here is no event of a hub.
+    AUDIT.setLevel(logging.CRITICAL)
     hub = _load(options.config)
     settings = _settings(hub, options)
     return asyncio.run(_run(hub, settings, options))
@@ -32,24 +49,49 @@ def check(options: argparse.Namespace) -> int:
 async def _run(hub: Any, settings: SpawnerSettings, options: argparse.Namespace) -> int:
     context = CheckContext(hub, settings, user=options.user, nodes=options.nodes)
     report = TextReport(sys.stderr if options.json else sys.stdout)
-    running = asyncio.ensure_future(run_steps(_steps(context), context, _silent if options.json else report.step))
+    await context.resolve_user()
+    steps = _chosen(_steps(context), options.only)
+    running = asyncio.ensure_future(run_steps(steps, context, _silent if options.json else report.step))
     _cancel_on_signal(running)
     try:
         finished = await running
     except asyncio.CancelledError:
         raise KeyboardInterrupt from None
     finally:
+        for left in await cleanup.clean_up(context):
+            print(f"yarnspawner: left behind: {left}", file=sys.stderr)
         await context.close()
     if options.json:
         print(json.dumps(as_document(finished, user=options.user, hub=context.hub_user), indent=1))
     else:
         report.end(finished)
+    if options.support_bundle:
+        _write_bundle(Path(options.support_bundle), context, finished)
     return int(any(step.result.mark is Mark.WRONG for step in finished))
 
 
+def _write_bundle(file: Path, context: CheckContext, finished: list[Finished]) -> None:
+    try:
+        write_bundle(file, context, finished)
+    except OSError as error:
+        raise HubConfigError(f"{file} cannot be written: {error.strerror}") from None
+    print(f"yarnspawner: wrote {file}. Look through it before you send it.", file=sys.stderr)
+
+
 def _steps(context: CheckContext) -> list[Step]:
-    groups = (machine, kerberos, resourcemanager, nodes, hdfs, impersonation, queues, services)
+    groups = [machine, kerberos, resourcemanager, nodes, hdfs, impersonation, queues, services]
+    if context.user:
+        groups += [server, probe, probe_findings, cleanup]
     return [step for group in groups for step in group.STEPS]
+
+
+def _chosen(steps: list[Step], only: list[str]) -> list[Step]:
+    """Return the steps with these names or in these groups, or all."""
+    names = {name.lower() for name in only}
+    if unknown := names - {word.lower() for step in steps for word in (step.name, step.group)}:
+        known = ", ".join(dict.fromkeys(f"{step.group!r}" for step in steps))
+        raise HubConfigError(f"There is no step or group {min(unknown)!r} (some need --user). The groups are {known}.")
+    return [step for step in steps if not names or {step.name.lower(), step.group.lower()} & names]
 
 
 def _silent(finished: Finished) -> None:

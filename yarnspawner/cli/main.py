@@ -78,7 +78,16 @@ def _add_check(commands: argparse._SubParsersAction[_Parser]) -> None:
     check.add_argument(
         "--nodes", type=_count(1), default=1, metavar="N", help="with --user, nodes to look at (default: %(default)s)"
     )
+    check.add_argument(
+        "--only", action="append", default=[], metavar="STEP", help="run only this step or group; may be repeated"
+    )
     check.add_argument("--json", action="store_true", help="print one JSON document at the end instead of text")
+    check.add_argument(
+        "--support-bundle",
+        default="",
+        metavar="FILE",
+        help="also write all of that, without secrets, to a .tar.gz file",
+    )
     check.set_defaults(run="yarnspawner.cli.check:check")
 
 

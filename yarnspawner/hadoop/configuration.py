@@ -67,7 +67,7 @@ class HadoopConfiguration(Mapping[str, str]):
             raise ConfigurationError(f"{path} cannot be read: {error.strerror}") from None
         if not found:
             raise ConfigurationError(f"{path} has no Hadoop configuration ({', '.join(_FILES)})")
-        return cls({name: value for file in found for name, value in _properties(file)})
+        return cls({name: value for file in found for name, value in properties_of(file)})
 
     def __getitem__(self, name: str) -> str:
         return self._expand(self._settings[name])
@@ -136,7 +136,12 @@ class HadoopConfiguration(Mapping[str, str]):
         return self._settings.get(name)
 
 
-def _properties(file: Path) -> Iterator[tuple[str, str]]:
+def properties_of(file: Path) -> Iterator[tuple[str, str]]:
+    """Yield the names and unexpanded values of a file's properties.
+
+    Raises:
+        ConfigurationError: the file cannot be read.
+    """
     try:
         root = ET.parse(file).getroot()  # noqa: S314 - a trusted file of the admin
         ElementInclude.include(root, base_url=str(file))
