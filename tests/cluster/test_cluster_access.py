@@ -305,7 +305,7 @@ async def test_no_jvm_outlives_the_hub(hadoop: LocalHadoop, how: signal.Signals)
     assert len(children) == 2
     hub.send_signal(how)
     await asyncio.wait_for(hub.wait(), 20)
-    _, alive = psutil.wait_procs(children, timeout=10)
+    _, alive = psutil.wait_procs(children, timeout=60)
     assert alive == []
 
 

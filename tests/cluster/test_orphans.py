@@ -199,7 +199,7 @@ def test_another_hub_in_the_same_folder_ends_nothing(hub_in: Callable[..., Hub],
     hub.start()
     until(lambda: log_of(hub).count("All servers were checked") == 1, START, "checked")
     assert unfinished(cluster) == before
-    assert alice.servers()[""]["ready"]
+    until(lambda: alice.servers()[""]["ready"], START, "ready")
 
 
 @IN_FULL

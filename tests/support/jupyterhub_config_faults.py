@@ -10,10 +10,11 @@ import os
 import signal
 from pathlib import Path
 
-from yarnspawner import YarnSpawner
 from yarnspawner.launch.readiness import ReadinessWaiter
+from yarnspawner.launch.stopper import Stopper
 from yarnspawner.skein_driver import Cluster
 from yarnspawner.skein_driver.drivers import Driver
+from yarnspawner.state.record import ServerRecord
 
 c = get_config()  # noqa: F821
 load_subconfig(os.environ["EXAMPLE_CONFIGURATION"])  # noqa: F821
@@ -85,11 +86,11 @@ def seen(arrival, status):
 before(Cluster, "submit", lambda *_: "before submission")
 after(Cluster, "submit", "submitted")
 before(ReadinessWaiter, "_tell", seen)
-before(ReadinessWaiter, "_look", lambda *_: "running")
-before(YarnSpawner, "_keep", lambda _, server: "address known" if server.url else "")
-before(YarnSpawner, "_end", lambda *_: "ending")
-before(YarnSpawner, "_ask_to_end", lambda *_: "stopping")
-after(YarnSpawner, "_ask_to_end", "asked to stop")
+before(ReadinessWaiter, "_read_address", lambda *_: "running")
+before(ServerRecord, "update", lambda _, server: "address known" if server.url else "")
+before(Stopper, "_terminate", lambda *_: "ending")
+before(Stopper, "_ask_to_stop", lambda *_: "stopping")
+after(Stopper, "_ask_to_stop", "asked to stop")
 
 call = Driver.call
 

@@ -96,17 +96,17 @@ class User:
     def start(self) -> None:
         """Ask for a server until it is ready; what was submitted must come to a server."""
         self.come()
-        before = self.with_application_id()
+        before = self.submitted()
         began = time.monotonic()
         while True:
             kills = self._storm.kills
             patiently(self._ask)
             if self._arrives():
                 break
-            if self.with_application_id() != before or kills == self._storm.kills:
-                raise VisitError(f"{self.with_application_id() - before} did not come to a server: {self._reason()}")
+            if self.submitted() != before or kills == self._storm.kills:
+                raise VisitError(f"{self.submitted() - before} did not come to a server: {self._reason()}")
             self._storm.note("asked again", self.name)
-        (self.application,) = self.with_application_id() - before
+        (self.application,) = self.submitted() - before
         self._storm.note("starts", f"{self.name}, {self.application}, after {time.monotonic() - began:.0f} s")
 
     def come(self) -> None:

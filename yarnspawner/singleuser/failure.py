@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import sys
+from contextlib import suppress
 from typing import TextIO
 
 from yarnspawner.common.protocol import Failure
@@ -36,7 +37,18 @@ class Tail:
 
     def write(self, text: str) -> int:
         self.text = (self.text + text)[-self._size :]
-        return self._stream.write(text)
+        try:
+            return self._stream.write(text)
+        except RuntimeError:
+            # "reentrant call": a signal's handler, which logs, has interrupted this thread in a write. The exception would
+            # end the handler, and Jupyter's server would miss its SIGTERM.
+            os.write(self._stream.fileno(), text.encode(errors="replace"))
+            return len(text)
+
+    def flush(self) -> None:
+        # As above; who was interrupted flushes both.
+        with suppress(RuntimeError):
+            self._stream.flush()
 
     def __getattr__(self, name: str) -> object:
         return getattr(self._stream, name)
