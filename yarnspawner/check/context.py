@@ -275,23 +275,31 @@ class CheckContext:
 
     # -- Commands
 
-    async def command(self, *words: str, user: str = "", timeout: float = _COMMAND_TIMEOUT) -> CompletedCommand:
-        """Run a Hadoop command as the hub, or as a user whom the hub impersonates.
+    async def command(
+        self, *words: str, user: str = "", login: bool = True, timeout: float = _COMMAND_TIMEOUT
+    ) -> CompletedCommand:
+        """Run a command as the hub, or as a user whom the hub impersonates.
+
+        Args:
+            words: program and arguments.
+            user: the Hadoop user to impersonate; "" for the hub itself.
+            login: False for a command that needs no Kerberos ticket.
+            timeout: seconds.
 
         Raises:
             Unknown: it could not be run.
         """
         try:
-            tickets = TicketCache.shared(self.access.principal, self.access.keytab)
-            ticket = await tickets.environment() if tickets else {}
-            environment = {**client_environment(), **ticket}
+            environment = client_environment()
+            if login and (tickets := TicketCache.shared(self.access.principal, self.access.keytab)):
+                environment |= await tickets.environment()
             options = environment.get("HADOOP_CLIENT_OPTS", "")
             environment["HADOOP_CLIENT_OPTS"] = f"{_JAVA_OPTIONS} {options}".strip()
             if user:
                 environment["HADOOP_PROXY_USER"] = user
             return await run(*words, env=environment, timeout=timeout)
         except KerberosError as error:
-            raise Unknown(f"The hub has no Kerberos ticket: {one_line(str(error), 300)}.") from None
+            raise Unknown(f"The hub has no Kerberos ticket: {one_line(str(error), 300)}") from None
         except (CommandTimeout, OSError) as error:
             raise Unknown(f"`{words[0]}` cannot be run: {one_line(str(error), 300)}.") from None
 

@@ -38,7 +38,7 @@ async def keytab(context: CheckContext) -> Result:
         )
     if not os.access(path, os.R_OK):
         return wrong(f"The account that runs this command cannot read {path}.", commands=(f"chown HUB-ACCOUNT {path}",))
-    completed = await context.command("klist", "-k", str(path))
+    completed = await context.command("klist", "-k", str(path), login=False)
     if completed.status:
         return wrong(f"{path} is no keytab: {one_line(completed.errors, 200)}")
     found = set(re.findall(r"^\s*\d+ (\S+)", completed.output.decode(errors="replace"), re.MULTILINE))
@@ -59,7 +59,7 @@ async def login(context: CheckContext) -> Result:
     context.need_kerberos()
     access = context.access
     if not access.keytab:
-        completed = await context.command("klist", "-s")
+        completed = await context.command("klist", "-s", login=False)
         if completed.status:
             return wrong("The ticket cache of this account has no valid ticket.", commands=("kinit",))
         return ok("The ticket cache of this account has a valid ticket")
@@ -131,7 +131,7 @@ async def _kdc_skew(context: CheckContext) -> float | None:
     try:
         before = time.time()
         path = (await cache.environment())["KRB5CCNAME"]
-        completed = await context.command("env", "LC_ALL=C", "klist", "-c", path)
+        completed = await context.command("env", "LC_ALL=C", "klist", "-c", path, login=False)
     except KerberosError:
         return None
     finally:
@@ -155,7 +155,7 @@ async def auth_to_local(context: CheckContext) -> Result:
     principal = context.access.principal
     if not principal:
         raise Unknown("The hub has no principal.")
-    completed = await context.command("hadoop", "kerbname", principal)
+    completed = await context.command("hadoop", "kerbname", principal, login=False)
     found = re.search(
         rf"^Name: {re.escape(principal)} to (\S+)", completed.output.decode(errors="replace"), re.MULTILINE
     )
@@ -166,14 +166,17 @@ async def auth_to_local(context: CheckContext) -> Result:
     )
     if completed.status or not found:
         return wrong(f"Hadoop maps {principal} to no user ({error_line(completed)}).", rule)
-    if found[1] != context.hub_user:
-        return wrong(f"Hadoop maps {principal} to {found[1]}, but the hub takes itself for {context.hub_user}.", rule)
     own = context.configuration.get("hadoop.security.auth_to_local", "DEFAULT").split()
     theirs = (await context.resource_manager_configuration()).get("hadoop.security.auth_to_local", "DEFAULT").split()
     if own != theirs:
-        return warning(
-            "The ResourceManager has other rules than the hub's core-site.xml.",
+        return wrong(
+            f"Here, Hadoop maps {principal} to {found[1]}, but the ResourceManager has other rules.",
             Fix("core-site.xml of the hub", "hadoop.security.auth_to_local", " ".join(theirs)),
+        )
+    if found[1] != context.hub_user:
+        return wrong(
+            f"Hadoop maps {principal} to {found[1]}, but the hub takes itself for {context.hub_user}.",
+            Fix("the hub's configuration", "c.YarnSpawner.hub_hadoop_user", repr(found[1])),
         )
     return ok(f"Hadoop maps {principal} to {found[1]}")
 

@@ -28,7 +28,7 @@ async def java(context: CheckContext) -> Result:
         path = find_java()
     except ClusterUnavailable as error:
         return wrong(f"{error}.", Fix(_HUB_ENVIRONMENT, "JAVA_HOME", "/usr/lib/jvm/java-17 (a Java of 8 or later)"))
-    completed = await context.command(path, "-version")
+    completed = await context.command(path, "-version", login=False)
     text = completed.errors + completed.output.decode(errors="replace")
     found = re.search(r'version "((?:1\.)?(\d+)[^"]*)"', text)
     if completed.status or not found:
@@ -53,7 +53,7 @@ async def commands(context: CheckContext) -> Result:
         await asyncio.to_thread(hadoop_classpath)
     except ClusterUnavailable as error:
         return wrong(f"{one_line(str(error), 400)}.")
-    completed = await context.command("hadoop", "version")
+    completed = await context.command("hadoop", "version", login=False)
     version = re.search(r"^Hadoop (\S+)", completed.output.decode(errors="replace"), re.MULTILINE)
     if completed.status or not version:
         return warning(f"`hadoop version` failed: {one_line(completed.errors, 300)}")
