@@ -9,6 +9,10 @@ from __future__ import annotations
 import re
 
 ADMIN = "Please tell your administrator: "
+NOT_OUR_RECIPE = ADMIN + (
+    "cmd must run yarnspawner's own command, such as `python -m yarnspawner.singleuser`; other commands do not tell the hub"
+    " where the server listens."
+)
 
 
 class Cause:
@@ -26,6 +30,7 @@ class Cause:
         direct_message: the message for a user of ``yarnspawner kernel``, who logs in without a hub. Default: ``message``.
         direct_remedy: the remedy for that user. Default: ``remedy``.
         ours: True if yarnspawner wrote the text. It adds nothing to the message.
+        lasting: seconds for which a state must last before it is worth telling.
     """
 
     def __init__(
@@ -36,6 +41,7 @@ class Cause:
         direct_message: str | None = None,
         direct_remedy: str | None = None,
         ours: bool = False,
+        lasting: float = 0,
     ) -> None:
         self.patterns = [re.compile(pattern, re.IGNORECASE | re.DOTALL) for pattern in patterns]
         self.message = message
@@ -43,6 +49,7 @@ class Cause:
         self.direct_message = message if direct_message is None else direct_message
         self.direct_remedy = remedy if direct_remedy is None else direct_remedy
         self.ours = ours
+        self.lasting = lasting
 
     def find(self, text: str) -> dict[str, str] | None:
         """Return the named groups of the pattern that matches somewhere in the text; None if none does."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from yarnspawner.diagnosis.cause import ADMIN, Cause
+from yarnspawner.diagnosis.cause import ADMIN, NOT_OUR_RECIPE, Cause
 from yarnspawner.diagnosis.sizes import SIZES
 
 # In YARN's diagnostics.
@@ -83,6 +83,11 @@ YARN_DIAGNOSTICS = [
         remedy=ADMIN + "files with public visibility and their parent folders must be readable by everyone.",
     ),
     Cause(
+        r"/filecache/\d{1,20}_tmp/(?P<archive>[^'/\s]{1,200})",
+        message="The archive {archive}, which the {what} needs, is broken or incomplete.",
+        remedy=ADMIN + "create it again with venv-pack or conda-pack, and replace the broken one.",
+    ),
+    Cause(
         "not in gzip format",
         "Unexpected end of ZLIB",
         "Error untarring",
@@ -90,7 +95,6 @@ YARN_DIAGNOSTICS = [
         "Cannot unpack",
         "unexpected eof",
         "ZipException",
-        r"chmod: cannot access '\S+/filecache/\d+_tmp/",
         message="An archive that the {what} needs, such as its packed environment, is broken or incomplete.",
         remedy=ADMIN + "create it again with venv-pack or conda-pack, and replace the broken one.",
     ),
@@ -184,6 +188,20 @@ LOG_MESSAGES = [
         remedy=ADMIN + "check localize_files and the prologue.",
         direct_remedy="",
     ),
+    # Bash, in the script that skein runs. The second pattern is the kernel's answer to a missing interpreter (#!).
+    Cause(
+        r"(?m:^)\S{1,200}: line \d{1,6}: (?P<command>[^\n:]{1,300}): No such file or directory",
+        r"(?m:^)\S{1,200}: line \d{1,6}: (?P<command>[^\n:]{1,300}): cannot execute: required file not found",
+        message="The program {command} was not found on the node.",
+        remedy=ADMIN + "check cmd and the prologue: neither the node nor the environment has this program.",
+        direct_remedy="Install it on the node or in the environment.",
+    ),
+    Cause(
+        r"(?m:^)\S{1,200}: line \d{1,6}: (?P<command>[^\n:]{1,300}): (?:Permission denied|Is a directory|cannot execute)",
+        message="The node cannot execute {command}, which starts the {what}.",
+        remedy=ADMIN + "check cmd and the prologue, and that this file is a program that everyone may execute.",
+        direct_remedy="Check that this file is a program that you may execute.",
+    ),
     Cause(
         "Cannot allocate memory",
         "MemoryError",
@@ -200,6 +218,12 @@ LOG_MESSAGES = [
         "Could not find or load main class",
         message="The container did not find Hadoop's classes.",
         remedy=ADMIN + "check yarn.application.classpath on the node.",
+    ),
+    # jupyterhub-singleuser, to which JUPYTERHUB_SERVICE_URL gives port 0.
+    Cause(
+        "could not be started because port 80 is not available",
+        message="The {what}'s command tried to listen on port 80, which the node does not allow.",
+        remedy=NOT_OUR_RECIPE,
     ),
     Cause(
         "Address already in use",

@@ -6,13 +6,14 @@ of YARN's diagnostics and of the log, so a page must still escape the results.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from yarnspawner.common.text import one_line, sanitize, truncate
-from yarnspawner.diagnosis.cause import Cause
+from yarnspawner.diagnosis.cause import NOT_OUR_RECIPE, Cause
 from yarnspawner.diagnosis.exits import EXIT_CODES, LOG_MESSAGES, YARN_DIAGNOSTICS
 from yarnspawner.diagnosis.outages import DRIVER_FAILURES, PERMANENT, TEMPORARY
 from yarnspawner.diagnosis.queueing import QUEUEING
@@ -31,6 +32,12 @@ _DETAIL_LIMIT = 4000
 # A container can write megabytes.
 _SEARCH_LIMIT = 8000
 _UNKNOWN = "The details show YARN's message. Your administrator may know more."
+
+_ENDED_IN_ORDER = "The server's command ended with exit status 0 before it listened."
+
+# The exit codes of Hadoop's ContainerExitStatus for a container that was never launched: its files could not be
+# downloaded (INVALID), or its node has no usable disk (DISKS_FAILED).
+_NO_CONTAINER = re.compile(r"exited with +exitCode: -(?:1000|101)\b")
 
 # YARN lists the command lines of all processes of a container that exceeds its memory limit.
 _PROCESSES = re.compile(r"Dump of the process-tree for \S+ :\n(?:\s*\|-[^\n]*(?:\n|\Z))*")
@@ -82,6 +89,7 @@ def explain(
     log_tail: str = "",
     memory: str = "",
     audience: Audience = HUB_USER,
+    listened: bool = True,
 ) -> Diagnosis:
     """Return why an application ended.
 
@@ -91,6 +99,7 @@ def explain(
         log_tail: the last lines of the server's log, if available.
         memory: the server's memory limit as text, if known.
         audience: whom to address.
+        listened: False if its server never published an address.
     """
     fields = {"user": report.user, "queue": report.queue, **_limit(memory)}
     published = f"{failure.message}\n{failure.detail}" if failure else ""
@@ -108,7 +117,15 @@ def explain(
             return found
     if failure and (message := one_line(failure.message, _SENTENCE_LIMIT)):
         return Diagnosis(message, "", detail)
-    return Diagnosis(*_explain_status(report.final_status or report.state, audience.what), detail)
+    status = report.final_status or report.state
+    if status == "SUCCEEDED" and not listened:
+        return Diagnosis(_ENDED_IN_ORDER, NOT_OUR_RECIPE, detail)
+    return Diagnosis(*_explain_status(status, audience.what), detail)
+
+
+def has_log(report: Report) -> bool:
+    """Return False if an application has ended before YARN ran a container of it."""
+    return _NO_CONTAINER.search(report.diagnostics) is None
 
 
 def explain_submission_error(
@@ -151,28 +168,39 @@ def explain_outage(error: ClusterUnavailable, audience: Audience = HUB_USER) -> 
     return Diagnosis(diagnosis.cause, diagnosis.remedy or audience.when_back, diagnosis.detail), True
 
 
-def explain_queueing(report: Report) -> str:
+def explain_queueing(report: Report, waited: float = math.inf) -> str:
     """Return why an application waits for its container.
+
+    Args:
+        report: its last report.
+        waited: for how many seconds it has waited. YARN gives some reasons for a moment in every start.
 
     Returns:
         A clause that follows "Waiting in queue <name>, ", such as "because the queue is full"; "" if YARN gives no reason.
     """
-    found = _find(report.diagnostics, QUEUEING, {"user": report.user, "queue": report.queue}, HUB_USER, "")
+    causes = [cause for cause in QUEUEING if cause.lasting <= waited]
+    found = _find(report.diagnostics, causes, {"user": report.user, "queue": report.queue}, HUB_USER, "")
     return found.cause if found else ""
 
 
-def explain_timeout(limit: float, last: str) -> Diagnosis:
+def explain_timeout(limit: float, last: str, *, log_tail: str = "", silent: bool = False) -> Diagnosis:
     """Return why a start was aborted at its timeout.
 
     Args:
         limit: the timeout in seconds.
         last: the last progress message.
+        log_tail: the last lines of the running server's log, if available.
+        silent: True if the server's container ran and has published nothing.
     """
+    detail = sanitize(log_tail, _DETAIL_LIMIT)
+    if silent:
+        cause = f"The server's command runs, but did not report an address within {limit:g} seconds."
+        return Diagnosis(cause, NOT_OUR_RECIPE, detail)
     status = f" Its last status: {one_line(last, _SENTENCE_LIMIT)}" if last else ""
     # It may have waited for something with a known remedy.
     found = _find(last, LOG_MESSAGES, {"user": "", "queue": "", **_limit("")}, HUB_USER, "")
     remedy = found.remedy if found else "Try again later, or request fewer resources."
-    return Diagnosis(f"The server did not start within {limit:g} seconds.{status}", remedy)
+    return Diagnosis(f"The server did not start within {limit:g} seconds.{status}", remedy, detail)
 
 
 def _limit(memory: str) -> dict[str, str]:

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from yarnspawner.diagnosis.cause import Cause
 
+# YARN gives these reasons for a moment in every start, also on an idle cluster: a node gets work when it next sends its
+# heartbeat, every second by default.
+_HEARTBEATS = 5.0
+
 QUEUEING = [
     Cause(
         "cluster resource is empty",
@@ -45,11 +49,13 @@ QUEUEING = [
         "request locality is not matching",
         "black ?listed",
         message="because the nodes on which it may run have no free resources",
+        lasting=_HEARTBEATS,
     ),
     Cause(
         "exceeds the available resources of the node",
         "does not have sufficient resource",
         message="because no node has enough free resources for its container",
+        lasting=_HEARTBEATS,
     ),
     Cause(
         "waiting for AM container to be launched",
@@ -62,9 +68,11 @@ QUEUEING = [
     Cause(
         "Application is Activated, waiting for resources to be assigned for AM",
         message="because no node that the queue can use has enough free resources",
+        lasting=_HEARTBEATS,
     ),
     Cause(
         "not yet activated",
         message="because YARN has not activated it yet",
+        lasting=_HEARTBEATS,
     ),
 ]

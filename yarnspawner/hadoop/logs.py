@@ -1,8 +1,8 @@
-"""Read the last lines of a server's log with ``yarn logs``.
+"""Read the last lines of a server's log: of a finished application with ``yarn logs``, of a running one from its node.
 
 The aggregated logs of a finished application are in HDFS. Only the user can read them, and their format depends on the
 version and the site, so Hadoop's own command is used. It is a JVM with about 2.5 s of CPU time, so few run at a time. The
-NodeManager's REST API is no alternative: it deletes its copy once the log is in HDFS.
+NodeManager's web service is no alternative for these: it deletes its copy once the log is in HDFS.
 """
 
 from __future__ import annotations
@@ -13,12 +13,16 @@ import re
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
+from http import HTTPStatus
+from urllib.parse import quote
 from weakref import WeakKeyDictionary
 
 from yarnspawner.common.ids import checked_application_id
 from yarnspawner.common.text import sanitize
+from yarnspawner.hadoop.http_client import HadoopHttpClient, WebError
 from yarnspawner.hadoop.kerberos import KerberosError, TicketCache, client_environment
 from yarnspawner.hadoop.processes import CommandTimeout, CompletedCommand, run
+from yarnspawner.hadoop.resourcemanager import Node
 
 _log = logging.getLogger(__name__)
 
@@ -116,6 +120,46 @@ async def _read(application_id: str, user: str, principal: str, keytab: str, lin
         raise LogsUnavailable(f"the logs of {application_id} cannot be read: {error}") from None
 
 
+async def running_tail(node: Node, file: str, web: HadoopHttpClient, *, lines: int = 40) -> str:
+    """Return the last lines of a log of a container that still runs, from the web service of its NodeManager.
+
+    YARN checks the permission of the hub, which is in the application's list of viewers.
+
+    Args:
+        node: the container's node, as the ResourceManager reports it.
+        file: name of the log file.
+        web: HTTP client with the hub's identity.
+        lines: number of lines.
+
+    Returns:
+        Plain text without control characters; "" if the file is empty.
+
+    Raises:
+        LogsUnavailable: the NodeManager did not return the file.
+    """
+    if not node.web or not node.container:
+        raise LogsUnavailable(f"the NodeManager's web address of {node.host} is not known")
+    url = f"{node.web}/ws/v1/node/containerlogs/{quote(node.container, safe='')}/{quote(file, safe='')}?size={-_BYTES}"
+    try:
+        response = await web.get(url)
+    except WebError as error:
+        raise LogsUnavailable(str(error)) from None
+    if response.status != HTTPStatus.OK:
+        raise LogsUnavailable(f"{url} answered with HTTP {response.status}")
+    text = response.body[-_OUTPUT_BYTES:].decode(errors="replace")
+    return await asyncio.to_thread(_end_of_file, text, lines)
+
+
+def _end_of_file(text: str, lines: int) -> str:
+    """Return the last lines of the first file in a NodeManager's answer. Runs in a thread."""
+    files = _parse(text.split("\n"))
+    return _tail_lines(files[0].content, lines) if files else ""
+
+
+def _tail_lines(content: str, lines: int) -> str:
+    return "\n".join(sanitize(content, _CHARACTERS).splitlines()[-lines:])
+
+
 def _last_lines(completed: CompletedCommand, application_id: str, user: str, lines: int) -> str:
     """Return the last lines of the most relevant file that is not empty. Runs in a thread."""
     files = _parse(completed.output.decode(errors="replace").split("\n"))
@@ -126,7 +170,7 @@ def _last_lines(completed: CompletedCommand, application_id: str, user: str, lin
                 raise LogsDenied(f"{user} may not read the logs of {application_id}: {line}")
         raise LogsUnavailable(f"YARN has no logs of {application_id} for {user}: {messages[-1]}")
     chosen = max((file for file in files if file.content.strip()), key=_relevance, default=_LogFile("", ""))
-    return "\n".join(sanitize(chosen.content, _CHARACTERS).splitlines()[-lines:])
+    return _tail_lines(chosen.content, lines)
 
 
 def _parse(output: Iterable[str]) -> list[_LogFile]:

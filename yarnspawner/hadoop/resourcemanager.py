@@ -10,9 +10,10 @@ import logging
 import os
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 from typing import Any
+from urllib.parse import urlsplit
 
 from yarnspawner.common.ids import checked_application_id
 from yarnspawner.hadoop.accounts import hub_account
@@ -39,9 +40,13 @@ class Node:
 
     Attributes:
         host: host name of the NodeManager.
+        container: id of the container.
+        web: address of the NodeManager's web service, ``scheme://host:port``; "" if unknown.
     """
 
     host: str
+    container: str = field(default="", compare=False)
+    web: str = field(default="", compare=False)
 
 
 class ResourceManager:
@@ -124,7 +129,7 @@ class ResourceManager:
         """
         document = await self._get(f"/ws/v1/cluster/apps/{checked_application_id(application_id)}/appattempts")
         latest = _latest(as_list(document, "appAttempts", "appAttempt"))
-        node = _node(latest.get("nodeId"))
+        node = self._node(latest.get("nodeId"), latest.get("containerId"), latest.get("nodeHttpAddress"))
         if node is None and ((await self.application(application_id)) or {}).get("state") == "RUNNING":
             raise ResourceManagerRefused(f"the ResourceManager does not show the hub the node of {application_id}")
         return node
@@ -147,7 +152,8 @@ class ResourceManager:
         first = min((name for name in containers if name != latest.get("containerId")), default=None)
         if first is None:
             return None
-        return _node(containers[first].get("assignedNodeId"))
+        found = containers[first]
+        return self._node(found.get("assignedNodeId"), first, found.get("nodeHttpAddress"))
 
     async def set_lifetime(self, application_id: str, seconds: int) -> None:
         """Set the time after which YARN kills an application, in seconds from now.
@@ -202,6 +208,12 @@ class ResourceManager:
     def close(self) -> None:
         """Close the connections."""
         self._web.close()
+
+    def _node(self, node_id: str | None, container: str | None, web: str | None) -> Node | None:
+        host = (node_id or "").rpartition(":")[0]
+        # YARN has one policy (yarn.http.policy) for the web services of all its daemons.
+        scheme, address = urlsplit(self._urls[0]).scheme, (web or "").rpartition("://")[2].strip("/")
+        return Node(host, container or "", f"{scheme}://{address}" if address else "") if host else None
 
     async def _get_cached(self, path: str) -> dict[str, Any]:
         """Return a document that is at most a minute old. Concurrent callers share one request."""
@@ -277,8 +289,3 @@ class ResourceManager:
 
 def _latest(attempts: list[dict[str, Any]]) -> dict[str, Any]:
     return max(attempts, key=lambda attempt: int(attempt.get("id", 0)), default={})
-
-
-def _node(node_id: str | None) -> Node | None:
-    host = (node_id or "").rpartition(":")[0]
-    return Node(host) if host else None

@@ -50,6 +50,9 @@ _STOP_EXPECTED = 5.0
 # Seconds by which a start ends before JupyterHub's own limit, whose message would not name the cause.
 _AHEAD_OF_JUPYTERHUB = 2.0
 
+# Seconds before its timeout at which a start begins to read the server's log. The timeout itself is not exceeded.
+_LOG_AHEAD = 5.0
+
 
 class Launcher:
     """Starts one server.
@@ -82,6 +85,7 @@ class Launcher:
         self._ssl = internal_ssl
         self._progress = progress
         self._log = spawner.log
+        self._waiter: ReadinessWaiter | None = None
 
     async def run(self) -> str:
         """Start the server and return its address, ``http://host:port``. Called by `YarnSpawner.start`.
@@ -122,8 +126,8 @@ class Launcher:
         access = self._context.access
         with access.reflector.watch_closely(server.application_id):
             async with self._context.channel(server) as channel:
-                waiter = ReadinessWaiter(server, channel, access, self.probe(), self._progress, self._log)
-                address = await waiter.wait()
+                self._waiter = ReadinessWaiter(server, channel, access, self.probe(), self._progress, self._log)
+                address = await self._waiter.wait()
         self._record.update_if_current(server.with_url(address.url))
         audit("arrived", application=server.application_id, address=address.url, **self._context.audit_facts)
         return address.url
@@ -153,15 +157,38 @@ class Launcher:
     async def _within(self, limit: float, start: Coroutine[Any, Any, str]) -> str:
         """Limit the time of a start. A TimeoutError that it raises itself within the limit was not late."""
         starting = asyncio.ensure_future(start)
+        log_tail = ""
         try:
-            done, _ = await asyncio.wait([starting], timeout=limit)
+            ahead = min(_LOG_AHEAD, limit / 2)
+            done = bool((await asyncio.wait([starting], timeout=limit - ahead))[0])
+            if not done:
+                log_tail, done = await self._read_log_meanwhile(starting, ahead)
         finally:
             if not starting.done():
                 starting.cancel()
                 await asyncio.wait([starting])
         if not done and (starting.cancelled() or isinstance(starting.exception(), asyncio.TimeoutError)):
-            raise StartFailed(explain_timeout(self._spawner.start_timeout, self._progress.last), reason="timeout")
+            raise self._timed_out(log_tail)
         return starting.result()
+
+    async def _read_log_meanwhile(self, starting: asyncio.Future[str], seconds: float) -> tuple[str, bool]:
+        """Wait for the start and read its server's log. Return the log, and whether the start is done."""
+        reading = asyncio.ensure_future(self._running_log())
+        try:
+            done = bool((await asyncio.wait([starting], timeout=seconds))[0])
+            log_tail = reading.result() if reading.done() and reading.exception() is None else ""
+        finally:
+            reading.cancel()
+        return log_tail, done
+
+    async def _running_log(self) -> str:
+        return await self._waiter.running_log() if self._waiter else ""
+
+    def _timed_out(self, log_tail: str) -> StartFailed:
+        limit = self._spawner.start_timeout
+        if self._waiter is not None:
+            return self._waiter.timed_out(limit, log_tail)
+        return StartFailed(explain_timeout(limit, self._progress.last), reason="timeout")
 
     def _terminate(self, server: ServerState | None) -> asyncio.Future[None] | None:
         return self._context.terminate(server) if server is not None and server.application_id else None

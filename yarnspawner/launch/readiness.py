@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
+import time
 
 from yarnspawner.common.protocol import ADDRESS_KEY, ERROR_KEY, STATUS_KEY, Address, Failure, ProtocolError, Waiting
-from yarnspawner.diagnosis.explain import Diagnosis, explain, explain_queueing
-from yarnspawner.hadoop.logs import LogsUnavailable, tail
+from yarnspawner.diagnosis.explain import Diagnosis, explain, explain_queueing, explain_timeout, has_log
+from yarnspawner.hadoop.logs import LogsUnavailable, running_tail, tail
+from yarnspawner.hadoop.resourcemanager import ResourceManagerUnavailable
 from yarnspawner.launch.errors import StartFailed
 from yarnspawner.launch.progress import Progress
 from yarnspawner.launch.server_probe import NOBODY, ServerProbe, wait_until_ready
@@ -56,6 +58,10 @@ class ReadinessWaiter:
         # True if the server has a container separate from the application master's.
         self._in_service = server.container == "service"
         self._link = access.link_to(server.application_id)
+        # Time at which the application began to wait in its queue.
+        self._waiting_since: float | None = None
+        # True while the application runs and has published nothing.
+        self._silent = False
 
     async def wait(self) -> Address:
         """Wait for the server without a timeout. The caller sets one.
@@ -88,7 +94,8 @@ class ReadinessWaiter:
         elif report is None or report.state in ("NEW", "NEW_SAVING", "SUBMITTED"):
             self._progress.tell(20, f"Application {self._application_id} is submitted.", self._link)
         elif report.state == "ACCEPTED":
-            reason = explain_queueing(report)
+            self._waiting_since = self._waiting_since or time.monotonic()
+            reason = explain_queueing(report, time.monotonic() - self._waiting_since)
             self._progress.tell(30, f"Waiting in queue {report.queue}{', ' * bool(reason)}{reason}.", self._link)
 
     async def _read_address(self, report: Report) -> Address | None:
@@ -104,6 +111,7 @@ class ReadinessWaiter:
             if (raw := await self._channel.get(report, ADDRESS_KEY)) is None:
                 if (raw := await self._channel.get(report, STATUS_KEY)) is not None:
                     self._progress.tell(70, Waiting.from_bytes(raw).message, self._link)
+                self._silent = raw is None
                 return None
             said = Address.from_bytes(raw)
             self._probe.check_address(said)
@@ -134,8 +142,34 @@ class ReadinessWaiter:
         raise self._failed(Diagnosis(f"At {address.host}, port {address.port}, {found}.", remedy))
 
     async def _explain_end(self, report: Report) -> Diagnosis:
-        self._progress.tell(95, "The application has ended; reading its log.", self._link)
-        return explain(report, log_tail=await self._log_tail(report))
+        log = ""
+        if has_log(report):
+            self._progress.tell(95, "The application has ended; reading its log.", self._link)
+            log = await self._log_tail(report)
+        return explain(report, log_tail=log, listened=False)
+
+    async def running_log(self) -> str:
+        """Return the last lines of the log of a server that runs and has published nothing; "" if there are none."""
+        if not self._silent:
+            return ""
+        manager, web = self._access.resource_manager, self._access.node_manager_client
+        file = "server.log" if self._in_service else "application.driver.log"
+        try:
+            node = await (manager.server_node if self._in_service else manager.master_node)(self._application_id)
+            return await running_tail(node, file, web) if node is not None else ""
+        except (LogsUnavailable, ResourceManagerUnavailable) as error:
+            self._log.info("The log of %s, which is running, cannot be read: %s", self._application_id, error)
+            return ""
+
+    def timed_out(self, limit: float, log_tail: str) -> StartFailed:
+        """Return the error of a start that reached its timeout.
+
+        Args:
+            limit: the timeout in seconds.
+            log_tail: what :meth:`running_log` returned before the timeout.
+        """
+        diagnosis = explain_timeout(limit, self._progress.last, log_tail=log_tail, silent=self._silent)
+        return StartFailed(diagnosis, reason="timeout", link=self._link)
 
     async def _log_tail(self, report: Report) -> str:
         if not report.user:

@@ -8,6 +8,8 @@ from datetime import datetime
 from functools import cached_property
 from typing import Any, ClassVar
 
+from yarnspawner.hadoop.http_client import HadoopHttpClient
+from yarnspawner.hadoop.kerberos import TicketCache
 from yarnspawner.hadoop.name_rules import mapped_account
 from yarnspawner.hadoop.resourcemanager import ResourceManager
 from yarnspawner.hadoop.skein_staging import StagingFolders
@@ -16,6 +18,9 @@ from yarnspawner.skein_driver import SKEIN_JAR, Cluster
 from yarnspawner.yarn.port_check import PortChecker
 from yarnspawner.yarn.reflector import ApplicationReflector
 from yarnspawner.yarn.terminator import ApplicationTerminator
+
+# Seconds for an answer of a NodeManager.
+_NODE_MANAGER_TIMEOUT = 4.0
 
 
 @dataclass(frozen=True)
@@ -99,6 +104,16 @@ class ClusterAccess:
         if urls := [url.strip() for url in self.resource_manager_url.split(",") if url.strip()]:
             return ResourceManager(urls, **options)
         return ResourceManager.from_configuration(**options)
+
+    @cached_property
+    def node_manager_client(self) -> HadoopHttpClient:
+        """The HTTP client for the NodeManagers' web services."""
+        return HadoopHttpClient(
+            self.hub_user,
+            tickets=TicketCache.shared(self.principal, self.keytab),
+            timeout=_NODE_MANAGER_TIMEOUT,
+            plain_login=self.spnego_over_http,
+        )
 
     @cached_property
     def staging(self) -> StagingFolders:

@@ -11,7 +11,15 @@ from dataclasses import dataclass
 import pytest
 
 from yarnspawner.common.protocol import Failure
-from yarnspawner.diagnosis.explain import Diagnosis, explain, explain_outage, explain_queueing, explain_submission_error
+from yarnspawner.diagnosis.explain import (
+    Diagnosis,
+    explain,
+    explain_outage,
+    explain_queueing,
+    explain_submission_error,
+    explain_timeout,
+    has_log,
+)
 
 FAILED = (
     "Application application_1_0001 failed 1 times (global limit =2; local limit is =1) due to AM Container for"
@@ -417,7 +425,7 @@ YARN_DIAGNOSTICS = [
             " '/data/nm/usercache/alice/appcache/application_1_0001/filecache/12_tmp/env.tar.gz' && tar -x ) Process exited"
             " with exit code 2.",
         ),
-        "An archive that the server needs, such as its packed environment, is broken",
+        "The archive env.tar.gz, which the server needs, is broken",
     ),
     (
         FAILED.format(
@@ -425,7 +433,7 @@ YARN_DIAGNOSTICS = [
             said="chmod: cannot access '/data/nm/usercache/alice/appcache/application_1_0001/filecache/12_tmp/env.zip': No such"
             " file or directory\n\nExitCodeException exitCode=1: chmod: ...",
         ),
-        "An archive that the server needs, such as its packed environment, is broken",
+        "The archive env.zip, which the server needs, is broken",
     ),
     (
         FAILED.format(code=-100, said="Container released on a *lost* node"),
@@ -482,6 +490,10 @@ LOG_MESSAGES = [
         "The container did not find Hadoop's classes.",
     ),
     ("OSError: [Errno 98] Address already in use", "found no free port"),
+    (".skein.sh: line 9: /no/such/program: No such file or directory", "The program /no/such/program was not found"),
+    (".skein.sh: line 9: /opt/a b: cannot execute: required file not found", "The program /opt/a b was not found"),
+    ("ERROR: the Jupyter server could not be started because port 80 is not available.", "tried to listen on port 80"),
+    (".skein.sh: line 9: /etc/hostname: Permission denied", "The node cannot execute /etc/hostname"),
 ]
 
 
@@ -510,6 +522,38 @@ def test_failure_first() -> None:
     assert "port" in diagnosis.cause
     unknown = explain(Report(""), failure=Failure("The moon is in the wrong phase."))  # type: ignore[arg-type]
     assert unknown.cause == "The moon is in the wrong phase."
+
+
+def test_end_before_listening() -> None:
+    """A command that ended in order without a server is no server that ended."""
+    report = Report("", "FINISHED", "SUCCEEDED")
+    diagnosis = explain(report, listened=False, log_tail="done")  # type: ignore[arg-type]
+    assert "exit status 0 before it listened" in diagnosis.cause
+    assert "yarnspawner.singleuser" in diagnosis.remedy
+    assert diagnosis.detail == "done"
+
+
+def test_silent_timeout() -> None:
+    """A command that runs and never listens may be no recipe; its log is shown."""
+    diagnosis = explain_timeout(60, "The container runs", log_tail="asleep\x1b[0m", silent=True)
+    assert "did not report an address within 60 seconds" in diagnosis.cause
+    assert "yarnspawner.singleuser" in diagnosis.remedy
+    assert diagnosis.detail == "asleep"
+
+
+@pytest.mark.parametrize(("code", "log"), [(-1000, False), (-101, False), (-104, True), (1, True)])
+def test_log_exists(code: int, log: bool) -> None:
+    """A container that YARN never launched has no log to wait for."""
+    assert has_log(Report(FAILED.format(code=code, said=""))) is log  # type: ignore[arg-type]
+
+
+def test_momentary_queueing() -> None:
+    """A reason that YARN gives in every start is told when it lasts; others are told at once."""
+    waits = Report(ACCEPTED + "Application is Activated, waiting for resources to be assigned for AM.")
+    full = Report(ACCEPTED + "Queue's AM resource limit exceeded.")
+    assert [explain_queueing(waits, seconds) for seconds in (0, 4.9)] == ["", ""]  # type: ignore[arg-type]
+    assert "free resources" in explain_queueing(waits, 5)  # type: ignore[arg-type]
+    assert explain_queueing(full, 0)  # type: ignore[arg-type]
 
 
 def test_status_only() -> None:

@@ -11,10 +11,15 @@ from pathlib import Path
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from tornado.httpserver import HTTPServer
+from tornado.testing import bind_unused_port
+from tornado.web import Application, RequestHandler
 
 from tests.support.fuzzing import many
 from yarnspawner.hadoop import logs
-from yarnspawner.hadoop.logs import LogsDenied, LogsUnavailable, tail
+from yarnspawner.hadoop.http_client import HadoopHttpClient
+from yarnspawner.hadoop.logs import LogsDenied, LogsUnavailable, running_tail, tail
+from yarnspawner.hadoop.resourcemanager import Node
 
 APPLICATION = "application_1795410751886_0001"
 STARS = "***************************************************************************************"
@@ -233,3 +238,42 @@ async def test_parsed_in_thread(yarn: Path, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(logs, "_parse", lambda lines: seen.append(threading.current_thread()) or parse(lines))
     assert await tail(APPLICATION, "alice") == "here"
     assert seen and threading.main_thread() not in seen
+
+
+class NodeManager:
+    """A web service that answers with one text."""
+
+    def __init__(self, text: str, status: int = 200) -> None:
+        self.asked: list[str] = []
+
+        class Handler(RequestHandler):
+            def get(handler) -> None:  # noqa: N805
+                self.asked.append(handler.request.uri)
+                handler.set_status(status)
+                handler.finish(text)
+
+        listener, port = bind_unused_port()
+        self.server = HTTPServer(Application([(".*", Handler)]))
+        self.server.add_socket(listener)
+        self.node = Node("node1", "container_1_0001_01_000001", f"http://127.0.0.1:{port}")
+
+
+async def test_running_log() -> None:
+    """The NodeManager of a running container returns the end of its log."""
+    lines = "\n".join(f"line {number}" for number in range(100))
+    manager = NodeManager(section("application.driver.log", lines, ".This log file belongs to a running container"))
+    web = HadoopHttpClient("jupyterhub")
+    assert await running_tail(manager.node, "application.driver.log", web, lines=2) == "line 98\nline 99"
+    assert "/containerlogs/container_1_0001_01_000001/application.driver.log?size=-16384" in manager.asked[0]
+    web.close()
+
+
+@pytest.mark.parametrize("status", [403, 404, 500])
+async def test_running_log_refused(status: int) -> None:
+    """Without permission there is no log."""
+    web = HadoopHttpClient("jupyterhub")
+    with pytest.raises(LogsUnavailable, match=str(status)):
+        await running_tail(NodeManager("no", status).node, "server.log", web)
+    with pytest.raises(LogsUnavailable, match="not known"):
+        await running_tail(Node("node1"), "server.log", web)
+    web.close()

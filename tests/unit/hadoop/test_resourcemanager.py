@@ -93,7 +93,10 @@ def both(managers: list[Manager]) -> Iterator[ResourceManager]:
 async def test_master_node(manager: Manager, rm: ResourceManager) -> None:
     """The node of the master container comes from the scheduler."""
     manager.documents[f"apps/{APPLICATION}/appattempts"] = {"appAttempts": {"appAttempt": [ATTEMPT]}}
-    assert await rm.master_node(APPLICATION) == Node("node7.example.com")
+    node = await rm.master_node(APPLICATION)
+    assert node == Node("node7.example.com")
+    assert node.container == ATTEMPT["containerId"]
+    assert node.web == f"http://{ATTEMPT['nodeHttpAddress']}"
 
 
 async def test_node_of_last_attempt(manager: Manager, rm: ResourceManager) -> None:

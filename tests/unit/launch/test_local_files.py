@@ -25,9 +25,20 @@ def home(tmp_path: Path) -> Path:
 
 def test_a_file_of_the_hubs_own_may_be_read(tmp_path: Path) -> None:
     file = tmp_path / "environment.tar.gz"
-    file.touch()
+    file.write_bytes(b"\x1f\x8b")
     assert changeable(file) is None
     check_local_files({"environment": str(file), "other": "hdfs:///home/x", "broken": 5, "missing": "/nowhere/x"})
+
+
+@pytest.mark.parametrize("name", ["environment.tar.gz", "environment.tgz", "environment.zip"])
+def test_a_file_that_is_no_archive_is_named(tmp_path: Path, name: str) -> None:
+    """YARN could not unpack it, and would say so only after the upload."""
+    file = tmp_path / name
+    file.write_text("no archive")
+    with pytest.raises(SpecificationError, match=f"'environment': .*{name} is no archive"):
+        check_local_files({"environment": str(file)})
+    # A file of that name that YARN does not unpack may have any content.
+    check_local_files({"environment": {"source": str(file), "type": "file"}})
 
 
 @needs_root

@@ -5,8 +5,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from yarnspawner.common.protocol import ADDRESS_KEY, ERROR_KEY, Address, Failure
+from yarnspawner.common.protocol import ADDRESS_KEY, ERROR_KEY, STATUS_KEY, Address, Failure, Waiting
 from yarnspawner.hadoop.resourcemanager import Node
+from yarnspawner.launch import readiness
 from yarnspawner.launch.errors import StartFailed
 from yarnspawner.launch.progress import Progress
 from yarnspawner.launch.readiness import ReadinessWaiter
@@ -179,3 +180,55 @@ async def test_a_server_that_dies_before_it_answers_is_told_by_its_end():
     with pytest.raises(StartFailed) as failed:
         await wait.wait()
     assert "firewall" not in str(failed.value)
+
+
+async def test_a_command_that_ends_in_order_before_it_listens_is_no_server(monkeypatch):
+    async def tail(*_, **__):
+        return "all done"
+
+    monkeypatch.setattr(readiness, "tail", tail)
+    wait, _ = arrival([status("FINISHED", final_status="SUCCEEDED", user="alice")], ServerChannel())
+    wait._access.principal = wait._access.keytab = ""
+    with pytest.raises(StartFailed, match="exit status 0 before it listened") as failed:
+        await wait.wait()
+    assert "all done" in failed.value.jupyterhub_html_message
+
+
+async def test_no_log_is_looked_for_if_no_container_ran(monkeypatch):
+    monkeypatch.setattr(readiness, "tail", None)  # it would fail
+    said = "AM Container for appattempt_1_0001_000001 exited with  exitCode: -1000\n/filecache/10_tmp/env.tar.gz"
+    ended = status("FAILED", final_status="FAILED", user="alice", diagnostics=said)
+    wait, progress = arrival([ended], ServerChannel())
+    with pytest.raises(StartFailed, match=r"The archive env\.tar\.gz"):
+        await wait.wait()
+    assert await messages(progress) == []
+
+
+async def test_a_timeout_shows_the_log_of_a_command_that_never_listens(monkeypatch):
+    """The log is read from the node, but not if the server has said what it waits for."""
+
+    async def running_tail(node, file, web):
+        return f"asleep on {node.host} in {file}"
+
+    async def master_node(application_id):
+        return Node("worker1")
+
+    monkeypatch.setattr(readiness, "running_tail", running_tail)
+    for said, told in (
+        ({}, "asleep on worker1 in application.driver.log"),
+        ({STATUS_KEY: Waiting("x").to_bytes()}, ""),
+    ):
+        wait, _ = arrival([status("RUNNING")], ServerChannel(said))
+        wait._access.resource_manager.master_node = master_node
+        wait._access.node_manager_client = None
+        assert await wait._read_address(status("RUNNING").report) is None
+        assert await wait.running_log() == told
+    assert "asleep" in wait.timed_out(60, "asleep").jupyterhub_html_message
+
+
+async def test_a_queue_without_room_for_a_moment_is_no_news():
+    said = "Application is Activated, waiting for resources to be assigned for AM."
+    accepted = [status("ACCEPTED", diagnostics=said), status("RUNNING")]
+    wait, progress = arrival(accepted, ServerChannel(listening("worker1")))
+    await wait.wait()
+    assert "Waiting in queue root.default." in await messages(progress)
