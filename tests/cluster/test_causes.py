@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from tests.support.member import END, START, Member, unfinished, until
 
 from demo.hub import Hub
 from localhadoop import LocalHadoop
 from tests.support.hubs import log_of, log_size, running
-from tests.support.member import END, START, Member, unfinished, until
 
 CONFIGURATION = Path(__file__).parent.parent / "support" / "jupyterhub_config_causes.py"
 RECIPE = "python -m yarnspawner.singleuser"
@@ -91,7 +91,7 @@ def test_a_command_that_never_listens(hub: Hub, kerberos_cluster: LocalHadoop) -
     """The page shows the end of the running container's log, which comes from its node."""
     told = fail(hub, kerberos_cluster, "sleeps", "sleeps-in-service")
     for failed in told.values():
-        assert "runs, but did not report an address within 60 seconds" in failed.message
+        assert "runs, but did not report an address within 100 seconds" in failed.message
         assert RECIPE in failed.message
         assert "said before it sleeps" in failed.page
-        assert failed.seconds < 75
+        assert failed.seconds < 120

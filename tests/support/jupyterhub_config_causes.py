@@ -18,8 +18,8 @@ SEPARATE = {"server_container": "service"}
 CAUSES = {
     "ends": {"cmd": ["true"]},
     "ends-in-service": {"cmd": ["true"], **SEPARATE},
-    "sleeps": {"cmd": ["echo said before it sleeps; exec sleep 600"], "start_timeout": 60},
-    "sleeps-in-service": {"cmd": ["echo said before it sleeps; exec sleep 600"], "start_timeout": 60, **SEPARATE},
+    "sleeps": {"cmd": ["echo said before it sleeps; exec sleep 600"], "start_timeout": 100},
+    "sleeps-in-service": {"cmd": ["echo said before it sleeps; exec sleep 600"], "start_timeout": 100, **SEPARATE},
     "jupyterhubs-own": {"cmd": ["jupyterhub-singleuser"]},
     "no-program": {"cmd": ["/no/such/program"]},
     "no-program-in-service": {"cmd": ["/no/such/program"], **SEPARATE},

@@ -9,13 +9,15 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from yarnspawner.common.text import one_line, sanitize, truncate
-from yarnspawner.diagnosis.cause import NOT_OUR_RECIPE, Cause
-from yarnspawner.diagnosis.exits import EXIT_CODES, LOG_MESSAGES, YARN_DIAGNOSTICS
+from yarnspawner.diagnosis.cause import Cause
+from yarnspawner.diagnosis.exits import EXIT_CODES, YARN_DIAGNOSTICS
+from yarnspawner.diagnosis.log_messages import LOG_MESSAGES
 from yarnspawner.diagnosis.outages import DRIVER_FAILURES, PERMANENT, TEMPORARY
+from yarnspawner.diagnosis.own_causes import OWN_CAUSES
 from yarnspawner.diagnosis.queueing import QUEUEING
 from yarnspawner.diagnosis.submission_errors import SUBMISSION_ERRORS
 
@@ -31,9 +33,8 @@ _SENTENCE_LIMIT = 500
 _DETAIL_LIMIT = 4000
 # A container can write megabytes.
 _SEARCH_LIMIT = 8000
-_UNKNOWN = "The details show YARN's message. Your administrator may know more."
 
-_ENDED_IN_ORDER = "The server's command ended with exit status 0 before it listened."
+_OWN = {cause.code: cause for cause in OWN_CAUSES}
 
 # The exit codes of Hadoop's ContainerExitStatus for a container that was never launched: its files could not be
 # downloaded (INVALID), or its node has no usable disk (DISKS_FAILED).
@@ -51,11 +52,15 @@ class Diagnosis:
         cause: one plain sentence.
         remedy: what to do, and who can do it; "" if unknown.
         detail: YARN's message and the last lines of the log; several lines, may be "".
+        code: the cause's stable name.
+        admin: what the administrator can do; "" if unknown.
     """
 
     cause: str
     remedy: str = ""
     detail: str = ""
+    code: str = "unknown"
+    admin: str = ""
 
     @property
     def message(self) -> str:
@@ -116,11 +121,11 @@ def explain(
         if found := _find(text, causes, fields, audience, detail):
             return found
     if failure and (message := one_line(failure.message, _SENTENCE_LIMIT)):
-        return Diagnosis(message, "", detail)
+        return own_cause("server-reported", detail, audience, words=message)
     status = report.final_status or report.state
     if status == "SUCCEEDED" and not listened:
-        return Diagnosis(_ENDED_IN_ORDER, NOT_OUR_RECIPE, detail)
-    return Diagnosis(*_explain_status(status, audience.what), detail)
+        return own_cause("ended-before-listening", detail, audience)
+    return own_cause({"SUCCEEDED": "exited", "KILLED": "killed"}.get(status, "failed"), detail, audience)
 
 
 def has_log(report: Report) -> bool:
@@ -147,7 +152,7 @@ def explain_submission_error(
     return (
         _find(text, SUBMISSION_ERRORS, fields, audience, detail)
         or _find(text, YARN_DIAGNOSTICS, fields, audience, detail)
-        or Diagnosis(f"YARN rejected the {audience.what}'s application.", _UNKNOWN, detail)
+        or own_cause("submission-rejected", detail, audience)
     )
 
 
@@ -161,11 +166,11 @@ def explain_outage(error: ClusterUnavailable, audience: Audience = HUB_USER) -> 
     detail = sanitize(text, _DETAIL_LIMIT)
     if found := _find(text, PERMANENT, {}, audience, detail):
         return found, False
-    temporary = _find(text, TEMPORARY, {}, audience, detail)
+    fields = {"when_back": audience.when_back}
+    temporary = _find(text, TEMPORARY, fields, audience, detail)
     if not temporary and (found := _find(text, DRIVER_FAILURES, {}, audience, detail)):
         return found, False
-    diagnosis = temporary or Diagnosis("YARN does not answer.", "", detail)
-    return Diagnosis(diagnosis.cause, diagnosis.remedy or audience.when_back, diagnosis.detail), True
+    return temporary or own_cause("yarn-unavailable", detail, audience, **fields), True
 
 
 def explain_queueing(report: Report, waited: float = math.inf) -> str:
@@ -179,11 +184,13 @@ def explain_queueing(report: Report, waited: float = math.inf) -> str:
         A clause that follows "Waiting in queue <name>, ", such as "because the queue is full"; "" if YARN gives no reason.
     """
     causes = [cause for cause in QUEUEING if cause.lasting <= waited]
-    found = _find(report.diagnostics, causes, {"user": report.user, "queue": report.queue}, HUB_USER, "")
+    found = _find(report.diagnostics, causes, _names(report), HUB_USER, "")
     return found.cause if found else ""
 
 
-def explain_timeout(limit: float, last: str, *, log_tail: str = "", silent: bool = False) -> Diagnosis:
+def explain_timeout(
+    limit: float, last: str, *, log_tail: str = "", silent: bool = False, waiting: Report | None = None
+) -> Diagnosis:
     """Return why a start was aborted at its timeout.
 
     Args:
@@ -191,16 +198,20 @@ def explain_timeout(limit: float, last: str, *, log_tail: str = "", silent: bool
         last: the last progress message.
         log_tail: the last lines of the running server's log, if available.
         silent: True if the server's container ran and has published nothing.
+        waiting: the last report of an application that waits in its queue.
     """
     detail = sanitize(log_tail, _DETAIL_LIMIT)
     if silent:
-        cause = f"The server's command runs, but did not report an address within {limit:g} seconds."
-        return Diagnosis(cause, NOT_OUR_RECIPE, detail)
+        return own_cause("never-listened", detail, seconds=f"{limit:g}")
     status = f" Its last status: {one_line(last, _SENTENCE_LIMIT)}" if last else ""
     # It may have waited for something with a known remedy.
+    late = own_cause("start-timeout", detail, seconds=f"{limit:g}", status=status)
     found = _find(last, LOG_MESSAGES, {"user": "", "queue": "", **_limit("")}, HUB_USER, "")
-    remedy = found.remedy if found else "Try again later, or request fewer resources."
-    return Diagnosis(f"The server did not start within {limit:g} seconds.{status}", remedy, detail)
+    found = found or (_find(waiting.diagnostics, QUEUEING, _names(waiting), HUB_USER, "") if waiting else None)
+    if not found:
+        return late
+    remedy = found.remedy if waiting is None else late.remedy
+    return replace(late, remedy=remedy, code=found.code, admin=found.admin)
 
 
 def _limit(memory: str) -> dict[str, str]:
@@ -217,17 +228,31 @@ def _find(
         if groups is not None:
             all_fields = {**fields, **groups, "what": audience.what}
             known = {name: one_line(value, _NAME_LIMIT) for name, value in all_fields.items()}
-            if not audience.direct:
-                return Diagnosis(cause.message.format_map(known), cause.remedy.format_map(known), detail)
-            # Our own texts address the hub's administrator.
-            detail = "" if cause.ours else detail
-            return Diagnosis(cause.direct_message.format_map(known), cause.direct_remedy.format_map(known), detail)
+            return _diagnosis(cause, known, audience, detail)
     return None
 
 
-def _explain_status(status: str, what: str) -> tuple[str, str]:
-    if status == "SUCCEEDED":
-        return f"The {what} exited.", "Start it again if you still need it."
-    if status == "KILLED":
-        return f"The {what}'s application was killed.", "If that was not you, ask your administrator why."
-    return f"The {what}'s application failed.", _UNKNOWN
+def own_cause(code: str, detail: str = "", audience: Audience = HUB_USER, **fields: str) -> Diagnosis:
+    """Return the diagnosis of a cause that the hub has found itself.
+
+    Args:
+        code: of a row of :mod:`~yarnspawner.diagnosis.own_causes`.
+        detail: several lines, may be "".
+        audience: whom to address.
+        fields: those of the row's message and remedies, as one line each.
+    """
+    return _diagnosis(_OWN[code], {"what": audience.what, **fields}, audience, detail)
+
+
+def _diagnosis(cause: Cause, fields: Mapping[str, str], audience: Audience, detail: str) -> Diagnosis:
+    admin = cause.admin.format_map(fields)
+    if not audience.direct:
+        return Diagnosis(cause.message.format_map(fields), cause.remedy.format_map(fields), detail, cause.code, admin)
+    # Our own texts address the hub's administrator.
+    detail = "" if cause.ours else detail
+    message, remedy = cause.direct_message.format_map(fields), cause.direct_remedy.format_map(fields)
+    return Diagnosis(message, remedy, detail, cause.code, admin)
+
+
+def _names(report: Report) -> dict[str, str]:
+    return {"user": report.user, "queue": report.queue}

@@ -70,10 +70,11 @@ class _Request:
     method: str
     url: str
     body: str | None = None
+    accept: str = "application/json"
 
     @property
     def headers(self) -> dict[str, str]:
-        return {"Accept": "application/json", **({"Content-Type": "application/json"} if self.body else {})}
+        return {"Accept": self.accept, **({"Content-Type": "application/json"} if self.body else {})}
 
 
 class HadoopHttpClient:
@@ -112,9 +113,9 @@ class HadoopHttpClient:
         self._cookies: dict[str, str] = {}
         self._negotiating: dict[str, asyncio.Lock] = {}
 
-    async def get(self, url: str) -> Response:
+    async def get(self, url: str, *, accept: str = "application/json") -> Response:
         """Send a GET request. See :meth:`request`."""
-        return await self.request(_Request("GET", url))
+        return await self.request(_Request("GET", url, accept=accept))
 
     async def put(self, url: str, document: dict[str, Any]) -> Response:
         """Send a PUT request with a JSON body. See :meth:`request`."""

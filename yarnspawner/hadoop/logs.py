@@ -141,7 +141,8 @@ async def running_tail(node: Node, file: str, web: HadoopHttpClient, *, lines: i
         raise LogsUnavailable(f"the NodeManager's web address of {node.host} is not known")
     url = f"{node.web}/ws/v1/node/containerlogs/{quote(node.container, safe='')}/{quote(file, safe='')}?size={-_BYTES}"
     try:
-        response = await web.get(url)
+        # The NodeManager answers a request for another type with HTTP 503.
+        response = await web.get(url, accept="text/plain")
     except WebError as error:
         raise LogsUnavailable(str(error)) from None
     if response.status != HTTPStatus.OK:

@@ -10,7 +10,7 @@ from typing import Any
 
 from jupyterhub.utils import make_ssl_context
 
-from yarnspawner.diagnosis.explain import Diagnosis
+from yarnspawner.diagnosis.explain import own_cause
 from yarnspawner.hub.context import HubContext
 from yarnspawner.launch.errors import StartFailed
 from yarnspawner.skein_driver import ClusterError
@@ -48,8 +48,7 @@ class InternalSSL:
         try:
             nodes = await self._context.access.cluster.nodes()
         except ClusterError as error:
-            cause = "YARN does not say which nodes there are, and so the server can have no certificate."
-            raise StartFailed(Diagnosis(cause, "Please try again later.", str(error))) from None
+            raise StartFailed(own_cause("nodes-unknown", str(error))) from None
         # Before JupyterHub 5.4.1 it must be a list.
         return alt_names(node.host for node in nodes)
 

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from html import escape
-from typing import TYPE_CHECKING
 
 from tornado import web
 
-if TYPE_CHECKING:
-    from yarnspawner.diagnosis.explain import Diagnosis
+from yarnspawner.diagnosis.explain import Diagnosis
 
 try:
     from jupyterhub.spawner import SpawnException
@@ -31,7 +29,7 @@ class OptionsRefused(SpawnException):
     """
 
     def __init__(self, message: str) -> None:
-        super().__init__(message, reason="options")
+        super().__init__(message, reason="options-refused")
         self.jupyterhub_message = message
 
 
@@ -42,14 +40,14 @@ class StartFailed(SpawnException):
     the REST API.
 
     Args:
-        diagnosis: cause, remedy, and YARN's message as the detail.
-        reason: one word for JupyterHub's metrics.
+        diagnosis: cause, remedy, and YARN's message as the detail. Its code is the ``reason`` in JupyterHub's metrics.
         link: URL of the application in YARN; "" for none.
     """
 
-    def __init__(self, diagnosis: Diagnosis, *, reason: str = "yarn", link: str = "") -> None:
+    def __init__(self, diagnosis: Diagnosis, *, link: str = "") -> None:
         message = diagnosis.message
-        super().__init__(message, reason=reason, log_message="\n".join(filter(None, (message, diagnosis.detail))))
+        log_message = "\n".join(filter(None, (f"[{diagnosis.code}] {message}", diagnosis.detail)))
+        super().__init__(message, reason=diagnosis.code, log_message=log_message)
         self.diagnosis = diagnosis
         self.jupyterhub_message = message
         self.jupyterhub_html_message = self._html(diagnosis, link)

@@ -24,9 +24,14 @@ def record_failure(
     finished: datetime | None = None,
 ) -> None:
     """Keep and log why a server ended or a start failed, for the user's next visit."""
-    record.last_exit.record(application_id, diagnosis.message, finished)
+    record.last_exit.record(application_id, diagnosis.message, finished, code=diagnosis.code)
     context.log.warning(
-        "%s of %s has ended: %s\n%s", application_id, context.server_name, diagnosis.message, diagnosis.detail
+        "%s of %s has ended: [%s] %s\n%s",
+        application_id,
+        context.server_name,
+        diagnosis.code,
+        diagnosis.message,
+        diagnosis.detail,
     )
 
 
@@ -60,5 +65,6 @@ def exit_status(
     if server.url and not server.stopping:
         record_exit(record, context, report, memory)
     by = "stop" if server.stopping else "lifetime" if server.ends and time.time() >= server.ends else "yarn"
-    audit_end(report, by=by, hadoop_user=server.hadoop_user, **context.audit_facts)
+    code = record.last_exit.code if record.last_exit.is_of(report.id) else ""
+    audit_end(report, by=by, code=code, hadoop_user=server.hadoop_user, **context.audit_facts)
     return 1 if report.final_status == "FAILED" or (report.final_status == "KILLED" and not server.stopping) else 0

@@ -12,7 +12,7 @@ from tornado import web
 
 from yarnspawner.common.string_templates import TemplateError, render_strict
 from yarnspawner.common.text import one_line
-from yarnspawner.diagnosis.explain import Diagnosis
+from yarnspawner.diagnosis.explain import own_cause
 from yarnspawner.launch.errors import StartFailed
 
 # What JupyterHub shows to users of any exception.
@@ -24,7 +24,7 @@ class SettingFailed(StartFailed):
     """A setting of the hub cannot be used. The message names it."""
 
     def __init__(self, cause: str) -> None:
-        super().__init__(Diagnosis(cause, "Please tell your administrator.", ""), reason="settings")
+        super().__init__(own_cause("setting-failed", words=cause))
 
 
 async def call_hook(name: str, function: Callable[..., Any], *arguments: Any, log: logging.Logger) -> Any:

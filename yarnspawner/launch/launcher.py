@@ -10,7 +10,7 @@ import skein
 
 from yarnspawner.common.private_files import private_files
 from yarnspawner.common.string_templates import TemplateError
-from yarnspawner.diagnosis.explain import Diagnosis, explain_submission_error, explain_timeout
+from yarnspawner.diagnosis.explain import explain_submission_error, explain_timeout, own_cause
 from yarnspawner.hadoop.accounts import IdentityRefused
 from yarnspawner.hub.context import HubContext
 from yarnspawner.launch.certificates import InternalSSL
@@ -104,7 +104,8 @@ class Launcher:
             # The user cancelled the start, and JupyterHub calls stop(); or the hub stops, and its next run goes on with it.
             asyncio.get_running_loop().call_later(_STOP_EXPECTED, self._terminate, self._record.server)
             raise
-        except Exception:
+        except Exception as error:
+            self._audit_failure(error)
             # JupyterHub does not always call stop() after a failed start. While it does, it tells whoever opens the page
             # that nothing is starting, and not why. So the application is killed before the failure is told, in less
             # than what is left of JupyterHub's limit.
@@ -140,6 +141,15 @@ class Launcher:
             spawner.server.base_url, float(spawner.http_timeout), self._log, spawner.port_range, certified
         )
 
+    def _audit_failure(self, error: Exception) -> None:
+        if isinstance(error, StartFailed):
+            server, diagnosis = self._record.server, error.diagnosis
+            facts: dict[str, str] = {"code": diagnosis.code, "reason": diagnosis.cause, **self._context.audit_facts}
+            if server is not None:
+                facts |= {"hadoop_user": server.hadoop_user, "queue": server.queue}
+            submitted = server.application_id if server is not None else ""
+            audit("failed" if submitted else "refused", application=submitted, **facts)
+
     # -- Time
 
     @property
@@ -151,8 +161,8 @@ class Launcher:
         try:
             return await self._within(self._limit, self._submit_and_wait())
         except (IdentityRefused, TemplateError, SpecificationError) as error:
-            audit("refused", reason=str(error), **self._context.audit_facts)
-            raise StartFailed(Diagnosis(str(error), "Please tell your administrator.", ""), reason="settings") from None
+            code = "account-refused" if isinstance(error, IdentityRefused) else "setting-invalid"
+            raise StartFailed(own_cause(code, words=str(error))) from None
 
     async def _within(self, limit: float, start: Coroutine[Any, Any, str]) -> str:
         """Limit the time of a start. A TimeoutError that it raises itself within the limit was not late."""
@@ -188,7 +198,7 @@ class Launcher:
         limit = self._spawner.start_timeout
         if self._waiter is not None:
             return self._waiter.timed_out(limit, log_tail)
-        return StartFailed(explain_timeout(limit, self._progress.last), reason="timeout")
+        return StartFailed(explain_timeout(limit, self._progress.last))
 
     def _terminate(self, server: ServerState | None) -> asyncio.Future[None] | None:
         return self._context.terminate(server) if server is not None and server.application_id else None
@@ -274,9 +284,7 @@ class Launcher:
 
     def _refusal(self, error: ClusterRefused, server: ServerState) -> StartFailed:
         user, queue = server.hadoop_user, server.queue
-        refusal = explain_submission_error(error, hub=self._context.access.hub_user, user=user, queue=queue)
-        audit("refused", reason=refusal.cause, hadoop_user=user, queue=queue, **self._context.audit_facts)
-        return StartFailed(refusal, reason="refused")
+        return StartFailed(explain_submission_error(error, hub=self._context.access.hub_user, user=user, queue=queue))
 
     async def _specification(
         self, server: ServerState, credentials: Credentials, paths: dict[str, str]

@@ -6,7 +6,7 @@ import logging
 import time
 
 from yarnspawner.common.protocol import ADDRESS_KEY, ERROR_KEY, STATUS_KEY, Address, Failure, ProtocolError, Waiting
-from yarnspawner.diagnosis.explain import Diagnosis, explain, explain_queueing, explain_timeout, has_log
+from yarnspawner.diagnosis.explain import Diagnosis, explain, explain_queueing, explain_timeout, has_log, own_cause
 from yarnspawner.hadoop.logs import LogsUnavailable, running_tail, tail
 from yarnspawner.hadoop.resourcemanager import ResourceManagerUnavailable
 from yarnspawner.launch.errors import StartFailed
@@ -60,6 +60,8 @@ class ReadinessWaiter:
         self._link = access.link_to(server.application_id)
         # Time at which the application began to wait in its queue.
         self._waiting_since: float | None = None
+        # The last report while it waits there.
+        self._waiting: Report | None = None
         # True while the application runs and has published nothing.
         self._silent = False
 
@@ -89,6 +91,7 @@ class ReadinessWaiter:
 
     def _tell(self, status: Status) -> None:
         report = status.report
+        self._waiting = report if status.known and report is not None and report.state == "ACCEPTED" else None
         if not status.known:
             self._progress.tell(20, "YARN does not answer. The start continues when it does.")
         elif report is None or report.state in ("NEW", "NEW_SAVING", "SUBMITTED"):
@@ -118,8 +121,7 @@ class ReadinessWaiter:
             if self._in_service and (node := await self._channel.server_node(said.host)) is None:
                 return None
         except (ProtocolError, ClusterRefused) as error:
-            cause = "The server published data that the hub does not accept."
-            raise self._failed(Diagnosis(cause, "Please tell your administrator.", str(error))) from None
+            raise self._failed(own_cause("data-not-accepted", str(error))) from None
         except ClusterError as error:
             self._log.debug("The key-value store of %s does not answer: %s", self._application_id, error)
             return None
@@ -137,9 +139,8 @@ class ReadinessWaiter:
             return address
         if status.report is not None and status.ended:
             raise self._failed(await self._explain_end(status.report))
-        remedy = "Please tell your administrator"
-        remedy += ": a firewall may be between the hub and the node." if found.startswith(NOBODY) else "."
-        raise self._failed(Diagnosis(f"At {address.host}, port {address.port}, {found}.", remedy))
+        code = "server-unreachable" if found.startswith(NOBODY) else "wrong-server"
+        raise self._failed(own_cause(code, host=address.host, port=str(address.port), found=found))
 
     async def _explain_end(self, report: Report) -> Diagnosis:
         log = ""
@@ -168,8 +169,8 @@ class ReadinessWaiter:
             limit: the timeout in seconds.
             log_tail: what :meth:`running_log` returned before the timeout.
         """
-        diagnosis = explain_timeout(limit, self._progress.last, log_tail=log_tail, silent=self._silent)
-        return StartFailed(diagnosis, reason="timeout", link=self._link)
+        last = self._progress.last
+        return self._failed(explain_timeout(limit, last, log_tail=log_tail, silent=self._silent, waiting=self._waiting))
 
     async def _log_tail(self, report: Report) -> str:
         if not report.user:

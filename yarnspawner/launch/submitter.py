@@ -102,7 +102,7 @@ class Submitter:
             except ClusterUnavailable as error:
                 outage, passes = explain_outage(error)
                 if not passes:
-                    raise StartFailed(outage, reason="unavailable") from error
+                    raise StartFailed(outage) from error
                 keep_account()  # whatever a later attempt says, this one may have been accepted
                 if outage.cause != told:
                     self._log.warning("Cannot submit for %s yet: %s", self._context.server_name, error)

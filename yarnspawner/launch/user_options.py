@@ -162,7 +162,9 @@ class UserOptions:
             return chosen
 
     def _refuse(self, user_options: Mapping[str, Any], message: str) -> None:
-        audit("refused", reason=message, user=self._spawner.user.name, server=self._spawner.name)
+        audit(
+            "refused", code="options-refused", reason=message, user=self._spawner.user.name, server=self._spawner.name
+        )
         self._overrides.undo()
         if user_options != self._allowed:
             self._spawner.user_options = self._spawner.orm_spawner.user_options = dict(self._allowed)

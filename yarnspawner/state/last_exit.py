@@ -22,19 +22,26 @@ class LastExit:
         """Return True if this is the end of that application."""
         return self._exit is not None and self._exit.get("application_id") == application_id
 
-    def record(self, application_id: str, message: str, finished: datetime | None = None) -> None:
+    @property
+    def code(self) -> str:
+        """The cause's code; "" if nothing is kept."""
+        return (self._exit or {}).get("code", "")
+
+    def record(self, application_id: str, message: str, finished: datetime | None = None, *, code: str = "") -> None:
         """Keep why an application ended.
 
         Args:
             application_id: the application; "" if it was never known.
             message: cause and remedy, for the user.
             finished: when it ended. Default: now.
+            code: the cause's code.
         """
         finished = finished or datetime.now(timezone.utc)
         self._exit = {
             "application_id": application_id,
             "when": f"{finished.astimezone():%Y-%m-%d %H:%M %Z}",
             "said": message,
+            **({"code": code} if code else {}),
         }
 
     def clear(self) -> None:

@@ -111,6 +111,7 @@ class ClusterAccess:
         return HadoopHttpClient(
             self.hub_user,
             tickets=TicketCache.shared(self.principal, self.keytab),
+            ca_file=self.hadoop_ca_file,
             timeout=_NODE_MANAGER_TIMEOUT,
             plain_login=self.spnego_over_http,
         )

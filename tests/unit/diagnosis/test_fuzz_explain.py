@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 
 from tests.support.fuzzing import many
 from yarnspawner.common.protocol import Failure
-from yarnspawner.diagnosis.exits import EXIT_CODES, LOG_MESSAGES, YARN_DIAGNOSTICS
+from yarnspawner.diagnosis.exits import EXIT_CODES, YARN_DIAGNOSTICS
 from yarnspawner.diagnosis.explain import explain, explain_queueing, explain_submission_error
+from yarnspawner.diagnosis.log_messages import LOG_MESSAGES
 from yarnspawner.diagnosis.queueing import QUEUEING
 from yarnspawner.diagnosis.submission_errors import SUBMISSION_ERRORS
 from yarnspawner.launch.errors import StartFailed

@@ -6,7 +6,8 @@ import re
 
 import pytest
 
-from yarnspawner.diagnosis.exits import EXIT_CODES, LOG_MESSAGES, YARN_DIAGNOSTICS
+from yarnspawner.diagnosis.exits import EXIT_CODES, YARN_DIAGNOSTICS
+from yarnspawner.diagnosis.log_messages import LOG_MESSAGES
 from yarnspawner.diagnosis.outages import DRIVER_FAILURES, PERMANENT, TEMPORARY
 from yarnspawner.diagnosis.queueing import QUEUEING
 from yarnspawner.diagnosis.submission_errors import SUBMISSION_ERRORS

@@ -1,6 +1,6 @@
 """Messages of a failed start."""
 
-from yarnspawner.diagnosis.explain import Diagnosis
+from yarnspawner.diagnosis.explain import Diagnosis, own_cause
 from yarnspawner.launch.errors import StartFailed
 
 
@@ -23,3 +23,10 @@ def test_html_escaped():
 def test_status_code():
     """The HTTP status is a client error, so the hub logs no traceback."""
     assert StartFailed(Diagnosis("x")).status_code == 400
+
+
+def test_reason():
+    """The code of the cause is the reason in JupyterHub's metrics, and in the log."""
+    failed = StartFailed(own_cause("never-listened", seconds="60"))
+    assert failed.reason == "never-listened"
+    assert "[never-listened] The server's command runs" in str(failed)

@@ -41,7 +41,7 @@ def starting(spawner_on, monkeypatch):
             return server
 
         async def arrive(*_):
-            raise StartFailed(Diagnosis("That is not accepted.", "Give up.", ""), reason="failed")
+            raise StartFailed(Diagnosis("That is not accepted.", "Give up."))
 
         monkeypatch.setattr(Launcher, "submit", submit)
         monkeypatch.setattr(Launcher, "wait_until_ready", arrive)
