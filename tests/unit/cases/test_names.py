@@ -104,7 +104,7 @@ def uids(monkeypatch):
 async def test_case_11_low_uids(spawner_of, uids):
     """A setting allows people with a low uid; without it, the message names the setting."""
     assert await resolve_hadoop_user(spawner_of("veteran", lowest_uid=500), hub_user="hub") == "veteran"
-    with pytest.raises(IdentityRefused, match="uid 612.*lowest_uid"):
+    with pytest.raises(IdentityRefused, match=r"uid 612.*lowest_uid"):
         await resolve_hadoop_user(spawner_of("alice", hadoop_user="veteran"), hub_user="hub")
 
 

@@ -68,8 +68,11 @@ class Found(ServerProbe):
 
 
 def arrival(statuses, conversation, server=SERVER, found=""):
-    manager = SimpleNamespace(application_url=lambda application_id: f"http://rm/{application_id}")
-    access = SimpleNamespace(reflector=ApplicationReflector(statuses), resource_manager=manager)
+    access = SimpleNamespace(
+        reflector=ApplicationReflector(statuses),
+        resource_manager=SimpleNamespace(),
+        link_to=lambda application_id: f"http://rm/{application_id}",
+    )
     progress = Progress()
     log = logging.getLogger("test")
     welcome = type("Probe", (Found,), {"found": found})("/user/alice/", 1.0, log, ports=(4000, 5000))
