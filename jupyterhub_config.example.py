@@ -45,9 +45,9 @@ c.JupyterHub.hub_port = int(os.environ.get("YARNSPAWNER_HUB_PORT", "8081"))
 # Servers keep running while the hub restarts, and the hub finds them again.
 c.JupyterHub.cleanup_servers = False
 
-# The proxy can also run without the hub: start it separately, with the same token.
-# c.ConfigurableHTTPProxy.should_start = False
-# c.ConfigurableHTTPProxy.auth_token = "..."    # or CONFIGPROXY_AUTH_TOKEN in the environment of both
+# If the proxy is a process of its own, users stay connected while the hub restarts. Both get the same token in their
+# environment, CONFIGPROXY_AUTH_TOKEN. See docs/containers.md, and contrib/systemd for units.
+c.ConfigurableHTTPProxy.should_start = not os.environ.get("YARNSPAWNER_EXTERNAL_PROXY")
 
 # -- Who may log in ----------------------------------------------------------------------------------------------------
 
@@ -68,8 +68,8 @@ c.JupyterHub.spawner_class = "yarn"
 #
 #     hadoop.proxyuser.jupyterhub.hosts   hub.example.com
 #     hadoop.proxyuser.jupyterhub.groups  analysts
-c.YarnSpawner.principal = os.environ.get("YARNSPAWNER_PRINCIPAL")
-c.YarnSpawner.keytab = os.environ.get("YARNSPAWNER_KEYTAB")
+c.YarnSpawner.principal = os.environ.get("YARNSPAWNER_PRINCIPAL") or None
+c.YarnSpawner.keytab = os.environ.get("YARNSPAWNER_KEYTAB") or None
 
 # The Hadoop user that a user's server runs as. By default, both have the same name.
 # c.YarnSpawner.hadoop_user = lambda spawner: spawner.user.name.removesuffix("@example.com")

@@ -112,7 +112,7 @@ def test_the_example_configuration_can_be_read(tmp_path, monkeypatch, demo, ever
     text = EXAMPLE.read_text()
     if everything:
         assert not re.search(r"^# c\.", uncommented(text), re.MULTILINE)
-        assert uncommented(text).count("\nc.") > text.count("\nc.") + 12
+        assert uncommented(text).count("\nc.") > text.count("\nc.") + 10
         text = uncommented(text)
     file = tmp_path / "jupyterhub_config.py"
     file.write_text(text)
