@@ -118,9 +118,12 @@ async def master_share(context: CheckContext) -> Result:
     """Check how many application masters the queue and one user may have at a time."""
     path = await _existing(context)
     queue = path[-1]
-    limit = as_resources(queue.get("AMResourceLimit") or queue.get("amMaxResources"))
+    # The fair scheduler's amMaxResources is 0 while a queue is idle.
+    limit = as_resources(queue.get("AMResourceLimit"))
     if limit is None:
-        raise Unknown("The scheduler does not tell the share of application masters.")
+        raise Unknown(
+            "This scheduler does not tell the share of application masters (with the fair scheduler, maxAMShare)."
+        )
     own = as_resources(queue.get("userAMResourceLimit")) or limit
     size = master_size(context)
     fit, own_fit = limit.memory // size, own.memory // size

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -176,3 +178,17 @@ def test_key_server() -> None:
     assert services.kms_url("kms://https@a.example.com;b.example.com:9600/kms") == "https://a.example.com:9600/kms"
     with pytest.raises(Unknown):
         services.kms_url("jceks://file/etc/keys")
+
+
+async def test_fair_scheduler(answers: Callable[..., Answers]) -> None:
+    """With the fair scheduler, a queue is found by its path, and what the scheduler does not tell is unknown."""
+    samples = Path(__file__).parents[1] / "hadoop" / "samples"
+    scheduler = json.loads((samples / "fair-scheduler.json").read_text())
+    names = [path[-1]["queueName"] for path in queues._leaves([scheduler["scheduler"]["schedulerInfo"]["rootQueue"]])]
+    context = answers(queue=names[0])
+    context.documents[f"{RM}/ws/v1/cluster/scheduler"] = scheduler
+    assert (await queues.state(context)).mark is Mark.OK
+    with pytest.raises(Unknown, match="limit of a user"):
+        await queues.user_limit(context)
+    with pytest.raises(Unknown, match="maxAMShare"):
+        await queues.master_share(context)
