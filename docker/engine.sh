@@ -12,6 +12,7 @@ podman_without_systemd() {
     cat >"$settings/containers.conf" <<END
 [containers]
 default_ulimits = ["nofile=10000:10000", "nproc=10000:10000"]
+log_driver = "k8s-file"
 [engine]
 cgroup_manager = "cgroupfs"
 events_logger = "file"

@@ -6,8 +6,6 @@ Mount your settings as /etc/jupyterhub/conf.d/*.py. They override all of the fol
 import os
 from pathlib import Path
 
-from traitlets.config import get_config
-
 c = get_config()
 FOLDER = Path(__file__).parent
 

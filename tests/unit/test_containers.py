@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from traitlets.config.loader import PyFileConfigLoader
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCKER = ROOT / "docker"
@@ -125,6 +126,28 @@ def test_image_has_no_root_process(image):
     assert '"/usr/bin/tini"' in text
     assert "ARG BASE=" in text
     assert not re.search(r"(?i)password|secret=|keytab=", text.replace("/run/secrets/proxy_token", ""))
+
+
+def test_configuration_of_the_image(tmp_path, monkeypatch):
+    """The proxy is external, the password is read from its file, and the site's settings override those of the image."""
+    shutil.copy(ROOT / "jupyterhub_config.example.py", tmp_path)
+    file = Path(shutil.copy(DOCKER / "hub" / "jupyterhub_config.py", tmp_path))
+    (tmp_path / "conf.d").mkdir()
+    (tmp_path / "conf.d" / "site.py").write_text('c.JupyterHub.authenticator_class = "dummy"\n')
+    (tmp_path / "password").write_text("a-secret\n")
+    for name in [name for name in os.environ if name.startswith("YARNSPAWNER_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("YARNSPAWNER_DATABASE_URL", "postgresql+psycopg2://jupyterhub@database/jupyterhub")
+    monkeypatch.setenv("YARNSPAWNER_DATABASE_PASSWORD_FILE", str(tmp_path / "password"))
+    monkeypatch.setenv("YARNSPAWNER_PRINCIPAL", "")
+    monkeypatch.setenv("YARNSPAWNER_KEYTAB", "/etc/security/keytabs/jupyterhub.keytab")
+    config = PyFileConfigLoader(str(file)).load_config()
+    assert config.ConfigurableHTTPProxy.should_start is False
+    assert config.JupyterHub.cleanup_servers is False
+    assert config.JupyterHub.db_kwargs == {"connect_args": {"password": "a-secret"}}
+    assert config.JupyterHub.authenticator_class == "dummy"
+    assert config.Authenticator.allow_all is False
+    assert (config.YarnSpawner.principal, config.YarnSpawner.keytab) == (None, None)
 
 
 def test_proxy_version_is_that_of_the_demo():
