@@ -31,7 +31,8 @@ TESTED = ("benchmarks", "demo", "docs", "localhadoop", "scripts", "tests", "CONT
 TESTED += ("README.md", "jupyterhub_config.example.py", "pyproject.toml")
 
 # Tests of the checkout: its pages, its layout and its scripts.
-OF_CHECKOUT = ("architecture", "documentation", "environment_script", "package", "reference", "words")
+OF_CHECKOUT = ("architecture", "containers", "docker_cluster", "documentation", "environment_script", "package")
+OF_CHECKOUT += ("reference", "words")
 QUICK = ("state", "settings", "yarn/test_tags.py", "yarn/test_orphans.py", "launch/test_specification.py")
 QUICK += ("singleuser/test_imports.py", "cli/test_main.py", "options/test_limits.py", "hub/test_identity.py")
 
@@ -145,7 +146,8 @@ def check_hub(environment: Path, python: str, wheel: Path, tests: Path, *, every
     commands = environment / "bin"
     found = []
     for jupyterhub, extras in (("5", ""), ("6", "[test]")):
-        needed = [f"{wheel}{extras}", *([str(tests / "localhadoop")] if extras else [])]
+        # tqdm is for localhadoop, which tests import from their folder.
+        needed = [f"{wheel}{extras}", *(["tqdm"] if extras else [])]
         run([*pip(environment), "-c", constraints(jupyterhub), *needed])
         run([*pip(environment)[:-1], "check"])
         run([str(commands / "yarnspawner"), "--help"])
