@@ -90,8 +90,8 @@ def _count(number: int, noun: str) -> str:
 
 
 def _with_reaper(options: argparse.Namespace, work: Callable[[OrphanReaper], Awaitable[Any]]) -> Any:
-    hub = _load(options.config)
-    settings = _settings(hub, options)
+    hub = load_hub(options.config)
+    settings = spawner_settings(hub, options)
     identity = _identity(settings, hub.db)
     if not identity.certain:
         raise HubConfigError(
@@ -118,7 +118,7 @@ def _with_reaper(options: argparse.Namespace, work: Callable[[OrphanReaper], Awa
         raise HubConfigError(f"YARN does not answer: {error}") from None
 
 
-def _load(file: str) -> Any:
+def load_hub(file: str) -> Any:
     """Return JupyterHub's application with its configuration, secret and database, as ``jupyterhub token`` does."""
     from jupyterhub.app import JupyterHub
 
@@ -139,7 +139,7 @@ def _load(file: str) -> Any:
     return hub
 
 
-def _settings(hub: Any, options: argparse.Namespace) -> SpawnerSettings:
+def spawner_settings(hub: Any, options: argparse.Namespace) -> SpawnerSettings:
     if not issubclass(hub.spawner_class, YarnSpawner):
         raise HubConfigError(f"This hub's spawner is {hub.spawner_class.__name__}, not YarnSpawner.")
     settings = settings_of(hub)

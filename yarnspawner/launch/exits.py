@@ -25,6 +25,7 @@ def record_failure(
 ) -> None:
     """Keep and log why a server ended or a start failed, for the user's next visit."""
     record.last_exit.record(application_id, diagnosis.message, finished, code=diagnosis.code)
+    record.history.end(application_id, code=diagnosis.code, message=diagnosis.message)
     context.log.warning(
         "%s of %s has ended: [%s] %s\n%s",
         application_id,

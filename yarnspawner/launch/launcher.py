@@ -148,6 +148,7 @@ class Launcher:
             if server is not None:
                 facts |= {"hadoop_user": server.hadoop_user, "queue": server.queue}
             submitted = server.application_id if server is not None else ""
+            self._record.history.end(submitted, code=diagnosis.code, message=diagnosis.message)
             audit("failed" if submitted else "refused", application=submitted, **facts)
 
     # -- Time

@@ -7,8 +7,7 @@ import time
 
 from yarnspawner.common.protocol import ADDRESS_KEY, ERROR_KEY, STATUS_KEY, Address, Failure, ProtocolError, Waiting
 from yarnspawner.diagnosis.explain import Diagnosis, explain, explain_queueing, explain_timeout, has_log, own_cause
-from yarnspawner.hadoop.logs import LogsUnavailable, running_tail, tail
-from yarnspawner.hadoop.resourcemanager import ResourceManagerUnavailable
+from yarnspawner.hadoop.logs import LogsUnavailable, tail
 from yarnspawner.launch.errors import StartFailed
 from yarnspawner.launch.progress import Progress
 from yarnspawner.launch.server_probe import NOBODY, ServerProbe, wait_until_ready
@@ -16,6 +15,7 @@ from yarnspawner.skein_driver import ClusterError, ClusterRefused, Report
 from yarnspawner.state.server_state import ServerState
 from yarnspawner.yarn.access import ClusterAccess
 from yarnspawner.yarn.server_channel import ServerChannel
+from yarnspawner.yarn.server_log import running_log
 from yarnspawner.yarn.status import Status
 
 # Seconds between two reads of the key-value store while the server starts.
@@ -153,12 +153,10 @@ class ReadinessWaiter:
         """Return the last lines of the log of a server that runs and has published nothing; "" if there are none."""
         if not self._silent:
             return ""
-        manager, web = self._access.resource_manager, self._access.node_manager_client
-        file = "server.log" if self._in_service else "application.driver.log"
+        container = "service" if self._in_service else "master"
         try:
-            node = await (manager.server_node if self._in_service else manager.master_node)(self._application_id)
-            return await running_tail(node, file, web) if node is not None else ""
-        except (LogsUnavailable, ResourceManagerUnavailable) as error:
+            return await running_log(self._access, self._application_id, container)
+        except LogsUnavailable as error:
             self._log.info("The log of %s, which is running, cannot be read: %s", self._application_id, error)
             return ""
 

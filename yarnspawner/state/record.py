@@ -8,6 +8,7 @@ from typing import Any
 from yarnspawner.state.last_exit import LastExit
 from yarnspawner.state.seal import Seal
 from yarnspawner.state.server_state import ServerState
+from yarnspawner.state.start_history import StartHistory
 
 
 class ServerRecord:
@@ -35,6 +36,7 @@ class ServerRecord:
         self.starting = False
         self.stopping = False
         self.last_exit = last_exit
+        self.history = StartHistory()
 
     @property
     def application_id(self) -> str:
@@ -44,6 +46,8 @@ class ServerRecord:
     def update(self, server: ServerState) -> None:
         """Replace the server's state and store it."""
         self.server = server
+        if server.application_id:
+            self.history.begin(server)
         self._save(server)
 
     def update_if_current(self, server: ServerState) -> None:
@@ -57,6 +61,8 @@ class ServerRecord:
 
     def clear(self) -> None:
         """Forget the server."""
+        if self.server is not None:
+            self.history.end(self.server.application_id)
         self.server = None
 
     def public_dict(self) -> dict[str, Any]:
@@ -66,7 +72,7 @@ class ServerRecord:
     def to_dict(self) -> dict[str, Any]:
         """Return what is stored, with sealed secrets."""
         server = self.server.to_dict(self._seal()) if self.server is not None else {}
-        return {**server, **self.last_exit.to_dict()}
+        return {**server, **self.last_exit.to_dict(), **self.history.to_dict()}
 
     def load(self, state: Any, *, hub_user: str) -> None:
         """Read what an earlier run of the hub has stored.
@@ -78,5 +84,7 @@ class ServerRecord:
         Raises:
             StateError: the state of the server cannot be used.
         """
-        self.last_exit.load(state if isinstance(state, dict) else {})
+        kept = state if isinstance(state, dict) else {}
+        self.last_exit.load(kept)
+        self.history.load(kept)
         self.server = ServerState.from_dict(state, self._seal(), hub_user=hub_user)

@@ -15,6 +15,7 @@ from yarnspawner.launch.server_probe import NOBODY, ServerProbe
 from yarnspawner.skein_driver import ClusterRefused, ClusterUnavailable, Report
 from yarnspawner.state.credentials import Credentials
 from yarnspawner.state.server_state import ServerState
+from yarnspawner.yarn import server_log
 from yarnspawner.yarn.status import Status
 
 ID = "application_1_0001"
@@ -210,13 +211,13 @@ async def test_no_log_is_looked_for_if_no_container_ran(monkeypatch):
 async def test_a_timeout_shows_the_log_of_a_command_that_never_listens(monkeypatch):
     """The log is read from the node, but not if the server has said what it waits for."""
 
-    async def running_tail(node, file, web):
+    async def running_tail(node, file, web, lines):
         return f"asleep on {node.host} in {file}"
 
     async def master_node(application_id):
         return Node("worker1")
 
-    monkeypatch.setattr(readiness, "running_tail", running_tail)
+    monkeypatch.setattr(server_log, "running_tail", running_tail)
     for said, told in (
         ({}, "asleep on worker1 in application.driver.log"),
         ({STATUS_KEY: Waiting("x").to_bytes()}, ""),
