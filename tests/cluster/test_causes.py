@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from tests.support.member import END, START, Member, unfinished, until
 
 from demo.hub import Hub
 from localhadoop import LocalHadoop
+from tests.support.hub_user import END, START, HubUser, unfinished, until
 from tests.support.hubs import log_of, log_size, running
 
 CONFIGURATION = Path(__file__).parent.parent / "support" / "jupyterhub_config_causes.py"
@@ -45,11 +45,11 @@ def fail(hub: Hub, cluster: LocalHadoop, *profiles: str) -> dict[str, Told]:
     """Start a server of each profile at the same time, and return what their user is told."""
 
     def start(profile: str) -> Told:
-        member = Member(hub.address, "alice", hub.password)
+        user = HubUser(hub.address, "alice", hub.password)
         begun = time.monotonic()
-        member.ask_to_start(profile, {"profile": profile}, wait=60)
-        message = member.refusal(profile, START)
-        told = Told(message, member.page(f"/hub/spawn-pending/alice/{profile}"), time.monotonic() - begun)
+        user.ask_to_start(profile, {"profile": profile}, wait=60)
+        message = user.refusal(profile, START)
+        told = Told(message, user.page(f"/hub/spawn-pending/alice/{profile}"), time.monotonic() - begun)
         print(f"{profile} after {told.seconds:.1f} s: {told.message}\n{told.page}\n")
         return told
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from html import escape
+from collections.abc import Mapping
 
 from tornado import web
 
 from yarnspawner.diagnosis.explain import Diagnosis
+from yarnspawner.launch.failure_page import failure_html
 
 try:
     from jupyterhub.spawner import SpawnException
@@ -42,23 +43,13 @@ class StartFailed(SpawnException):
     Args:
         diagnosis: cause, remedy, and YARN's message as the detail. Its code is the ``reason`` in JupyterHub's metrics.
         link: URL of the application in YARN; "" for none.
+        facts: names and values that an administrator needs, such as the application; shown on the page.
     """
 
-    def __init__(self, diagnosis: Diagnosis, *, link: str = "") -> None:
+    def __init__(self, diagnosis: Diagnosis, *, link: str = "", facts: Mapping[str, str] | None = None) -> None:
         message = diagnosis.message
         log_message = "\n".join(filter(None, (f"[{diagnosis.code}] {message}", diagnosis.detail)))
         super().__init__(message, reason=diagnosis.code, log_message=log_message)
         self.diagnosis = diagnosis
         self.jupyterhub_message = message
-        self.jupyterhub_html_message = self._html(diagnosis, link)
-
-    @staticmethod
-    def _html(diagnosis: Diagnosis, link: str) -> str:
-        html = f"<p>{escape(diagnosis.cause)}</p>"
-        if diagnosis.remedy:
-            html += f"<p>{escape(diagnosis.remedy)}</p>"
-        if diagnosis.detail:
-            html += f"<details><summary>Details</summary><pre>{escape(diagnosis.detail)}</pre></details>"
-        if link:
-            html += f'<p><a href="{escape(link)}" target="_blank" rel="noopener">The application in YARN</a></p>'
-        return html
+        self.jupyterhub_html_message = failure_html(diagnosis, facts or {}, link)

@@ -285,7 +285,8 @@ class Launcher:
 
     def _refusal(self, error: ClusterRefused, server: ServerState) -> StartFailed:
         user, queue = server.hadoop_user, server.queue
-        return StartFailed(explain_submission_error(error, hub=self._context.access.hub_user, user=user, queue=queue))
+        diagnosis = explain_submission_error(error, hub=self._context.access.hub_user, user=user, queue=queue)
+        return StartFailed(diagnosis, facts={"User": user, "Queue": queue})
 
     async def _specification(
         self, server: ServerState, credentials: Credentials, paths: dict[str, str]

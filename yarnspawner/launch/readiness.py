@@ -6,6 +6,7 @@ import logging
 import time
 
 from yarnspawner.common.protocol import ADDRESS_KEY, ERROR_KEY, STATUS_KEY, Address, Failure, ProtocolError, Waiting
+from yarnspawner.common.units import duration
 from yarnspawner.diagnosis.explain import Diagnosis, explain, explain_queueing, explain_timeout, has_log, own_cause
 from yarnspawner.hadoop.logs import LogsUnavailable, tail
 from yarnspawner.launch.errors import StartFailed
@@ -58,6 +59,8 @@ class ReadinessWaiter:
         # True if the server has a container separate from the application master's.
         self._in_service = server.container == "service"
         self._link = access.link_to(server.application_id)
+        self._facts = {"Application": server.application_id, "User": server.hadoop_user, "Queue": server.queue}
+        self._node = ""
         # Time at which the application began to wait in its queue.
         self._waiting_since: float | None = None
         # The last report while it waits there.
@@ -98,8 +101,11 @@ class ReadinessWaiter:
             self._progress.tell(20, f"Application {self._application_id} is submitted.", self._link)
         elif report.state == "ACCEPTED":
             self._waiting_since = self._waiting_since or time.monotonic()
-            reason = explain_queueing(report, time.monotonic() - self._waiting_since)
-            self._progress.tell(30, f"Waiting in queue {report.queue}{', ' * bool(reason)}{reason}.", self._link)
+            waited = time.monotonic() - self._waiting_since
+            reason = explain_queueing(report, waited)
+            self._progress.tell(
+                30, f"Waiting in queue {report.queue}{', ' * bool(reason)}{reason}{_so_far(waited)}.", self._link
+            )
 
     async def _read_address(self, report: Report) -> Address | None:
         """Return the server's address; None if it has not published one yet."""
@@ -107,6 +113,7 @@ class ReadinessWaiter:
             node = await self._channel.node(report)
             if node is None:
                 return None
+            self._node = node.host
             what = "application master" if self._in_service else "container"
             self._progress.tell(60, f"The {what} runs on {node.host}; the server is starting.", self._link)
             if (raw := await self._channel.get(report, ERROR_KEY)) is not None:
@@ -183,4 +190,9 @@ class ReadinessWaiter:
             return ""
 
     def _failed(self, diagnosis: Diagnosis) -> StartFailed:
-        return StartFailed(diagnosis, link=self._link)
+        return StartFailed(diagnosis, link=self._link, facts={**self._facts, "Node": self._node})
+
+
+def _so_far(seconds: float) -> str:
+    """Return how long an application has waited, for its message; "" for the first minute."""
+    return f" ({duration(seconds // 60 * 60)} so far)" if seconds >= 60 else ""

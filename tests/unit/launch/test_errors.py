@@ -30,3 +30,15 @@ def test_reason():
     failed = StartFailed(own_cause("never-listened", seconds="60"))
     assert failed.reason == "never-listened"
     assert "[never-listened] The server's command runs" in str(failed)
+
+
+def test_page():
+    """The page has what an administrator needs, to be copied with one button; text of others is only text."""
+    failed = StartFailed(
+        own_cause("never-listened", "<i>log</i>", seconds="60"), facts={"Queue": "<b>q</b>", "Node": ""}
+    )
+    html = failed.jupyterhub_html_message
+    assert "Code: never-listened" in html and "Queue: &lt;b&gt;q&lt;/b&gt;" in html and "Node:" not in html
+    assert "Remedy: cmd must run" in html
+    assert html.count("<button") == html.count("execCommand") == 1
+    assert "<i>" not in html and html.count("onclick") == 1

@@ -236,3 +236,8 @@ async def test_a_queue_without_room_for_a_moment_is_no_news():
     wait, progress = arrival(accepted, ServerChannel(listening("worker1")))
     await wait.wait()
     assert "Waiting in queue root.default." in await messages(progress)
+
+
+@pytest.mark.parametrize(("seconds", "told"), [(59, ""), (60, " (1 min so far)"), (179, " (2 min so far)")])
+def test_a_long_wait_says_how_long(seconds, told):
+    assert readiness._so_far(seconds) == told
