@@ -12,7 +12,7 @@ import shlex
 import socket
 import sys
 
-from yarnspawner import TEMPLATE_PATHS
+from yarnspawner import TEMPLATE_PATHS, keep_proxy
 
 c = get_config()
 
@@ -45,9 +45,13 @@ c.JupyterHub.hub_port = int(os.environ.get("YARNSPAWNER_HUB_PORT", "8081"))
 # Servers keep running while the hub restarts, and the hub finds them again.
 c.JupyterHub.cleanup_servers = False
 
-# If the proxy is a process of its own, users stay connected while the hub restarts. Both get the same token in their
-# environment, CONFIGPROXY_AUTH_TOKEN. See docs/containers.md, and contrib/systemd for units.
-c.ConfigurableHTTPProxy.should_start = not os.environ.get("YARNSPAWNER_EXTERNAL_PROXY")
+# Users stay connected while the hub restarts, because the proxy keeps running. Preferably, the proxy is a service of its
+# own. Both get the same token in their environment, CONFIGPROXY_AUTH_TOKEN. See docs/containers.md, and contrib/systemd.
+if os.environ.get("YARNSPAWNER_EXTERNAL_PROXY"):
+    c.ConfigurableHTTPProxy.should_start = False
+else:
+    # The hub starts it and leaves it running. After a change of its settings, stop it, then restart the hub.
+    keep_proxy(c, f"{state}/jupyterhub_proxy_token")
 
 # -- Who may log in ----------------------------------------------------------------------------------------------------
 
@@ -160,6 +164,7 @@ c.JupyterHub.template_paths = TEMPLATE_PATHS
 
 # The demo's users have no accounts, its cluster is one machine, and it is temporary. Remove this from your copy.
 if "YARNSPAWNER_DEMO_PASSWORD" in os.environ:
+    c.JupyterHub.cleanup_proxy = True
     c.JupyterHub.authenticator_class = "shared-password"
     c.SharedPasswordAuthenticator.user_password = os.environ["YARNSPAWNER_DEMO_PASSWORD"]
     c.SharedPasswordAuthenticator.admin_password = os.environ["YARNSPAWNER_DEMO_ADMIN_PASSWORD"]

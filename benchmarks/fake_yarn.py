@@ -47,6 +47,7 @@ class Behaviour:
         failures: of running servers, each minute.
         driver_start: how long the driver takes to start; a JVM takes 3 to 6.
         version: of JupyterHub, that the servers claim.
+        pending: applications that wait in their queue from the beginning, and for ever, after those that run.
     """
 
     folder: str
@@ -57,6 +58,7 @@ class Behaviour:
     failures: float = 0
     driver_start: float = 4
     version: str = ""
+    pending: int = 0
 
 
 @contextmanager
@@ -149,11 +151,12 @@ class Yarn:
         self.failed = 0
         self.drivers: list[Any] = []
         self.arriving: set[asyncio.Task[None]] = set()
-        for number in range(behaviour.running):
+        for number in range(behaviour.running + behaviour.pending):
             one = self.new(
                 f"user{number}", f"jupyterhub-user{number}", [f"yarnspawner-{kind}-{number:032}" for kind in TAGS]
             )
-            one.change(state=self.states.RUNNING, host="127.0.0.1", port=1)
+            if number < behaviour.running:
+                one.change(state=self.states.RUNNING, host="127.0.0.1", port=1)
 
     def new(self, user: str, name: str, tags: list[str]) -> Application:
         one = Application(self.number, user, name, tags)

@@ -58,6 +58,12 @@ def running_state(number: int, port: int, credentials: Credentials, seal: Seal) 
     return server.with_url(f"http://127.0.0.1:{port}").to_dict(seal)
 
 
+def pending_state(number: int, credentials: Credentials, seal: Seal) -> dict[str, Any]:
+    """What the hub keeps of a server whose application waits in its queue."""
+    server = ServerState.new(f"user{number}", "default", credentials).with_application_id(application_id(number))
+    return server.to_dict(seal)
+
+
 class Site:
     """A number of users, each with a spawner."""
 

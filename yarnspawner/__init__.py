@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 from yarnspawner.common.grpc_import import import_grpc
 
 if TYPE_CHECKING:
+    from yarnspawner.hub.proxy import keep_proxy
     from yarnspawner.spawner import YarnSpawner
 
-__all__ = ["TEMPLATE_PATHS", "YarnSpawner"]
+__all__ = ["TEMPLATE_PATHS", "YarnSpawner", "keep_proxy"]
 __version__ = "1.0.0.dev0"
 
 # For JupyterHub.template_paths: pages that say how long the user's servers have left, and why one has ended.
@@ -25,6 +26,10 @@ def __getattr__(name: str) -> Any:
         from yarnspawner.spawner import YarnSpawner
 
         return YarnSpawner
+    if name == "keep_proxy":
+        from yarnspawner.hub.proxy import keep_proxy
+
+        return keep_proxy
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

@@ -202,6 +202,8 @@ class YarnSpawner(ServerSettings, YarnSettings, ProfileSettings, HubSettings, Sp
         server = self.record.server
         if self.record.starting:
             return None
+        if server is not None and self._check_pending and self.recovery.has_pending_start:
+            return None if await self.recovery.resume_start(server) else 1
         if server is None:
             running = self.recovery.phase is Phase.UNREADABLE and await self.recovery.poll_unreadable()
             return await self._answer(running, server)

@@ -9,10 +9,9 @@ from pathlib import Path
 c = get_config()
 FOLDER = Path(__file__).parent
 
-load_subconfig(str(FOLDER / "jupyterhub_config.example.py"))
-
 # The proxy is a container of its own, so users stay connected while this one restarts.
-c.ConfigurableHTTPProxy.should_start = False
+os.environ["YARNSPAWNER_EXTERNAL_PROXY"] = "1"
+load_subconfig(str(FOLDER / "jupyterhub_config.example.py"))
 c.JupyterHub.hub_ip = "0.0.0.0"
 
 if database := os.environ.get("YARNSPAWNER_DATABASE_URL"):

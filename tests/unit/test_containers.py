@@ -139,6 +139,7 @@ def test_configuration_of_the_image(tmp_path, monkeypatch):
         monkeypatch.delenv(name)
     monkeypatch.setenv("YARNSPAWNER_DATABASE_URL", "postgresql+psycopg2://jupyterhub@database/jupyterhub")
     monkeypatch.setenv("YARNSPAWNER_DATABASE_PASSWORD_FILE", str(tmp_path / "password"))
+    monkeypatch.setenv("YARNSPAWNER_EXTERNAL_PROXY", "")  # which the configuration sets
     monkeypatch.setenv("YARNSPAWNER_PRINCIPAL", "")
     monkeypatch.setenv("YARNSPAWNER_KEYTAB", "/etc/security/keytabs/jupyterhub.keytab")
     config = PyFileConfigLoader(str(file)).load_config()

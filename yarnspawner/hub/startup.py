@@ -1,12 +1,16 @@
 """Start the orphan reaper with the hub. JupyterHub has no hook for this, so wrap ``JupyterHub.init_spawners``.
 
-The reaper does not wait for the first user's spawner, because a hub can have orphans and no users. It starts after
-JupyterHub has checked all servers of its last run. That is the end of ``init_spawners`` in versions 5 and 6. Commands
-and tests also import this module, but never call that method.
+- The reaper does not wait for the first user's spawner, because a hub can have orphans and no users. It starts after
+  JupyterHub has checked the servers of its last run. That is the end of ``init_spawners`` in versions 5 and 6.
+- JupyterHub serves nobody until ``init_spawners`` has returned, or for its ``init_spawners_timeout``. Its checks of starts
+  that are still pending can take minutes, so the wrapper does not wait for them.
+
+Commands and tests also import this module, but never call that method.
 """
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import sys
 import weakref
@@ -17,6 +21,9 @@ from yarnspawner.hub.context import HubContext
 from yarnspawner.hub.owned_servers import live_spawners, read_owned
 from yarnspawner.settings.typing import SpawnerSettings
 from yarnspawner.yarn.orphan_reaper import OrphanReaper, ReaperLoop
+
+# Seconds between two looks at JupyterHub's checks. It has no event for a single one.
+_CHECK_INTERVAL = 0.05
 
 _sweepers: weakref.WeakKeyDictionary[Any, ReaperLoop] = weakref.WeakKeyDictionary()
 
@@ -49,11 +56,31 @@ def _install(hub_class: Any, spawner_class: type[Any]) -> None:
     @functools.wraps(original)
     async def init_spawners(self: Any) -> Any:
         prepare(self, spawner_class)
-        result = await original(self)
+        checks = asyncio.ensure_future(original(self))
+        if issubclass(self.spawner_class, spawner_class):
+            await _wait_for_running_servers(self, checks)
+        else:
+            await checks
+        # JupyterHub only logs how many servers it checks.
+        result = checks.result() if checks.done() else len(_checked_spawners(self))
         start_reaper(self, spawner_class)
         return result
 
     hub_class.init_spawners = init_spawners
+
+
+async def _wait_for_running_servers(hub: Any, checks: asyncio.Future[Any]) -> None:
+    """Wait for JupyterHub's checks of all servers except those with a pending start."""
+    while not checks.done():
+        await asyncio.wait({checks}, timeout=_CHECK_INTERVAL)
+        checked = _checked_spawners(hub)
+        if checked and all(spawner.recovery.has_pending_start for spawner in checked):
+            return
+
+
+def _checked_spawners(hub: Any) -> list[Any]:
+    spawners = [spawner for user in hub.users.values() for spawner in user.spawners.values()]
+    return [spawner for spawner in spawners if spawner._check_pending]  # noqa: SLF001 - it has no public name
 
 
 def prepare(hub: Any, spawner_class: type[Any]) -> None:

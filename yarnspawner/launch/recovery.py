@@ -6,7 +6,6 @@ import asyncio
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import timezone
 from enum import Enum
 from typing import Any
 from urllib.parse import urlsplit
@@ -15,16 +14,14 @@ from tornado import web
 
 from yarnspawner.common.protocol import Address
 from yarnspawner.common.string_templates import TemplateError
-from yarnspawner.diagnosis.explain import explain_timeout
 from yarnspawner.hadoop.accounts import IdentityRefused
 from yarnspawner.hub.context import HubContext
-from yarnspawner.launch.errors import StartFailed
-from yarnspawner.launch.exits import record_failure
 from yarnspawner.launch.launcher import Launcher
 from yarnspawner.launch.progress import Progress
 from yarnspawner.launch.request import resolve_hadoop_user
+from yarnspawner.launch.resumed_start import ResumedStart, add_route
 from yarnspawner.launch.server_probe import wait_until_ready
-from yarnspawner.launch.submitter import PAUSE, find_application, find_with_retries
+from yarnspawner.launch.submitter import find_application
 from yarnspawner.settings.typing import SpawnerSettings
 from yarnspawner.skein_driver import ClusterUnavailable
 from yarnspawner.state.record import ServerRecord
@@ -36,11 +33,8 @@ from yarnspawner.yarn.tags import server_tag
 # minutes (yarn.nm.liveness-monitor.expiry-interval-ms), and a network outage may last as long again. JupyterHub cannot
 # stop a server while it checks it, so this needs a limit.
 _LONGEST_WAIT = 1200.0
-# Seconds that a start gets to be found again, if its time is over already.
-_LEAST_TO_GO_ON = 60.0
-# Seconds after which JupyterHub may have checked the proxy's routes without this server, and between two looks at it.
+# Seconds after which JupyterHub may have checked the proxy's routes without this server.
 _JUPYTERHUB_ROUTES = 1.0
-_ROUTE_INTERVAL = 0.2
 
 
 class Phase(Enum):
@@ -86,6 +80,7 @@ class Recovery:
         self._launcher = launcher
         self._log = spawner.log
         self._routing: asyncio.Task[None] | None = None
+        self._resumed: ResumedStart | None = None
         self.phase = Phase.NOTHING
 
     def load(self, state: Any) -> None:
@@ -114,6 +109,28 @@ class Recovery:
     def clear(self) -> None:
         """Forget what was found. Called by `YarnSpawner.clear_state`."""
         self.phase = Phase.NOTHING
+
+    # -- A pending start
+
+    @property
+    def has_pending_start(self) -> bool:
+        """True if a start of the hub's last run is pending, until the server has an address."""
+        server = self._record.server
+        return (
+            self.phase is Phase.STORED
+            and server is not None
+            and not server.url
+            and not server.stopping
+            and server.credentials is not None
+        )
+
+    async def resume_start(self, server: ServerState) -> bool:
+        """Resume a pending start. Return True once its server is ready, and False if there will be none.
+
+        Called by the poll of JupyterHub's check, which stops the server if the start has failed.
+        """
+        self._resumed = ResumedStart(self._spawner, self._context, self._record, self._progress, self._launcher)
+        return await self._resumed.run(server)
 
     # -- Polls
 
@@ -201,11 +218,11 @@ class Recovery:
         spawner = self._spawner
         began = time.monotonic()
         try:
-            await self._resume_or_wait()
+            await self._wait_for_answer()
         except Exception:  # noqa: BLE001 - see above
             self._log.exception("Whether %s answers is not known", self._context.server_name)
         if time.monotonic() - began > _JUPYTERHUB_ROUTES:
-            self._routing = asyncio.create_task(self._add_route())
+            self._routing = asyncio.create_task(add_route(self._spawner))
         server = self._record.server
         if server is None or not server.url:
             return str(spawner.server.url)
@@ -217,11 +234,9 @@ class Recovery:
         spawner.server.proto = server.url.partition(":")[0]
         return f"{server.url}{spawner.server.base_url}"
 
-    async def _resume_or_wait(self) -> None:
+    async def _wait_for_answer(self) -> None:
         server = self._record.server
-        if server is not None and not server.url and server.credentials is not None:
-            await self._resume(server)
-        elif server is not None and server.application_id and (address := self._address(server)) is not None:
+        if server is not None and server.application_id and (address := self._address(server)) is not None:
             probe = replace(self._launcher().probe(), timeout=_LONGEST_WAIT)
             reflector = self._context.access.reflector
             found, status = await wait_until_ready(probe, address, server.application_id, reflector)
@@ -242,54 +257,3 @@ class Recovery:
         if not known.hostname or not known.port or known.hostname == "0.0.0.0":  # noqa: S104
             return None
         return Address(known.scheme, known.hostname, known.port)
-
-    # -- A pending start
-
-    async def _resume(self, server: ServerState) -> None:
-        """Resume a start in what is left of its time. If it fails, the hub's pages tell the user why."""
-        self._log.info("The start of %s goes on", self._context.server_name)
-        try:
-            await asyncio.wait_for(self._find_and_wait(server), self._time_left())
-            return
-        except asyncio.TimeoutError:
-            diagnosis = explain_timeout(self._spawner.start_timeout, self._progress.last)
-        except StartFailed as error:
-            diagnosis = error.diagnosis
-        server = self._record.server or server
-        record_failure(self._record, self._context, server.application_id, diagnosis)
-        if server.application_id:
-            self._context.terminate(server)
-
-    async def _find_and_wait(self, server: ServerState) -> None:
-        while not server.application_id:
-            if found := await find_with_retries(server, self._context.access.reflector, self._log):
-                server = server.with_application_id(found)
-            else:
-                await asyncio.sleep(PAUSE)
-        await self._launcher().wait_until_ready(server)
-
-    def _time_left(self) -> float:
-        """Return the seconds left of ``start_timeout``, at least what a ready server needs to say so."""
-        started = self._spawner.orm_spawner.started
-        limit = float(self._spawner.start_timeout)
-        if started is None:
-            return limit
-        # JupyterHub stores UTC without saying so.
-        left = limit - (time.time() - started.replace(tzinfo=timezone.utc).timestamp())
-        return float(min(limit, max(left, _LEAST_TO_GO_ON)))
-
-    async def _add_route(self) -> None:
-        """Add the server's route to the proxy, if JupyterHub has checked the routes before the server was found.
-
-        JupyterHub adds it only when it has checked all servers, and one whose node is away may delay that for long.
-        """
-        spawner = self._spawner
-        while spawner.pending == "check":  # noqa: ASYNC110 - JupyterHub has no event for it
-            await asyncio.sleep(_ROUTE_INTERVAL)
-        proxy = spawner.user.settings.get("proxy")
-        if proxy is None or not spawner.ready:
-            return
-        try:
-            await proxy.add_user(spawner.user, spawner.name)
-        except Exception as error:  # noqa: BLE001 - whatever a proxy may answer: JupyterHub tries again
-            self._log.warning("The proxy has not taken the route of %s yet: %s", self._context.server_name, error)

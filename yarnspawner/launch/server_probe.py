@@ -16,10 +16,10 @@ from tornado.simple_httpclient import SimpleAsyncHTTPClient
 
 from yarnspawner.common.protocol import Address, ProtocolError
 from yarnspawner.common.text import one_line
+from yarnspawner.yarn.status import Status
 
 if TYPE_CHECKING:
     from yarnspawner.yarn.reflector import ApplicationReflector
-    from yarnspawner.yarn.status import Status
 
 FIRST_USER_PORT = 1024
 """The lowest port that an account without privileges may listen on. Ports below belong to services of the node."""
@@ -140,15 +140,20 @@ async def wait_until_ready(
         "" if the server answered, else what was found there, as :meth:`ServerProbe.wait_until_ready` returns it; and the
         last status of the application.
     """
-    status = await reflector.status(application_id)
+    status = Status(report=None, known=False)
 
     async def follow() -> None:
         nonlocal status
+        # After a restart of the hub, YARN may not have been asked yet. The server is asked meanwhile.
+        status = await reflector.status(application_id)
         while not status.ended:
             status = await reflector.wait_change(application_id, status, timeout=_IDLE_INTERVAL)
 
     following = asyncio.ensure_future(follow())
     try:
-        return await probe.wait_until_ready(address, lambda: status.ended), status
+        found = await probe.wait_until_ready(address, lambda: status.ended)
+        if found and not status.ended:
+            status = await reflector.status(application_id)
+        return found, status
     finally:
         following.cancel()

@@ -149,6 +149,23 @@ def test_restarted_while_a_server_starts(hub: Hub, alice: HubUser, cluster: Loca
     goes_on(hub, cluster, fault, before)
 
 
+def test_cancelled_after_a_restart(hub: Hub, alice: HubUser, cluster: LocalHadoop, fault: Outcome) -> None:
+    """Hub killed while a start waits in its queue, and the user cancels the start afterwards."""
+    hold(hub, alice, cluster)
+    proxy = (hub.folder / "jupyterhub-proxy.pid").read_text()
+    hub.kill()
+    again = restart(hub, fault)
+    fault.recovered()
+    assert again.servers()[""]["pending"] == "spawn"
+    again.wait_told("Waiting in queue")
+    again.ask_to_stop()
+    again.wait_gone()
+    until(lambda: not unfinished(cluster), END, "ended")
+    assert (hub.folder / "jupyterhub-proxy.pid").read_text() == proxy
+    fault.saw = "The start continues to wait, the page says so, and the user can cancel it"
+    fault.lost = "the start"
+
+
 def hold(hub: Hub, member: HubUser, cluster: LocalHadoop) -> None:
     """Ask for a start that waits in its queue, as the hub knows, until the nodes are awake again."""
     for node in cluster.node_managers:

@@ -1,10 +1,12 @@
 """What a hub does as a whole when it starts."""
 
+import asyncio
 import sys
 from types import ModuleType, SimpleNamespace
 
 import pytest
 
+from yarnspawner.hub import startup
 from yarnspawner.hub.startup import configuration_warning, install_startup_hook
 
 
@@ -91,3 +93,64 @@ def test_a_configuration_that_cannot_be_read_keeps_no_hub_from_starting(monkeypa
     one = SimpleNamespace(spawner_class=int, log=SimpleNamespace(exception=logged.append))
     hub.prepare(one, int)
     assert len(logged) == 1
+
+
+class Checking:
+    """A hub that checks servers, of which one has a pending start."""
+
+    spawner_class = int
+
+    def __init__(self, *pending_starts):
+        self.spawners = [
+            SimpleNamespace(_check_pending=True, recovery=SimpleNamespace(has_pending_start=pending))
+            for pending in pending_starts
+        ]
+        self.users = {"alice": SimpleNamespace(spawners=dict(enumerate(self.spawners)))}
+        self.rest = asyncio.Event()
+
+    async def init_spawners(self):
+        await asyncio.sleep(0.1)
+        for spawner in self.spawners:
+            if not spawner.recovery.has_pending_start:
+                spawner._check_pending = False
+        await self.rest.wait()
+        return len(self.spawners)
+
+
+async def checked(hub, spawner_class, monkeypatch):
+    """Start the wrapped checks, and return them and the reapers that were started."""
+    reapers = []
+    monkeypatch.setattr("yarnspawner.hub.startup.prepare", lambda *_: None)
+    monkeypatch.setattr("yarnspawner.hub.startup.start_reaper", lambda hub, _: reapers.append(hub))
+    hub_class = type("Hub", (), {"init_spawners": Checking.init_spawners})
+    startup._install(hub_class, spawner_class)
+    return asyncio.ensure_future(hub_class.init_spawners(hub)), reapers
+
+
+async def test_pending_starts_keep_no_hub_from_serving(monkeypatch):
+    """The hub waits for the checks of running servers, and not for pending starts."""
+    hub = Checking(False, True, True)
+    checks, reapers = await checked(hub, int, monkeypatch)
+    await asyncio.sleep(0.07)
+    assert not checks.done()
+    assert await asyncio.wait_for(checks, 5) == 2
+    assert reapers == [hub]
+    hub.rest.set()
+
+
+async def test_checks_without_pending_starts(monkeypatch):
+    """Without pending starts, the hub waits for all checks."""
+    hub = Checking(False, False)
+    hub.rest.set()
+    checks, _ = await checked(hub, int, monkeypatch)
+    assert await asyncio.wait_for(checks, 5) == 2
+
+
+async def test_checks_of_other_spawners(monkeypatch):
+    """The hub waits for all checks if it uses another spawner."""
+    hub = Checking(True)
+    checks, _ = await checked(hub, str, monkeypatch)
+    await asyncio.sleep(0.2)
+    assert not checks.done()
+    hub.rest.set()
+    assert await asyncio.wait_for(checks, 5) == 1
