@@ -333,6 +333,14 @@ def no_environment(site: Site) -> Iterator[None]:
 def no_way_to_hub(site: Site) -> Iterator[None]:
     """The nodes cannot resolve the hub's name"""
     site.lines.append('c.JupyterHub.hub_connect_ip = "hub.invalid"')
+    site.lines.append('c.JupyterHub.hub_ip = "0.0.0.0"')
+    yield
+
+
+@contextmanager
+def wrong_hub_name(site: Site) -> Iterator[None]:
+    """The hub's own name is misspelled"""
+    site.lines.append('c.JupyterHub.hub_connect_ip = "hbu.example.invalid"')
     yield
 
 

@@ -108,7 +108,7 @@ class CheckContext:
         access = self.access
         tickets = TicketCache.shared(access.principal, access.keytab)
         return HadoopHttpClient(
-            access.hub_user, tickets=tickets, timeout=10, plain_login=self.settings.spnego_over_http
+            access.hub_user, tickets=tickets, ca_file=access.hadoop_ca_file, plain_login=access.spnego_over_http
         )
 
     async def setting(self, name: str) -> str:

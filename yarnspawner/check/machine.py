@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 import re
 import shutil
+import socket
+from urllib.parse import urlsplit
 
 from yarnspawner.check.context import CheckContext
 from yarnspawner.check.result import Fix, Result, Step, ok, warning, wrong
+from yarnspawner.check.trial_user import hub_of
 from yarnspawner.common.string_templates import TemplateError
 from yarnspawner.common.text import one_line
 from yarnspawner.hadoop.accounts import IdentityRefused
@@ -111,10 +115,34 @@ async def account(context: CheckContext) -> Result:
     return ok(f"Servers of {context.user} run as {name}")
 
 
+async def hub_address(context: CheckContext) -> Result:
+    """Check the address at which the hub listens, and the one at which servers connect to it."""
+    hub = hub_of(context.hub)
+    ip = Fix("the hub's configuration", "c.JupyterHub.hub_ip", '"0.0.0.0"')
+    connect = Fix(
+        "the hub's configuration", "c.JupyterHub.hub_connect_ip", "a name of this machine that all nodes resolve"
+    )
+    loopback = {}
+    for url, fix in ((hub.bind_url, ip), (hub.url, connect)):
+        host = urlsplit(url.replace("//*", "//0.0.0.0")).hostname or ""
+        try:
+            found = await asyncio.to_thread(socket.getaddrinfo, host, None)
+        except OSError as error:
+            return wrong(
+                f"The hub's address {url}: the name {host!r} is not known here ({error.strerror}).", fix, connect
+            )
+        loopback[url] = all(ipaddress.ip_address(entry[4][0]).is_loopback for entry in found)
+    cluster = urlsplit(context.resource_managers()[0]).hostname or ""
+    if loopback[hub.url] and not cluster.startswith(("localhost", "127.")):
+        return wrong(f"Servers connect to the hub at {hub.url}, which each node takes for itself.", connect, ip)
+    return ok(f"The hub listens at {hub.bind_url}, and servers connect to {hub.url}")
+
+
 STEPS = [
     Step("The hub's machine", "Java", java),
     Step("The hub's machine", "Hadoop's commands", commands),
     Step("The hub's machine", "Hadoop's files", configuration),
     Step("The hub's machine", "Identity", identity),
+    Step("The hub's machine", "Hub's address", hub_address),
     Step("The hub's machine", "Hadoop user", account),
 ]

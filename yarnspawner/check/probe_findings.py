@@ -8,6 +8,7 @@ from typing import Any
 
 from yarnspawner.check.context import CheckContext
 from yarnspawner.check.result import Fix, Result, Step, Unknown, ok, warning, wrong
+from yarnspawner.check.trial_user import hub_of
 
 _GROUP = "Nodes, from containers"
 _NODES_FILE = "yarn-site.xml of the NodeManagers"
@@ -19,7 +20,7 @@ _NEEDED = ("jupyterhub", "jupyter_server", "skein", "yarnspawner")
 def targets(context: CheckContext) -> dict[str, str]:
     """Return the addresses that containers must reach, by name."""
     configuration = context.configuration
-    hub = context.hub.hub
+    hub = hub_of(context.hub)
     found = {"the hub": f"{hub.api_url.rstrip('/')}/"}
     ids = configuration.get("yarn.resourcemanager.ha.rm-ids", "")
     on = configuration.flag("yarn.resourcemanager.ha.enabled")

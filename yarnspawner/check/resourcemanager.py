@@ -35,6 +35,9 @@ async def web_service(context: CheckContext) -> Result:
         )
     if any(isinstance(reason, WebRefused) for reason in reasons):
         return wrong(f"{told}.", Fix(_FILE, "yarn.resourcemanager.webapp.spnego-principal", "HTTP/_HOST@REALM"))
+    if "certificate" in told.lower():
+        authority = Fix("the hub's configuration", "c.YarnSpawner.hadoop_ca_file", '"the PEM file of the CA"')
+        return wrong(f"{told}. The hub does not know the CA of the ResourceManager's certificate.", authority)
     return wrong(
         f"{told}. Check that the ResourceManager runs, its address and the firewall.",
         Fix(

@@ -12,6 +12,7 @@ from tornado.httpserver import HTTPServer
 from tornado.web import Application, RequestHandler
 
 from yarnspawner.check.result import Unknown
+from yarnspawner.check.trial_user import hub_of
 
 _TIMEOUT = 5.0
 
@@ -38,12 +39,11 @@ async def hub_or_stand_in(hub: Any) -> AsyncIterator[str]:
     Raises:
         Unknown: another program uses the hub's port, or a stand-in cannot replace this hub.
     """
-    if getattr(hub, "hub", None) is None:
-        hub.init_hub()
+    own = hub_of(hub)
     if hub.internal_ssl:
         raise Unknown("With internal_ssl, only the hub itself can make a server's certificate.")
-    address = urlsplit(hub.hub.bind_url)
-    if await _answers(f"{hub.hub.bind_url.replace('//*', '//127.0.0.1').rstrip('/')}/api/", address.hostname):
+    address = urlsplit(own.bind_url)
+    if await _answers(f"{own.bind_url.replace('//*', '//127.0.0.1').rstrip('/')}/api/", address.hostname):
         yield "the hub, which runs"
         return
     server = HTTPServer(Application([(".*", _Hub)]))
@@ -52,7 +52,7 @@ async def hub_or_stand_in(hub: Any) -> AsyncIterator[str]:
         server.listen(address.port or 8081, host)
     except OSError as error:
         raise Unknown(
-            f"The hub does not answer, and its port {address.port} cannot be used: {error.strerror}."
+            f"The hub does not answer, and its address {address.netloc} cannot be used: {error.strerror}."
         ) from None
     try:
         yield "a stand-in at the hub's address, since the hub does not run"

@@ -34,13 +34,11 @@ def trial_spawner(hub: Any, name: str, hub_id: str) -> Any:
     orm_user = orm.User(name=name, groups=[orm.Group(name=group) for group in _groups(hub, name)])
     db.add(orm_user)
     db.commit()
-    if getattr(hub, "hub", None) is None:
-        hub.init_hub()
     user = User(
         orm_user,
         {
             "base_url": hub.base_url,
-            "hub": hub.hub,
+            "hub": hub_of(hub),
             "config": hub.config,
             "cookie_secret": secrets.token_bytes(32),
             "spawner_class": hub.spawner_class,
@@ -56,6 +54,13 @@ def trial_spawner(hub: Any, name: str, hub_id: str) -> Any:
     spawner.server = Server(orm_server=orm_server)
     spawner.api_token = secrets.token_hex(16)  # the hub does not know it, so it permits nothing
     return spawner
+
+
+def hub_of(hub: Any) -> Any:
+    """Return JupyterHub's object with the hub's addresses."""
+    if getattr(hub, "hub", None) is None:
+        hub.init_hub()
+    return hub.hub
 
 
 def _groups(hub: Any, name: str) -> list[str]:

@@ -128,3 +128,22 @@ async def test_context_closes(context: Answers) -> None:
     context.access.cluster = SimpleNamespace(close=close)  # type: ignore[misc]
     await context.close()
     assert closed == [True, True]
+
+
+@pytest.mark.parametrize(
+    ("bind", "url", "mark", "fix"),
+    [
+        ("http://127.0.0.1:8081/hub/", "http://127.0.0.1:8081/hub/", Mark.OK, None),
+        ("http://*:8081/hub/", "http://127.0.0.1:8081/hub/", Mark.OK, None),
+        ("http://*:8081/hub/", "http://hub.invalid:8081/hub/", Mark.WRONG, "c.JupyterHub.hub_connect_ip"),
+        ("http://hub.invalid:8081/hub/", "http://127.0.0.1:8081/hub/", Mark.WRONG, "c.JupyterHub.hub_ip"),
+    ],
+)
+async def test_hub_address(context: Answers, bind: str, url: str, mark: Mark, fix: str | None) -> None:
+    """Both of the hub's addresses must be known; a loopback address is fine only for a cluster on the same machine."""
+    context.hub = SimpleNamespace(hub=SimpleNamespace(bind_url=bind, url=url))
+    result = await machine.hub_address(context)
+    assert result.mark is mark
+    assert fix is None or fix in [found.name for found in result.fixes]
+    context.access.resource_manager_url = "http://rm.example.com:8088"  # type: ignore[misc]
+    assert (await machine.hub_address(context)).mark is Mark.WRONG

@@ -63,7 +63,7 @@ async def test_stand_in(hub: Any) -> None:
         assert answer.headers["X-JupyterHub-Version"]
         async with hub_or_stand_in(hub) as other:
             assert other == "the hub, which runs"
-    refused = pytest.raises(Unknown, match=f"port {hub.hub_port} cannot be used")
+    refused = pytest.raises(Unknown, match=f":{hub.hub_port} cannot be used")
     with socket.create_server(("127.0.0.1", hub.hub_port)), refused:
         async with hub_or_stand_in(hub):
             pass
