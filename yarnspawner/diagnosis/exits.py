@@ -5,26 +5,45 @@ from __future__ import annotations
 from yarnspawner.diagnosis.cause import Cause
 from yarnspawner.diagnosis.sizes import SIZES
 
+_VIRTUAL = (
+    "set yarn.nodemanager.vmem-check-enabled to false in yarn-site.xml of the nodes, or raise"
+    " yarn.nodemanager.vmem-pmem-ratio. More memory also raises this limit."
+)
+
 # In YARN's diagnostics.
 YARN_DIAGNOSTICS = [
     *SIZES,
+    # The check is on by default, and counts addresses that processes reserve and never use.
     Cause(
-        "memory-exceeded",
-        r"beyond the '(?P<kind>PHYSICAL|VIRTUAL)' memory limit\. Current usage: (?P<used>[\d.]{1,20} ?\w{1,3}) of (?P<limit>[\d.]{1,20} ?\w{1,3}) physical",
-        message="The {what} used more memory than its limit ({used} of {limit}), so YARN killed it.",
-        remedy="Start it with more memory, or use less memory.",
-        admin="offer a profile with more memory (mem_limit), and check yarn.nodemanager.vmem-check-enabled.",
+        "virtual-memory-exceeded",
+        r"beyond (?:the )?'?VIRTUAL'? memory limits?\..{0,300}?; (?P<used>[\d.]{1,20} ?\w{1,3}) of (?P<limit>[\d.]{1,20} ?\w{1,3}) virtual",
+        message="YARN's check of virtual memory killed the {what}: its processes reserved {used} of addresses, more than {limit}.",
+        admin=_VIRTUAL,
+    ),
+    Cause(
+        "virtual-memory-exceeded",
+        "beyond (?:the )?'?VIRTUAL'? memory limit",
+        r"exitCode: -103\b",
+        message="YARN's check of virtual memory killed the {what}: its processes reserved more addresses than it allows.",
+        admin=_VIRTUAL,
     ),
     Cause(
         "memory-exceeded",
-        "beyond the '?(?:PHYSICAL|VIRTUAL)'? memory limit",
-        "beyond (?:physical|virtual) memory limits?",
+        r"beyond the '(?P<kind>PHYSICAL)' memory limit\. Current usage: (?P<used>[\d.]{1,20} ?\w{1,3}) of (?P<limit>[\d.]{1,20} ?\w{1,3}) physical",
+        message="The {what} used more memory than its limit ({used} of {limit}), so YARN killed it.",
+        remedy="Start it with more memory, or use less memory.",
+        admin="offer a profile with more memory (mem_limit).",
+    ),
+    Cause(
+        "memory-exceeded",
+        "beyond the '?PHYSICAL'? memory limit",
+        "beyond physical memory limits?",
         "killed by elastic cgroups OOM handler",
         "oom-?kill",
-        r"exitCode: -10[34]\b",
+        r"exitCode: -104\b",
         message="The {what} used more memory than {limit}, so YARN killed it.",
         remedy="Start it with more memory, or use less memory.",
-        admin="offer a profile with more memory (mem_limit), and check yarn.nodemanager.vmem-check-enabled.",
+        admin="offer a profile with more memory (mem_limit).",
     ),
     Cause(
         "killed-by-user",

@@ -7,7 +7,25 @@ from yarnspawner.diagnosis.outages import CHECK_KEYTAB, LOG_IN
 from yarnspawner.diagnosis.sizes import SIZES
 
 SUBMISSION_ERRORS = [
+    # --- services that the client's configuration names
+    Cause(
+        "timeline-service",
+        "timeline",
+        "com[./]sun[./]jersey",
+        message="YARN's timeline service does not answer.",
+        admin="start it, or set yarn.timeline-service.enabled to false in the hub's copy of yarn-site.xml (HADOOP_CONF_DIR).",
+        direct_remedy="Set yarn.timeline-service.enabled to false in your copy of yarn-site.xml.",
+    ),
     # --- impersonation
+    Cause(
+        "kms-impersonation-refused",
+        r"(?:\bkms\b|HTTP status \[403\]).{0,1000}?User: ?(?P<proxy>\S+) is not allowed to impersonate (?P<whom>\w[\w.-]*)",
+        r"User: ?(?P<proxy>\S+) is not allowed to impersonate (?P<whom>\w[\w.-]*).{0,1000}?(?:\bkms\b|KMSClientProvider)",
+        message="HDFS's key management service (KMS) does not let the hub ({proxy}) impersonate {whom}.",
+        admin="hadoop.kms.proxyuser.{hub}.users or .groups in kms-site.xml must include {whom}, and .hosts the hub.",
+        direct_message="HDFS's key management service (KMS) does not let {proxy} impersonate {whom}.",
+        direct_remedy="",
+    ),
     Cause(
         "impersonation-refused",
         r"User: (?P<proxy>\S+) is not allowed to impersonate (?P<whom>\S+)",

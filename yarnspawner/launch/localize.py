@@ -12,6 +12,7 @@ import skein
 
 from yarnspawner.hadoop.accounts import FIRST_USER_ID
 from yarnspawner.hadoop.uploads import UploadError, Uploads
+from yarnspawner.launch.archives import check_archives
 from yarnspawner.launch.local_files import check_local_files, local_path
 
 # In bytes. A smaller file is uploaded with the application faster than an existing copy is found.
@@ -44,9 +45,10 @@ async def upload_shared_files(
         The files to localize, by name in the container.
 
     Raises:
-        SpecificationError: users can change a file that the hub reads.
+        SpecificationError: users can change a file that the hub reads, or YARN cannot unpack an archive.
     """
     await asyncio.to_thread(check_local_files, files, lowest_uid)
+    await asyncio.to_thread(check_archives, files)
     found = dict(files)
     for name, source in files.items():
         local = local_path(source)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 
 from yarnspawner.common.protocol import ADDRESS_KEY, ERROR_KEY, STATUS_KEY, Address, Failure, ProtocolError, Waiting
 from yarnspawner.common.units import duration
 from yarnspawner.diagnosis.explain import Diagnosis, explain, explain_queueing, explain_timeout, has_log, own_cause
+from yarnspawner.hadoop.configuration import ConfigurationError, HadoopConfiguration
 from yarnspawner.hadoop.logs import LogsUnavailable, tail
 from yarnspawner.launch.errors import StartFailed
 from yarnspawner.launch.progress import Progress
@@ -22,11 +24,21 @@ from yarnspawner.yarn.status import Status
 # Seconds between two reads of the key-value store while the server starts.
 _STORE_INTERVAL = 0.25
 
-# Timeout in seconds for the log of a finished application. YARN needs time to collect it.
+# Timeout in seconds for the log of a finished application. YARN needs time to collect it. The second is for one attempt,
+# where Hadoop's configuration says that YARN collects no logs.
 _LOG_TIMEOUT = 20.0
+_ONE_ATTEMPT = 5.0
+
+# Seconds without an answer of the key-value store until the user is told. An application master needs a few to start.
+_SILENCE = 20.0
 
 # Seconds between two checks while the status does not change.
 _IDLE_INTERVAL = 5.0
+
+_NOT_COLLECTED = (
+    "The log is only on the server's node, because YARN does not collect logs. To see it here, administrators can set"
+    " yarn.log-aggregation-enable to true in yarn-site.xml."
+)
 
 
 class ReadinessWaiter:
@@ -58,6 +70,8 @@ class ReadinessWaiter:
         self._log = log
         # True if the server has a container separate from the application master's.
         self._in_service = server.container == "service"
+        self._silent_since = 0.0
+        self._unreachable = ""
         self._link = access.link_to(server.application_id)
         self._facts = {"Application": server.application_id, "User": server.hadoop_user, "Queue": server.queue}
         self._node = ""
@@ -109,15 +123,18 @@ class ReadinessWaiter:
 
     async def _read_address(self, report: Report) -> Address | None:
         """Return the server's address; None if it has not published one yet."""
+        node = None
         try:
             node = await self._channel.node(report)
             if node is None:
                 return None
             self._node = node.host
-            what = "application master" if self._in_service else "container"
-            self._progress.tell(60, f"The {what} runs on {node.host}; the server is starting.", self._link)
+            if not self._silent_since:
+                what = "application master" if self._in_service else "container"
+                self._progress.tell(60, f"The {what} runs on {node.host}; the server is starting.", self._link)
             if (raw := await self._channel.get(report, ERROR_KEY)) is not None:
                 raise self._failed(explain(report, failure=Failure.from_bytes(raw)))
+            self._silent_since = 0.0
             if (raw := await self._channel.get(report, ADDRESS_KEY)) is None:
                 if (raw := await self._channel.get(report, STATUS_KEY)) is not None:
                     self._progress.tell(70, Waiting.from_bytes(raw).message, self._link)
@@ -131,9 +148,35 @@ class ReadinessWaiter:
             raise self._failed(own_cause("data-not-accepted", str(error))) from None
         except ClusterError as error:
             self._log.debug("The key-value store of %s does not answer: %s", self._application_id, error)
+            if node is not None:
+                await self._tell_unreachable(node.host, report.rpc_port)
             return None
         self._progress.tell(90, f"The server listens on {node.host}, port {said.port}.", self._link)
         return Address(said.scheme, node.host, said.port)
+
+    async def _tell_unreachable(self, host: str, port: int) -> None:
+        """Name the port that the hub cannot reach, once the application master has had time to answer."""
+        now = time.monotonic()
+        self._silent_since = self._silent_since or now
+        if now - self._silent_since < _SILENCE:
+            return
+        try:
+            await asyncio.get_running_loop().getaddrinfo(host, port)
+            reason = (
+                "the firewall between hub and nodes must allow the application master's port, which is any free port"
+            )
+        except OSError:
+            reason = f"the hub's machine cannot resolve the name {host}"
+        where = f"{host}, port {port}"
+        self._progress.tell(
+            60, f"The hub cannot reach the application master at {where}. Please tell your administrator: {reason}."
+        )
+        self._log_unreachable(where, reason)
+
+    def _log_unreachable(self, where: str, reason: str) -> None:
+        if self._unreachable != where:
+            self._unreachable = where
+            self._log.warning("%s: the hub cannot reach %s: %s", self._application_id, where, reason)
 
     async def _probed(self, address: Address) -> Address:
         """Return the address once the server itself responds there.
@@ -181,13 +224,13 @@ class ReadinessWaiter:
         if not report.user:
             return ""  # YARN has forgotten the application
         access = self._access
+        collected = _are_logs_collected()
+        timeout = _LOG_TIMEOUT if collected else _ONE_ATTEMPT
         try:
-            return await tail(
-                report.id, report.user, principal=access.principal, keytab=access.keytab, timeout=_LOG_TIMEOUT
-            )
+            return await tail(report.id, report.user, principal=access.principal, keytab=access.keytab, timeout=timeout)
         except LogsUnavailable as error:
             self._log.info("The log of %s cannot be read: %s", report.id, error)
-            return ""
+            return "" if collected else _NOT_COLLECTED
 
     def _failed(self, diagnosis: Diagnosis) -> StartFailed:
         return StartFailed(diagnosis, link=self._link, facts={**self._facts, "Node": self._node})
@@ -196,3 +239,10 @@ class ReadinessWaiter:
 def _so_far(seconds: float) -> str:
     """Return how long an application has waited, for its message; "" for the first minute."""
     return f" ({duration(seconds // 60 * 60)} so far)" if seconds >= 60 else ""
+
+
+def _are_logs_collected() -> bool:
+    try:
+        return HadoopConfiguration.load().flag("yarn.log-aggregation-enable")
+    except ConfigurationError:
+        return True

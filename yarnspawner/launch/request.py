@@ -14,6 +14,7 @@ from yarnspawner.hadoop.accounts import validate_account
 from yarnspawner.hadoop.resourcemanager import ResourceManager, ResourceManagerUnavailable
 from yarnspawner.hub.context import HubContext
 from yarnspawner.launch.hooks import SettingFailed, call_hook, expand_setting
+from yarnspawner.launch.node_text import NodeText
 from yarnspawner.launch.specification import ENVIRONMENT_FILE, ServerRequest, server_script, shell_command
 from yarnspawner.settings.typing import SpawnerSettings
 from yarnspawner.skein_driver import SKEIN_JAR_NAME
@@ -86,7 +87,7 @@ def container_environment(spawner: SpawnerSettings) -> dict[str, str]:
     for name, written in spawner.environment.items():
         # JupyterHub's variables override the admin's. They can contain braces and are no templates.
         if isinstance(written, str) and environment.get(name) == written:
-            environment[name] = substitute(written, fields)
+            environment[name] = NodeText(substitute(written, fields))
     environment["YARNSPAWNER_LOG_LIMIT"] = str(spawner.log_limit)
     environment["YARNSPAWNER_START_TIMEOUT"] = str(spawner.start_timeout)
     if spawner.port_range:

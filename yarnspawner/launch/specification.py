@@ -11,7 +11,8 @@ from typing import Any
 
 import skein
 
-from yarnspawner.skein_driver.application_master import MEMORY
+from yarnspawner.launch.node_text import NodeText, argument, node_quoted
+from yarnspawner.skein_driver.application_master import APPLICATION_MASTER_ENVIRONMENT, MEMORY
 from yarnspawner.state.credentials import Credentials
 
 MEBIBYTE = 2**20
@@ -23,21 +24,22 @@ ENVIRONMENT_FILE = "yarnspawner.env"
 SERVER_SERVICE = "server"
 
 
-# Shell code that runs before the admin's script.
+# Shell code that runs before the admin's script. It runs no program after it has read the environment, whose PATH can be
+# anything, and it sets no variable after that: the admin's values win.
 _PREAMBLE = """\
-# The application master's own Java options are not those of the user's programs.
-unset JAVA_TOOL_OPTIONS
-# The environment has secrets in it, so it travels as a private file: what YARN itself sets is copied to the logs.
-. ./{environment_file} || exit 1
+# The application master's own options are not those of the user's programs.
+unset JAVA_TOOL_OPTIONS MALLOC_ARENA_MAX
 # The user's own home where the container runs as that user and has it, else the container's folder.
 account=$(id -un)
 HOME=$(getent passwd "$account" | cut -d: -f6)
 if [ "$account" != {user} ] || [ ! -w "$HOME" ]; then HOME=$PWD; fi
-export HOME JUPYTERHUB_ROOT_DIR="${{JUPYTERHUB_ROOT_DIR:-$HOME}}"
+export HOME
 # One for each server: two servers of a user on one node must not see each other's.
 export JUPYTER_RUNTIME_DIR="$PWD/.jupyter-runtime"
 mkdir -p -m 700 "$JUPYTER_RUNTIME_DIR"
 unset account
+# The environment has secrets in it, so it travels as a private file: what YARN itself sets is copied to the logs.
+. ./{environment_file} || exit 1
 """
 
 # Shell code around the admin's prologue. After a failed prologue, the server would run with any Python of the node.
@@ -155,7 +157,7 @@ def application_specification(request: ServerRequest) -> skein.ApplicationSpec:
     master = {"env": {}, "files": {}, **(beside if in_service else server)}
     master["files"] = {**master["files"], **request.master_files}
     if request.java_options:
-        master["env"] = {**master["env"], "JAVA_TOOL_OPTIONS": request.java_options}
+        master["env"] = {**master["env"], **APPLICATION_MASTER_ENVIRONMENT, "JAVA_TOOL_OPTIONS": request.java_options}
     return skein.ApplicationSpec(
         name=request.name,
         queue=request.queue,
@@ -209,14 +211,16 @@ def shell_command(cmd: list[str], args: Iterable[str]) -> str:
     """Return the server's command as shell code.
 
     A list of one string already is shell code (``python -m yarnspawner.singleuser``), as in 0.4.0. The words of a
-    longer list and the arguments are quoted.
+    longer list are quoted. In arguments, the node's variables are filled in.
     """
     words = cmd if len(cmd) == 1 else [shlex.quote(word) for word in cmd]
-    return " ".join([*words, *(shlex.quote(argument) for argument in args)])
+    return " ".join([*words, *map(argument, args)])
 
 
 def environment_file(environment: Mapping[str, Any]) -> str:
     """Return the text of a file that sets this environment when a shell sources it.
+
+    In values of type :class:`NodeText`, the shell fills in its own variables.
 
     Raises:
         SpecificationError: a name is not valid for a shell variable.
@@ -224,7 +228,11 @@ def environment_file(environment: Mapping[str, Any]) -> str:
     for name in environment:
         if not _VARIABLE_NAME.fullmatch(name):
             raise SpecificationError(f"environment: {name!r} is not the name of a variable.")
-    return "".join(f"export {name}={shlex.quote(str(value))}\n" for name, value in sorted(environment.items()))
+    return "".join(f"export {name}={_value(value)}\n" for name, value in sorted(environment.items()))
+
+
+def _value(value: Any) -> str:
+    return node_quoted(value, paths=True) if isinstance(value, NodeText) else shlex.quote(str(value))
 
 
 def _runtime(image: str) -> dict[str, str]:

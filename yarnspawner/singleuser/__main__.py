@@ -86,7 +86,7 @@ class Recipe:
         from yarnspawner.singleuser.server import serve
 
         try:
-            serve(arguments, self._watch, self._wait)
+            serve(arguments, self._watch, self._wait, self._store.container_folder)
         except SystemExit as error:
             # Extensions may end the process of a server that listens and was asked to stop; that is no failure.
             if error.code not in (0, None) or self._watcher is None:

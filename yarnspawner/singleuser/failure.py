@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import re
+import site
 import sys
+import traceback
 from contextlib import suppress
 from typing import TextIO
 
@@ -67,6 +69,11 @@ def explain(error: BaseException, log: str, program: str = "Jupyter") -> Failure
 
 
 def _message(error: BaseException, log: str, program: str) -> str:
+    if own := _own_package(error, log):
+        return (
+            f"{program} did not start because of a package in your home directory, {own}: remove it (pip uninstall), or"
+            " ask your administrator to set PYTHONNOUSERSITE=1."
+        )
     missing = _missing_module(error)
     if missing:
         return f"The Python environment ({sys.prefix}) has no package {missing!r}: it must be installed there."
@@ -82,6 +89,21 @@ def _message(error: BaseException, log: str, program: str) -> str:
             return f"{program} left with exit status {error.code} before it listened."
         case _:
             return f"{program} failed with {type(error).__name__}: {error}"
+
+
+def _own_package(error: BaseException, log: str) -> str:
+    """Return the file below the user's own site-packages in which an error arose last; "" if there is none."""
+    own = site.getusersitepackages()
+    if isinstance(error, SystemExit) and _SERIOUS_LINE.search(log):
+        return ""  # Jupyter has said why it left
+    found = None if isinstance(error, (RecipeError, SystemExit)) else error
+    files = []
+    while found is not None:
+        files += [frame.filename for frame in traceback.extract_tb(found.__traceback__)]
+        found = found.__cause__ or found.__context__
+    if isinstance(error, SystemExit):
+        files = re.findall(r'File "([^"\n]{1,500})", line', log)
+    return next((file for file in reversed(files) if file.startswith(f"{own}/")), "")
 
 
 def _missing_module(error: BaseException | None) -> str | None:

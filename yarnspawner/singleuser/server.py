@@ -5,18 +5,22 @@ from __future__ import annotations
 import contextlib
 import importlib
 import os
+import re
 import socket
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 # Imported when the recipe is ready to report that it cannot be.
 from jupyter_server.serverapp import ServerApp
+from traitlets import default
 
 from yarnspawner.singleuser.encryption import encrypt_kernels
 from yarnspawner.singleuser.failure import RecipeError
 from yarnspawner.singleuser.hub_wait import context_of, find_hub
 from yarnspawner.singleuser.listening import PORT_RANGE_VARIABLE, bind_first_free_port, parse_port_range
+from yarnspawner.singleuser.runtime_folder import short_runtime_folder
 
 SERVICE_URL_VARIABLE = "JUPYTERHUB_SERVICE_URL"
 
@@ -30,6 +34,7 @@ class ListeningServer:
     sockets: list[socket.socket]
     address: tuple[str, int]
     on_listening: Callable[[Any], None]
+    shorten_runtime_folder: Callable[[Any, str], str]
 
     def _find_http_port(self: Any) -> None:
         # Arguments of the user's go before what the hub asks for.
@@ -42,6 +47,7 @@ class ListeningServer:
     def init_configurables(self: Any) -> None:
         # After all configuration has been read, and before the manager of the kernels is made from it.
         self.update_config(encrypt_kernels(self.config))
+        self.runtime_dir = self.shorten_runtime_folder(self.config, self.runtime_dir)
         super().init_configurables()  # type: ignore[misc]
 
     def _bind_http_server_tcp(self: Any) -> bool:
@@ -75,13 +81,19 @@ def _waits_for_hub(tell: Callable[[str], None]) -> Callable[[Any], Any]:
     return check_hub_version
 
 
-def serve(arguments: list[str], on_listening: Callable[[Any], None], on_waiting: Callable[[str], None]) -> None:
+def serve(
+    arguments: list[str],
+    on_listening: Callable[[Any], None],
+    on_waiting: Callable[[str], None],
+    container_folder: str,
+) -> None:
     """Run JupyterHub's single-user server until it is stopped.
 
     Args:
         arguments: of ``jupyterhub-singleuser``.
         on_listening: called with the ``ServerApp`` on its event loop, once, when it listens.
         on_waiting: called with what the server waits for before that, and "" when it waits no more.
+        container_folder: where the container began.
 
     Raises:
         ListenError: no port is free.
@@ -91,7 +103,31 @@ def serve(arguments: list[str], on_listening: Callable[[Any], None], on_waiting:
     """
     ListeningServer.sockets, ListeningServer.address = _listen_as_told()
     ListeningServer.on_listening = staticmethod(on_listening)
-    _application(_waits_for_hub(on_waiting)).launch_instance(arguments)
+    with short_runtime_folder() as shorten:
+        ListeningServer.shorten_runtime_folder = staticmethod(shorten)
+        application = _application(_waits_for_hub(on_waiting), _root_folder(container_folder))
+        application.launch_instance([_renamed(argument) for argument in arguments])
+
+
+def _renamed(argument: str) -> str:
+    """Return an option of Jupyter's former server under its name of today."""
+    return re.sub(r"^--NotebookApp\.", "--ServerApp.", argument)
+
+
+def _root_folder(container_folder: str) -> Any:
+    """Return the default of Jupyter's ``root_dir``; its configuration and options win.
+
+    It is JupyterHub's ``notebook_dir``, or the folder of a ``cd`` in the prologue, or the user's home.
+    """
+
+    def root_dir(self: Any) -> str:
+        if told := os.environ.get("JUPYTERHUB_ROOT_DIR"):
+            return str(Path(told).expanduser())
+        folder = Path.cwd()
+        moved = folder.resolve() != Path(container_folder).resolve()
+        return str(folder) if moved else os.environ.get("HOME") or str(folder)
+
+    return default("root_dir")(root_dir)
 
 
 def _listen_as_told() -> tuple[list[socket.socket], tuple[str, int]]:
@@ -111,7 +147,7 @@ def _listen_as_told() -> tuple[list[socket.socket], tuple[str, int]]:
     return sockets, (host, port)
 
 
-def _application(check: Callable[[Any], Any]) -> Any:
+def _application(check: Callable[[Any], Any], root_folder: Any) -> Any:
     """Return JupyterHub's application, chosen by the environment, with a listening server."""
     from jupyterhub import singleuser
 
@@ -119,7 +155,7 @@ def _application(check: Callable[[Any], Any]) -> Any:
         # The default: an extension of Jupyter Server.
         from jupyterhub.singleuser.extension import JupyterHubSingleUser
 
-        JupyterHubSingleUser.serverapp_class = type("ServerApp", (ListeningServer, ServerApp), {})
+        JupyterHubSingleUser.serverapp_class = type("ServerApp", (ListeningServer, ServerApp), {"_root": root_folder})
         JupyterHubSingleUser.check_hub_version = check
         return JupyterHubSingleUser
 
@@ -130,4 +166,4 @@ def _application(check: Callable[[Any], Any]) -> Any:
             base = importlib.import_module("jupyterlab.labhubapp").SingleUserLabApp
     if base is None or not issubclass(base, ServerApp):
         raise RecipeError("JUPYTERHUB_SINGLEUSER_APP must name an application of Jupyter Server.")
-    return type(base.__name__, (ListeningServer, base), {"check_hub_version": check})
+    return type(base.__name__, (ListeningServer, base), {"check_hub_version": check, "_root": root_folder})

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import tempfile
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -73,6 +74,8 @@ def driver_command(settings: DriverSettings) -> list[str]:
     native = Path(os.environ.get("HADOOP_HOME", "/nonexistent"), "lib", "native")
     if native.is_dir():
         command.append(f"-Djava.library.path={native}")
+    if folder := _executable_folder():
+        command.append(f"-Dcom.anaconda.skein.shaded.io.netty.native.workdir={folder}")
     # kinit reads this variable, Java does not.
     kerberos = os.environ.get("KRB5_CONFIG", "").split(":")[0]
     if kerberos:
@@ -85,6 +88,21 @@ def driver_command(settings: DriverSettings) -> list[str]:
             raise ClusterUnavailable(f"The keytab {keytab} {reason}")
         command += ["--keytab", str(keytab), "--principal", settings.principal]
     return command
+
+
+def _executable_folder() -> str:
+    """Return where the driver may unpack its native code if that is not the default; "" for the default.
+
+    ``/tmp`` may be mounted noexec. Only the hub's account may write to the folder, or it is sticky.
+    """
+    if not _is_noexec(tempfile.gettempdir()):
+        return ""
+    folders = (os.environ.get("XDG_RUNTIME_DIR", ""), str(Path.cwd()), os.environ.get("HOME", ""), "/var/tmp")  # noqa: S108
+    return next((folder for folder in folders if os.access(folder, os.W_OK) and not _is_noexec(folder)), "")
+
+
+def _is_noexec(folder: str) -> bool:
+    return bool(os.statvfs(folder).f_flag & os.ST_NOEXEC)
 
 
 def driver_environment(environment: Mapping[str, str]) -> dict[str, str]:

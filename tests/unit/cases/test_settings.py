@@ -1,9 +1,19 @@
 """Cases 1 to 8 of public reports: what an admin or user sets wins, and what 0.4.0 took is taken."""
 
+import getpass
+import os
+import pwd
+import subprocess
+from pathlib import Path
+
 import pytest
 from traitlets import TraitError
 
-from yarnspawner.settings.server import ServerSettings
+from yarnspawner.launch.request import container_environment
+from yarnspawner.launch.specification import ENVIRONMENT_FILE, environment_file, server_script, shell_command
+from yarnspawner.settings.server import SCRIPT_TEMPLATE, ServerSettings
+
+DOCS = Path(__file__).parents[3] / "docs"
 
 GIB = 2**30
 
@@ -59,3 +69,88 @@ RECIPE = "yarnspawner.singleuser"
 def test_case_7_commands_of_other_spawners(cmd, run):
     """The commands of other spawners run the recipe, without which the hub never finds the server."""
     assert ServerSettings(cmd=cmd).cmd == run
+
+
+@pytest.fixture
+def in_container(tmp_path):
+    """Return a function that runs a server's script in a container's folder and returns what it prints."""
+
+    def run(command, environment, prologue="", args=()):
+        (tmp_path / ENVIRONMENT_FILE).write_text(environment_file(environment))
+        user = getpass.getuser()
+        script = server_script(
+            SCRIPT_TEMPLATE, user=user, prologue=prologue, command=shell_command([command], args), epilogue=""
+        )
+        outer = {"PATH": os.environ["PATH"], "NODE_DATA": "/data", "JAVA_TOOL_OPTIONS": "-x", "MALLOC_ARENA_MAX": "2"}
+        done = subprocess.run(
+            ["bash", "-c", script], cwd=tmp_path, env=outer, capture_output=True, text=True, timeout=20, check=False
+        )
+        return done.stdout + done.stderr
+
+    return run
+
+
+def sent(spawner):
+    """Return the environment that a spawner sends, as far as an admin wrote it."""
+    spawner.get_env = lambda: dict(spawner.environment)
+    return container_environment(spawner)
+
+
+HOME = pwd.getpwuid(os.getuid()).pw_dir
+
+
+@pytest.mark.parametrize(
+    ("value", "is_"),
+    [
+        ("/opt/x/bin:$PATH", "/opt/x/bin:" + os.environ["PATH"]),
+        ("$HOME/data", f"{HOME}/data"),
+        ("${NODE_DATA}/x y", "/data/x y"),
+        (r"\$HOME", "$HOME"),
+        ("$OF_NO_NODE ${NOR_THIS}", "$OF_NO_NODE ${NOR_THIS}"),
+        ("$(id) `id` \"'; id #", "$(id) `id` \"'; id #"),
+    ],
+)
+async def test_case_1_variables_of_the_node(spawner_of, in_container, value, is_):
+    """The node's variables are filled in as under 0.4.0, and nothing else is code."""
+    environment = sent(spawner_of(environment={"PATH" if "PATH" in value else "VALUE": value}))
+    assert in_container("echo $PATH" if "PATH" in value else 'echo "$VALUE"', environment) == f"{is_}\n"
+
+
+async def test_case_1_path_of_a_user(spawner_of, in_container):
+    """A PATH without the system's programs breaks no command of the script's own."""
+    environment = sent(spawner_of(environment={"PATH": "/nowhere"}))
+    assert in_container("echo $HOME $PATH", environment) == f"{HOME} /nowhere\n"
+
+
+async def test_case_1_other_values_win(spawner_of, in_container):
+    """HOME and the runtime folder that an admin sets are not overridden."""
+    own = {"HOME": "/data/home", "JUPYTER_RUNTIME_DIR": "/run/jupyter", "MALLOC_ARENA_MAX": "8"}
+    environment = sent(spawner_of(environment=own))
+    output = in_container("echo $HOME $JUPYTER_RUNTIME_DIR $MALLOC_ARENA_MAX", environment)
+    assert output == "/data/home /run/jupyter 8\n"
+
+
+def test_case_2_arguments(in_container):
+    """Quotes in an argument and the node's variables mean what they meant to 0.4.0's shell."""
+    args = ['--ServerApp.contents_manager_class="hdfscm.HDFSContentsManager"', "--ServerApp.root_dir=$HOME/work", "a b"]
+    output = in_container("printf '[%s]'", {}, args=args)
+    assert (
+        output
+        == f"[--ServerApp.contents_manager_class=hdfscm.HDFSContentsManager][--ServerApp.root_dir={HOME}/work][a b]"
+    )
+
+
+@pytest.mark.parametrize(
+    ("value", "is_"), [("./environment/etc/spark", "/environment/etc/spark"), ("./a:./b", "/a:{folder}/b")]
+)
+async def test_case_5_paths_in_the_container(spawner_of, in_container, tmp_path, value, is_):
+    """A path that begins with ./ is one of the container's folder, wherever kernels run."""
+    environment = sent(spawner_of(environment={"SPARK_CONF_DIR": value}))
+    output = in_container("cd / && echo $SPARK_CONF_DIR", environment)
+    assert output == f"{tmp_path}{is_}\n".format(folder=tmp_path)
+
+
+async def test_case_8_wrapspawner():
+    """The documentation says what to use instead of ProfilesSpawner."""
+    text = " ".join((DOCS / "profiles.md").read_text().split())
+    assert "wrapspawner" in text and "Use `profile_list` instead" in text

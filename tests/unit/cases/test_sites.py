@@ -11,8 +11,11 @@ from tornado.testing import bind_unused_port
 from tornado.web import Application, RequestHandler
 from traitlets import TraitError
 
+from yarnspawner.diagnosis.explain import explain, explain_submission_error
 from yarnspawner.hadoop.http_client import HadoopHttpClient, WebError
 from yarnspawner.settings.hub import HubSettings
+from yarnspawner.skein_driver import ClusterRefused, driver_process
+from yarnspawner.skein_driver.application_master import APPLICATION_MASTER_ENVIRONMENT, JAVA_OPTIONS
 
 
 @pytest.fixture
@@ -89,3 +92,98 @@ def test_case_18_link_without_application(link):
     """A link that names no application, or is none, is refused by the setting's name."""
     with pytest.raises(TraitError, match="application_link"):
         HubSettings(application_link=link)
+
+
+def ended(diagnostics):
+    return explain(Report(diagnostics))
+
+
+class Report:
+    """The parts of YARN's report that a diagnosis reads."""
+
+    def __init__(self, diagnostics):
+        self.diagnostics = diagnostics
+        self.user, self.queue, self.state, self.final_status = "alice", "default", "FINISHED", "FAILED"
+
+
+@pytest.mark.parametrize(
+    "diagnostics",
+    [
+        (
+            "Container [pid=1,containerID=c] is running 300B beyond the 'VIRTUAL' memory limit. Current usage: 412.0 MB of 1.3 GB"
+            " physical memory used; 2.9 GB of 2.6 GB virtual memory used. Killing container."
+        ),
+        (
+            "Container [pid=1,containerID=c] is running beyond virtual memory limits. Current usage: 412.0 MB of 1.3 GB physical"
+            " memory used; 2.9 GB of 2.6 GB virtual memory used. Killing container."
+        ),
+    ],
+)
+def test_case_12_virtual_memory(diagnostics):
+    """The cause is called by its name, with the figures of virtual memory and the property to change."""
+    found = ended(diagnostics)
+    assert found.cause.startswith("YARN's check of virtual memory killed the server")
+    assert "2.9 GB" in found.cause and "2.6 GB" in found.cause
+    assert "yarn.nodemanager.vmem-check-enabled" in found.remedy
+
+
+def test_case_12_application_master():
+    """The application master reserves little address space: neither for classes nor for each thread."""
+    assert "-XX:CompressedClassSpaceSize=64m" in JAVA_OPTIONS
+    assert "MALLOC_ARENA_MAX" in APPLICATION_MASTER_ENVIRONMENT
+
+
+def refused(message):
+    return explain_submission_error(ClusterRefused(message), hub="jupyterhub", user="alice", queue="default")
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "Failed to submit application: java.net.ConnectException: Timeline server (http://rm:8188) Connection refused",
+        "java.lang.NoClassDefFoundError: com/sun/jersey/api/client/config/ClientConfig",
+    ],
+)
+def test_case_15_timeline_service(message):
+    """The property that asks for the service is named."""
+    assert "yarn.timeline-service.enabled" in refused(message).remedy
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        (
+            "java.io.IOException: org.apache.hadoop.security.authorize.AuthorizationException: HTTP status [403], message"
+            " [User: jupyterhub is not allowed to impersonate alice]"
+        ),
+        (
+            "User: jupyterhub/hub@EXAMPLE.COM is not allowed to impersonate alice\n"
+            "\tat org.apache.hadoop.crypto.key.kms.KMSClientProvider.getDelegationToken"
+        ),
+    ],
+)
+def test_case_16_kms(message):
+    """A key server that refuses is told from HDFS and YARN, and its property is named."""
+    found = refused(message)
+    assert "KMS" in found.cause
+    assert "hadoop.kms.proxyuser.jupyterhub.users" in found.remedy
+
+
+def test_case_17_noexec_for_the_driver(monkeypatch, tmp_path):
+    """If /tmp is noexec, the driver unpacks its native code elsewhere."""
+    monkeypatch.setattr(driver_process, "find_java", lambda: "java")
+    monkeypatch.setattr(driver_process, "_is_noexec", lambda folder: folder != str(tmp_path))
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    command = driver_process.driver_command(driver_process.DriverSettings())
+    assert f"-Dcom.anaconda.skein.shaded.io.netty.native.workdir={tmp_path}" in command
+
+
+def test_case_17_default_folder(monkeypatch):
+    """If /tmp is not noexec, the driver uses it."""
+    monkeypatch.setattr(driver_process, "_is_noexec", lambda folder: False)
+    assert driver_process._executable_folder() == ""
+
+
+def test_case_17_noexec_for_the_application_master():
+    """The application master unpacks its native code in the container's folder."""
+    assert "netty.native.workdir=." in JAVA_OPTIONS

@@ -22,9 +22,9 @@ from yarnspawner.yarn.lifetime import has_exceeded_lifetime, set_lifetime, time_
 CREDENTIALS = Credentials(b"certificate", b"key")
 
 
-def specification(spawner):
+async def specification(spawner):
     server = ServerState.new("alice", "default", CREDENTIALS)
-    request = build_request(
+    request = await build_request(
         spawner,
         server,
         CREDENTIALS,
@@ -61,7 +61,7 @@ async def test_a_servers_own_names_are_filled_in(spawner_of):
         },
         cmd=["echo '{username}'"],
     )
-    made = specification(spawner)
+    made = await specification(spawner)
     assert (made.name, made.node_label) == ("alice@example.com in a,b", "a,b")
     assert "cd /data/alice@example.com; export A=${A:-1} B=alice@example.com\n" in made.master.script
     assert made.master.files["a"].source == "hdfs:///user/alice@example.com/a"
@@ -70,7 +70,7 @@ async def test_a_servers_own_names_are_filled_in(spawner_of):
 
 
 async def test_a_name_that_a_shell_would_take_apart_is_one_word(spawner_of):
-    made = specification(spawner_of("o'brien $(id)", prologue="echo {unescaped_username}"))
+    made = await specification(spawner_of("o'brien $(id)", prologue="echo {unescaped_username}"))
     assert """echo 'o'"'"'brien $(id)'\n""" in made.master.script
 
 
@@ -79,7 +79,7 @@ async def test_a_name_that_a_shell_would_take_apart_is_one_word(spawner_of):
 
 async def test_the_server_has_a_container_of_its_own(spawner_of):
     spawner = spawner_of(server_container="service", mem_limit="2 G", cpu_limit=3, gpus=1, node_label="gpu")
-    made = specification(spawner)
+    made = await specification(spawner)
     server = made.services["server"]
     assert (server.resources.memory, server.resources.vcores, server.resources.gpus) == (2048, 3, 1)
     assert (made.master.resources.memory, made.master.resources.vcores) == (256, 1)
@@ -93,13 +93,13 @@ async def test_the_server_has_a_container_of_its_own(spawner_of):
 
 
 async def test_the_application_master_beside_a_server_has_what_it_needs(spawner_of):
-    made = specification(spawner_of(server_container="service", application_master_memory=0))
+    made = await specification(spawner_of(server_container="service", application_master_memory=0))
     assert made.master.resources.memory == 256
 
 
 @pytest.mark.parametrize("container", ["master", "service"])
 async def test_an_image_is_asked_for_in_yarns_variables(spawner_of, container):
-    made = specification(spawner_of(server_container=container, container_image="example.com/jupyter:1"))
+    made = await specification(spawner_of(server_container=container, container_image="example.com/jupyter:1"))
     runs = made.services["server"] if container == "service" else made.master
     assert runs.env["YARN_CONTAINER_RUNTIME_TYPE"] == "docker"
     assert runs.env["YARN_CONTAINER_RUNTIME_DOCKER_IMAGE"] == "example.com/jupyter:1"
@@ -107,7 +107,7 @@ async def test_an_image_is_asked_for_in_yarns_variables(spawner_of, container):
 
 
 async def test_tokens_of_other_file_systems_and_a_log_level_are_asked_for(spawner_of):
-    made = specification(spawner_of(file_systems=["hdfs://other:8020"], application_master_log_level="DEBUG"))
+    made = await specification(spawner_of(file_systems=["hdfs://other:8020"], application_master_log_level="DEBUG"))
     assert made.file_systems == ["hdfs://other:8020"]
     assert str(made.master.log_level) == "DEBUG"
 
@@ -316,7 +316,7 @@ async def test_hooks_may_be_async_and_change_in_place_or_return(spawner_of):
     def replace(_spawner, spec):
         return skein.ApplicationSpec.from_dict({**spec.to_dict(), "name": "other"})
 
-    made = specification(spawner_of())
+    made = await specification(spawner_of())
     assert (await hooked(spawner_of("carl", modify_spec_hook=replace), made)).name == "other"
     changed = await hooked(spawner_of("dora", modify_spec_hook=add_tag), made)
     assert "of-dora" in changed.tags
