@@ -52,7 +52,8 @@ class YarnSettings(Configurable):
         Maximum age of a server, in seconds.
 
         YARN stops the server at that age, even while the hub is down. If the hub cannot set the lifetime in YARN, the hub
-        stops the server. Users see when that will be. Default: 0, no limit. Example: ``12 * 3600``.
+        stops the server. Users see when that will be. With Kerberos, a server's access to HDFS ends
+        after seven days, Hadoop's default, because its tokens are not replaced. A shorter lifetime avoids such servers. Default: 0, no limit. Example: ``12 * 3600``.
 
         .. versionadded:: 1.0
         """,

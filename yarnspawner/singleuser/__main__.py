@@ -52,7 +52,7 @@ def main(arguments: list[str] | None = None) -> int:
         say(_NAME, str(error))
         return 1
     LogLimit().watch()
-    with contextlib.redirect_stderr(Tail(sys.stderr)) as tail:  # type: ignore[type-var]
+    with contextlib.redirect_stderr(Tail(sys.stderr)) as tail:
         recipe = Recipe(store)
         try:
             recipe.run(arguments)

@@ -91,7 +91,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _run(options: argparse.Namespace, arguments: list[str], supervision: KernelSupervisor) -> int:
     """Run the kernel in the child process."""
-    with contextlib.redirect_stderr(Tail(sys.stderr)) as tail:  # type: ignore[type-var]
+    with contextlib.redirect_stderr(Tail(sys.stderr)) as tail:
         try:
             from yarnspawner.singleuser.store import Store
 
