@@ -21,7 +21,6 @@ from yarnspawner.hadoop.http_client import HadoopHttpClient, WebError
 from yarnspawner.hadoop.kerberos import KerberosError, TicketCache, client_environment
 from yarnspawner.hadoop.processes import CommandTimeout, CompletedCommand, run
 from yarnspawner.hadoop.scheduler import as_list
-from yarnspawner.launch.errors import StartFailed
 from yarnspawner.launch.request import resolve_setting
 from yarnspawner.settings.typing import SpawnerSettings
 from yarnspawner.yarn.access import ClusterAccess
@@ -127,8 +126,8 @@ class CheckContext:
     async def resolve_user(self) -> None:
         """Find out which Hadoop user the user's servers run as, before the steps run."""
         if self.user and self.settings.hadoop_user != "{username}":
-            # The step "Hadoop user" tells of a failure.
-            with suppress(StartFailed, ValueError):
+            # Whatever it raises, the step "Hadoop user" tells of it.
+            with suppress(Exception):
                 self.hadoop_user = await resolve_setting(self.spawner(), "hadoop_user")
 
     def need_user(self) -> str:

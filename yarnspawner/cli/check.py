@@ -31,6 +31,7 @@ from yarnspawner.check.report import TextReport, as_document
 from yarnspawner.check.result import Finished, Mark, Step
 from yarnspawner.check.runner import run_steps
 from yarnspawner.cli.hub import HubConfigError
+from yarnspawner.common.text import one_line
 from yarnspawner.hub.startup import settings_of
 from yarnspawner.settings.typing import SpawnerSettings
 from yarnspawner.spawner import YarnSpawner
@@ -39,14 +40,20 @@ from yarnspawner.yarn.audit import LOGGER as AUDIT
 
 def check(options: argparse.Namespace) -> int:
     """Run all steps and print what they find. Return 1 if something is wrong."""
-    # What the audit would record here is no event of a hub.
-    AUDIT.setLevel(logging.CRITICAL)
-    hub = _load(options.config)
-    settings = _settings(hub, options)
+    try:
+        hub = _load(options.config)
+        settings = _settings(hub, options)
+    except HubConfigError:
+        raise
+    except Exception as error:  # noqa: BLE001 - the file is Python, so it can raise anything
+        text = one_line(f"{type(error).__name__}: {error}", 500)
+        raise HubConfigError(f"{options.config} cannot be used: {text}") from None
     return asyncio.run(_run(hub, settings, options))
 
 
 async def _run(hub: Any, settings: SpawnerSettings, options: argparse.Namespace) -> int:
+    # What the audit would record here is no event of a hub.
+    AUDIT.setLevel(logging.CRITICAL)
     context = CheckContext(hub, settings, user=options.user, nodes=options.nodes)
     report = TextReport(sys.stderr if options.json else sys.stdout)
     await context.resolve_user()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,7 +13,7 @@ import pytest
 from tests.unit.check.conftest import Answers
 from yarnspawner.check import kerberos, machine
 from yarnspawner.check.result import Mark, Step, Unknown, ok
-from yarnspawner.cli.check import _chosen
+from yarnspawner.cli.check import _chosen, check
 from yarnspawner.cli.hub import HubConfigError
 from yarnspawner.hadoop.configuration import HadoopConfiguration
 
@@ -147,3 +148,21 @@ async def test_hub_address(context: Answers, bind: str, url: str, mark: Mark, fi
     assert fix is None or fix in [found.name for found in result.fixes]
     context.access.resource_manager_url = "http://rm.example.com:8088"  # type: ignore[misc]
     assert (await machine.hub_address(context)).mark is Mark.WRONG
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ("c.YarnSpawner.queue = (", "SyntaxError"),
+        ('c.YarnSpawner.mem_limit = "lots"', "TraitError: mem_limit"),
+        ("raise RuntimeError('no database')", "RuntimeError: no database"),
+        ('c.JupyterHub.spawner_class = "simple"', "not YarnSpawner"),
+    ],
+)
+def test_broken_configuration(tmp_path: Path, line: str, says: str) -> None:
+    """A configuration file that cannot be used is named, with the reason, and without a traceback."""
+    file = tmp_path / "jupyterhub_config.py"
+    file.write_text(f'c.JupyterHub.spawner_class = "yarn"\n{line}\n')
+    options = argparse.Namespace(config=str(file), principal="", keytab="")
+    with pytest.raises(HubConfigError, match=says):
+        check(options)
