@@ -106,6 +106,8 @@ def uncommented(text: str) -> str:
 def test_the_example_configuration_can_be_read(tmp_path, monkeypatch, demo, everything):
     for name in [name for name in os.environ if name.startswith("YARNSPAWNER_")]:
         monkeypatch.delenv(name)
+    # It writes the proxy's token into the hub's folder.
+    monkeypatch.chdir(tmp_path)
     if demo:
         monkeypatch.setenv("YARNSPAWNER_DEMO_PASSWORD", "x")
         monkeypatch.setenv("YARNSPAWNER_DEMO_ADMIN_PASSWORD", "x")
