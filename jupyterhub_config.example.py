@@ -75,6 +75,9 @@ c.JupyterHub.spawner_class = "yarn"
 c.YarnSpawner.principal = os.environ.get("YARNSPAWNER_PRINCIPAL") or None
 c.YarnSpawner.keytab = os.environ.get("YARNSPAWNER_KEYTAB") or None
 
+# The CA of the cluster's web services, if they use HTTPS with certificates of a private CA (a PEM file).
+c.YarnSpawner.hadoop_ca_file = os.environ.get("YARNSPAWNER_HADOOP_CA_FILE", "")
+
 # The Hadoop user that a user's server runs as. By default, both have the same name.
 # c.YarnSpawner.hadoop_user = lambda spawner: spawner.user.name.removesuffix("@example.com")
 

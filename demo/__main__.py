@@ -47,7 +47,13 @@ def run(options: argparse.Namespace, folder: Path) -> None:
     terminal = Terminal()
     with ExitStack() as stack:
         stack.callback(ignore_interrupts)
-        cluster = LocalHadoop(kerberos=options.kerberos, nodes=options.nodes, hadoop=options.hadoop, progress=terminal)
+        cluster = LocalHadoop(
+            kerberos=options.kerberos,
+            nodes=options.nodes,
+            hadoop=options.hadoop,
+            strict=options.strict,
+            progress=terminal,
+        )
         stack.enter_context(cluster)
         hub = Hub(cluster, folder, port=options.port)
         stack.callback(hub.stop)
@@ -105,6 +111,7 @@ def parse() -> argparse.Namespace:
     # scripts/demo says what they mean.
     parser = argparse.ArgumentParser(prog="scripts/demo", add_help=False)
     parser.add_argument("--kerberos", action="store_true")
+    parser.add_argument("--strict", action="store_true")
     parser.add_argument("--check", action="store_true")
     parser.add_argument("--jupyterhub", choices=["5", "6"])
     parser.add_argument("--hadoop", default="3.4")

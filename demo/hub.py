@@ -68,7 +68,9 @@ class Hub:
         self.address = f"http://127.0.0.1:{self.port}"
         # Where users' servers call it.
         self.api_url = f"http://127.0.0.1:{self._api_port}/hub/api"
+        self._cluster = cluster
         self.kerberos = cluster.kerberos
+        cluster.open_hub_port(self._api_port)
         self._process: subprocess.Popen[bytes] | None = None
         # The copy of this project that is installed in the environment, as in the users' containers; not the checkout.
         inherited = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
@@ -78,7 +80,7 @@ class Hub:
             **cluster.environment(),
             "PATH": path,
             "YARNSPAWNER_BIND_URL": self.address,
-            "YARNSPAWNER_HUB_ADDRESS": "127.0.0.1",
+            "YARNSPAWNER_HUB_ADDRESS": cluster.settings.hub_host,
             "YARNSPAWNER_HUB_PORT": str(self._api_port),
             "YARNSPAWNER_PROXY_API_URL": f"http://127.0.0.1:{self._ports.claim(18001)}",
             "YARNSPAWNER_QUEUES": "default small",
@@ -90,6 +92,8 @@ class Hub:
         if cluster.kerberos:
             self._environment["YARNSPAWNER_PRINCIPAL"] = str(cluster.principal("jupyterhub"))
             self._environment["YARNSPAWNER_KEYTAB"] = str(cluster.keytab("jupyterhub"))
+        if authority := cluster.settings.certificate_authority:
+            self._environment["YARNSPAWNER_HADOOP_CA_FILE"] = str(authority)
         self._environment.update(settings or {})
 
     @property
@@ -105,7 +109,7 @@ class Hub:
         """
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "jupyterhub", "-f", self.configuration],
+                self._cluster.client_command([sys.executable, "-m", "jupyterhub", "-f", str(self.configuration)]),
                 cwd=self.folder,
                 env=self._environment,
                 stdin=subprocess.DEVNULL,

@@ -40,6 +40,14 @@ environment:
 Exit status: 0, 1 (it failed, one line says why), 2 (wrong usage), 3 (status: the cluster does not run).
 """
 
+STRICT = (
+    "a cluster as a hardened site has it, simple or with --kerberos: Hadoop's own defaults for the virtual-memory check (on)"
+    " and log aggregation (off), YARN's ACLs, HTTPS from a private CA on the web pages; with --kerberos, auth_to_local rules"
+    " that rename. As root also: programs in /tmp do not run, nodes have a network and host names of their own, and a"
+    " firewall between them and this machine opens the documented ports only. Not part of it: encryption at rest and KMS,"
+    " Ranger, a proxy such as Knox, SELinux, cgroups, a history server, and firewalls between the nodes"
+)
+
 
 def parser() -> argparse.ArgumentParser:
     """The command line's options, each explained."""
@@ -65,6 +73,7 @@ def parser() -> argparse.ArgumentParser:
         f" and makes the users {', '.join(USERS)} and jupyterhub where they are missing. jupyterhub may impersonate"
         f" {' and '.join(IMPERSONATED)}",
     )
+    up.add_argument("--strict", action="store_true", help=STRICT)
     up.add_argument("--nodes", type=int, default=1, metavar="N", help="how many NodeManagers (default: 1)")
     up.add_argument(
         "--hadoop",
@@ -161,6 +170,7 @@ def run_up(arguments: argparse.Namespace) -> int:
         web=arguments.web,
         gpus=arguments.gpus,
         label=arguments.label,
+        strict=arguments.strict,
         port=arguments.port,
         properties=properties,
     )

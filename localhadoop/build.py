@@ -8,7 +8,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-from localhadoop import commands, configuration, kdc, native, ports, scripts, system
+from localhadoop import certificates, commands, configuration, isolation, kdc, native, ports, scripts, system
 from localhadoop.errors import LocalHadoopError
 from localhadoop.jars import JarCache, Lock
 from localhadoop.java import Java, closed_to_others, find_java
@@ -38,6 +38,7 @@ def prepare(
     free = shutil.disk_usage(folder).free
     if free < ROOM:
         raise LocalHadoopError(f"no room in {folder}: {ROOM / 1e6:.0f} MB are needed, {free / 1e6:.0f} MB are free")
+    isolated = choices["strict"] and isolation.available(progress)
     if kerberos:
         system.install_kerberos(progress)
         system.make_users(progress)
@@ -48,10 +49,21 @@ def prepare(
     jars = [str(path) for path, artifact in zip(paths, wanted, strict=True) if not artifact.is_native]
     chosen, claim = ports.choose(choices["nodes"], port)
     settings = Settings(
-        name=name, directory=str(folder), hadoop=lock.version, java=str(java.home), ports=chosen, jars=jars, **choices
+        name=name,
+        directory=str(folder),
+        hadoop=lock.version,
+        java=str(java.home),
+        ports=chosen,
+        jars=jars,
+        isolated=isolated,
+        **choices,
     )
     try:
         write(settings)
+        if settings.strict:
+            certificates.create(settings)
+        if settings.isolated:
+            isolation.write(settings)
         if kerberos:
             natives = [path for path, artifact in zip(paths, wanted, strict=True) if artifact.is_native]
             native.install(natives, settings.native, settings.native_classes)

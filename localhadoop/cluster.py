@@ -7,15 +7,16 @@ import os
 import shutil
 import tempfile
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, TextIO
 
-from localhadoop import build, homes
+from localhadoop import build, homes, isolation
 from localhadoop.control import Control
 from localhadoop.errors import LocalHadoopError
 from localhadoop.jars import DEFAULT_VERSION
-from localhadoop.paths import cluster_directory
+from localhadoop.paths import cluster_directory, clusters_directory
 from localhadoop.progress import Progress
 from localhadoop.running import RunningCluster
 from localhadoop.settings import Settings, check_choices
@@ -38,8 +39,9 @@ class LocalHadoop(RunningCluster):
     ResourceManagers; ``name`` and ``directory``, where it lives (by default a temporary folder that goes with it);
     ``progress`` sees the steps; ``memory`` (MiB) and ``vcores`` of each NodeManager; ``gpus``, how many of each YARN counts,
     though there are none; ``label``, the node label of the last NodeManager, which the queue ``default`` may use; ``web``, how
-    the kerberos kind's web pages are protected (``kerberos`` or ``simple``); ``port``, the first of its block of ports; ``properties``, Hadoop's
-    own, that override those of ``configuration.py``.
+    the kerberos kind's web pages are protected (``kerberos`` or ``simple``); ``strict``, a cluster as a hardened site has it
+    (``strict.py``); ``port``, the first of its block of ports; ``properties``, Hadoop's own, that override those of
+    ``configuration.py``.
     """
 
     def __init__(
@@ -57,6 +59,7 @@ class LocalHadoop(RunningCluster):
         web: str = "kerberos",
         gpus: int = 0,
         label: str = "",
+        strict: bool = False,
         port: int | None = None,
         properties: Mapping[str, str] | None = None,
     ) -> None:
@@ -71,6 +74,7 @@ class LocalHadoop(RunningCluster):
             "web": web,
             "gpus": gpus,
             "label": label,
+            "strict": strict,
             "properties": dict(properties or {}),
         }
         self._hadoop = hadoop
@@ -116,7 +120,11 @@ class LocalHadoop(RunningCluster):
             control = Control(folder)
             self._take(settings, control)
             with claim:
-                control.launch(claim, remove=self._is_temporary)
+                if settings.isolated:
+                    control.launch(claim, self._is_temporary, partial(isolation.separate, settings))
+                    isolation.connect(settings, control.guard() or 0)
+                else:
+                    control.launch(claim, self._is_temporary)
             self._start_daemons()
             if self._claimed:
                 self._claimed.close()
@@ -147,7 +155,7 @@ class LocalHadoop(RunningCluster):
 
     def _make_folder(self) -> Path:
         if self._is_temporary:
-            folder = Path(tempfile.mkdtemp(prefix="localhadoop-"))
+            folder = self._temporary_folder()
         else:
             folder = self._directory or cluster_directory(self._name or "default")
             self._claim(folder)
@@ -162,6 +170,14 @@ class LocalHadoop(RunningCluster):
                 raise LocalHadoopError(f"cannot make {folder}: {error.strerror}") from error
         folder.chmod(0o755)
         return folder
+
+    def _temporary_folder(self) -> Path:
+        if not self._choices["strict"]:
+            return Path(tempfile.mkdtemp(prefix="localhadoop-"))
+        # Nothing in /tmp can be executed there.
+        parent = clusters_directory()
+        parent.mkdir(parents=True, exist_ok=True)
+        return Path(tempfile.mkdtemp(prefix="temporary-", dir=parent))
 
     def _claim(self, folder: Path) -> None:
         """Keep other processes from making the same folder until this one has started its cluster, or ends."""

@@ -60,6 +60,8 @@ def environment(settings: Settings) -> dict[str, str]:
         "PATH": f"{settings.folder / 'bin'}:{SYSTEM_PATH}",
         "HOME": os.environ.get("HOME", "/"),
         "LANG": "C.UTF-8",
+        # As Hadoop's own scripts have it, also for containers (admin-env): each arena reserves 64 MiB of addresses.
+        "MALLOC_ARENA_MAX": "4",
         **client_environment(settings),
     }
     if zone := os.environ.get("TZ"):
@@ -129,7 +131,7 @@ def write(settings: Settings, name: str) -> None:
     if name == "zookeeper":
         (folder / "conf" / "zoo.cfg").write_text(
             f"dataDir={settings.folder}/data/zookeeper\nclientPort={settings.ports['zookeeper']}\n"
-            "clientPortAddress=127.0.0.1\ntickTime=1000\nmaxClientCnxns=0\n"
+            f"clientPortAddress={settings.ip('zookeeper')}\ntickTime=1000\nmaxClientCnxns=0\n"
         )
     description = {
         "command": daemon_command(settings, name),

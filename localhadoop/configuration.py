@@ -9,6 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from xml.sax.saxutils import escape
 
+from localhadoop import strict
 from localhadoop.settings import HUB, IMPERSONATED, REALM, SMALL_QUEUE, Settings, operator
 
 Properties = dict[str, str]
@@ -38,6 +39,8 @@ def site_files(settings: Settings, daemon: str | None = None) -> dict[str, Prope
         "hadoop-policy.xml": {},
         **gpus(settings, daemon),
     }
+    if settings.strict:
+        strict.harden(settings, files, daemon)
     for name, value in settings.properties.items():
         files[file_of(name, files)][name] = value
     return files
@@ -114,11 +117,11 @@ def hdfs(settings: Settings) -> Properties:
             "dfs.data.transfer.protection": "privacy",
             # A secure DataNode wants ports below 1024 or TLS; on a loopback address neither is worth its trouble.
             "ignore.secure.ports.for.testing": "true",
-            "dfs.namenode.kerberos.principal": f"hdfs/localhost@{REALM}",
+            "dfs.namenode.kerberos.principal": settings.principal("hdfs"),
             "dfs.namenode.keytab.file": services,
-            "dfs.datanode.kerberos.principal": f"hdfs/localhost@{REALM}",
+            "dfs.datanode.kerberos.principal": settings.principal("hdfs"),
             "dfs.datanode.keytab.file": services,
-            "dfs.web.authentication.kerberos.principal": f"HTTP/localhost@{REALM}",
+            "dfs.web.authentication.kerberos.principal": f"HTTP/{settings.master}@{REALM}",
             "dfs.web.authentication.kerberos.keytab": services,
         }
     return properties
@@ -127,7 +130,7 @@ def hdfs(settings: Settings) -> Properties:
 def yarn(settings: Settings) -> Properties:
     folder = settings.folder
     properties = {
-        "yarn.resourcemanager.hostname": "localhost",
+        "yarn.resourcemanager.hostname": settings.master,
         **resource_manager_addresses(settings, "resourcemanager", ""),
         "yarn.resourcemanager.scheduler.class": f"{LEVEL}.resourcemanager.scheduler.capacity.CapacityScheduler",
         "yarn.resourcemanager.recovery.enabled": "true",
@@ -198,8 +201,8 @@ def high_availability(settings: Settings) -> Properties:
         "yarn.resourcemanager.ha.enabled": "true",
         "yarn.resourcemanager.cluster-id": settings.name,
         "yarn.resourcemanager.ha.rm-ids": "rm1,rm2",
-        "yarn.resourcemanager.hostname.rm1": "localhost",
-        "yarn.resourcemanager.hostname.rm2": "localhost",
+        "yarn.resourcemanager.hostname.rm1": settings.master,
+        "yarn.resourcemanager.hostname.rm2": settings.master,
         **resource_manager_addresses(settings, "resourcemanager", ".rm1"),
         **resource_manager_addresses(settings, "resourcemanager2", ".rm2"),
         "hadoop.zk.address": settings.address("zookeeper"),
@@ -214,13 +217,13 @@ def secure_yarn(settings: Settings) -> Properties:
     return {
         "yarn.acl.enable": "true",
         "yarn.admin.acl": "yarn",
-        "yarn.resourcemanager.principal": f"yarn/localhost@{REALM}",
+        "yarn.resourcemanager.principal": settings.principal("yarn"),
         "yarn.resourcemanager.keytab": services,
-        "yarn.resourcemanager.webapp.spnego-principal": f"HTTP/localhost@{REALM}",
+        "yarn.resourcemanager.webapp.spnego-principal": f"HTTP/{settings.master}@{REALM}",
         "yarn.resourcemanager.webapp.spnego-keytab-file": services,
         # One principal for all NodeManagers: the ResourceManager compares it with the address that a connection comes
         # from, and on one machine that is 127.0.0.1 for each of them.
-        "yarn.nodemanager.principal": f"yarn/localhost@{REALM}",
+        "yarn.nodemanager.principal": settings.principal("yarn"),
         "yarn.nodemanager.keytab": services,
         "yarn.nodemanager.webapp.spnego-principal": f"HTTP/_HOST@{REALM}",
         "yarn.nodemanager.webapp.spnego-keytab-file": services,

@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -24,19 +25,20 @@ class Control:
         self.folder = folder
         self._owner: int | None = None  # the end of the pipe that keeps an owned cluster alive
 
-    def launch(self, claim: socket.socket, remove: bool) -> None:
+    def launch(self, claim: socket.socket, remove: bool, wrap: Callable[[list[str]], list[str]] = list) -> None:
         """Start guard and supervisor, bound to this process; ``remove``: they remove the folder at their end.
+
+        ``wrap`` makes their command line the one that puts them into namespaces, and then becomes them.
 
         Raises :class:`LocalHadoopError` if they do not come up.
         """
         run = self.folder / "run"
         run.mkdir(mode=0o700, exist_ok=True)
-        ours = Path(sys.executable)
         read, write = os.pipe()
         options = ["--owner", str(read), "--claim", str(claim.fileno()), *(["--remove"] if remove else [])]
         with (run / "supervisor.log").open("ab") as log:
             process = subprocess.Popen(
-                [ours, "-I", "-S", SUPERVISOR, self.folder, *options],
+                wrap([sys.executable, "-I", "-S", str(SUPERVISOR), str(self.folder), *options]),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=log,

@@ -165,8 +165,20 @@ class Daemon:
             return log.read()
 
     def _answers(self, port: str) -> bool:
+        if self._settings.isolated:
+            # Its firewall lets nobody from outside connect to some of them.
+            return is_listening(self.pid, self._settings.ports[port])
         try:
             socket.create_connection((self.host, self._settings.ports[port]), timeout=2).close()
         except OSError:
             return False
         return True
+
+
+def is_listening(pid: int | None, port: int) -> bool:
+    """Whether something in the network namespace of process ``pid`` listens on ``port`` over IPv4."""
+    try:
+        sockets = [line.split() for line in Path(f"/proc/{pid}/net/tcp").read_text().splitlines()[1:]]
+    except OSError:
+        return False
+    return any(fields[1].endswith(f":{port:04X}") and fields[3] == "0A" for fields in sockets)

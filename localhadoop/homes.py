@@ -11,6 +11,7 @@ import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 
+from localhadoop import rest
 from localhadoop.errors import LocalHadoopError
 from localhadoop.settings import HUB, USERS, Settings, operator
 
@@ -38,13 +39,24 @@ def make_over_web(settings: Settings) -> None:
             {"op": "SETOWNER", "owner": owner},
         ):
             query = urllib.parse.urlencode(parameters | {"user.name": operator()})
-            url = f"http://{settings.address('namenode-web')}/webhdfs/v1{path}?{query}"
-            request = urllib.request.Request(url, method="PUT")
+            url = f"{settings.scheme}://{settings.address('namenode-web')}/webhdfs/v1{path}?{query}"
+            if settings.strict:
+                put(url, settings)
+                continue
+            request = urllib.request.Request(url, method="PUT")  # noqa: S310 - http
             opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
             try:
                 opener.open(request, timeout=30).close()
             except (urllib.error.URLError, TimeoutError) as error:
                 raise LocalHadoopError(f"cannot make {path} in HDFS: {error}") from error
+
+
+def put(url: str, settings: Settings) -> None:
+    """Send a PUT request with curl, for certificates of the cluster's own CA."""
+    try:
+        rest.fetch(url, 30, ["--request", "PUT", *rest.options(settings)])
+    except OSError as error:
+        raise LocalHadoopError(f"{url.partition('?')[0]}: {error}") from error
 
 
 def make_by_copy(settings: Settings, hdfs: Callable[..., str]) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 
 from localhadoop.configuration import keytab
 from localhadoop.errors import LocalHadoopError
-from localhadoop.settings import HUB, REALM, USERS, Settings
+from localhadoop.settings import DOMAIN, HUB, REALM, SERVICES, USERS, Settings
 from localhadoop.system import find
 
 #: AES only; Java 17 knows it as well as MIT Kerberos does.
@@ -35,16 +35,17 @@ KRB5_CONF = """\
     permitted_enctypes = {encryption}
 [realms]
     {realm} = {{
-        kdc = 127.0.0.1:{port}
+        kdc = {address}:{port}
     }}
 [domain_realm]
     localhost = {realm}
+    .{domain} = {realm}
 """
 
 KDC_CONF = """\
 [kdcdefaults]
-    kdc_listen = 127.0.0.1:{port}
-    kdc_tcp_listen = 127.0.0.1:{port}
+    kdc_listen = {address}:{port}
+    kdc_tcp_listen = {address}:{port}
 [realms]
     {realm} = {{
         database_name = {folder}/principal
@@ -62,14 +63,6 @@ KDC_CONF = """\
 #: A ticket is fetched again after this many seconds; it is good for 24 hours.
 FRESH = 3600
 
-#: Who runs a daemon has a principal for its host.
-SERVICES = {"hdfs": "hdfs/localhost", "yarn": "yarn/localhost"}
-
-
-def principal(user: str) -> str:
-    """The full principal of a user, ``jupyterhub``, ``hdfs`` or ``yarn``."""
-    return f"{SERVICES.get(user, user)}@{REALM}"
-
 
 def password(user: str) -> str:
     """The password of a user: these are no secrets, the KDC listens on a loopback address."""
@@ -86,20 +79,28 @@ def create(settings: Settings) -> None:
     database.mkdir(parents=True, mode=0o700)
     keytabs.mkdir(mode=0o711)
     tickets.mkdir(mode=0o711)
-    names = {"realm": REALM, "port": settings.ports["kdc"], "folder": database, "encryption": ENCRYPTION}
+    names = {
+        "realm": REALM,
+        "domain": DOMAIN,
+        "address": settings.ip("kdc"),
+        "port": settings.ports["kdc"],
+        "folder": database,
+        "encryption": ENCRYPTION,
+    }
     (settings.folder / "krb5.conf").write_text(KRB5_CONF.format(**names))
     (database / "kdc.conf").write_text(KDC_CONF.format(**names))
     (database / "kadm5.acl").touch()
     administer(settings, ["kdb5_util", "create", "-s", "-r", REALM, "-P", secrets.token_hex(16)])
-    hosts = {settings.host(node) for node in settings.node_managers} | {"localhost"}
-    services = [*SERVICES.values(), *(f"HTTP/{host}" for host in sorted(hosts))]
+    hosts = {settings.host(node) for node in settings.node_managers} | {settings.master}
+    services = [*map(settings.principal, SERVICES), *(f"HTTP/{host}" for host in sorted(hosts))]
     file = keytab(settings, "services")
     lines = [f"addprinc -randkey {service}" for service in services]
     lines += [f"ktadd -k {shlex.quote(str(file))} {service}" for service in services]
     for user in (*USERS, HUB):
-        lines.append(f"addprinc -pw {password(user)} {user}")
+        principal = settings.principal(user)
+        lines.append(f"addprinc -pw {password(user)} {principal}")
         # -norandkey: the password stays good beside the keytab.
-        lines.append(f"ktadd -k {shlex.quote(str(keytab(settings, user)))} -norandkey {user}")
+        lines.append(f"ktadd -k {shlex.quote(str(keytab(settings, user)))} -norandkey {principal}")
     administer(settings, ["kadmin.local", "-r", REALM], "\n".join(lines) + "\n")
     file.chmod(0o400)
     for user in (*USERS, HUB):
@@ -143,7 +144,7 @@ def ticket(settings: Settings, user: str) -> dict[str, str]:
             raise LocalHadoopError(f"there is no user {user!r} in this cluster")
         with tempfile.TemporaryDirectory(dir=cache.parent) as temporary:
             fresh = Path(temporary) / "ticket"
-            command = ["kinit", "-c", f"FILE:{fresh}", "-kt", str(source), principal(user)]
+            command = ["kinit", "-c", f"FILE:{fresh}", "-kt", str(source), settings.principal(user)]
             answer = run(settings, command)
             if answer.returncode:
                 raise LocalHadoopError(f"no ticket for {user}: {answer.stderr.strip()}")

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from localhadoop import commands, kdc, rest
+from localhadoop import commands, isolation, kdc, rest
 from localhadoop.control import Control
 from localhadoop.daemons import Daemon
 from localhadoop.errors import LocalHadoopError
@@ -69,7 +69,7 @@ class RunningCluster:
     @property
     def resource_manager_url(self) -> str:
         """The web address of the first ResourceManager."""
-        return f"http://{self.settings.address('resourcemanager-web')}"
+        return f"{self.settings.scheme}://{self.settings.address('resourcemanager-web')}"
 
     @property
     def hdfs_url(self) -> str:
@@ -77,7 +77,7 @@ class RunningCluster:
 
     def principal(self, user: str) -> str | None:
         """The Kerberos principal of a user or of ``jupyterhub``, None in the simple kind."""
-        return kdc.principal(user) if self.kerberos else None
+        return self.settings.principal(user) if self.kerberos else None
 
     def keytab(self, user: str) -> Path | None:
         """The keytab of a user or of ``jupyterhub``, None in the simple kind."""
@@ -109,10 +109,22 @@ class RunningCluster:
         if user:
             variables |= self.login(user)
         if user and self.kerberos:
-            options |= kdc.identity(user)
             variables["HOME"] = str(Path(f"~{user}").expanduser())
+        if self.settings.isolated:
+            command = self.client_command(isolation.as_user(command, user if self.kerberos else None))
+        elif user and self.kerberos:
+            options |= kdc.identity(user)
         options = {"capture_output": True, "text": True, "timeout": 120, "check": False, **options}
         return subprocess.run(list(command), env=variables, **options)  # noqa: PLW1510 - it stands among the options
+
+    def client_command(self, command: Sequence[str]) -> list[str]:
+        """The command line of a client's program: on an isolated cluster, one that sees its mounts and host names."""
+        return isolation.enter(self.settings, command) if self.settings.isolated else list(command)
+
+    def open_hub_port(self, port: int) -> None:
+        """Let containers connect to ``port`` of this machine, as a site's firewall must for a hub."""
+        if self.settings.isolated and (guard := self.control.guard()):
+            isolation.open_hub_port(guard, port)
 
     def hdfs(self, *arguments: str, user: str | None = None) -> str:
         """The output of ``hdfs dfs ARGUMENTS``, as a user or as HDFS's superuser.
@@ -126,12 +138,13 @@ class RunningCluster:
 
     def get(self, url: str, timeout: float = 10) -> Any:
         """The JSON document at a daemon's web address, read as YARN's administrator; see :func:`rest.get`."""
-        return rest.get(url, timeout, kdc.ticket(self.settings, "yarn") if self.settings.spnego else None)
+        tickets = kdc.ticket(self.settings, "yarn") if self.settings.spnego else None
+        return rest.get(url, timeout, tickets, self.settings)
 
     def active_resource_manager_url(self) -> str:
         """The web address of the ResourceManager that is active now; raises :class:`LocalHadoopError` if none is."""
         for name in self.settings.resource_managers:
-            url = f"http://{self.settings.address(f'{name}-web')}"
+            url = f"{self.settings.scheme}://{self.settings.address(f'{name}-web')}"
             try:
                 if self.get(f"{url}/ws/v1/cluster/info")["clusterInfo"]["haState"] == "ACTIVE":
                     return url

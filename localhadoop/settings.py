@@ -14,10 +14,19 @@ from localhadoop.ports import MOST_NODES
 
 REALM = "EXAMPLE.COM"
 
+#: Of the names in a cluster with a network of its own; RFC 6761 keeps ``.test`` free for this.
+DOMAIN = "hadoop.test"
+
 #: Users of the cluster. The hub may impersonate the first two only, so that a test has one whom it may not.
 USERS = ("alice", "bob", "carl")
 IMPERSONATED = ("alice", "bob")
 HUB = "jupyterhub"
+
+#: Who runs a daemon has a principal for its host.
+SERVICES = ("hdfs", "yarn")
+
+#: First parts of principals that a strict cluster's ``auth_to_local`` gives another name, by that name.
+RENAMED = {"hdfs": "nn", "yarn": "rm", HUB: "notebooks"}
 
 SMALL_QUEUE = 1024  # MiB that all applications in the queue "small" get together
 
@@ -28,7 +37,8 @@ class Settings:
 
     ``memory`` is in MiB and, like ``vcores`` and ``gpus``, of each NodeManager; ``label`` is the node label of the last of them;
     ``java`` is its home folder; ``properties`` override Hadoop's; ``web`` is ``kerberos`` (SPNEGO) or ``simple`` for the
-    daemons' web pages in the kerberos kind.
+    daemons' web pages in the kerberos kind; ``strict`` is a cluster as a hardened site has it (``strict.py``), and
+    ``isolated`` one with a network and mounts of its own (``isolation.py``).
     """
 
     name: str
@@ -45,6 +55,8 @@ class Settings:
     web: str = "kerberos"
     gpus: int = 0
     label: str = ""
+    strict: bool = False
+    isolated: bool = False
     properties: dict[str, str] = field(default_factory=dict)
 
     @property
@@ -95,8 +107,48 @@ class Settings:
 
     def host(self, daemon: str) -> str:
         """The host name or address that ``daemon`` listens on: NodeManagers after the first have one each."""
-        number = int(daemon.removeprefix("nodemanager")) if daemon.startswith("nodemanager") else 1
-        return "localhost" if number == 1 else f"127.0.0.{number}"
+        number = node_number(daemon)
+        if self.isolated:
+            return f"node{number}.{DOMAIN}" if number else self.master
+        return "localhost" if number <= 1 else f"127.0.0.{number}"
+
+    @property
+    def master(self) -> str:
+        """The host name of all daemons but the NodeManagers."""
+        return f"master.{DOMAIN}" if self.isolated else "localhost"
+
+    @property
+    def hub_host(self) -> str:
+        """The name or address by which containers find a hub on this machine."""
+        return f"hub.{DOMAIN}" if self.isolated else "127.0.0.1"
+
+    def ip(self, daemon: str) -> str:
+        """The IP address that ``daemon`` listens on."""
+        number = node_number(daemon)
+        return self.network_address(2 + number) if self.isolated else f"127.0.0.{number or 1}"
+
+    def network_address(self, number: int) -> str:
+        """An address of the cluster's own network, a /25 for each block of ports; 1 is this machine's, 2 the master's.
+
+        198.18.0.0/15 is for tests (RFC 2544), so no site uses it.
+        """
+        block = self.ports["claim"] // 64
+        return f"198.{18 + block // 512}.{block // 2 % 256}.{128 * (block % 2) + number}"
+
+    @property
+    def scheme(self) -> str:
+        """The scheme of the daemons' web pages."""
+        return "https" if self.strict else "http"
+
+    @property
+    def certificate_authority(self) -> Path | None:
+        """The certificate (PEM) of the CA of the daemons' web pages, None where they have none."""
+        return self.folder / "tls" / "ca.pem" if self.strict else None
+
+    def principal(self, user: str) -> str:
+        """The full Kerberos principal of a user, ``jupyterhub``, ``hdfs`` or ``yarn``."""
+        first = RENAMED.get(user, user) if self.strict else user
+        return f"{first}/{self.master}@{REALM}" if user in SERVICES else f"{first}@{REALM}"
 
     def address(self, port: str) -> str:
         """``host:port`` of the port of that name."""
@@ -130,6 +182,11 @@ def check_choices(nodes: int, memory: int, vcores: int, web: str, gpus: int = 0,
         raise LocalHadoopError(f"a node label is letters, digits, - and _, not {label!r}")
     if web not in ("kerberos", "simple"):
         raise LocalHadoopError(f"the web pages are protected by 'kerberos' or 'simple', not {web!r}")
+
+
+def node_number(daemon: str) -> int:
+    """The number of a NodeManager, 0 for another daemon."""
+    return int(daemon.removeprefix("nodemanager")) if daemon.startswith("nodemanager") else 0
 
 
 def operator() -> str:

@@ -18,6 +18,7 @@ SIMPLE = Settings(
     name="test", directory="/c", hadoop="3.4.3", java="/java", ports=PORTS, jars=["/jars/a.jar", "/jars/b.jar"], nodes=2
 )
 KERBEROS = replace(SIMPLE, kerberos=True)
+STRICT = replace(KERBEROS, strict=True, isolated=True)
 
 
 def all_properties(settings: Settings, daemon: str | None = None) -> dict[str, str]:
@@ -29,7 +30,7 @@ def all_properties(settings: Settings, daemon: str | None = None) -> dict[str, s
 
 
 def test_no_port_is_left_to_hadoops_defaults_and_none_used_twice():
-    for settings in (SIMPLE, KERBEROS, replace(SIMPLE, ha=True)):
+    for settings in (SIMPLE, KERBEROS, replace(SIMPLE, ha=True), replace(SIMPLE, strict=True, ha=True)):
         for daemon in commands.names(settings):
             used = [value for value in all_properties(settings, daemon).values() if value.rpartition(":")[2].isdigit()]
             own = {value for value in used if 20000 <= int(value.rpartition(":")[2]) < 20064}
@@ -136,6 +137,7 @@ def test_daemons_inherit_nothing_of_their_starters_environment(monkeypatch):
         "PATH",
         "HOME",
         "LANG",
+        "MALLOC_ARENA_MAX",
         "TZ",
         "JAVA_HOME",
         "HADOOP_HOME",
