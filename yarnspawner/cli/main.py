@@ -11,6 +11,7 @@ from typing import NoReturn
 
 import skein
 
+from yarnspawner.cli.log_arguments import add_logs, add_usage
 from yarnspawner.kernels.request import PORTS, KernelError
 from yarnspawner.singleuser.listening import ListenError, parse_port_range
 from yarnspawner.skein_driver.rpc import ClusterError
@@ -51,34 +52,10 @@ def _parser() -> _Parser:
     _add_kernel(commands)
     _add_applications(commands)
     _add_sweep(commands)
-    _add_logs(commands)
+    add_logs(commands, count=_count, parents=[_config(), _login("", "If unset, those of the hub's configuration.")])
+    add_usage(commands)
     _add_check(commands)
     return parser
-
-
-def _add_logs(commands: argparse._SubParsersAction[_Parser]) -> None:
-    logs = commands.add_parser(
-        "logs",
-        help="print the end of the log of a user's server, running or ended",
-        description=(
-            "Prints the end of the log of a user's server: of its last start, whether that runs, failed or was stopped. Run"
-            " it in the hub's folder, as the hub's account. It changes nothing. YARN keeps the logs of ended servers only"
-            " with log aggregation."
-        ),
-        parents=[_config(), _login("", "If unset, those of the hub's configuration.")],
-    )
-    logs.add_argument("user", metavar="USER", help="the hub's name of the user")
-    logs.add_argument(
-        "server", metavar="SERVER", nargs="?", default="", help="name of the server (default: the default server)"
-    )
-    logs.add_argument(
-        "--lines", type=_count(1), default=100, metavar="N", help="number of lines (default: %(default)s)"
-    )
-    logs.add_argument(
-        "--application", default="", metavar="ID", help="the log of this one of the server's last five starts"
-    )
-    logs.add_argument("--list", action="store_true", help="list the server's last five starts and their causes instead")
-    logs.set_defaults(run="yarnspawner.cli.logs:logs")
 
 
 def _add_check(commands: argparse._SubParsersAction[_Parser]) -> None:

@@ -80,6 +80,15 @@ class HubContext:
         return {"user": self._spawner.user.name, "server": self._spawner.name}
 
     @property
+    def usage_facts(self) -> dict[str, Any]:
+        """The same with the profile and the user's groups, for the end of an application."""
+        spawner = self._spawner
+        options = spawner.user_options if isinstance(spawner.user_options, dict) else {}
+        profile = options.get("profile")
+        groups = sorted(group.name for group in getattr(spawner.user, "groups", None) or ())
+        return {**self.audit_facts, "profile": profile if isinstance(profile, str) else "", "groups": groups or None}
+
+    @property
     def server_name(self) -> str:
         """The server's name in JupyterHub's log."""
         return str(self._spawner._log_name)  # noqa: SLF001 - JupyterHub has no public name for it
@@ -109,7 +118,7 @@ class HubContext:
             by: the cause; see :func:`~yarnspawner.yarn.audit.audit_end`.
         """
         return self.access.terminator.terminate(
-            server.application_id, server.hadoop_user, by=by, facts=self.audit_facts
+            server.application_id, server.hadoop_user, by=by, facts=self.usage_facts
         )
 
 

@@ -6,6 +6,7 @@ import time
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from yarnspawner.common.metrics import FAILURES
 from yarnspawner.diagnosis.explain import Diagnosis, explain
 from yarnspawner.yarn.audit import audit_end
 
@@ -25,6 +26,7 @@ def record_failure(
 ) -> None:
     """Keep and log why a server ended or a start failed, for the user's next visit."""
     record.last_exit.record(application_id, diagnosis.message, finished, code=diagnosis.code)
+    FAILURES.labels("exit", diagnosis.code).inc()
     record.history.end(application_id, code=diagnosis.code, message=diagnosis.message)
     context.log.warning(
         "%s of %s has ended: [%s] %s\n%s",
@@ -67,5 +69,5 @@ def exit_status(
         record_exit(record, context, report, memory)
     by = "stop" if server.stopping else "lifetime" if server.ends and time.time() >= server.ends else "yarn"
     code = record.last_exit.code if record.last_exit.is_of(report.id) else ""
-    audit_end(report, by=by, code=code, hadoop_user=server.hadoop_user, **context.audit_facts)
+    audit_end(report, by=by, code=code, hadoop_user=server.hadoop_user, **context.usage_facts)
     return 1 if report.final_status == "FAILED" or (report.final_status == "KILLED" and not server.stopping) else 0

@@ -8,6 +8,7 @@ from typing import Any
 
 import skein
 
+from yarnspawner.common.metrics import FAILURES, StageClock
 from yarnspawner.common.private_files import private_files
 from yarnspawner.common.string_templates import TemplateError
 from yarnspawner.diagnosis.explain import explain_submission_error, explain_timeout, own_cause
@@ -144,6 +145,7 @@ class Launcher:
     def _audit_failure(self, error: Exception) -> None:
         if isinstance(error, StartFailed):
             server, diagnosis = self._record.server, error.diagnosis
+            FAILURES.labels("start", diagnosis.code).inc()
             facts: dict[str, str] = {"code": diagnosis.code, "reason": diagnosis.cause, **self._context.audit_facts}
             if server is not None:
                 facts |= {"hadoop_user": server.hadoop_user, "queue": server.queue}
@@ -215,11 +217,12 @@ class Launcher:
         Raises:
             StartFailed, IdentityRefused, TemplateError, SpecificationError: nothing was submitted.
         """
-        spawner, context = self._spawner, self._context
+        spawner, context, clock = self._spawner, self._context, StageClock("submit")
         resource_manager = resource_manager_of(context)  # without a cluster, nothing else makes sense
         user = await resolve_hadoop_user(spawner, hub_user=context.access.hub_user)
         with context.accounts.reserved(user, spawner.user, shared=spawner.shared_hadoop_users) as keep_account:
             server = await self._submit_as(user, keep_account)
+        clock.next("")
         limited = await set_lifetime(server, spawner.maximum_lifetime, resource_manager, self._log)
         if limited != server:
             server = limited

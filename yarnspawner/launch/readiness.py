@@ -6,6 +6,7 @@ import asyncio
 import logging
 import time
 
+from yarnspawner.common.metrics import StageClock
 from yarnspawner.common.protocol import ADDRESS_KEY, ERROR_KEY, STATUS_KEY, Address, Failure, ProtocolError, Waiting
 from yarnspawner.common.units import duration
 from yarnspawner.diagnosis.explain import Diagnosis, explain, explain_queueing, explain_timeout, has_log, own_cause
@@ -79,6 +80,7 @@ class ReadinessWaiter:
         self._waiting_since: float | None = None
         # The last report while it waits there.
         self._waiting: Report | None = None
+        self._clock = StageClock("queue")
         # True while the application runs and has published nothing.
         self._silent = False
 
@@ -101,6 +103,7 @@ class ReadinessWaiter:
             self._tell(status)
             interval = _IDLE_INTERVAL
             if status.report is not None and status.report.state == "RUNNING":
+                self._clock.next("listen")
                 if (address := await self._read_address(status.report)) is not None:
                     return await self._probed(address)
                 interval = _STORE_INTERVAL
@@ -184,8 +187,10 @@ class ReadinessWaiter:
         Raises:
             StartFailed: the server does not respond, or its application ended.
         """
+        self._clock.next("answer")
         found, status = await wait_until_ready(self._probe, address, self._application_id, self._access.reflector)
         if not found:
+            self._clock.next("")
             return address
         if status.report is not None and status.ended:
             raise self._failed(await self._explain_end(status.report))

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 from tornado import web
 
+from yarnspawner.common.metrics import RECOVERED
 from yarnspawner.common.protocol import Address
 from yarnspawner.common.string_templates import TemplateError
 from yarnspawner.hadoop.accounts import IdentityRefused
@@ -228,6 +229,7 @@ class Recovery:
             return str(spawner.server.url)
         if self.phase is not Phase.CONFIRMED:
             self.phase = Phase.CONFIRMED
+            RECOVERED.inc()
             facts = {"hadoop_user": server.hadoop_user, **self._context.audit_facts}
             audit("adopted", application=server.application_id, address=server.url, **facts)
         # JupyterHub copies host and port from what this returns, but not the scheme.

@@ -22,6 +22,7 @@ from typing import TypeVar
 
 import skein
 
+from yarnspawner.common.metrics import DRIVERS
 from yarnspawner.common.text import sanitize
 from yarnspawner.skein_driver.driver_process import (
     DriverSettings,
@@ -313,6 +314,7 @@ async def in_thread(function: Callable[[], _T]) -> _T:
 
 
 _running: set[Driver] = set()
+DRIVERS.set_function(lambda: len(_running))
 _owner = os.getpid()
 
 

@@ -29,6 +29,8 @@ class Report:
         tags: lower-case tags. Any user may give an application any tag.
         started: start time, None if unknown.
         finished: finish time, None if it has not finished.
+        memory_seconds: MiB of memory times seconds so far, 0 in lists.
+        vcore_seconds: virtual cores times seconds so far, 0 in lists.
     """
 
     id: str
@@ -43,6 +45,8 @@ class Report:
     tags: frozenset[str] = frozenset()
     started: datetime | None = None
     finished: datetime | None = None
+    memory_seconds: int = 0
+    vcore_seconds: int = 0
 
     @property
     def ended(self) -> bool:
@@ -65,6 +69,8 @@ class Report:
             tags=frozenset(message.tags),
             started=_time(message.start_time),
             finished=_time(message.finish_time),
+            memory_seconds=max(message.usage.memory_seconds, 0),
+            vcore_seconds=max(message.usage.vcore_seconds, 0),
         )
 
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import grpc
 import grpc.aio
 
+from yarnspawner.common.metrics import timed_call
 from yarnspawner.common.text import sanitize
 
 MEBIBYTE = 1 << 20
@@ -131,7 +132,8 @@ class Channel:
         if self._channel is None:
             self._channel = grpc.aio.secure_channel(self._target, self._credentials, self._options)
         try:
-            response: bytes = await self._channel.unary_unary(method)(message, timeout=timeout)
+            with timed_call(method):
+                response: bytes = await self._channel.unary_unary(method)(message, timeout=timeout)
         except grpc.aio.AioRpcError as error:
             raise RpcError(error.code(), sanitize(error.details() or "", LONGEST_MESSAGE, keep_stack=True)) from None
         except (asyncio.CancelledError, grpc.aio.UsageError):

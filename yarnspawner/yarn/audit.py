@@ -80,4 +80,5 @@ def audit_end(report: Report, *, by: str, **facts: Any) -> None:
     while len(_told) > _REMEMBERED:
         _told.popitem(last=False)
     states = {"state": report.state, "final_status": report.final_status}
-    audit("ended", application=report.id, by=by, **states, **facts)
+    usage = {"memory_mib_seconds": report.memory_seconds, "vcore_seconds": report.vcore_seconds}
+    audit("ended", application=report.id, by=by, **states, **{"queue": report.queue, **usage, **facts})

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from typing import Any, NamedTuple
 
+from yarnspawner.common.metrics import ORPHANS_STOPPED, SWEEPS
 from yarnspawner.common.retry import Retry
 from yarnspawner.hadoop.skein_staging import StagingUnavailable
 from yarnspawner.skein_driver import ClusterError, ClusterRefused, ClusterUnavailable, Report
@@ -128,6 +129,16 @@ class OrphanReaper:
         Raises:
             ClusterUnavailable: YARN does not respond.
         """
+        try:
+            swept = await self._sweep(confirmed)
+        except Exception:
+            SWEEPS.labels("failed").inc()
+            raise
+        SWEEPS.labels("held" if swept.held else "ok").inc()
+        ORPHANS_STOPPED.inc(swept.ended)
+        return swept
+
+    async def _sweep(self, confirmed: bool) -> Swept:
         if refusal := self._refusal():
             return Swept(0, 0, self._hold(refusal))
         found = await self.find()

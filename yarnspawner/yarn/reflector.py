@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timezone
 
+from yarnspawner.common.metrics import VIEW_UPDATED
 from yarnspawner.common.retry import Retry
 from yarnspawner.skein_driver import (
     AnswerTooLarge,
@@ -305,6 +306,7 @@ class ApplicationReflector:
 
     def _answered(self) -> None:
         self._outage.succeeded()
+        VIEW_UPDATED.set_to_current_time()
         self._reason = ""
 
     def _status(self, watched: TrackedApplication) -> Status:

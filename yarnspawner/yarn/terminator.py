@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
 
 from yarnspawner.common.retry import Retry
 from yarnspawner.skein_driver import Cluster, ClusterError, ClusterRefused
@@ -89,7 +90,7 @@ class ApplicationTerminator:
         self._tasks.pop(application_id, None)
         self._again.pop(application_id, None)
 
-    async def _terminate(self, application_id: str, user: str, by: str, facts: dict[str, str]) -> None:
+    async def _terminate(self, application_id: str, user: str, by: str, facts: dict[str, Any]) -> None:
         attempted = False
         away = self._retry(f"Cannot end {application_id} yet", *_UNAVAILABLE)
         refusals = self._retry(f"YARN refuses to end {application_id}", *_REFUSED)
