@@ -1,0 +1,159 @@
+"""Be one host of the cluster: `role.py kdc|nn|rm1|rm2|zk|worker1|worker2`, or `role.py homes` once, on the host nn."""
+
+from __future__ import annotations
+
+import json
+import os
+import pwd
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import realm
+import site_files
+from hosts import ADDRESSES, HUB_TO_WORKER, MASTERS, SERVERS, daemons_of, full
+
+from localhadoop import commands, homes
+from localhadoop.configuration import keytab
+
+# Seconds: the KDC's host makes everybody's keytabs and certificates first.
+WAIT = 300
+
+ACCOUNTS = {"namenode": "hdfs", "datanode": "hdfs", "resourcemanager": "yarn", "zookeeper": "yarn"}
+
+
+def main() -> int:
+    host = sys.argv[1] if len(sys.argv) > 1 else ""
+    if host == "homes":
+        make_homes()
+        return 0
+    if host not in ADDRESSES or not daemons_of(host):
+        print(__doc__, file=sys.stderr)
+        return 2
+    print(f"{full(host)}: for trying only; passwords are known, and nothing here is fit for production", flush=True)
+    if host == "kdc":
+        realm.create()
+        os.execvp("krb5kdc", ["krb5kdc", "-n"])  # noqa: S606 - the KDC takes this process's place
+    wait_for(keytab(site_files.settings(), "services").with_name("complete"))
+    if host.startswith("worker"):
+        firewall()
+        renumber(host)
+    if host == "nn":
+        format_hdfs()
+    return run(daemons_of(host))
+
+
+def wait_for(file: Path) -> None:
+    end = time.monotonic() + WAIT
+    while not file.exists():
+        if time.monotonic() > end:
+            sys.exit(f"role: {file} has not appeared; does the host kdc run?")
+        time.sleep(0.5)
+
+
+def firewall() -> None:
+    """Let only documented ports through between this worker and the hub's and the proxy's hosts."""
+    servers, masters = (f"{first}:{last}" for first, last in (SERVERS, MASTERS))
+    hub, proxy = ADDRESSES["hub"], ADDRESSES["proxy"]
+    rules = [
+        "-A INPUT -m conntrack --ctstate ESTABLISHED,RELATED -j ACCEPT",
+        f"-A INPUT -s {hub} -p tcp -m multiport --dports {HUB_TO_WORKER},{servers},{masters} -j ACCEPT",
+        f"-A INPUT -s {proxy} -p tcp --dport {servers} -j ACCEPT",
+        *(f"-A INPUT -s {address} -j REJECT" for address in (hub, proxy)),
+        "-A OUTPUT -m conntrack --ctstate ESTABLISHED,RELATED -j ACCEPT",
+        f"-A OUTPUT -d {hub} -p tcp --dport 8081 -j ACCEPT",
+        *(f"-A OUTPUT -d {address} -j REJECT" for address in (hub, proxy)),
+    ]
+    for rule in rules:
+        done = subprocess.run(["iptables", *rule.split()], capture_output=True, text=True, check=False)
+        if done.returncode:
+            print(f"role: no firewall on this host: {done.stderr.strip()}", file=sys.stderr, flush=True)
+            return
+    print("firewall: from the hub and the proxy, only the documented ports", flush=True)
+
+
+def renumber(host: str) -> None:
+    """Give users other uids than on the other hosts: Hadoop and yarnspawner know them by name."""
+    offset = 1000 * int(host.removeprefix("worker"))
+    for user in ("alice", "bob", "carl"):
+        if pwd.getpwnam(user).pw_uid < 3000:
+            subprocess.run(["usermod", "--uid", str(pwd.getpwnam(user).pw_uid + offset), user], check=True)
+
+
+def format_hdfs() -> None:
+    chosen = site_files.settings()
+    if (chosen.folder / "data" / "namenode" / "current").exists():
+        return
+    command = [*commands.daemon_command(chosen, "namenode"), "-format", "-nonInteractive"]
+    subprocess.run(command, env=environment("namenode"), check=True, preexec_fn=become("namenode"), cwd="/tmp")
+
+
+def environment(daemon: str) -> dict[str, str]:
+    description = json.loads((site_files.HADOOP / "daemons" / daemon / "daemon.json").read_text())
+    variables: dict[str, str] = description["environment"]
+    return variables
+
+
+def become(daemon: str) -> object:
+    """Return a function that gives up root, for daemons that need none.
+
+    A NodeManager stays root, because its container-executor is not the setuid program of a real node.
+    """
+    name = ACCOUNTS.get(daemon.rstrip("0123456789"))
+    if name is None:
+        return None
+    account = pwd.getpwnam(name)
+
+    def drop() -> None:
+        os.setgroups([])
+        os.setgid(account.pw_gid)
+        os.setuid(account.pw_uid)
+
+    return drop
+
+
+def run(daemons: list[str]) -> int:
+    """Run this host's daemons; if one ends, end all of them."""
+    chosen = site_files.settings()
+    processes = []
+    for daemon in daemons:
+        if daemon.startswith("nodemanager"):
+            (chosen.folder / "nodes" / daemon).mkdir(exist_ok=True)
+        processes.append(
+            subprocess.Popen(
+                commands.daemon_command(chosen, daemon),
+                env=environment(daemon),
+                cwd="/tmp",
+                preexec_fn=become(daemon),  # noqa: PLW1509
+            )
+        )
+    signal.signal(signal.SIGTERM, lambda *_: [process.terminate() for process in processes])
+    while all(process.poll() is None for process in processes):
+        time.sleep(0.5)
+    for process in processes:
+        process.terminate()
+    return max(abs(process.wait()) for process in processes)
+
+
+def make_homes() -> None:
+    """Make the users' home directories in HDFS, as its superuser."""
+    chosen = site_files.settings()
+    cache = Path("/tmp/hdfs-ticket")
+    principal = f"hdfs/{full('nn')}"
+    variables = {**os.environ, "KRB5CCNAME": f"FILE:{cache}"}
+    subprocess.run(["kinit", "-kt", str(keytab(chosen, "services")), principal], env=variables, check=True)
+
+    def hdfs(*arguments: str) -> str:
+        command = ["hdfs", "dfs", *arguments]
+        return subprocess.run(command, env=variables, check=True, capture_output=True, text=True).stdout
+
+    homes.make_by_copy(chosen, hdfs)
+    cache.unlink()
+    shutil.rmtree(chosen.folder / "tmp" / "homes", ignore_errors=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
