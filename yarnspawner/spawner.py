@@ -34,7 +34,7 @@ from yarnspawner.settings.yarn import YarnSettings
 from yarnspawner.state.last_exit import LastExit
 from yarnspawner.state.record import ServerRecord
 from yarnspawner.state.server_state import ServerState
-from yarnspawner.yarn.lifetime import has_exceeded_lifetime, time_left
+from yarnspawner.yarn.lifetime import has_exceeded_lifetime, time_left, token_notice
 
 
 class YarnSpawner(ServerSettings, YarnSettings, ProfileSettings, HubSettings, Spawner):
@@ -287,6 +287,11 @@ class YarnSpawner(ServerSettings, YarnSettings, ProfileSettings, HubSettings, Sp
     def time_left(self) -> str:
         """How long the server may still run, for people; "" if it has no limit or does not run."""
         return time_left(self.record.server.ends) if self.record.server is not None else ""
+
+    @property
+    def token_notice(self) -> str:
+        """How long the server has access to HDFS, for people; "" if that is as long as it runs, or if it does not run."""
+        return token_notice(self.record.server.ends) if self.record.server is not None else ""
 
     @property
     def resource_manager(self) -> ResourceManager:

@@ -43,7 +43,7 @@ from yarnspawner.state.credentials import Credentials
 from yarnspawner.state.record import ServerRecord
 from yarnspawner.state.server_state import ServerState
 from yarnspawner.yarn.audit import audit
-from yarnspawner.yarn.lifetime import set_lifetime, time_left
+from yarnspawner.yarn.lifetime import set_lifetime, time_left, token_notice
 
 # Seconds after which a cancelled start is killed if JupyterHub has not called stop().
 _STOP_EXPECTED = 5.0
@@ -229,6 +229,8 @@ class Launcher:
             self._record.update(server)
         if left := time_left(server.ends):
             self._progress.tell(15, f"The server stops automatically: {left}.")
+        if notice := token_notice(server.ends):
+            self._progress.tell(16, notice)
         if hook := spawner.after_submit_hook:
             await call_hook("after_submit_hook", hook, spawner, server.application_id, log=self._log)
         return server

@@ -7,11 +7,15 @@ import time
 from datetime import datetime
 
 from yarnspawner.common.units import duration
+from yarnspawner.hadoop.configuration import ConfigurationError, HadoopConfiguration
 from yarnspawner.hadoop.resourcemanager import ResourceManager, ResourceManagerUnavailable
 from yarnspawner.state.server_state import ServerState
 
 # Seconds that YARN has to kill an expired server before the hub kills it. YARN checks every few seconds.
 _GRACE = 60
+
+# Hadoop's default in milliseconds (hdfs-default.xml): seven days.
+_SEVEN_DAYS = "604800000"
 
 
 async def set_lifetime(
@@ -38,6 +42,25 @@ async def set_lifetime(
     except ResourceManagerUnavailable as error:
         log.warning("YARN cannot be told when %s is to end, so the hub will end it: %s", server.application_id, error)
     return server.with_end_time(time.time() + seconds)
+
+
+def token_notice(ends: float) -> str:
+    """Return a notice if a server with a Kerberos login can outlive its access to HDFS; "" if it cannot, or without one.
+
+    Args:
+        ends: time at which the server ends, in seconds since the epoch; 0 if it has no limit.
+    """
+    try:
+        configuration = HadoopConfiguration.load()
+        milliseconds = float(configuration.get("dfs.namenode.delegation.token.max-lifetime", _SEVEN_DAYS))
+    except (ConfigurationError, ValueError):
+        return ""
+    lifetime = milliseconds / 1000
+    secure = configuration.get("hadoop.security.authentication", "").strip().lower() == "kerberos"
+    if not secure or (ends and ends <= time.time() + lifetime):
+        return ""
+    long = f"{lifetime / 86400:g} days" if lifetime >= 2 * 86400 else duration(lifetime)
+    return f"Its access to HDFS ends after {long}. To get it again, restart the server."
 
 
 def has_exceeded_lifetime(server: ServerState) -> bool:
