@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from demo.hub import Hub
+from demo.visitor import AnswerError
 from localhadoop import LocalHadoop
-from tests.support.hub_user import END, START, HubUser, unfinished, until
+from tests.support.hub_user import START, HubUser, unfinished, until
 from tests.support.hubs import log_of, log_size, running
 
 CONFIGURATION = Path(__file__).parent.parent / "support" / "jupyterhub_config_causes.py"
@@ -47,15 +48,18 @@ def fail(hub: Hub, cluster: LocalHadoop, *profiles: str) -> dict[str, Told]:
     def start(profile: str) -> Told:
         user = HubUser(hub.address, "alice", hub.password)
         begun = time.monotonic()
-        user.ask_to_start(profile, {"profile": profile}, wait=60)
-        message = user.refusal(profile, START)
+        try:
+            user.ask_to_start(profile, {"profile": profile}, wait=60)
+            message = user.refusal(profile, START)
+        except AnswerError:  # it failed before JupyterHub answered the request, and the page says why
+            message = user.page(f"/hub/spawn-pending/alice/{profile}")
         told = Told(message, user.page(f"/hub/spawn-pending/alice/{profile}"), time.monotonic() - begun)
         print(f"{profile} after {told.seconds:.1f} s: {told.message}\n{told.page}\n")
         return told
 
     with ThreadPoolExecutor(len(profiles)) as pool:
         found = dict(zip(profiles, pool.map(start, profiles), strict=True))
-    until(lambda: not unfinished(cluster, "alice"), END, "ended")
+    until(lambda: not unfinished(cluster, "alice"), START, "ended")
     return found
 
 
