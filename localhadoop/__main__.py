@@ -79,7 +79,7 @@ def parser() -> argparse.ArgumentParser:
         "--hadoop",
         default=DEFAULT_VERSION,
         metavar="VERSION",
-        help=f"version or series: 3.3.6, 3.4 or 3.5.0 (default: {DEFAULT_VERSION})",
+        help=f"version or series: 3.1, 3.2, 3.3, 3.4, 3.5 or 3.4.3 (default: {DEFAULT_VERSION})",
     )
     up.add_argument("--ha", action="store_true", help="two ResourceManagers with failover through a ZooKeeper")
     up.add_argument(

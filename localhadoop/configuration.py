@@ -231,7 +231,9 @@ def secure_yarn(settings: Settings) -> Properties:
         # A JVM for each container that needs files; it lives for a second or two. It runs as the user, whose own tickets
         # of this cluster it cannot read without the cluster's krb5.conf.
         "yarn.nodemanager.container-localizer.java.opts": "-Xmx128m -XX:+UseSerialGC -XX:TieredStopAtLevel=1"
-        f" -Djava.security.krb5.conf={settings.folder}/krb5.conf",
+        f" -Djava.security.krb5.conf={settings.folder}/krb5.conf"
+        # Before 3.3, Hadoop looks into a package that Java 16 closes.
+        " --add-exports=java.security.jgss/sun.security.krb5=ALL-UNNAMED",
         "yarn.nodemanager.container-executor.class": f"{LEVEL}.nodemanager.LinuxContainerExecutor",
         f"{executor}.path": str(settings.folder / "bin" / "container-executor"),
         f"{executor}.group": "root",

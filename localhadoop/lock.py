@@ -31,8 +31,14 @@ HADOOP_MODULES = (
 #: ZooKeeper's server wants snappy; its own POM says that others bring it.
 EXTRA_MODULES = ("org.xerial.snappy:snappy-java:1.1.10.4",)
 
+#: Java had these classes until release 10; Hadoop 3.1 and 3.2, made for Java 8, do not bring them.
+MODULES_OF_JAVA_8 = ("com.sun.activation:javax.activation:1.2.0", "javax.annotation:javax.annotation-api:1.3.2")
+
 #: Resolved by Maven, of no use to a cluster on Linux.
-UNWANTED = re.compile(r"osx-|riscv|windows|/slf4j-log4j12/|^log4j/|/mssql-jdbc/|-macos/|-kqueue/|/listenablefuture/")
+UNWANTED = re.compile(r"osx-|riscv|windows|/mssql-jdbc/|-macos/|-kqueue/|/listenablefuture/")
+
+#: From 3.3 on Hadoop logs through reload4j; before, this is all it has.
+LOG4J = re.compile(r"/slf4j-log4j12/|^log4j/")
 
 DEPENDENCY = """<dependency><groupId>{0}</groupId><artifactId>{1}</artifactId><version>{2}</version>{3}</dependency>"""
 EXCLUDE_ALL = "<exclusions><exclusion><groupId>*</groupId><artifactId>*</artifactId></exclusion></exclusions>"
@@ -46,10 +52,21 @@ POM = """<project xmlns="http://maven.apache.org/POM/4.0.0"><modelVersion>4.0.0<
 NATIVE = "io/trino/hadoop/hadoop-apache/"
 
 
+def is_old(version: str) -> bool:
+    """Whether Hadoop ``version`` is older than 3.3."""
+    return tuple(int(part) for part in version.split(".")[:2]) < (3, 3)
+
+
+def is_wanted(path: str, version: str) -> bool:
+    """Whether the jar at ``path`` of a Maven repository is one of a cluster's."""
+    return not UNWANTED.search(path) and (is_old(version) or not LOG4J.search(path))
+
+
 def pom(version: str, native: str) -> str:
     """A POM that depends on all that a cluster of Hadoop ``version`` needs."""
     wanted = [DEPENDENCY.format("org.apache.hadoop", module, version, "") for module in HADOOP_MODULES]
-    wanted += [DEPENDENCY.format(*module.split(":"), "") for module in EXTRA_MODULES]
+    extra = (*EXTRA_MODULES, *(MODULES_OF_JAVA_8 if is_old(version) else ()))
+    wanted += [DEPENDENCY.format(*module.split(":"), "") for module in extra]
     wanted.append(DEPENDENCY.format("io.trino.hadoop", "hadoop-apache", native, EXCLUDE_ALL))
     return POM.format("".join(wanted))
 
@@ -79,7 +96,7 @@ def resolve(version: str, native: str, classes: str | None) -> list[str]:
             )
             natives.append(f"org/apache/hadoop/hadoop-common/{classes}/hadoop-common-{classes}.jar")
         lines = []
-        for path in [*(path for path in found if path not in natives and not UNWANTED.search(path)), *natives]:
+        for path in [*(path for path in found if path not in natives and is_wanted(path, version)), *natives]:
             content = (repository / path).read_bytes()
             suffix = " native" if path in natives else ""
             lines.append(f"{hashlib.sha256(content).hexdigest()} {len(content):9d} {path}{suffix}")

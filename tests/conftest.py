@@ -41,7 +41,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--pictures", metavar="FOLDER", help="take the documentation's pictures on the way (tests/browser)"
     )
     parser.addoption(
-        "--record", action="store_true", help="write what faults did into docs/reliability.md (tests/cluster/faults)"
+        "--record",
+        action="store_true",
+        help="write results into docs/reliability.md (faults) and docs/compatibility.md",
     )
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import skein
 
-from yarnspawner.skein_driver.application_master import JAVA_OPTIONS, MEMORY
+from yarnspawner.skein_driver.application_master import JAVA_OPTIONS, LAUNCHER_OPTIONS, MEMORY
 
 TAG = "yarnspawner-kernel"
 """YARN tag of all applications that ``yarnspawner kernel`` starts."""
@@ -100,7 +100,7 @@ def specification(request: KernelRequest, key_file: str, security: skein.Securit
             max_attempts=1,
             master=skein.Master(
                 resources=skein.Resources(memory=MEMORY, vcores=1),
-                env={"JAVA_TOOL_OPTIONS": JAVA_OPTIONS},
+                env={"JAVA_TOOL_OPTIONS": JAVA_OPTIONS, "JDK_JAVA_OPTIONS": LAUNCHER_OPTIONS},
                 security=security,
             ),
             services={"kernel": kernel},

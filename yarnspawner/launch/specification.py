@@ -28,7 +28,7 @@ SERVER_SERVICE = "server"
 # anything, and it sets no variable after that: the admin's values win.
 _PREAMBLE = """\
 # The application master's own options are not those of the user's programs.
-unset JAVA_TOOL_OPTIONS MALLOC_ARENA_MAX
+unset JAVA_TOOL_OPTIONS JDK_JAVA_OPTIONS MALLOC_ARENA_MAX
 # The user's own home where the container runs as that user and has it, else the container's folder.
 account=$(id -un)
 HOME=$(getent passwd "$account" | cut -d: -f6)

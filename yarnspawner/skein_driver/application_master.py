@@ -18,5 +18,9 @@ JAVA_OPTIONS = (
 )
 """With these options, the start takes half the time and little more than half the memory (see docs/performance.md)."""
 
-APPLICATION_MASTER_ENVIRONMENT = {"MALLOC_ARENA_MAX": "2"}
+LAUNCHER_OPTIONS = "--add-exports=java.security.jgss/sun.security.krb5=ALL-UNNAMED"
+"""Value of JDK_JAVA_OPTIONS, which Java 8 does not read: it knows no such option. Hadoop before 3.3 finds the Kerberos realm
+in this package, which Java 16 and later close."""
+
+APPLICATION_MASTER_ENVIRONMENT = {"MALLOC_ARENA_MAX": "2", "JDK_JAVA_OPTIONS": LAUNCHER_OPTIONS}
 """Variables of the application master. glibc otherwise reserves 64 MiB of addresses for each thread."""

@@ -14,6 +14,7 @@ from pathlib import Path
 import skein
 
 from yarnspawner.common.text import sanitize
+from yarnspawner.skein_driver.application_master import LAUNCHER_OPTIONS
 from yarnspawner.skein_driver.rpc import LONGEST_MESSAGE, ClusterUnavailable
 
 # Optimized for memory and start time, not for throughput. A driver that runs out of memory exits and is replaced.
@@ -106,8 +107,9 @@ def _is_noexec(folder: str) -> bool:
 
 
 def driver_environment(environment: Mapping[str, str]) -> dict[str, str]:
-    """Return the variables of an environment that a driver may have."""
-    return {name: value for name, value in environment.items() if name in _VARIABLES or name.startswith(_PREFIXES)}
+    """Return the variables of an environment that a driver may have, and the options of Java's launcher."""
+    allowed = {name: value for name, value in environment.items() if name in _VARIABLES or name.startswith(_PREFIXES)}
+    return {**allowed, "JDK_JAVA_OPTIONS": f"{LAUNCHER_OPTIONS} {allowed.get('JDK_JAVA_OPTIONS', '')}".strip()}
 
 
 def find_java() -> str:

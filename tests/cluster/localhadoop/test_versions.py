@@ -15,7 +15,7 @@ pytestmark = [pytest.mark.full, pytest.mark.timeout(480)]
 
 
 @pytest.mark.parametrize("kind", ["simple", "kerberos"])
-@pytest.mark.parametrize("version", ["3.3.6", "3.5.0"])
+@pytest.mark.parametrize("version", ["3.1.4", "3.2.4", "3.3.6", "3.5.0"])
 def test_other_versions_run_applications_and_keep_their_state(version, kind, driver):
     if kind == "kerberos" and (reason := why_no_kerberos()):
         pytest.skip(reason)
