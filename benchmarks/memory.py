@@ -85,15 +85,22 @@ def resident(application_id: str) -> dict[str, Resident]:
     Processes are found by the application's id in their environment, which this account must be able to read.
     """
     sizes: dict[str, dict[str, float]] = {kind: {"java": 0.0, "python": 0.0, "": 0.0} for kind in ("Pss", "Rss")}
-    mark = f"SKEIN_APPLICATION_ID={application_id}".encode()
-    for process in Path("/proc").glob("[0-9]*"):
+    for pid, program in processes_of(application_id).items():
+        kind = next((kind for kind in ("java", "python") if kind in program), "")
         with suppress(OSError):
-            if mark not in (process / "environ").read_bytes().split(b"\0"):
-                continue
-            program = (process / "cmdline").read_bytes().split(b"\0")[0].decode(errors="replace")
-            kind = next((kind for kind in ("java", "python") if kind in Path(program).name), "")
-            for name, size in re.findall(
-                r"^(Pss|Rss): +(\d+) kB", (process / "smaps_rollup").read_text(), re.MULTILINE
-            ):
+            rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()
+            for name, size in re.findall(r"^(Pss|Rss): +(\d+) kB", rollup, re.MULTILINE):
                 sizes[name][kind] += int(size) / 1024
     return {name: Resident(size["java"], size["python"], size[""]) for name, size in sizes.items()}
+
+
+def processes_of(application_id: str) -> dict[int, str]:
+    """Return the names of the programs of an application's processes on this machine, by process id."""
+    mark = f"SKEIN_APPLICATION_ID={application_id}".encode()
+    found = {}
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            if mark in (process / "environ").read_bytes().split(b"\0"):
+                program = (process / "cmdline").read_bytes().split(b"\0")[0].decode(errors="replace")
+                found[int(process.name)] = Path(program).name
+    return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 import threading
@@ -11,10 +12,19 @@ from collections.abc import Callable
 from yarnspawner.common.protocol import ADDRESS_KEY, STOP_KEY, Address, ProtocolError, StopRequest
 from yarnspawner.common.retry import Retry
 from yarnspawner.singleuser.environment import parents
+from yarnspawner.singleuser.key_watch import KeyWatch
 from yarnspawner.singleuser.store import Store, StoreError
 
-# Seconds between two looks at the store, which take some milliseconds: half of it is what a user who stops waits for it.
+# Seconds between two requests to the store without a watch. A request takes some milliseconds, and half of the interval
+# is what a user who stops waits for it.
 _INTERVAL = 0.25
+# Seconds between two requests with a watch, for a watch that broke without a sign. It can be longer once the watch has
+# been measured on real clusters.
+_WATCHED_INTERVAL = 1.0
+# Seconds between two looks at this process's parents, of which no event tells.
+_PARENTS_INTERVAL = 1.0
+# Seconds between two attempts to watch the store.
+_WATCH_AGAIN = 20.0
 # Seconds between two looks at most, while they fail.
 _LONGEST_PAUSE = 2.0
 # Seconds for which the store may refuse the address. Without it, the hub cannot find the server, so the server exits.
@@ -26,7 +36,8 @@ _DEFAULT_GRACE = 10.0
 class StopWatcher(threading.Thread):
     """Publish an address, then wait for a reason to stop.
 
-    - the store is only ever asked with a deadline, and a store that does not answer is no reason to stop
+    - the store's event stream tells of a stop request at once; without the stream, the store is asked several times a second
+    - every request to the store has a deadline, and a store that does not answer is no reason to stop
     - a request to stop is one, and so is the end of the processes that this one runs for
     - after four fifths of a stop's grace the process ends by itself, so that it need not be killed
     """
@@ -41,22 +52,46 @@ class StopWatcher(threading.Thread):
         self._stop_server = stop
         self._log = log
         self._parents = parents()
+        self._watch_again = 0.0
         self.unpublished: StoreError | None = None
         """Why the server was stopped because its address could not be published."""
         self.stopping = False
 
     def run(self) -> None:
         if not self._publish():
-            self._stop(f"The address could not be published: {self.unpublished}", _DEFAULT_GRACE)
+            self._shut_down(f"The address could not be published: {self.unpublished}", _DEFAULT_GRACE)
             return
         self._log.info("Listening on %s://%s:%d", self._address.scheme, self._address.host, self._address.port)
+        request = asyncio.run(self._wait_for_reason())
+        self._shut_down(request.reason, request.grace)
+
+    async def _wait_for_reason(self) -> StopRequest:
         retry = Retry(self._log, "The watch over the server failed", first=_INTERVAL, longest=_LONGEST_PAUSE)
-        while True:
-            time.sleep(retry.pause or _INTERVAL)
-            with retry.attempt():
-                if (request := self._reason_to_stop()) is not None:
-                    break
-        self._stop(request.reason, request.grace)
+        watch = self._store.watch(STOP_KEY)
+        try:
+            while True:
+                await self._ensure_watched(watch)
+                with retry.attempt():
+                    if (request := self._reason_to_stop()) is not None:
+                        return request
+                if not watch.active:
+                    await asyncio.sleep(retry.pause or _INTERVAL)
+                    continue
+                ask = time.monotonic() + _WATCHED_INTERVAL
+                while watch.active and time.monotonic() < ask and parents() == self._parents:
+                    await watch.wait(_PARENTS_INTERVAL)
+        finally:
+            await watch.close()
+
+    async def _ensure_watched(self, watch: KeyWatch) -> None:
+        """Open the watch if it is not active, and not more often than every twenty seconds."""
+        if watch.active or time.monotonic() < self._watch_again:
+            return
+        self._watch_again = time.monotonic() + _WATCH_AGAIN
+        try:
+            await watch.open()
+        except Exception as error:  # noqa: BLE001 - without the watch, the store is asked
+            self._log.debug("The store cannot be watched: %r", error)
 
     def _reason_to_stop(self) -> StopRequest | None:
         # The application master, whose child this is, or the script between: YARN does not end what a crashed
@@ -87,7 +122,7 @@ class StopWatcher(threading.Thread):
         except ProtocolError as error:
             return StopRequest(f"Asked to stop, in a way that cannot be read ({error})", _DEFAULT_GRACE)
 
-    def _stop(self, reason: str, grace: float) -> None:
+    def _shut_down(self, reason: str, grace: float) -> None:
         self.stopping = True
         self._log.warning("Stopping: %s", reason)
         forced = threading.Timer(0.8 * grace, self._force)

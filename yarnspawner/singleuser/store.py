@@ -7,6 +7,7 @@ from typing import Any
 
 from yarnspawner.common.grpc_import import import_grpc
 from yarnspawner.singleuser.imports import use_stdlib_distutils
+from yarnspawner.singleuser.key_watch import KeyWatch
 
 # Seconds that the application master may take to answer. It runs on the same machine or a neighbour of it.
 _DEADLINE = 5.0
@@ -73,6 +74,10 @@ class Store:
 
         self._apply(kv.discard(key))
 
+    def watch(self, key: str) -> KeyWatch:
+        """Return a watch of a key, to be opened. Its event loop must be the caller's."""
+        return KeyWatch(self._application.asynchronous_channel, key)
+
     def specification(self) -> Any:
         """Return the :class:`skein.ApplicationSpec` of this application."""
         from skein import ApplicationSpec, proto
@@ -123,5 +128,8 @@ def _connect(skein: Any) -> Any:
             self.id = properties.application_id
             self._channel = grpc.secure_channel(self.address, credentials, options)
             self._stub = proto.AppMasterStub(self._channel)
+
+        def asynchronous_channel(self) -> Any:
+            return grpc.aio.secure_channel(self.address, credentials, options)
 
     return Application()

@@ -220,8 +220,14 @@ def test_stop_watcher_survives(monkeypatch: pytest.MonkeyPatch, caplog: pytest.L
     get = Failing(KeyError("surprise"), result=request)
     monkeypatch.setattr(stop_watcher, "time", SimpleNamespace(sleep=lambda _: None, monotonic=lambda: 0.0))
     monkeypatch.setattr(stop_watcher.threading, "Timer", lambda *_: SimpleNamespace(start=lambda: None))
+
+    async def at_once(*_: object) -> None:
+        pass
+
+    monkeypatch.setattr(stop_watcher, "asyncio", SimpleNamespace(run=asyncio.run, sleep=at_once))
     stopped: list[float] = []
-    store: Any = SimpleNamespace(put=lambda *_: put(), get=lambda _: get())
+    watch = SimpleNamespace(active=False, open=Failing(StoreError("away")).wait, close=at_once)
+    store: Any = SimpleNamespace(put=lambda *_: put(), get=lambda _: get(), watch=lambda _: watch)
     watcher = StopWatcher(store, Address("http", "worker", 8888), lambda: stopped.append(time.monotonic()), LOG)
     watcher.run()
     assert stopped

@@ -5,6 +5,7 @@ The real ones are in tests/cluster.
 
 from __future__ import annotations
 
+import collections
 import json
 import threading
 import time
@@ -35,8 +36,11 @@ class ApplicationMaster(skein_pb2_grpc.AppMasterServicer):
         (self.folder / ".skein.pem").write_bytes(key)
         self.values: dict[str, bytes] = {}
         self.shutdowns: list[tuple[str, str]] = []
+        self.requests: collections.Counter[str] = collections.Counter()
+        """How often each key was asked for."""
+        self.watches = 0
         self.specification = skein.ApplicationSpec(master=skein.Master(script="true"))
-        self._server = grpc.server(ThreadPoolExecutor(4))
+        self._server = grpc.server(ThreadPoolExecutor(8))
         skein_pb2_grpc.add_AppMasterServicer_to_server(self, self._server)
         port = self._server.add_secure_port(
             "127.0.0.1:0", grpc.ssl_server_credentials([(key, certificate)], certificate, require_client_auth=True)
@@ -65,6 +69,7 @@ class ApplicationMaster(skein_pb2_grpc.AppMasterServicer):
         return proto.PutKeyResponse()
 
     def GetRange(self, request: Any, context: Any) -> Any:  # noqa: N802
+        self.requests[request.start] += 1
         found = [proto.KeyValue(key=k, value=v) for k, v in self.values.items() if request.start <= k < request.end]
         return proto.GetRangeResponse(count=len(found), result_type=request.result_type, result=found)
 
@@ -73,6 +78,17 @@ class ApplicationMaster(skein_pb2_grpc.AppMasterServicer):
         for key in found:
             del self.values[key]
         return proto.DeleteRangeResponse(count=len(found), result_type=request.result_type)
+
+    def Watch(self, requests: Any, context: Any) -> Iterator[Any]:  # noqa: N802
+        self.watches += 1
+        key = next(requests).create.start
+        before = self.values.get(key)
+        yield proto.WatchResponse(type="CREATE", watch_id=1)
+        while context.is_active():
+            if self.values.get(key) != before:
+                before = self.values[key]
+                yield proto.WatchResponse(type="PUT", watch_id=1, event=[proto.KeyValue(key=key, value=before)])
+            time.sleep(0.02)
 
     def getApplicationSpec(self, request: Any, context: Any) -> Any:  # noqa: N802
         return self.specification.to_protobuf()
