@@ -52,6 +52,7 @@ def connects(cluster: LocalHadoop, daemon: str, port: str) -> bool:
     return True
 
 
+@pytest.mark.full
 def test_strict_demo() -> None:
     """The demo's check passes on a strict cluster, with Kerberos where this machine can have it."""
     kerberos = [] if why_no_kerberos() else ["--kerberos"]

@@ -32,11 +32,11 @@ _SECRET_NAME = re.compile(
 )
 # Names that match, and whose values are harmless and useful.
 _HARMLESS = re.compile(
-    r"(lifetime|interval|enable[d]?|renew[a-z-]*|max-[a-z]+|ms|sec(onds)?|class|provider\.(path|uri)|[._]file)$"
+    r"(lifetime|interval|enable[d]?|renew[a-z-]{0,30}|max-[a-z]{1,30}|ms|sec(onds)?|class|provider\.(path|uri)|[._]file)$"
 )
 # user:password@ in an address, a token in a query, and what a JSON or PEM block carries.
-_IN_ADDRESS = re.compile(r"(\w+://[^\s/:@]*:)[^\s/@]+@")
-_PEM = re.compile(r"-----BEGIN [A-Z ]+-----.*?-----END [A-Z ]+-----", re.DOTALL)
+_IN_ADDRESS = re.compile(r"(\b\w{1,20}://[^\s/:@]*:)[^\s/@]+@")
+_PEM = re.compile(r"-----BEGIN [A-Z ]{1,40}-----(?:[^-]|-(?!----))*(?:-----END [A-Z ]{1,40}-----)?")
 _HEXADECIMAL = re.compile(r"\b[0-9a-fA-F]{32,}\b")
 REMOVED = "[removed]"
 _LARGEST = 1 << 20

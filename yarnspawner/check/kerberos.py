@@ -21,6 +21,8 @@ _GROUP = "Kerberos"
 # Seconds. Kerberos accepts 300 by default (clockskew in krb5.conf).
 _SKEW_LIMIT = 300
 _SKEW_WARNING = 60
+# `hadoop kerbname` prints: Name: jupyterhub/hub.example.com@EXAMPLE.COM to svc_jupyterhub
+_KERBNAME = re.compile(r"^Name: (\S+) to (\S+)", re.MULTILINE)
 
 
 async def keytab(context: CheckContext) -> Result:
@@ -156,9 +158,8 @@ async def auth_to_local(context: CheckContext) -> Result:
     if not principal:
         raise Unknown("The hub has no principal.")
     completed = await context.command("hadoop", "kerbname", principal, login=False)
-    found = re.search(
-        rf"^Name: {re.escape(principal)} to (\S+)", completed.output.decode(errors="replace"), re.MULTILINE
-    )
+    answer = completed.output.decode(errors="replace")
+    found = next((said for said in _KERBNAME.finditer(answer) if said[1] == principal), None)
     rule = Fix(
         "core-site.xml of the hub and of all daemons",
         "hadoop.security.auth_to_local",
@@ -170,15 +171,15 @@ async def auth_to_local(context: CheckContext) -> Result:
     theirs = (await context.resource_manager_configuration()).get("hadoop.security.auth_to_local", "DEFAULT").split()
     if own != theirs:
         return wrong(
-            f"Here, Hadoop maps {principal} to {found[1]}, but the ResourceManager has other rules.",
+            f"Here, Hadoop maps {principal} to {found[2]}, but the ResourceManager has other rules.",
             Fix("core-site.xml of the hub", "hadoop.security.auth_to_local", " ".join(theirs)),
         )
-    if found[1] != context.hub_user:
+    if found[2] != context.hub_user:
         return wrong(
-            f"Hadoop maps {principal} to {found[1]}, but the hub takes itself for {context.hub_user}.",
-            Fix("the hub's configuration", "c.YarnSpawner.hub_hadoop_user", repr(found[1])),
+            f"Hadoop maps {principal} to {found[2]}, but the hub takes itself for {context.hub_user}.",
+            Fix("the hub's configuration", "c.YarnSpawner.hub_hadoop_user", repr(found[2])),
         )
-    return ok(f"Hadoop maps {principal} to {found[1]}")
+    return ok(f"Hadoop maps {principal} to {found[2]}")
 
 
 STEPS = [

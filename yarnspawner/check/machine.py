@@ -34,7 +34,7 @@ async def java(context: CheckContext) -> Result:
         return wrong(f"{error}.", Fix(_HUB_ENVIRONMENT, "JAVA_HOME", "/usr/lib/jvm/java-17 (a Java of 8 or later)"))
     completed = await context.command(path, "-version", login=False)
     text = completed.errors + completed.output.decode(errors="replace")
-    found = re.search(r'version "((?:1\.)?(\d+)[^"]*)"', text)
+    found = re.search(r'version "((?:1\.)?(\d{1,4})\b[^"\n]{0,60})"', text)
     if completed.status or not found:
         return wrong(
             f"{path} does not run: {one_line(text, 300) or completed.status}",

@@ -108,7 +108,7 @@ def kms_url(provider: str) -> str:
         Unknown: the provider is no key server.
     """
     parts = urlsplit(provider.strip())
-    found = re.fullmatch(r"(https?)@([^;:]+)(?:;[^:]*)?:(\d+)", parts.netloc)
+    found = re.fullmatch(r"(https?)@([^;:@]+)(?:;[^:@]*)?:(\d+)", parts.netloc)
     if parts.scheme != "kms" or found is None:
         raise Unknown(f"{provider} is not the address of a key server.")
     return f"{found[1]}://{found[2]}:{found[3]}{parts.path}"

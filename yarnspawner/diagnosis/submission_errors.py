@@ -19,8 +19,8 @@ SUBMISSION_ERRORS = [
     # --- impersonation
     Cause(
         "kms-impersonation-refused",
-        r"(?:\bkms\b|HTTP status \[403\]).{0,1000}?User: ?(?P<proxy>\S+) is not allowed to impersonate (?P<whom>\w[\w.-]*)",
-        r"User: ?(?P<proxy>\S+) is not allowed to impersonate (?P<whom>\w[\w.-]*).{0,1000}?(?:\bkms\b|KMSClientProvider)",
+        r"(?:\bkms\b|HTTP status \[403\]).{0,1000}?User: ?(?P<proxy>[^\s:]+) is not allowed to impersonate (?P<whom>\w[\w.-]*)",
+        r"User: ?(?P<proxy>[^\s:]+) is not allowed to impersonate (?P<whom>\w[\w.-]*).{0,1000}?(?:\bkms\b|KMSClientProvider)",
         message="HDFS's key management service (KMS) does not let the hub ({proxy}) impersonate {whom}.",
         admin="hadoop.kms.proxyuser.{hub}.users or .groups in kms-site.xml must include {whom}, and .hosts the hub.",
         direct_message="HDFS's key management service (KMS) does not let {proxy} impersonate {whom}.",

@@ -8,7 +8,7 @@ import shlex
 _VARIABLE = re.compile(r"(?P<escaped>\\)?\$(?:(?P<plain>[A-Za-z_]\w*)|\{(?P<braced>[A-Za-z_]\w*)\})")
 # "./name" alone, or in a list such as PYTHONPATH.
 _IN_CONTAINER = re.compile(r"(?:^|(?<=:))\./")
-_QUOTED_VALUE = re.compile(r"""(?P<option>--?[\w.-]+=)(?P<quote>["'])(?P<value>.*)(?P=quote)""", re.DOTALL)
+_QUOTED_VALUE = re.compile(r"""\A(?P<option>--?\w[\w.-]*=)(?P<quote>["'])(?P<value>.*)(?P=quote)\Z""", re.DOTALL)
 
 
 class NodeText(str):

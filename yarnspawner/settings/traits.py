@@ -10,8 +10,9 @@ from traitlets import Integer, TraitError, Unicode, Union
 
 _RECIPE = "yarnspawner.singleuser"
 # The commands of other spawners, as a program or as `python -m MODULE`.
-_PROGRAM = re.compile(r"(?P<folder>(?:.*/)?)(?:jupyterhub-singleuser|jupyter-labhub)")
+_PROGRAMS = ("jupyterhub-singleuser", "jupyter-labhub")
 _MODULE = re.compile(r"jupyterhub\.singleuser|jupyterlab\.labhubapp")
+_MODULE_OPTION = re.compile(r"(?<=-m )(?:jupyterhub\.singleuser|jupyterlab\.labhubapp)(?!\S)")
 
 
 class Memory(ByteSpecification):
@@ -59,11 +60,12 @@ def recipe_command(cmd: list[str] | None) -> list[str]:
     if not cmd:
         return [f"python -m {_RECIPE}"]
     first, *rest = cmd[0].split(" ") if len(cmd) == 1 else cmd
-    if program := _PROGRAM.fullmatch(first):
-        words = [f"{program['folder']}python", "-m", _RECIPE, *rest]
+    folder, slash, program = first.rpartition("/")
+    if program in _PROGRAMS:
+        words = [f"{folder}{slash}python", "-m", _RECIPE, *rest]
         return [" ".join(words)] if len(cmd) == 1 else words
     if len(cmd) == 1:
-        return [re.sub(rf"(?<=-m )(?:{_MODULE.pattern})(?!\S)", _RECIPE, cmd[0])]
+        return [_MODULE_OPTION.sub(_RECIPE, cmd[0])]
     return [
         _RECIPE if _MODULE.fullmatch(word) and before == "-m" else word
         for before, word in zip(["", *cmd[:-1]], cmd, strict=True)

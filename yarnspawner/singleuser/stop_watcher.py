@@ -18,9 +18,9 @@ from yarnspawner.singleuser.store import Store, StoreError
 # Seconds between two requests to the store without a watch. A request takes some milliseconds, and half of the interval
 # is what a user who stops waits for it.
 _INTERVAL = 0.25
-# Seconds between two requests with a watch, for a watch that broke without a sign. It can be longer once the watch has
-# been measured on real clusters.
-_WATCHED_INTERVAL = 1.0
+# Seconds between two requests with a watch, for a watch that broke without a sign. With longer intervals, nothing more is
+# saved that could be measured.
+_WATCHED_INTERVAL = 10.0
 # Seconds between two looks at this process's parents, of which no event tells.
 _PARENTS_INTERVAL = 1.0
 # Seconds between two attempts to watch the store.

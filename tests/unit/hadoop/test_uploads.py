@@ -101,7 +101,7 @@ async def uploads(hdfs: Path):
 @pytest.fixture
 def archive(tmp_path: Path) -> Path:
     file = tmp_path / "environment.tar.gz"
-    file.write_bytes(b"one" * 500_000)
+    file.write_bytes(b"\x1f\x8b" + b"one" * 500_000)
     return file
 
 
@@ -362,7 +362,7 @@ async def test_shared_files(hdfs, uploads, archive, monkeypatch):
     """Large local files are shared according to their visibility."""
     monkeypatch.setattr(uploads, "private", lambda local, user: _answer(f"hdfs:///{user}/{local.name}"))
     small = archive.with_name("small.zip")
-    small.write_text("small")
+    small.write_bytes(b"PK\x03\x04")
     files = {
         "a": {"source": str(archive), "visibility": "public"},
         "b": str(archive),

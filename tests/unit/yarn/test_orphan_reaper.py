@@ -33,6 +33,7 @@ class Yarn:
         self.refuses = self.down = False
         self.pending = frozenset()
         self.hub_user = "jupyterhub"
+        self.allowed_system_accounts = frozenset()
         self.cluster = self.reflector = self.terminator = self
         self.homes = Homes(set())
 
