@@ -144,6 +144,11 @@ c.YarnSpawner.profile_list = [
     },
 ]
 
+# Kernels in containers of their own: a small server opens kernels of these sizes. See docs/kernels.md.
+c.YarnSpawner.kernel_profiles = [{"memory": size} for size in os.environ.get("YARNSPAWNER_KERNEL_SIZES", "").split()]
+# c.YarnSpawner.kernel_profiles = [{"memory": "8 G", "vcores": 4}, {"memory": "64 G", "allowed_groups": ["analysts"]}]
+# c.YarnSpawner.kernel_limit = {"containers": 4, "memory": "96 G"}
+
 # A server's maximum age, in seconds. YARN enforces it; users see it, also on the hub's home page.
 # c.YarnSpawner.maximum_lifetime = 24 * 3600
 c.JupyterHub.template_paths = TEMPLATE_PATHS

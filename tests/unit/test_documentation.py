@@ -19,10 +19,19 @@ from traitlets.config import Config, PyFileConfigLoader
 
 from tests.support.documentation import PAGES, ROOT, examples
 from yarnspawner import YarnSpawner
+from yarnspawner.provisioner import YarnProvisioner
 
 CLASSES = {
     cls.__name__: cls
-    for cls in (JupyterHub, Authenticator, SharedPasswordAuthenticator, ConfigurableHTTPProxy, Spawner, YarnSpawner)
+    for cls in (
+        JupyterHub,
+        Authenticator,
+        SharedPasswordAuthenticator,
+        ConfigurableHTTPProxy,
+        Spawner,
+        YarnSpawner,
+        YarnProvisioner,
+    )
 }
 EXAMPLE = ROOT / "jupyterhub_config.example.py"
 OWN = {

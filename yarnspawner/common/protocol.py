@@ -48,7 +48,7 @@ _HOST_NAME = re.compile(rf"(?=.{{1,253}}\Z)(?:{_LABEL}\.)*(?!\d+\Z){_LABEL}")
 
 
 @dataclass(frozen=True)
-class _Document:
+class Document:
     """A JSON object with a version and the fields of its class."""
 
     max_size: ClassVar[int] = 4 * 1024
@@ -91,7 +91,7 @@ class _Document:
 
 
 @dataclass(frozen=True)
-class Address(_Document):
+class Address(Document):
     """The address that a server listens on."""
 
     scheme: str
@@ -116,7 +116,7 @@ class Address(_Document):
 
 
 @dataclass(frozen=True)
-class Failure(_Document):
+class Failure(Document):
     """Why a server or kernel did not start, or exited early."""
 
     message: str
@@ -136,7 +136,7 @@ class Failure(_Document):
         """
         message = printable(self.message)[: self._max_message]
         detail = "\n".join(map(printable, self.detail.splitlines()))[-self._max_detail :]
-        return _Document.to_bytes(Failure(message, detail))
+        return Document.to_bytes(Failure(message, detail))
 
     def _check(self) -> None:
         self._expect("message", isinstance(self.message, str) and self.message.isprintable(), "plain text")
@@ -145,7 +145,7 @@ class Failure(_Document):
 
 
 @dataclass(frozen=True)
-class Waiting(_Document):
+class Waiting(Document):
     """What a starting server waits for."""
 
     message: str
@@ -155,7 +155,7 @@ class Waiting(_Document):
 
     def to_bytes(self) -> bytes:
         """Return the document as UTF-8 JSON, with the message truncated to the size limit."""
-        return _Document.to_bytes(Waiting(printable(self.message)[: self._max_message]))
+        return Document.to_bytes(Waiting(printable(self.message)[: self._max_message]))
 
     def _check(self) -> None:
         text = isinstance(self.message, str) and self.message.isprintable()
@@ -163,7 +163,7 @@ class Waiting(_Document):
 
 
 @dataclass(frozen=True)
-class StopRequest(_Document):
+class StopRequest(Document):
     """A request to shut down the kernels and the server."""
 
     reason: str

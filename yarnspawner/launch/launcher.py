@@ -17,6 +17,7 @@ from yarnspawner.hub.context import HubContext
 from yarnspawner.launch.certificates import InternalSSL
 from yarnspawner.launch.errors import StartFailed
 from yarnspawner.launch.hooks import apply_spec_hook, call_hook
+from yarnspawner.launch.kernels import KernelPlan, plan_kernels
 from yarnspawner.launch.localize import upload_shared_files
 from yarnspawner.launch.progress import Progress
 from yarnspawner.launch.readiness import ReadinessWaiter
@@ -246,8 +247,10 @@ class Launcher:
             hub=self._context.identity.id,
             settings=self._options.chosen,
         )
-        with private_files(await self._private_files()) as paths:
-            application_id = await self._submit_again_if_uploads_are_gone(server, credentials, paths, keep_account)
+        kernels = await plan_kernels(spawner, resource_manager_of(self._context), server.queue)
+        with private_files(await self._private_files(kernels)) as paths:
+            submission = self._submit_again_if_uploads_are_gone(server, credentials, paths, kernels, keep_account)
+            application_id = await submission
         keep_account()
         self._log.info(
             "Submitted %s for %s as %s to queue %s", application_id, self._context.server_name, user, server.queue
@@ -258,20 +261,26 @@ class Launcher:
         audit("submitted", application=application_id, **facts)
         return server
 
-    async def _private_files(self) -> dict[str, str | bytes]:
+    async def _private_files(self, kernels: KernelPlan) -> dict[str, str | bytes]:
         # JupyterHub lets the values of `environment` be callables.
         environment = await call_hook("environment", container_environment, self._spawner, log=self._log)
-        return {ENVIRONMENT_FILE: environment_file(environment), **self._ssl.files}
+        environment |= kernels.environment
+        return {ENVIRONMENT_FILE: environment_file(environment), **self._ssl.files, **kernels.new_secret()}
 
     async def _submit_again_if_uploads_are_gone(
-        self, server: ServerState, credentials: Credentials, paths: dict[str, str], keep_account: Callable[[], None]
+        self,
+        server: ServerState,
+        credentials: Credentials,
+        paths: dict[str, str],
+        kernels: KernelPlan,
+        keep_account: Callable[[], None],
     ) -> str:
         """Submit once, and once more if somebody has removed what the hub had uploaded to HDFS."""
         access = self._context.access
         submitter = Submitter(self._context, self._progress, self._log)
         again = True
         while True:
-            specification = await self._specification(server, credentials, paths)
+            specification = await self._specification(server, credentials, paths, kernels)
             # From here on, a hub that dies can find the application again.
             self._record.update(server)
             self._progress.tell(10, f"Submitting an application to queue {server.queue} as {server.hadoop_user}.")
@@ -294,21 +303,19 @@ class Launcher:
         return StartFailed(diagnosis, facts={"User": user, "Queue": queue})
 
     async def _specification(
-        self, server: ServerState, credentials: Credentials, paths: dict[str, str]
+        self, server: ServerState, credentials: Credentials, paths: dict[str, str], kernels: KernelPlan
     ) -> skein.ApplicationSpec:
         spawner, access = self._spawner, self._context.access
 
         def tell(message: str) -> None:
             self._progress.tell(5, message)
 
-        files = await upload_shared_files(
-            localized_files(spawner),
-            access.uploads,
-            server.hadoop_user,
-            self._log,
-            tell,
-            lowest_uid=spawner.lowest_uid,
-        )
+        files, archives = [
+            await upload_shared_files(
+                sources, access.uploads, server.hadoop_user, self._log, tell, lowest_uid=spawner.lowest_uid
+            )
+            for sources in (localized_files(spawner), kernels.archives)
+        ]
         request = await build_request(
             spawner,
             server,
@@ -318,5 +325,6 @@ class Launcher:
             skein_jar=access.uploads.url_if_ready(SKEIN_JAR),
             hub_id=self._context.identity.id,
             hub_user=access.hub_user,
+            kernels=await kernels.services(spawner, server.hadoop_user, archives, paths),
         )
         return await apply_spec_hook(spawner.modify_spec_hook, spawner, application_specification(request), self._log)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import skein
@@ -15,7 +15,13 @@ from yarnspawner.hadoop.resourcemanager import ResourceManager, ResourceManagerU
 from yarnspawner.hub.context import HubContext
 from yarnspawner.launch.hooks import SettingFailed, call_hook, expand_setting
 from yarnspawner.launch.node_text import NodeText
-from yarnspawner.launch.specification import ENVIRONMENT_FILE, ServerRequest, server_script, shell_command
+from yarnspawner.launch.specification import (
+    ENVIRONMENT_FILE,
+    KernelService,
+    ServerRequest,
+    server_script,
+    shell_command,
+)
 from yarnspawner.settings.typing import SpawnerSettings
 from yarnspawner.skein_driver import SKEIN_JAR_NAME
 from yarnspawner.state.credentials import Credentials
@@ -105,6 +111,7 @@ async def build_request(
     skein_jar: str,
     hub_id: str,
     hub_user: str,
+    kernels: Sequence[KernelService] = (),
 ) -> ServerRequest:
     """Return the request for a server's application.
 
@@ -117,6 +124,7 @@ async def build_request(
         skein_jar: URL of a public copy of skein's jar; "" if there is none.
         hub_id: this hub's id.
         hub_user: the hub's Hadoop user.
+        kernels: the containers that the server can add for its kernels.
 
     Raises:
         TemplateError: a template has an unknown field.
@@ -151,6 +159,7 @@ async def build_request(
         server_container=spawner.server_container,
         container_image=spawner.container_image,
         file_systems=spawner.file_systems,
+        kernels=kernels,
     )
 
 

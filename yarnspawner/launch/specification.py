@@ -82,6 +82,31 @@ class SpecificationError(ValueError):
 
 
 @dataclass(frozen=True)
+class KernelService:
+    """Containers that the running server can add for its kernels. None is there at first.
+
+    Attributes:
+        name: the service's name.
+        memory: memory of each container in MiB.
+        vcores: virtual cores.
+        gpus: ``yarn.io/gpu`` resources.
+        node_label: node label expression.
+        script: the result of :func:`server_script`.
+        files: files by name in the container, in addition to the server's: path, URL, ``skein.File`` or its dict.
+        private_files: local paths by name in the container.
+    """
+
+    name: str
+    memory: int
+    vcores: int
+    gpus: int
+    node_label: str
+    script: str
+    files: Mapping[str, Any]
+    private_files: Mapping[str, str]
+
+
+@dataclass(frozen=True)
 class ServerRequest:
     """The request for a server's application.
 
@@ -106,6 +131,7 @@ class ServerRequest:
         server_container: "master", or "service" for a separate container.
         container_image: Docker image of the server's container; "" for none.
         file_systems: URLs of file systems that need a token, in addition to the default one.
+        kernels: the containers that the server can add for its kernels.
         credentials: those of the application's key-value store.
     """
 
@@ -130,6 +156,7 @@ class ServerRequest:
     server_container: str = "master"
     container_image: str = ""
     file_systems: Sequence[str] = ()
+    kernels: Sequence[KernelService] = ()
 
 
 def application_specification(request: ServerRequest) -> skein.ApplicationSpec:
@@ -145,7 +172,7 @@ def application_specification(request: ServerRequest) -> skein.ApplicationSpec:
             vcores=request.vcores,
             gpus=request.gpus,
         ),
-        "files": _files(request),
+        "files": _files(request, request.files, request.private_files),
         "env": _runtime(request.container_image),
         "script": request.script,
     }
@@ -173,7 +200,10 @@ def application_specification(request: ServerRequest) -> skein.ApplicationSpec:
         max_attempts=1,
         # The label applies to the server. A separate application master runs wherever the queue allows.
         node_label="" if in_service else request.node_label,
-        services={SERVER_SERVICE: skein.Service(**server, node_label=request.node_label)} if in_service else {},
+        services={
+            **({SERVER_SERVICE: skein.Service(**server, node_label=request.node_label)} if in_service else {}),
+            **{kernel.name: _kernel_service(request, kernel) for kernel in request.kernels},
+        },
         master=skein.Master(
             **master,
             log_level=request.log_level,
@@ -249,12 +279,26 @@ def _mebibytes(size: int) -> int:
     return math.ceil(size / MEBIBYTE)
 
 
-def _files(request: ServerRequest) -> dict[str, skein.File]:
-    private = {ENVIRONMENT_FILE: request.environment_path, **request.private_files}
-    if taken := (private.keys() | request.master_files.keys()) & request.files.keys():
+def _kernel_service(request: ServerRequest, kernel: KernelService) -> skein.Service:
+    return skein.Service(
+        instances=0,
+        # By default, the first kernel that fails would end the application, and so the server.
+        allow_failures=True,
+        max_restarts=0,
+        resources=skein.Resources(memory=kernel.memory, vcores=kernel.vcores, gpus=kernel.gpus),
+        node_label=kernel.node_label,
+        files=_files(request, {**request.files, **kernel.files}, kernel.private_files),
+        env=_runtime(request.container_image),
+        script=kernel.script,
+    )
+
+
+def _files(request: ServerRequest, shared: Mapping[str, Any], private: Mapping[str, str]) -> dict[str, skein.File]:
+    private = {ENVIRONMENT_FILE: request.environment_path, **private}
+    if taken := (private.keys() | request.master_files.keys()) & shared.keys():
         raise SpecificationError(f"localize_files: the name {min(taken)!r} is one of the spawner's own.")
     files = {}
-    for name, source in request.files.items():
+    for name, source in shared.items():
         try:
             files[name] = source if isinstance(source, skein.File) else skein.File.from_dict(source)
         except (TypeError, ValueError) as error:

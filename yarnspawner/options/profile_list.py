@@ -90,7 +90,7 @@ class _Reader:
             default=bool(entries.get("default")),
             yarnspawner_override=override,
             profile_options=options,
-            audience=self._audience(where, entries),
+            audience=read_audience(where, entries),
             limits=limits,
         )
 
@@ -120,7 +120,7 @@ class _Reader:
             self._name(where, entries),
             self._override(where, entries),
             bool(entries.get("default")),
-            self._audience(where, entries),
+            read_audience(where, entries),
         )
 
     def unlisted_choice(self, where: str, written: Any) -> UnlistedChoice:
@@ -185,15 +185,20 @@ class _Reader:
                 raise ProfileError(f"{where}: yarnspawner_override: {name!r} is no setting that may be overridden.")
         return override
 
-    @staticmethod
-    def _audience(where: str, entries: Mapping[str, Any]) -> Audience:
-        names = {}
-        for key in ("allowed_users", "allowed_groups"):
-            found = entries.get(key)
-            if found is not None and (
-                not isinstance(found, (list, tuple, set, frozenset)) or not all(isinstance(name, str) for name in found)
-            ):
-                raise ProfileError(f"{where}: {key} is not a list of names: {shown(found)}.")
-            names[key] = frozenset(found or ())
-        restricted = any(entries.get(key) is not None for key in ("allowed_users", "allowed_groups"))
-        return Audience(names["allowed_users"], names["allowed_groups"], everybody=not restricted)
+
+def read_audience(where: str, entries: Mapping[str, Any]) -> Audience:
+    """Return the users of an entry with ``allowed_users`` and ``allowed_groups``.
+
+    Raises:
+        ProfileError: one of them is not a list of names.
+    """
+    names = {}
+    for key in ("allowed_users", "allowed_groups"):
+        found = entries.get(key)
+        if found is not None and (
+            not isinstance(found, (list, tuple, set, frozenset)) or not all(isinstance(name, str) for name in found)
+        ):
+            raise ProfileError(f"{where}: {key} is not a list of names: {shown(found)}.")
+        names[key] = frozenset(found or ())
+    restricted = any(entries.get(key) is not None for key in ("allowed_users", "allowed_groups"))
+    return Audience(names["allowed_users"], names["allowed_groups"], everybody=not restricted)

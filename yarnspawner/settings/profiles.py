@@ -9,6 +9,7 @@ from traitlets import Dict, List, TraitError, Unicode, Union, validate
 from traitlets.config import Configurable
 
 from yarnspawner.common.units import LABELS
+from yarnspawner.options.kernel_profiles import read_kernel_limit, read_kernel_profiles
 from yarnspawner.options.limits import Limit, ProfileError
 from yarnspawner.options.profile_list import read_profiles
 from yarnspawner.options.profiles import Profile
@@ -128,6 +129,59 @@ class ProfileSettings(Configurable):
         .. versionadded:: 1.0
         """,
     )
+
+    kernel_profiles = List(
+        Dict(),
+        config=True,
+        help="""
+        Sizes of kernels that users can start in containers of their own.
+
+        JupyterLab's launcher shows one entry for each profile, with its size in the name. Such a kernel runs in its own YARN
+        container within the server's application, as the same user. A list of dicts with these keys:
+
+        - ``memory``: memory of the container, in bytes or with a suffix, such as ``"8 G"``.
+        - ``vcores``: YARN's virtual cores. Default: 1.
+        - ``gpus``: number of GPUs. Default: 0.
+        - ``node_label``: YARN node label expression. Default: the server's.
+        - ``kernel``: name of the kernelspec to run. Default: ``python3``.
+        - ``environment``: another Python environment for the kernel: an archive that YARN unpacks, or a folder that exists
+          on every node. It must contain yarnspawner. Default: the server's environment.
+        - ``display_name``: name in the launcher, without the size. Default: the kernelspec's.
+        - ``slug``: identifier. Default: derived from the name and the size.
+        - ``allowed_users``, ``allowed_groups``: users and groups that are offered the profile. Default: everyone.
+
+        See `kernels.md` for what users see, and for the limits. Default: no profiles. Example::
+
+            c.YarnSpawner.kernel_profiles = [
+                {"memory": "8 G", "vcores": 4},
+                {"memory": "64 G", "vcores": 16, "allowed_groups": ["analysts"]},
+            ]
+
+        .. versionadded:: 1.0
+        """,
+    )
+
+    kernel_limit = Dict(
+        config=True,
+        help="""
+        Most kernels in containers that a server runs at the same time.
+
+        A dict with ``containers``, their number, and ``memory``, their total size. The user's own server checks it, so it
+        protects against mistakes. Only the limits of the queue bind a user who wants to exceed it. Default: no limit. Example:
+        ``{"containers": 4, "memory": "64 G"}``.
+
+        .. versionadded:: 1.0
+        """,
+    )
+
+    @validate("kernel_profiles", "kernel_limit")
+    def _validate_kernels(self, proposal: dict[str, Any]) -> object:
+        read = read_kernel_profiles if proposal["trait"].name == "kernel_profiles" else read_kernel_limit
+        try:
+            read(proposal["value"])
+        except ProfileError as error:
+            raise TraitError(str(error)) from None
+        return proposal["value"]
 
     @validate("profile_list")
     def _validate_profile_list(self, proposal: dict[str, Any]) -> object:

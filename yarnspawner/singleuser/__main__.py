@@ -22,6 +22,7 @@ from yarnspawner.singleuser.environment import ensure_writable_dirs, node_name, 
 from yarnspawner.singleuser.failure import RecipeError, Tail, explain, say
 from yarnspawner.singleuser.fast_exit import FastExit
 from yarnspawner.singleuser.imports import defer_grammar_import
+from yarnspawner.singleuser.kernel_specs import install_kernelspecs
 from yarnspawner.singleuser.log import LogLimit
 from yarnspawner.singleuser.stop_watcher import StopWatcher
 from yarnspawner.singleuser.store import NotInContainer, Store, StoreError
@@ -79,6 +80,7 @@ class Recipe:
         """Serve until stopped. Any exception is a failure."""
         ensure_writable_dirs(os.environ, self._store.container_folder)
         resolve_certificate_paths(os.environ, self._store.container_folder)
+        install_kernelspecs(os.environ, self._store.container_folder)
         defer_grammar_import()
         # What is imported stays, so nothing is gained by looking for garbage among it until the server listens.
         gc.disable()

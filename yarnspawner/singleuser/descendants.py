@@ -46,11 +46,16 @@ def guard() -> None:
 
 def outlive(child: int) -> None:
     """Leave the container's process group, which YARN kills, and forward this process's signals to the child."""
+    leave_process_group()
+    for number in _PASSED_ON:
+        signal.signal(number, lambda received, _frame: _send([child], received))
+
+
+def leave_process_group() -> None:
+    """Leave the container's process group, which YARN kills."""
     # The same session: by it the child knows the processes that it runs for (`environment.parents`).
     with suppress(PermissionError):  # of a script that is nothing but `exec`, which leads its session
         os.setpgid(0, 0)
-    for number in _PASSED_ON:
-        signal.signal(number, lambda received, _frame: _send([child], received))
 
 
 def adopt_orphans() -> None:

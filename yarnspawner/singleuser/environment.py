@@ -8,10 +8,24 @@ import socket
 from collections.abc import MutableMapping
 from pathlib import Path
 
+from yarnspawner.singleuser.failure import RecipeError
+
 
 def node_name() -> str:
     """Return YARN's name of the node, which other hosts can resolve."""
     return os.environ.get("NM_HOST") or socket.gethostname()
+
+
+def node_address() -> str:
+    """Return the node's IP address.
+
+    Raises:
+        RecipeError: the node's name has no address.
+    """
+    try:
+        return socket.gethostbyname(node_name())
+    except OSError as error:
+        raise RecipeError(f"The name of this node, {node_name()}, has no address here: {error}.") from error
 
 
 def ensure_writable_dirs(environ: MutableMapping[str, str], container_folder: str) -> None:

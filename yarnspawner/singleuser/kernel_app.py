@@ -15,7 +15,7 @@ import zmq
 from ipykernel.kernelapp import IPKernelApp
 from ipykernel.kernelspec import KERNEL_NAME
 
-from yarnspawner.singleuser.environment import node_name
+from yarnspawner.singleuser.environment import node_address
 from yarnspawner.singleuser.failure import RecipeError
 from yarnspawner.singleuser.listening import parse_port_range
 from yarnspawner.singleuser.store import Store, StoreError
@@ -55,7 +55,7 @@ class KernelApp(IPKernelApp):
     _free_ports: Iterator[int] | None = None
 
     def _ip_default(self) -> str:
-        return _node_address()
+        return node_address()
 
     def initialize(self, argv: list[str] | None = None) -> None:
         if self.options.port_range:
@@ -132,7 +132,7 @@ class KernelApp(IPKernelApp):
             for name, value in self.get_connection_info().items()
         }
         if self.ip in ("", "0.0.0.0"):  # noqa: S104
-            information["ip"] = _node_address()
+            information["ip"] = node_address()
         information["kernel_name"] = KERNEL_NAME
         if self.options.connection_key_file:
             information["encrypted"] = "curve_publickey" in information
@@ -179,13 +179,6 @@ def _private_keys(file: Path) -> dict[str, Any]:
             " with CurveZMQ."
         )
     return {name: value for name, value in keys.items() if not name.startswith("curve_")}
-
-
-def _node_address() -> str:
-    try:
-        return socket.gethostbyname(node_name())
-    except OSError as error:
-        raise RecipeError(f"The name of this node, {node_name()}, has no address here: {error}.") from error
 
 
 def _is_free(address: str, port: int) -> bool:

@@ -76,7 +76,7 @@ class KernelSupervisor:
         code = os.waitstatus_to_exitcode(status)
         if code == 0:
             return Ending(0, None)
-        return Ending(code if code > 0 else 128 - code, self._reported() or _failure_from_exit_code(code))
+        return Ending(code if code > 0 else 128 - code, self._reported() or failure_from_exit_code(code))
 
     def _end_child(self) -> int:
         os.kill(self._child, signal.SIGTERM)
@@ -97,7 +97,8 @@ class KernelSupervisor:
             return None
 
 
-def _failure_from_exit_code(code: int) -> Failure:
+def failure_from_exit_code(code: int) -> Failure:
+    """Return the reason of a kernel's end; a negative code is a signal's number."""
     if code > 0:
         return Failure(f"The kernel ended with exit status {code}.")
     if code == -signal.SIGKILL:

@@ -19,6 +19,7 @@ from traitlets import default
 from yarnspawner.singleuser.encryption import encrypt_kernels
 from yarnspawner.singleuser.failure import RecipeError
 from yarnspawner.singleuser.hub_wait import context_of, find_hub
+from yarnspawner.singleuser.kernel_specs import kernel_settings
 from yarnspawner.singleuser.listening import PORT_RANGE_VARIABLE, bind_first_free_port, parse_port_range
 from yarnspawner.singleuser.runtime_folder import short_runtime_folder
 
@@ -48,6 +49,7 @@ class ListeningServer:
         # After all configuration has been read, and before the manager of the kernels is made from it.
         self.update_config(encrypt_kernels(self.config))
         self.runtime_dir = self.shorten_runtime_folder(self.config, self.runtime_dir)
+        self.update_config(kernel_settings(self.config, os.environ))
         super().init_configurables()  # type: ignore[misc]
 
     def _bind_http_server_tcp(self: Any) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 from typing import Any
 
 from yarnspawner.common.grpc_import import import_grpc
@@ -19,6 +20,21 @@ class NotInContainer(Exception):
 
 class StoreError(Exception):
     """The application master rejected a request or did not answer in time."""
+
+
+@dataclass(frozen=True)
+class ServiceContainer:
+    """A container as the application master knows it."""
+
+    service: str
+    state: str
+    """``WAITING``, ``REQUESTED``, ``RUNNING``, ``SUCCEEDED``, ``FAILED`` or ``KILLED``."""
+    exit_message: str
+    """YARN's reason of a failure; "" for none."""
+
+    @property
+    def active(self) -> bool:
+        return self.state in ("WAITING", "REQUESTED", "RUNNING")
 
 
 class Store:
@@ -77,6 +93,50 @@ class Store:
     def watch(self, key: str) -> KeyWatch:
         """Return a watch of a key, to be opened. Its event loop must be the caller's."""
         return KeyWatch(self._application.asynchronous_channel, key)
+
+    def get_prefix(self, prefix: str) -> dict[str, bytes]:
+        """Return all keys that begin with a prefix, and their values."""
+        from skein import kv
+
+        return dict(self._apply(kv.get_prefix(prefix)))
+
+    def discard_prefix(self, prefix: str) -> None:
+        """Remove all keys that begin with a prefix."""
+        from skein import kv
+
+        self._apply(kv.discard_prefix(prefix))
+
+    def add_container(self, service: str, env: dict[str, str]) -> str:
+        """Request one more container of a service, and return skein's id of it.
+
+        Args:
+            service: its name.
+            env: variables in addition to the service's. YARN writes them to the container's log folder.
+        """
+        from skein import proto
+
+        added = self._call("addContainer", proto.AddContainerRequest(service_name=service, env=env))
+        return f"{added.service_name}_{added.instance}"
+
+    def kill_container(self, container_id: str) -> None:
+        """Kill a container; do nothing if it has ended."""
+        from skein import proto
+
+        service, _, instance = container_id.rpartition("_")
+        self._call("killContainer", proto.ContainerInstance(service_name=service, instance=int(instance)))
+
+    def containers(self, service: str | None = None, *, ended: bool = False) -> dict[str, ServiceContainer]:
+        """Return the service containers by id: of one service or all, and only the active ones unless ``ended``."""
+        from skein import proto
+
+        states = ["WAITING", "REQUESTED", "RUNNING", *(["SUCCEEDED", "FAILED", "KILLED"] if ended else [])]
+        request = proto.ContainersRequest(services=[service] if service else None, states=states)
+        return {
+            f"{found.service_name}_{found.instance}": ServiceContainer(
+                found.service_name, proto.Container.State.Name(found.state), found.exit_message
+            )
+            for found in self._call("getContainers", request).containers
+        }
 
     def specification(self) -> Any:
         """Return the :class:`skein.ApplicationSpec` of this application."""

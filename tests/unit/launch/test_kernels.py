@@ -1,0 +1,83 @@
+"""Kernels in containers, from the admin's setting to the application."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from yarnspawner.common.kernel_protocol import SECRET_FILE, KernelOffer
+from yarnspawner.launch.kernels import KernelPlan, plan_kernels
+from yarnspawner.launch.specification import ENVIRONMENT_FILE, application_specification
+from yarnspawner.options.kernel_profiles import read_kernel_profiles
+
+PROFILES = [
+    {"slug": "small", "memory": "1 G"},
+    {"slug": "analysts", "memory": "2 G", "allowed_groups": ["analysts"]},
+    {"slug": "vast", "memory": "32 G"},
+    {"slug": "torch", "memory": "1 G", "environment": "hdfs:///torch.tar.gz", "node_label": "gpu"},
+]
+PATHS = {SECRET_FILE: "/tmp/secret", ENVIRONMENT_FILE: "/tmp/environment"}
+
+
+async def planned(spawner: Any) -> KernelPlan:
+    return await plan_kernels(spawner, spawner.resource_manager, "default")
+
+
+async def test_without_profiles_the_application_has_no_more(spawner_of: Any) -> None:
+    spawner = spawner_of()
+    plan = await planned(spawner)
+    assert (plan.environment, plan.new_secret(), plan.archives) == ({}, {}, {})
+    assert await plan.services(spawner, "alice", {}, PATHS) == []
+
+
+async def test_a_user_gets_the_sizes_that_are_offered_and_fit(spawner_of: Any) -> None:
+    """The queue's largest container has 8 GiB, and a request for a larger one would end the application."""
+    spawner = spawner_of(kernel_profiles=PROFILES, kernel_limit={"containers": 2, "memory": "4 G"})
+    offer = KernelOffer.from_json((await planned(spawner)).environment[KernelOffer.variable])
+    assert [size.slug for size in offer.sizes] == ["small", "torch"]
+    assert (offer.containers, offer.memory) == (2, 4096)
+
+
+async def test_each_server_has_a_secret_of_its_own(spawner_of: Any) -> None:
+    plan = await planned(spawner_of(kernel_profiles=PROFILES))
+    one, other = (plan.new_secret()[SECRET_FILE] for _ in range(2))
+    assert len(one) == 32
+    assert one != other
+
+
+async def test_a_kernels_script_is_the_servers_with_the_kernels_recipe(spawner_of: Any) -> None:
+    spawner = spawner_of(
+        kernel_profiles=PROFILES,
+        prologue="source /opt/jupyter/bin/activate",
+        epilogue="rm -rf scratch",
+        cmd="/opt/python -m yarnspawner.singleuser",
+    )
+    plan = await planned(spawner)
+    small, torch = await plan.services(spawner, "alice", plan.archives, PATHS)
+    assert "source /opt/jupyter/bin/activate" in small.script
+    assert "/opt/python -m yarnspawner.singleuser.kernel_container\n" in small.script
+    assert "scratch" not in small.script
+    assert "/opt/jupyter" not in torch.script
+    assert "source kernel-environment/bin/activate" in torch.script
+    assert "\npython -m yarnspawner.singleuser.kernel_container\n" in torch.script
+    assert torch.files["kernel-environment"]["source"] == "hdfs:///torch.tar.gz"
+    assert torch.node_label == "gpu"
+
+
+def test_the_folder_of_an_environment_is_activated_where_it_is() -> None:
+    (profile,) = read_kernel_profiles([{"memory": "1 G", "environment": "/opt/torch"}])
+    assert not KernelPlan((profile,), 0, 0).archives
+
+
+async def test_kernels_start_with_no_container_and_may_fail(spawner_of: Any) -> None:
+    """The failure of one must not end the application."""
+    from tests.unit.launch.test_specification import request
+
+    spawner = spawner_of(kernel_profiles=PROFILES[:1])
+    services = await (await planned(spawner)).services(spawner, "alice", {}, PATHS)
+    service = application_specification(request(kernels=services)).services["kernel-small"]
+    assert service.instances == 0
+    assert service.allow_failures
+    assert service.max_restarts == 0
+    assert service.resources.memory == 1024
+    assert service.files[SECRET_FILE].source == "file:///tmp/secret"
+    assert str(service.files[SECRET_FILE].visibility) == "APPLICATION"

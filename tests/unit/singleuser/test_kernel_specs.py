@@ -1,0 +1,53 @@
+"""The kernelspecs of kernels in containers."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+from traitlets.config import Config
+
+from yarnspawner.common.kernel_protocol import KernelOffer, KernelSize
+from yarnspawner.singleuser.kernel_specs import install_kernelspecs, kernel_settings
+
+OFFER = KernelOffer((KernelSize("small", "python3", "", 8192, 4), KernelSize("absent", "fortran", "", 8192, 4)))
+
+
+def test_an_offered_size_is_a_kernelspec_in_the_containers_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A size whose kernelspec does not exist is left out."""
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    environ = {KernelOffer.variable: OFFER.to_json(), "JUPYTER_PATH": "/opt/jupyter"}
+    install_kernelspecs(environ, str(tmp_path))
+    root, _, rest = environ["JUPYTER_PATH"].partition(os.pathsep)
+    assert rest == "/opt/jupyter"
+    assert Path(root).is_relative_to(tmp_path)
+    assert not (tmp_path / "home").exists()
+    assert [folder.name for folder in Path(root, "kernels").iterdir()] == ["yarn-small"]
+    spec = json.loads(Path(root, "kernels", "yarn-small", "kernel.json").read_text())
+    assert spec["display_name"] == "Python 3 · 8 GB · 4 cores"
+    assert spec["interrupt_mode"] == "message"
+    assert "{connection_file}" in spec["argv"]
+    assert spec["metadata"]["kernel_provisioner"] == {
+        "provisioner_name": "yarn-provisioner",
+        "config": {"size": "small"},
+    }
+    assert spec["metadata"]["supported_encryption"] == ["curve"]
+
+
+@pytest.mark.parametrize("offer", ["", "{", KernelOffer(()).to_json()])
+def test_without_an_offer_nothing_changes(tmp_path: Path, offer: str) -> None:
+    environ = {KernelOffer.variable: offer}
+    install_kernelspecs(environ, str(tmp_path))
+    assert environ == {KernelOffer.variable: offer}
+    assert not list(tmp_path.iterdir())
+    assert kernel_settings(Config(), environ) == Config()
+
+
+def test_the_end_of_a_kernel_is_noticed_soon_unless_somebody_has_set_the_interval() -> None:
+    environ = {KernelOffer.variable: OFFER.to_json()}
+    assert kernel_settings(Config(), environ).KernelRestarter.time_to_dead == 1
+    assert kernel_settings(Config({"AsyncIOLoopKernelRestarter": {"time_to_dead": 5.0}}), environ) == Config()

@@ -1,0 +1,200 @@
+"""Containers of a server's kernels, in the server's own application."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from yarnspawner.common.kernel_protocol import (
+    CONTAINER_FOLDER,
+    KERNEL_ID_VARIABLE,
+    LAUNCH_VARIABLE,
+    SECRET_FILE,
+    KernelAddress,
+    KernelCommand,
+    KernelEnd,
+    KernelKeys,
+    KernelLaunch,
+    KernelOffer,
+    KernelSize,
+    address_key,
+    command_key,
+    end_key,
+    key_prefix,
+)
+from yarnspawner.common.protocol import ProtocolError
+from yarnspawner.singleuser.store import NotInContainer, ServiceContainer, Store, StoreError
+
+T = TypeVar("T")
+
+
+class KernelRefused(Exception):
+    """A kernel cannot be started; the message is for the user."""
+
+
+@dataclass(frozen=True)
+class Published:
+    """What a kernel's container has published."""
+
+    address: KernelAddress | None
+    end: KernelEnd | None
+
+
+class KernelContainers:
+    """The containers of this server's kernels.
+
+    - Only the sizes that the hub offers to the user exist as services of the application.
+    - The limits count the containers that the application master knows, so they hold after a restart of the server.
+    - Every call has a deadline, and none blocks the event loop.
+
+    Args:
+        store: the application's key-value store.
+        offer: the kernels that the hub offers.
+        secret: content of the private file from which keys are derived.
+    """
+
+    _current: KernelContainers | None = None
+
+    def __init__(self, store: Store, offer: KernelOffer, secret: bytes) -> None:
+        self._store = store
+        self._offer = offer
+        self._secret = secret
+        self._starting = threading.Lock()
+
+    @classmethod
+    def current(cls) -> KernelContainers:
+        """Return the containers of the server that this process is.
+
+        Raises:
+            KernelRefused: this is no such server, or its hub offers no kernels in containers.
+        """
+        if cls._current is None:
+            try:
+                store = Store()
+                offer = KernelOffer.from_json(os.environ.get(KernelOffer.variable, ""))
+                secret = Path(store.container_folder, SECRET_FILE).read_bytes() if offer.sizes else b""
+            except (NotInContainer, ImportError, OSError, ProtocolError) as error:
+                raise KernelRefused(
+                    f"A kernel in a container needs a server that YarnSpawner has started: {error}."
+                ) from None
+            if not offer.sizes:
+                raise KernelRefused("Your administrator offers no kernels in containers (kernel_profiles).")
+            cls._current = cls(store, offer, secret)
+        return cls._current
+
+    @property
+    def folder(self) -> str:
+        """The folder of the server's own container."""
+        return self._store.container_folder
+
+    def size(self, slug: str) -> KernelSize:
+        """Return an offered size; the first for "".
+
+        Raises:
+            KernelRefused: it is not offered.
+        """
+        for size in self._offer.sizes:
+            if slug in ("", size.slug):
+                return size
+        offered = ", ".join(size.slug for size in self._offer.sizes)
+        raise KernelRefused(f"The kernel size {slug!r} is not offered to you; choose from {offered}.")
+
+    def keys(self, kernel_id: str) -> KernelKeys:
+        """Return the keys of a kernel."""
+        return KernelKeys(self._secret, kernel_id)
+
+    def in_any_container(self, text: str) -> str:
+        """Return a text in which paths of the server's container are those of the container that reads it."""
+        return text.replace(self.folder, CONTAINER_FOLDER)
+
+    async def add(self, size: KernelSize, kernel_id: str, launch: KernelLaunch) -> str:
+        """Request a container for a kernel, and return skein's id of it.
+
+        Raises:
+            KernelRefused: a limit is reached.
+            StoreError: the application master does not answer.
+        """
+        environment = {KERNEL_ID_VARIABLE: kernel_id, LAUNCH_VARIABLE: self.keys(kernel_id).seal(launch)}
+
+        def add() -> str:
+            # Two kernels that start at the same time must not both get the last free place.
+            with self._starting:
+                self._check_limit(size, self._store.containers())
+                self._store.discard_prefix(key_prefix(kernel_id))
+                return self._store.add_container(size.service, environment)
+
+        return await self._call(add)
+
+    async def published(self, kernel_id: str) -> Published:
+        """Return what a kernel's container has published.
+
+        Raises:
+            StoreError: the application master does not answer.
+        """
+        found = await self._call(lambda: self._store.get_prefix(key_prefix(kernel_id)))
+        address, end = found.get(address_key(kernel_id)), found.get(end_key(kernel_id))
+        try:
+            return Published(
+                KernelAddress.from_bytes(address) if address else None, KernelEnd.from_bytes(end) if end else None
+            )
+        except ProtocolError as error:
+            raise StoreError(str(error)) from None
+
+    async def container(self, size: KernelSize, container_id: str) -> ServiceContainer | None:
+        """Return a container as the application master knows it; None if it does not.
+
+        Raises:
+            StoreError: the application master does not answer.
+        """
+        found = await self._call(lambda: self._store.containers(size.service, ended=True))
+        return found.get(container_id)
+
+    async def command(self, kernel_id: str, command: KernelCommand) -> None:
+        """Give a command to a kernel's container.
+
+        Raises:
+            StoreError: the application master does not answer.
+        """
+        await self._call(lambda: self._store.put(command_key(kernel_id), command.to_bytes(), lasting=True))
+
+    async def kill(self, container_id: str) -> None:
+        """Kill a container; do nothing if it has ended.
+
+        Raises:
+            StoreError: the application master does not answer.
+        """
+        await self._call(lambda: self._store.kill_container(container_id))
+
+    async def forget(self, kernel_id: str) -> None:
+        """Remove all keys of a kernel.
+
+        Raises:
+            StoreError: the application master does not answer.
+        """
+        await self._call(lambda: self._store.discard_prefix(key_prefix(kernel_id)))
+
+    def _check_limit(self, size: KernelSize, active: dict[str, ServiceContainer]) -> None:
+        memory = {one.service: one.memory for one in self._offer.sizes}
+        used = [memory[container.service] for container in active.values() if container.service in memory]
+        remedy = "Shut down a kernel first."
+        if self._offer.containers and len(used) >= self._offer.containers:
+            allowed = f"{self._offer.containers} kernel{'s' * (self._offer.containers > 1)} in containers"
+            raise KernelRefused(f"Your administrator allows {allowed} at the same time. {remedy}")
+        if self._offer.memory and sum(used) + size.memory > self._offer.memory:
+            raise KernelRefused(
+                f"This kernel needs {_gigabytes(size.memory)}. Your kernels in containers use {_gigabytes(sum(used))} of the"
+                f" {_gigabytes(self._offer.memory)} that your administrator allows. {remedy}"
+            )
+
+    @staticmethod
+    async def _call(function: Callable[[], T]) -> T:
+        return await asyncio.to_thread(function)
+
+
+def _gigabytes(mebibytes: int) -> str:
+    return f"{round(mebibytes / 1024, 1):g} GB"

@@ -1,0 +1,243 @@
+"""One kernel in a container of its own, as its server sees it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import signal
+from typing import Any
+
+from yarnspawner.common.kernel_protocol import KernelAddress, KernelCommand, KernelEnd, KernelLaunch
+from yarnspawner.kernels.containers import KernelContainers, KernelRefused
+from yarnspawner.singleuser.store import ServiceContainer
+
+# Seconds between two looks at the store while somebody waits.
+INTERVAL = 0.1
+OBEDIENCE = 2.0
+"""Seconds for a container to obey a command before it is killed."""
+# Seconds for YARN to report why it stopped a container; the application master asks every five seconds.
+_REASON_LIMIT = 7.0
+# Exit status of a kernel whose container YARN stopped.
+_KILLED = 128 + signal.SIGKILL
+
+
+class RemoteKernel:
+    """A kernel's container, its address and its end.
+
+    - The kernel's own report tells of its end. YARN's word comes later.
+    - A start that fails or is cancelled leaves no container behind.
+
+    Args:
+        containers: the server's containers.
+        kernel_id: the kernel's id.
+        size: slug of its size.
+        log: the server's logger.
+
+    Raises:
+        KernelRefused: the size is not offered.
+    """
+
+    def __init__(self, containers: KernelContainers, kernel_id: str, size: str, log: logging.Logger) -> None:
+        self._containers = containers
+        self._id = kernel_id
+        self._size = containers.size(size)
+        self._log = log
+        self._container = ""
+        self._serial = 0
+        self.address: KernelAddress | None = None
+        self.end: KernelEnd | None = None
+
+    @property
+    def present(self) -> bool:
+        """True from the request for a container until it is released."""
+        return bool(self._container)
+
+    @property
+    def connection(self) -> dict[str, Any]:
+        """The connection information with the kernel's keys; empty if it does not listen."""
+        if self.address is None:
+            return {}
+        keys = self._containers.keys(self._id).connection
+        return {"transport": "tcp", "ip": self.address.ip, **self.address.ports, **keys, "key": keys["key"].encode()}
+
+    def launch(self, argv: list[str], env: dict[str, str], cwd: str, *, can_encrypt: bool) -> KernelLaunch:
+        """Return a launch in which paths of the server's container are those of the kernel's.
+
+        Args:
+            argv: the kernel's command.
+            env: variables in addition to the container's.
+            cwd: folder of the notebook.
+            can_encrypt: the kernel itself can encrypt its connections.
+        """
+        path = self._containers.in_any_container
+        words = [path(word) for word in argv]
+        if self._size.own_environment and words[0].rpartition("/")[2].startswith("python"):
+            words[0] = "python"
+        return KernelLaunch(words, {name: path(value) for name, value in env.items()}, path(cwd), can_encrypt)
+
+    async def start(self, launch: KernelLaunch, timeout: float) -> None:
+        """Start the kernel in a new container, and wait until it listens.
+
+        Raises:
+            KernelRefused: with a message for the user.
+            StoreError: the application master does not answer.
+        """
+        await self.release()
+        self.address, self.end, self._serial = None, None, 0
+        self._container = await self._containers.add(self._size, self._id, launch)
+        self._log.info("Kernel %s: requested a container with %s", self._id, self._size.text)
+        try:
+            await self._wait_listening(timeout, run=1)
+        except BaseException:
+            await asyncio.shield(self.release())
+            raise
+
+    async def restart(self, launch: KernelLaunch, timeout: float) -> bool:
+        """Start an ended kernel again in its container, at the same address.
+
+        Returns:
+            False if the container has ended as well.
+
+        Raises:
+            KernelRefused, StoreError: see :meth:`start`.
+        """
+        end = self.end
+        if not self._container or end is None or end.final or self.address is None:
+            return False
+        container = await self._containers.container(self._size, self._container)
+        if container is None or not container.active:
+            return False
+        self.end = None
+        await self.command("restart", launch=self._containers.keys(self._id).seal(launch))
+        try:
+            await self._wait_listening(timeout, run=end.run + 1)
+        except KernelRefused as error:
+            self._log.warning("Kernel %s is started in a new container: %s", self._id, error)
+            return False
+        return True
+
+    async def _wait_listening(self, timeout: float, *, run: int) -> None:
+        loop = asyncio.get_running_loop()
+        until = loop.time() + timeout
+        while True:
+            published = await self._containers.published(self._id)
+            if published.address is not None and published.address.run == run:
+                self.address = published.address
+                return
+            if published.end is not None and published.end.run == run:
+                raise KernelRefused(published.end.message)
+            container = await self._containers.container(self._size, self._container)
+            if container is None or not container.active:
+                raise KernelRefused(_with_reason("The kernel's container ended before the kernel listened.", container))
+            if loop.time() > until:
+                limit = f"within {timeout:g} seconds"
+                if container.state == "RUNNING":
+                    raise KernelRefused(f"The kernel did not listen {limit}, although its container runs.")
+                raise KernelRefused(
+                    f"YARN had no container with {self._size.text} free {limit}. Try again later, or choose a smaller"
+                    " kernel."
+                )
+            await asyncio.sleep(INTERVAL)
+
+    async def find_end(self) -> KernelEnd | None:
+        """Return how the kernel ended; None while it runs.
+
+        Raises:
+            StoreError: nobody can tell.
+        """
+        if self.end is None:
+            self.end = await self._find_end()
+        return self.end
+
+    async def _find_end(self) -> KernelEnd | None:
+        run = self.address.run if self.address else 1
+        published = await self._containers.published(self._id)
+        if published.end is not None and published.end.run >= run:
+            end = published.end
+            return KernelEnd(end.run, end.status, await self._reason(end), final=True) if end.final else end
+        if published.address is not None:
+            return None
+        container = await self._containers.container(self._size, self._container)
+        if container is not None and container.active:
+            return None
+        return KernelEnd(run, _KILLED, _with_reason("YARN stopped the kernel's container.", container), final=True)
+
+    async def _reason(self, end: KernelEnd) -> str:
+        """Return YARN's reason for a container's end if YARN reports it soon; else the container's own."""
+        loop = asyncio.get_running_loop()
+        until = loop.time() + _REASON_LIMIT
+        while loop.time() < until:
+            container = await self._containers.container(self._size, self._container)
+            if container is None or not container.active:
+                return _with_reason(end.message, container)
+            await asyncio.sleep(INTERVAL)
+        return end.message
+
+    async def command(self, action: str, *, number: int = 0, launch: str = "") -> None:
+        """Give the container a command.
+
+        Raises:
+            StoreError: the application master does not answer.
+        """
+        self._serial += 1
+        await self._containers.command(self._id, KernelCommand(self._serial, action, number, launch))
+
+    async def kill(self) -> None:
+        """Kill the kernel. If its container does not obey, kill the container.
+
+        Raises:
+            StoreError: the application master does not answer.
+        """
+        await self.command("signal", number=signal.SIGKILL)
+        loop = asyncio.get_running_loop()
+        until = loop.time() + OBEDIENCE
+        while await self.find_end() is None:
+            if loop.time() > until:
+                await self._containers.kill(self._container)
+                self.end = KernelEnd(self.address.run if self.address else 1, _KILLED)
+                return
+            await asyncio.sleep(INTERVAL)
+
+    async def release(self) -> None:
+        """End the container, and remove its keys from the store.
+
+        Raises:
+            StoreError: the application master does not answer.
+        """
+        if not self._container:
+            return
+        container, self._container = self._container, ""
+        await self.command("exit")
+        loop = asyncio.get_running_loop()
+        until = loop.time() + OBEDIENCE
+        while self.address is not None and loop.time() < until:
+            # It removes its address as its last act.
+            if (await self._containers.published(self._id)).address is None:
+                break
+            await asyncio.sleep(INTERVAL)
+        await self._containers.kill(container)
+        await self._containers.forget(self._id)
+
+    # -- For a restart of the Jupyter server
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what another server process needs to find the kernel again; it contains no keys."""
+        address = json.loads(self.address.to_bytes()) if self.address else None
+        return {"container": self._container, "serial": self._serial, "address": address}
+
+    def load(self, known: dict[str, Any]) -> None:
+        """Find the kernel again.
+
+        Raises:
+            ProtocolError: this is not the result of :meth:`to_dict`.
+        """
+        self._container, self._serial = known["container"], known["serial"]
+        self.address = KernelAddress.from_bytes(json.dumps(known["address"]).encode()) if known["address"] else None
+
+
+def _with_reason(message: str, container: ServiceContainer | None) -> str:
+    """Return a message with YARN's reason for the container's end, and the remedy if it is known."""
+    reason = container.exit_message if container else ""
+    remedy = "Choose a larger kernel." if "memory" in reason else ""
+    return " ".join(filter(None, (message, reason, remedy)))
