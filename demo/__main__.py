@@ -19,6 +19,9 @@ from demo.terminal import Terminal
 from demo.visitor import VisitError
 from localhadoop import LocalHadoop, LocalHadoopError
 
+# Of kernels that JupyterLab's launcher offers in containers of their own.
+KERNEL_SIZES = "512M 1G 2G"
+
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -55,7 +58,7 @@ def run(options: argparse.Namespace, folder: Path) -> None:
             progress=terminal,
         )
         stack.enter_context(cluster)
-        hub = Hub(cluster, folder, port=options.port)
+        hub = Hub(cluster, folder, port=options.port, settings={"YARNSPAWNER_KERNEL_SIZES": KERNEL_SIZES})
         stack.callback(hub.stop)
         with terminal.timed("Starting JupyterHub"):
             hub.start()

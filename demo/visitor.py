@@ -124,13 +124,18 @@ class Visitor:
             raise VisitError(html.unescape(refusal[1]).strip())
         self._check(answer)
 
-    def _execute(self, connection: websocket.WebSocket, code: str, timeout: float) -> str:
+    def _send(self, connection: websocket.WebSocket, code: str) -> str:
+        """Send a cell to a kernel, and return the message's id."""
         request = uuid.uuid4().hex
         header = {"msg_id": request, "msg_type": "execute_request", "username": self.name, "session": request}
         header |= {"version": "5.3", "date": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())}
         content = {"code": code, "silent": False, "allow_stdin": False}
         message = {"header": header, "parent_header": {}, "metadata": {}, "content": content, "channel": "shell"}
         connection.send(json.dumps(message))
+        return request
+
+    def _execute(self, connection: websocket.WebSocket, code: str, timeout: float) -> str:
+        request = self._send(connection, code)
         printed = []
         end = time.monotonic() + timeout
         while time.monotonic() < end:

@@ -1,0 +1,146 @@
+"""Kernels in containers of their own, on real clusters."""
+
+from __future__ import annotations
+
+import json
+import pwd
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from demo.hub import Hub
+from demo.visitor import VisitError
+from localhadoop import LocalHadoop
+from tests.support.hub_user import END, unfinished, until
+from tests.support.hubs import running
+from tests.support.kernel_user import KernelUser
+
+CONFIGURATION = Path(__file__).parent.parent / "support" / "jupyterhub_config_kernels.py"
+PYTHON = "yarn-python3-400-mb-1-core"
+BASH = "yarn-bash-300-mb-1-core"
+
+WHERE = """
+import json, os
+print(json.dumps({"uid": os.getuid(), "container": os.environ["CONTAINER_ID"], "memory": os.environ["SKEIN_RESOURCE_MEMORY"],
+                  "pid": os.getpid()}))
+"""
+
+
+@pytest.fixture(scope="module", params=["simple_cluster_of_session", "kerberos_cluster_of_session"])
+def cluster(request: pytest.FixtureRequest) -> LocalHadoop:
+    return request.getfixturevalue(request.param)
+
+
+@pytest.fixture(scope="module")
+def hub(cluster: LocalHadoop, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
+    folder = tmp_path_factory.mktemp("hub")
+    kernels = tmp_path_factory.mktemp("jupyter")
+    for path in (kernels, *kernels.parents[:2]):
+        path.chmod(0o755)
+    with running(cluster, folder, configuration=CONFIGURATION, settings={"TEST_JUPYTER_PATH": str(kernels)}) as hub:
+        yield hub
+
+
+@pytest.fixture(scope="module")
+def alice(hub: Hub, cluster: LocalHadoop) -> Iterator[KernelUser]:
+    alice = KernelUser(hub.address, "alice", hub.password)
+    alice.ask_to_start()
+    alice.wait_ready()
+    alice.open_lab()
+    yield alice
+    alice.ask_to_stop()
+    alice.wait_gone()
+    until(lambda: not unfinished(cluster), END, "without applications")
+
+
+def containers(cluster: LocalHadoop) -> int:
+    """The number of all running containers."""
+    return sum(app["runningContainers"] for app in cluster.applications() if app["runningContainers"] > 0)
+
+
+def where(alice: KernelUser, kernel: str) -> dict[str, str]:
+    found: dict[str, str] = json.loads(alice.execute(kernel, WHERE))
+    return found
+
+
+pytestmark = [pytest.mark.full, pytest.mark.timeout(900)]
+
+
+def test_the_launcher_offers_what_the_user_may_start(alice: KernelUser) -> None:
+    """A kernel that is missing in the environment, or too large for the cluster, is not offered."""
+    names = alice.kernelspecs()
+    assert names.pop("python3")
+    names.pop("bash")
+    assert names == {
+        PYTHON: "Python 3 · 400 MB · 1 core",
+        BASH: "Bash · 300 MB · 1 core",
+        "yarn-analysts": "Python 3 · 450 MB · 2 cores",
+    }
+
+
+def test_a_kernel_runs_in_its_own_container(alice: KernelUser, cluster: LocalHadoop, hub: Hub) -> None:
+    """It can be interrupted and restarted, and its container is gone soon after a shutdown."""
+    before = containers(cluster)
+    kernel = alice.start_kernel(PYTHON)
+    found = where(alice, kernel)
+    expected = pwd.getpwnam("alice").pw_uid if cluster.kerberos else 0
+    assert found["uid"] == expected
+    assert found["memory"] == "400"
+    assert containers(cluster) == before + 1
+
+    # Interrupt.
+    timer = threading.Timer(2, alice.ask_kernel, [kernel, "interrupt"])
+    timer.start()
+    with pytest.raises(VisitError, match="KeyboardInterrupt"):
+        alice.execute(kernel, "import time; time.sleep(60)")
+
+    # Restart, in the same container.
+    alice.execute(kernel, "kept = 1")
+    start = time.monotonic()
+    alice.ask_kernel(kernel, "restart")
+    again = where(alice, kernel)
+    print("restart", time.monotonic() - start)
+    assert again["container"] == found["container"]
+    assert again["pid"] != found["pid"]
+    with pytest.raises(VisitError, match="NameError"):
+        alice.execute(kernel, "kept")
+
+    # A crash shows soon, and the kernel starts again in the same container.
+    assert alice.crash(kernel, "import os, signal; os.kill(os.getpid(), signal.SIGKILL)", "restarting") < 3
+    assert where(alice, kernel)["container"] == found["container"]
+
+    start = time.monotonic()
+    alice.shut_down(kernel)
+    assert alice.kernel(kernel) is None
+    until(lambda: containers(cluster) == before, 15, "released")
+    print("gone", time.monotonic() - start)
+    assert time.monotonic() - start < 7
+
+
+def test_another_language_is_encrypted(alice: KernelUser) -> None:
+    kernel = alice.start_kernel(BASH)
+    assert alice.execute(kernel, "echo $CONTAINER_ID $BASH_VERSION").startswith("container_")
+    alice.ask_kernel(kernel, "restart")
+    assert alice.execute(kernel, "echo $((6 * 7))").strip() == "42"
+    alice.shut_down(kernel)
+
+
+def test_limits_are_told(alice: KernelUser) -> None:
+    kernels = [alice.start_kernel(BASH) for _ in range(3)]
+    with pytest.raises(VisitError, match="Your administrator allows 3 kernels in containers at the same time"):
+        alice.start_kernel(BASH)
+    for kernel in kernels:
+        alice.shut_down(kernel)
+
+
+def test_a_kernel_over_its_memory_is_not_restarted(alice: KernelUser, hub: Hub) -> None:
+    """The server goes on, and the kernel can be restarted by hand."""
+    kernel = alice.start_kernel(PYTHON)
+    alice.crash(kernel, "x = b'x' * (900 << 20)", "dead")
+    assert "memory" in str(alice.kernel(kernel))
+    alice.ask_kernel(kernel, "restart")
+    assert where(alice, kernel)["uid"] is not None
+    alice.shut_down(kernel)
