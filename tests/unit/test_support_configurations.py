@@ -25,6 +25,7 @@ def test_a_configuration_of_the_cluster_tests_can_be_loaded(file: Path, tmp_path
         "YARNSPAWNER_STATE": str(tmp_path),
         "YARNSPAWNER_PROXY_API_URL": "http://127.0.0.1:18001",
         "STORM_USERS": "alice bob",
+        "TEST_JUPYTER_PATH": str(tmp_path),
         "YARNSPAWNER_DEMO_PASSWORD": "a-password",
         "YARNSPAWNER_DEMO_ADMIN_PASSWORD": "another-password-of-some-length-1234",
     }
