@@ -7,6 +7,7 @@ import pwd
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -34,8 +35,8 @@ def cluster(request: pytest.FixtureRequest) -> LocalHadoop:
     return request.getfixturevalue(request.param)
 
 
-@pytest.fixture(scope="module")
-def hub(cluster: LocalHadoop, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
+@contextmanager
+def hub_with_kernels(cluster: LocalHadoop, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
     folder = tmp_path_factory.mktemp("hub")
     kernels = tmp_path_factory.mktemp("jupyter")
     for path in (kernels, *kernels.parents[:2]):
@@ -44,8 +45,8 @@ def hub(cluster: LocalHadoop, tmp_path_factory: pytest.TempPathFactory) -> Itera
         yield hub
 
 
-@pytest.fixture(scope="module")
-def alice(hub: Hub, cluster: LocalHadoop) -> Iterator[KernelUser]:
+@contextmanager
+def server_of_alice(hub: Hub, cluster: LocalHadoop) -> Iterator[KernelUser]:
     alice = KernelUser(hub.address, "alice", hub.password)
     alice.ask_to_start()
     alice.wait_ready()
@@ -54,6 +55,18 @@ def alice(hub: Hub, cluster: LocalHadoop) -> Iterator[KernelUser]:
     alice.ask_to_stop()
     alice.wait_gone()
     until(lambda: not unfinished(cluster), END, "without applications")
+
+
+@pytest.fixture(scope="module")
+def hub(cluster: LocalHadoop, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
+    with hub_with_kernels(cluster, tmp_path_factory) as hub:
+        yield hub
+
+
+@pytest.fixture(scope="module")
+def alice(hub: Hub, cluster: LocalHadoop) -> Iterator[KernelUser]:
+    with server_of_alice(hub, cluster) as alice:
+        yield alice
 
 
 def containers(cluster: LocalHadoop) -> int:
@@ -136,11 +149,22 @@ def test_limits_are_told(alice: KernelUser) -> None:
         alice.shut_down(kernel)
 
 
-def test_a_kernel_over_its_memory_is_not_restarted(alice: KernelUser, hub: Hub) -> None:
-    """The server goes on, and the kernel can be restarted by hand."""
-    kernel = alice.start_kernel(PYTHON)
-    alice.crash(kernel, "x = b'x' * (900 << 20)", "dead")
-    assert "memory" in str(alice.kernel(kernel))
-    alice.ask_kernel(kernel, "restart")
-    assert where(alice, kernel)["uid"] is not None
-    alice.shut_down(kernel)
+def test_a_kernel_over_its_memory_is_not_restarted(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """The server goes on, and the user can start another kernel."""
+    # By default, YARN leaves the limit to cgroups.
+    properties = {
+        "yarn.nodemanager.resource.memory.enforced": "false",
+        "yarn.nodemanager.container-monitor.interval-ms": "1000",
+    }
+    with (
+        LocalHadoop(properties=properties) as cluster,
+        hub_with_kernels(cluster, tmp_path_factory) as hub,
+        server_of_alice(hub, cluster) as alice,
+    ):
+        kernel = alice.start_kernel(PYTHON)
+        alice.crash(kernel, "x = b'x' * (900 << 20)", "dead")
+        # Jupyter Server forgets a kernel that is dead. The notebook gets another one, in a new container.
+        assert alice.kernel(kernel) is None
+        another = alice.start_kernel(PYTHON)
+        assert where(alice, another)["uid"] is not None
+        alice.shut_down(another)
