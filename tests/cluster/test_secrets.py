@@ -107,8 +107,9 @@ def test_nothing_of_the_hubs_own_environment_reaches_the_container(alice: HubUse
 
 def test_home_is_alices_own_and_jupyters_runtime_folder_is_private(alice: HubUser) -> None:
     printed = alice.run(
-        "import os, stat; from jupyter_core.paths import jupyter_runtime_dir, jupyter_data_dir\n"
-        "print(os.environ['HOME'], os.getcwd())\n"
+        "import glob, json, os, stat; from jupyter_core.paths import jupyter_runtime_dir, jupyter_data_dir\n"
+        "[server] = glob.glob(f'{jupyter_runtime_dir()}/jpserver-*.json')\n"
+        "print(os.environ['HOME'], json.load(open(server))['root_dir'])\n"
         "for folder in (jupyter_runtime_dir(), jupyter_data_dir()):\n"
         "    os.makedirs(folder, exist_ok=True)\n"
         "    print(oct(stat.S_IMODE(os.stat(folder).st_mode) & 0o007), os.access(folder, os.W_OK))"
