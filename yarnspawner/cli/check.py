@@ -30,19 +30,19 @@ from yarnspawner.check.context import CheckContext
 from yarnspawner.check.report import TextReport, as_document
 from yarnspawner.check.result import Finished, Mark, Step
 from yarnspawner.check.runner import run_steps
-from yarnspawner.cli.hub import HubConfigError
+from yarnspawner.cli.hub import HubConfigError, load_configuration, spawner_settings
 from yarnspawner.common.text import one_line
-from yarnspawner.hub.startup import settings_of
 from yarnspawner.settings.typing import SpawnerSettings
-from yarnspawner.spawner import YarnSpawner
 from yarnspawner.yarn.audit import LOGGER as AUDIT
 
 
 def check(options: argparse.Namespace) -> int:
     """Run all steps and print what they find. Return 1 if something is wrong."""
     try:
-        hub = _load(options.config)
-        settings = _settings(hub, options)
+        # Without the database: the hub may never have run.
+        hub = load_configuration(options.config, log_level=logging.CRITICAL)
+        hub.log_level = logging.CRITICAL  # the file may have set another one
+        settings = spawner_settings(hub, options)
     except HubConfigError:
         raise
     except Exception as error:  # noqa: BLE001 - the file is Python, so it can raise anything
@@ -115,26 +115,3 @@ def _cancel_on_signal(running: asyncio.Future[Any]) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         loop.add_signal_handler(number, cancel)
-
-
-def _load(file: str) -> Any:
-    """Return JupyterHub's application with its configuration, without its database: the hub may never have run."""
-    from jupyterhub.app import JupyterHub
-
-    path = Path(file).absolute()
-    if not path.is_file():
-        raise HubConfigError(f"{path} does not exist: name the hub's configuration file with -f.")
-    hub = JupyterHub(config_file=str(path), log_level=logging.CRITICAL)
-    hub.load_config_file(str(path))
-    hub.log_level = logging.CRITICAL
-    return hub
-
-
-def _settings(hub: Any, options: argparse.Namespace) -> SpawnerSettings:
-    if not issubclass(hub.spawner_class, YarnSpawner):
-        raise HubConfigError(f"This hub's spawner is {hub.spawner_class.__name__}, not YarnSpawner.")
-    settings = settings_of(hub)
-    for name in ("principal", "keytab"):
-        if chosen := getattr(options, name):
-            setattr(settings, name, chosen)
-    return settings

@@ -92,6 +92,8 @@ def _count(number: int, noun: str) -> str:
 def _with_reaper(options: argparse.Namespace, work: Callable[[OrphanReaper], Awaitable[Any]]) -> Any:
     hub = load_hub(options.config)
     settings = spawner_settings(hub, options)
+    if options.grace is not None:
+        settings.sweep_grace = options.grace
     identity = _identity(settings, hub.db)
     if not identity.certain:
         raise HubConfigError(
@@ -118,15 +120,21 @@ def _with_reaper(options: argparse.Namespace, work: Callable[[OrphanReaper], Awa
         raise HubConfigError(f"YARN does not answer: {error}") from None
 
 
-def load_hub(file: str) -> Any:
-    """Return JupyterHub's application with its configuration, secret and database, as ``jupyterhub token`` does."""
+def load_configuration(file: str, *, log_level: int) -> Any:
+    """Return JupyterHub's application with its configuration, without its secret and database."""
     from jupyterhub.app import JupyterHub
 
     path = Path(file).absolute()
     if not path.is_file():
         raise HubConfigError(f"{path} does not exist: name the hub's configuration file with -f.")
-    hub = JupyterHub(config_file=str(path), log_level=logging.WARNING)
+    hub = JupyterHub(config_file=str(path), log_level=log_level)
     hub.load_config_file(str(path))
+    return hub
+
+
+def load_hub(file: str) -> Any:
+    """Return JupyterHub's application with its configuration, secret and database, as ``jupyterhub token`` does."""
+    hub = load_configuration(file, log_level=logging.WARNING)
     secret_file = cookie_secret_file(hub.config.JupyterHub)
     if secret_file is not None and not os.access(secret_file, os.R_OK):
         reason = "cannot be read" if secret_file.exists() else "does not exist"
@@ -140,13 +148,13 @@ def load_hub(file: str) -> Any:
 
 
 def spawner_settings(hub: Any, options: argparse.Namespace) -> SpawnerSettings:
+    """Return a spawner without a user, which has the hub's settings and those of the command line."""
     if not issubclass(hub.spawner_class, YarnSpawner):
         raise HubConfigError(f"This hub's spawner is {hub.spawner_class.__name__}, not YarnSpawner.")
     settings = settings_of(hub)
     for name in ("principal", "keytab"):
         if chosen := getattr(options, name):
             setattr(settings, name, chosen)
-    settings.sweep_grace = options.grace if options.grace is not None else settings.sweep_grace
     return settings
 
 

@@ -19,7 +19,6 @@ from yarnspawner.yarn.server_log import server_log
 
 def logs(options: argparse.Namespace) -> int:
     """Print the end of the log of one of a server's last starts, or list these starts."""
-    options.grace = None
     hub = load_hub(options.config)
     starts = _starts(hub.db, options.user, options.server)
     if options.list:

@@ -68,14 +68,7 @@ def _add_check(commands: argparse._SubParsersAction[_Parser]) -> None:
             " containers; both are removed afterwards. Run it in the hub's folder, as the hub's account and with the hub's"
             " environment. Exit status: 0, or 1 if something is wrong."
         ),
-        parents=[_login("", "If unset, those of the hub's configuration.")],
-    )
-    check.add_argument(
-        "-f",
-        "--config",
-        default="jupyterhub_config.py",
-        metavar="FILE",
-        help="the hub's configuration file (default: %(default)s)",
+        parents=[_config(""), _login("", "If unset, those of the hub's configuration.")],
     )
     check.add_argument("--user", default="", metavar="NAME", help="also check for this user of the hub")
     check.add_argument(
@@ -134,14 +127,14 @@ def _add_sweep(commands: argparse._SubParsersAction[_Parser]) -> None:
     sweep.set_defaults(run="yarnspawner.cli.hub:sweep")
 
 
-def _config() -> _Parser:
+def _config(parts: str = ", with its database, cookie secret, principal and keytab") -> _Parser:
     hub = _Parser(add_help=False)
     hub.add_argument(
         "-f",
         "--config",
         default="jupyterhub_config.py",
         metavar="FILE",
-        help="the hub's configuration file, with its database, cookie secret, principal and keytab (default: %(default)s)",
+        help=f"the hub's configuration file{parts} (default: %(default)s)",
     )
     return hub
 
