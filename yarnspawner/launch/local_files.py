@@ -18,21 +18,28 @@ from yarnspawner.launch.specification import SpecificationError
 _MOST_LINKS = 40
 # The group `users`. All users belong to it on SUSE, some on Debian, although its id is in the system range.
 _USERS = 100
-# The first bytes of archives, by the ends of their names.
-_ARCHIVES = {".tar.gz": b"\x1f\x8b", ".tgz": b"\x1f\x8b", ".zip": b"PK", ".jar": b"PK"}
+
+
+def as_file(source: Any) -> skein.File:
+    """Return a source in ``localize_files`` as skein reads it.
+
+    Raises:
+        TypeError, ValueError: it is invalid.
+    """
+    return source if isinstance(source, skein.File) else skein.File.from_dict(source)
 
 
 def local_path(source: Any) -> Path | None:
     """Return the local path that a source in ``localize_files`` names; None for a URL or an invalid source."""
     try:
-        url = urlsplit(_file(source).source)
+        url = urlsplit(as_file(source).source)
     except (TypeError, ValueError):
         return None  # skein reports the problem
     return Path(unquote(url.path)) if url.scheme == "file" else None
 
 
 def check_local_files(files: Mapping[str, Any], lowest_uid: int = FIRST_USER_ID) -> None:
-    """Check that users cannot choose which file the hub reads, and that archives are archives.
+    """Check that users cannot choose which file the hub reads.
 
     The hub follows links with its own permissions, so a user's link could point to its keytab.
 
@@ -41,8 +48,7 @@ def check_local_files(files: Mapping[str, Any], lowest_uid: int = FIRST_USER_ID)
         lowest_uid: lowest uid of a user account.
 
     Raises:
-        SpecificationError: a user can change a path, or a file is not the archive that its name promises. The message
-            names it.
+        SpecificationError: a user can change a path. The message names it.
     """
     for name, source in files.items():
         path = local_path(source)
@@ -51,25 +57,6 @@ def check_local_files(files: Mapping[str, Any], lowest_uid: int = FIRST_USER_ID)
                 f"localize_files: {name!r}: the hub does not read {path}, because users can change {found}. Put the file"
                 " into HDFS, or into a folder that only administrators can change."
             )
-        if path is not None and str(_file(source).type) == "ARCHIVE" and _is_broken(path):
-            raise SpecificationError(
-                f"localize_files: {name!r}: {path} is no archive, or it is broken. Create it again with venv-pack or"
-                " conda-pack."
-            )
-
-
-def _file(source: Any) -> skein.File:
-    return source if isinstance(source, skein.File) else skein.File.from_dict(source)
-
-
-def _is_broken(path: Path) -> bool:
-    """Return True if YARN cannot unpack a file. YARN chooses how to unpack it by its name."""
-    begins = next((begins for suffix, begins in _ARCHIVES.items() if path.name.endswith(suffix)), b"")
-    try:
-        with path.open("rb") as file:
-            return not file.read(len(begins)).startswith(begins)
-    except OSError:
-        return False  # skein reports that it cannot be read
 
 
 def changeable(path: Path, lowest_uid: int = FIRST_USER_ID) -> Path | None:

@@ -13,7 +13,7 @@ import skein
 from yarnspawner.hadoop.accounts import FIRST_USER_ID
 from yarnspawner.hadoop.uploads import UploadError, Uploads
 from yarnspawner.launch.archives import check_archives
-from yarnspawner.launch.local_files import check_local_files, local_path
+from yarnspawner.launch.local_files import as_file, check_local_files, local_path
 
 # In bytes. A smaller file is uploaded with the application faster than an existing copy is found.
 _LEAST = 1 << 20
@@ -54,7 +54,7 @@ async def upload_shared_files(
         local = local_path(source)
         if local is None or not _is_large(local):
             continue
-        file = source if isinstance(source, skein.File) else skein.File.from_dict(source)
+        file = as_file(source)
         public = str(file.visibility) == "PUBLIC"
         tell(f"Looking for {local.name} in HDFS, where it is put once.")
         try:

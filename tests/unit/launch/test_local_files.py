@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from yarnspawner.launch import local_files
+from yarnspawner.launch.archives import check_archives
 from yarnspawner.launch.local_files import changeable, check_local_files
 from yarnspawner.launch.specification import SpecificationError
 
@@ -36,9 +37,9 @@ def test_a_file_that_is_no_archive_is_named(tmp_path: Path, name: str) -> None:
     file = tmp_path / name
     file.write_text("no archive")
     with pytest.raises(SpecificationError, match=f"'environment': .*{name} is no archive"):
-        check_local_files({"environment": str(file)})
+        check_archives({"environment": str(file)})
     # A file of that name that YARN does not unpack may have any content.
-    check_local_files({"environment": {"source": str(file), "type": "file"}})
+    check_archives({"environment": {"source": str(file), "type": "file"}})
 
 
 @needs_root
