@@ -16,13 +16,12 @@ from yarnspawner.check.result import Fix, Result, Step, Unknown, ok, warning, wr
 from yarnspawner.common.text import one_line
 from yarnspawner.hadoop.http_client import WebError
 from yarnspawner.hadoop.kerberos import KerberosError, TicketCache
+from yarnspawner.hadoop.name_rules import read_kerbname
 
 _GROUP = "Kerberos"
 # Seconds. Kerberos accepts 300 by default (clockskew in krb5.conf).
 _SKEW_LIMIT = 300
 _SKEW_WARNING = 60
-# `hadoop kerbname` prints: Name: jupyterhub/hub.example.com@EXAMPLE.COM to svc_jupyterhub
-_KERBNAME = re.compile(r"^Name: (\S+) to (\S+)", re.MULTILINE)
 
 
 async def keytab(context: CheckContext) -> Result:
@@ -158,28 +157,27 @@ async def auth_to_local(context: CheckContext) -> Result:
     if not principal:
         raise Unknown("The hub has no principal.")
     completed = await context.command("hadoop", "kerbname", principal, login=False)
-    answer = completed.output.decode(errors="replace")
-    found = next((said for said in _KERBNAME.finditer(answer) if said[1] == principal), None)
+    mapped = read_kerbname(completed.output.decode(errors="replace"))
     rule = Fix(
         "core-site.xml of the hub and of all daemons",
         "hadoop.security.auth_to_local",
         f"RULE:[1:$1@$0](^{re.escape(principal)}$)s/.*/{context.hub_user}/ DEFAULT",
     )
-    if completed.status or not found:
+    if completed.status or not mapped:
         return wrong(f"Hadoop maps {principal} to no user ({error_line(completed)}).", rule)
     own = context.configuration.get("hadoop.security.auth_to_local", "DEFAULT").split()
     theirs = (await context.resource_manager_configuration()).get("hadoop.security.auth_to_local", "DEFAULT").split()
     if own != theirs:
         return wrong(
-            f"Here, Hadoop maps {principal} to {found[2]}, but the ResourceManager has other rules.",
+            f"Here, Hadoop maps {principal} to {mapped}, but the ResourceManager has other rules.",
             Fix("core-site.xml of the hub", "hadoop.security.auth_to_local", " ".join(theirs)),
         )
-    if found[2] != context.hub_user:
+    if mapped != context.hub_user:
         return wrong(
-            f"Hadoop maps {principal} to {found[2]}, but the hub takes itself for {context.hub_user}.",
-            Fix("the hub's configuration", "c.YarnSpawner.hub_hadoop_user", repr(found[2])),
+            f"Hadoop maps {principal} to {mapped}, but the hub takes itself for {context.hub_user}.",
+            Fix("the hub's configuration", "c.YarnSpawner.hub_hadoop_user", repr(mapped)),
         )
-    return ok(f"Hadoop maps {principal} to {found[2]}")
+    return ok(f"Hadoop maps {principal} to {mapped}")
 
 
 STEPS = [

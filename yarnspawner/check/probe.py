@@ -26,7 +26,7 @@ from yarnspawner.launch.localize import upload_shared_files
 from yarnspawner.launch.request import localized_files
 from yarnspawner.launch.specification import ENVIRONMENT_FILE, environment_file, server_script
 from yarnspawner.skein_driver import SKEIN_JAR, SKEIN_JAR_NAME, ClusterError, ClusterRefused
-from yarnspawner.skein_driver.application_master import MEMORY
+from yarnspawner.skein_driver.application_master import MEMORY, master_environment
 from yarnspawner.state.credentials import Credentials
 from yarnspawner.yarn.server_channel import ServerChannel
 
@@ -110,7 +110,9 @@ async def _specification(
 ) -> skein.ApplicationSpec:
     access, user = context.access, context.hadoop_user
     label = await context.setting("node_label")
-    files = await upload_shared_files(localized_files(spawner), access.uploads, user, spawner.log, lambda message: None)
+    files = await upload_shared_files(
+        localized_files(spawner), access.uploads, user, spawner.log, lambda message: None, lowest_uid=spawner.lowest_uid
+    )
     own = {_SCRIPT: container.__file__, ENVIRONMENT_FILE: paths[ENVIRONMENT_FILE]}
     files = {
         **{
@@ -140,7 +142,6 @@ async def _specification(
         for number, node in enumerate(nodes)
     }
     jar = access.uploads.url_if_ready(SKEIN_JAR)
-    options = spawner.application_master_java_options
     return skein.ApplicationSpec(
         name="yarnspawner check",
         queue=await context.setting("queue"),
@@ -155,7 +156,7 @@ async def _specification(
         master=skein.Master(
             resources=skein.Resources(memory=MEMORY, vcores=1),
             files={SKEIN_JAR_NAME: skein.File(jar, type="file", visibility="public")} if jar else {},
-            env={"JAVA_TOOL_OPTIONS": options} if options else {},
+            env=master_environment(spawner.application_master_java_options),
             security=skein.Security(cert_bytes=credentials.certificate, key_bytes=credentials.key),
         ),
     )

@@ -142,6 +142,15 @@ class KernelLaunch(Document):
 
     max_size: ClassVar[int] = 128 * 1024
 
+    def with_folder(self, folder: str, other: str) -> KernelLaunch:
+        """Return the launch with paths in one folder replaced by paths in another."""
+        return KernelLaunch(
+            argv=[word.replace(folder, other) for word in self.argv],
+            env={name: value.replace(folder, other) for name, value in self.env.items()},
+            cwd=self.cwd.replace(folder, other),
+            can_encrypt=self.can_encrypt,
+        )
+
     def _check(self) -> None:
         self._expect("argv", bool(self.argv) and _are_texts(self.argv), "a list of words")
         self._expect("env", isinstance(self.env, dict) and _are_texts(list(self.env.values())), "variables")

@@ -60,5 +60,10 @@ def _ask_hadoop(principal: str) -> str:
         )
     except (OSError, subprocess.TimeoutExpired):
         return ""
-    found = _ANSWER.search(completed.stdout)
+    return read_kerbname(completed.stdout)
+
+
+def read_kerbname(answer: str) -> str:
+    """Return the user that ``hadoop kerbname`` names in its answer; "" for none."""
+    found = _ANSWER.search(answer)
     return found[1] if found else ""

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import TypeVar
 
 from yarnspawner.common.kernel_protocol import (
-    CONTAINER_FOLDER,
     KERNEL_ID_VARIABLE,
     LAUNCH_VARIABLE,
     SECRET_FILE,
@@ -107,10 +106,6 @@ class KernelContainers:
     def keys(self, kernel_id: str) -> KernelKeys:
         """Return the keys of a kernel."""
         return KernelKeys(self._secret, kernel_id)
-
-    def in_any_container(self, text: str) -> str:
-        """Return a text in which paths of the server's container are those of the container that reads it."""
-        return text.replace(self.folder, CONTAINER_FOLDER)
 
     async def add(self, size: KernelSize, kernel_id: str, launch: KernelLaunch) -> str:
         """Request a container for a kernel, and return skein's id of it.

@@ -8,7 +8,7 @@ import logging
 import signal
 from typing import Any
 
-from yarnspawner.common.kernel_protocol import KernelAddress, KernelCommand, KernelEnd, KernelLaunch
+from yarnspawner.common.kernel_protocol import CONTAINER_FOLDER, KernelAddress, KernelCommand, KernelEnd, KernelLaunch
 from yarnspawner.kernels.containers import KernelContainers, KernelRefused
 from yarnspawner.singleuser.store import ServiceContainer
 
@@ -70,11 +70,9 @@ class RemoteKernel:
             cwd: folder of the notebook.
             can_encrypt: the kernel itself can encrypt its connections.
         """
-        path = self._containers.in_any_container
-        words = [path(word) for word in argv]
-        if self._size.own_environment and words[0].rpartition("/")[2].startswith("python"):
-            words[0] = "python"
-        return KernelLaunch(words, {name: path(value) for name, value in env.items()}, path(cwd), can_encrypt)
+        if self._size.own_environment and argv[0].rpartition("/")[2].startswith("python"):
+            argv = ["python", *argv[1:]]
+        return KernelLaunch(argv, env, cwd, can_encrypt).with_folder(self._containers.folder, CONTAINER_FOLDER)
 
     async def start(self, launch: KernelLaunch, timeout: float) -> None:
         """Start the kernel in a new container, and wait until it listens.

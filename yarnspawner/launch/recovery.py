@@ -81,7 +81,6 @@ class Recovery:
         self._launcher = launcher
         self._log = spawner.log
         self._routing: asyncio.Task[None] | None = None
-        self._resumed: ResumedStart | None = None
         self.phase = Phase.NOTHING
 
     def load(self, state: Any) -> None:
@@ -130,8 +129,8 @@ class Recovery:
 
         Called by the poll of JupyterHub's check, which stops the server if the start has failed.
         """
-        self._resumed = ResumedStart(self._spawner, self._context, self._record, self._progress, self._launcher)
-        return await self._resumed.run(server)
+        resumed = ResumedStart(self._spawner, self._context, self._record, self._progress, self._launcher)
+        return await resumed.run(server)
 
     # -- Polls
 

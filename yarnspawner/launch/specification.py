@@ -12,7 +12,7 @@ from typing import Any
 import skein
 
 from yarnspawner.launch.node_text import NodeText, argument, node_quoted
-from yarnspawner.skein_driver.application_master import APPLICATION_MASTER_ENVIRONMENT, MEMORY
+from yarnspawner.skein_driver.application_master import MEMORY, master_environment
 from yarnspawner.state.credentials import Credentials
 
 MEBIBYTE = 2**20
@@ -183,8 +183,7 @@ def application_specification(request: ServerRequest) -> skein.ApplicationSpec:
     }
     master = {"env": {}, "files": {}, **(beside if in_service else server)}
     master["files"] = {**master["files"], **request.master_files}
-    if request.java_options:
-        master["env"] = {**master["env"], **APPLICATION_MASTER_ENVIRONMENT, "JAVA_TOOL_OPTIONS": request.java_options}
+    master["env"] = {**master["env"], **master_environment(request.java_options)}
     return skein.ApplicationSpec(
         name=request.name,
         queue=request.queue,

@@ -25,7 +25,6 @@ from yarnspawner.common.kernel_protocol import (
     KernelCommand,
     KernelEnd,
     KernelKeys,
-    KernelLaunch,
     address_key,
     command_key,
     end_key,
@@ -119,7 +118,7 @@ class KernelContainer:
         process = KernelProcess(keys.connection, self._folder)
         while launch:
             self._run += 1
-            process.start(_in_this_container(keys.unseal(launch), container))
+            process.start(keys.unseal(launch).with_folder(CONTAINER_FOLDER, container))
             launch = self._supervise(process)
         self._store.discard(address_key(self._kernel_id))
 
@@ -223,20 +222,6 @@ class KernelContainer:
         if end.final:
             # The key goes with the container.
             time.sleep(_READ_LIMIT)
-
-
-def _in_this_container(launch: KernelLaunch, folder: str) -> KernelLaunch:
-    """Return a launch with this container's paths."""
-
-    def path(text: str) -> str:
-        return text.replace(CONTAINER_FOLDER, folder)
-
-    return KernelLaunch(
-        argv=[path(word) for word in launch.argv],
-        env={name: path(value) for name, value in launch.env.items()},
-        cwd=path(launch.cwd),
-        can_encrypt=launch.can_encrypt,
-    )
 
 
 if __name__ == "__main__":

@@ -22,5 +22,10 @@ LAUNCHER_OPTIONS = "--add-exports=java.security.jgss/sun.security.krb5=ALL-UNNAM
 """Value of JDK_JAVA_OPTIONS, which Java 8 does not read: it knows no such option. Hadoop before 3.3 finds the Kerberos realm
 in this package, which Java 16 and later close."""
 
-APPLICATION_MASTER_ENVIRONMENT = {"MALLOC_ARENA_MAX": "2", "JDK_JAVA_OPTIONS": LAUNCHER_OPTIONS}
-"""Variables of the application master. glibc otherwise reserves 64 MiB of addresses for each thread."""
+
+def master_environment(java_options: str) -> dict[str, str]:
+    """Return the variables of an application master with these Java options; none for ""."""
+    if not java_options:
+        return {}
+    # glibc otherwise reserves 64 MiB of addresses for each thread.
+    return {"MALLOC_ARENA_MAX": "2", "JDK_JAVA_OPTIONS": LAUNCHER_OPTIONS, "JAVA_TOOL_OPTIONS": java_options}

@@ -15,7 +15,7 @@ from yarnspawner.diagnosis.explain import explain, explain_submission_error
 from yarnspawner.hadoop.http_client import HadoopHttpClient, WebError
 from yarnspawner.settings.hub import HubSettings
 from yarnspawner.skein_driver import ClusterRefused, driver_process
-from yarnspawner.skein_driver.application_master import APPLICATION_MASTER_ENVIRONMENT, JAVA_OPTIONS
+from yarnspawner.skein_driver.application_master import JAVA_OPTIONS, master_environment
 
 
 @pytest.fixture
@@ -130,7 +130,7 @@ def test_case_12_virtual_memory(diagnostics):
 def test_case_12_application_master():
     """The application master reserves little address space: neither for classes nor for each thread."""
     assert "-XX:CompressedClassSpaceSize=64m" in JAVA_OPTIONS
-    assert "MALLOC_ARENA_MAX" in APPLICATION_MASTER_ENVIRONMENT
+    assert "MALLOC_ARENA_MAX" in master_environment(JAVA_OPTIONS)
 
 
 def refused(message):
