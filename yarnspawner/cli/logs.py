@@ -13,8 +13,7 @@ from yarnspawner.cli.hub import HubConfigError, load_hub, spawner_settings
 from yarnspawner.common.text import one_line
 from yarnspawner.hadoop.logs import LogsUnavailable
 from yarnspawner.state.start_history import read_starts
-from yarnspawner.yarn.access import ClusterAccess
-from yarnspawner.yarn.server_log import server_log
+from yarnspawner.yarn.server_log import start_log
 
 
 def logs(options: argparse.Namespace) -> int:
@@ -29,16 +28,11 @@ def logs(options: argparse.Namespace) -> int:
     print(_line(start), file=sys.stderr)
     access = spawner_settings(hub, options).hub_context.access
     try:
-        text = asyncio.run(_read(access, start, options.lines))
+        text = asyncio.run(start_log(access, start, lines=options.lines))
     except LogsUnavailable as error:
         raise HubConfigError(f"The log cannot be read: {one_line(str(error), 1000)}") from None
     print(text or "The log is empty.")
     return 0
-
-
-async def _read(access: ClusterAccess, start: dict[str, str], lines: int) -> str:
-    container = "service" if start.get("container") == "service" else "master"
-    return await server_log(access, start["application_id"], start.get("hadoop_user", ""), container, lines=lines)
 
 
 def _starts(db: Any, user: str, server: str) -> list[dict[str, str]]:

@@ -26,8 +26,8 @@ from yarnspawner.hadoop.resourcemanager import Node
 
 _log = logging.getLogger(__name__)
 
-# Processes at a time, for each event loop; other callers wait, up to their timeout.
-_MAX_PROCESSES = 2
+# Processes at a time, for each event loop; other callers wait, up to their timeout. The hub's log page uses at most two.
+_MAX_PROCESSES = 3
 _semaphores: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Semaphore] = WeakKeyDictionary()
 # In seconds: pause between attempts, shortest useful attempt, and timeout of an attempt.
 _PAUSE = 1.0

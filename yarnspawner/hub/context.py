@@ -6,6 +6,8 @@ import asyncio
 from functools import cached_property
 from typing import Any
 
+from jupyterhub.utils import url_path_join
+
 from yarnspawner.hub.account_registry import AccountRegistry
 from yarnspawner.hub.identity import HubIdentity, cookie_secret_file, load_or_create
 from yarnspawner.settings.typing import SpawnerSettings
@@ -92,6 +94,13 @@ class HubContext:
     def server_name(self) -> str:
         """The server's name in JupyterHub's log."""
         return str(self._spawner._log_name)  # noqa: SLF001 - JupyterHub has no public name for it
+
+    def log_page(self, application_id: str) -> str:
+        """Return the path of the hub's page with the log of one of the user's starts; see `hub/log_page.py`."""
+        spawner = self._spawner
+        if not spawner.hub or not spawner.user:
+            return ""
+        return str(url_path_join(spawner.hub.base_url, "server-logs", spawner.user.escaped_name, application_id))
 
     def is_own(self, server: ServerState) -> bool:
         """Return True if this hub started a server that it finds in its database. Otherwise log a warning."""

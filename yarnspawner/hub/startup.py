@@ -84,7 +84,7 @@ def _checked_spawners(hub: Any) -> list[Any]:
 
 
 def prepare(hub: Any, spawner_class: type[Any]) -> None:
-    """Start the drivers and check Hadoop's configuration before the hub checks its servers.
+    """Start the drivers, check Hadoop's configuration and add the log page before the hub checks its servers.
 
     That check can take long, and the first user should not wait for a driver. Errors are logged.
 
@@ -97,7 +97,12 @@ def prepare(hub: Any, spawner_class: type[Any]) -> None:
             return
         if warning := configuration_warning():
             hub.log.warning("%s", warning)
-        settings_of(hub).hub_context.access.warm()
+        access = settings_of(hub).hub_context.access
+        access.warm()
+        # JupyterHub's handlers are imported only in a hub.
+        from yarnspawner.hub.log_page import add_log_page
+
+        add_log_page(hub, access)
     except Exception:
         hub.log.exception("The hub cannot prepare its access to YARN; the first start will try again")
 

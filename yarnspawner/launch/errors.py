@@ -43,13 +43,16 @@ class StartFailed(SpawnException):
     Args:
         diagnosis: cause, remedy, and YARN's message as the detail. Its code is the ``reason`` in JupyterHub's metrics.
         link: URL of the application in YARN; "" for none.
+        log_page: path of the hub's page with the server's log; "" for none.
         facts: names and values that an administrator needs, such as the application; shown on the page.
     """
 
-    def __init__(self, diagnosis: Diagnosis, *, link: str = "", facts: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, diagnosis: Diagnosis, *, link: str = "", facts: Mapping[str, str] | None = None, log_page: str = ""
+    ) -> None:
         message = diagnosis.message
         log_message = "\n".join(filter(None, (f"[{diagnosis.code}] {message}", diagnosis.detail)))
         super().__init__(message, reason=diagnosis.code, log_message=log_message)
         self.diagnosis = diagnosis
         self.jupyterhub_message = message
-        self.jupyterhub_html_message = failure_html(diagnosis, facts or {}, link)
+        self.jupyterhub_html_message = failure_html(diagnosis, facts or {}, link, log_page)

@@ -15,13 +15,14 @@ _COPY = (
 )
 
 
-def failure_html(diagnosis: Diagnosis, facts: Mapping[str, str], link: str) -> str:
+def failure_html(diagnosis: Diagnosis, facts: Mapping[str, str], link: str, log_page: str) -> str:
     """Return the cause, what the user can do, what to tell the administrator, and the details, as HTML.
 
     Args:
         diagnosis: why the start failed.
         facts: names and values for the administrator; empty values are left out.
         link: URL of the application in YARN; "" for none.
+        log_page: path of the hub's page with the server's log; "" for none.
     """
     html = f'<div class="yarnspawner-failure"><p><strong>{escape(diagnosis.cause)}</strong></p>'
     if diagnosis.remedy:
@@ -34,6 +35,8 @@ def failure_html(diagnosis: Diagnosis, facts: Mapping[str, str], link: str) -> s
     html += "</details>"
     if diagnosis.detail:
         html += f'<details open><summary>Details</summary><pre class="text-start">{escape(diagnosis.detail)}</pre></details>'
+    if log_page:
+        html += f'<p><a href="{escape(log_page)}">The log of this start, and the last starts</a></p>'
     return f"{html}</div>"
 
 

@@ -119,9 +119,7 @@ class Launcher:
             self._progress.end()
 
     async def wait_until_ready(self, server: ServerState) -> str:
-        """Wait for the server of a submitted application, record its address and return it.
-
-        There is no limit; the caller has one.
+        """Wait for the server of a submitted application, record its address and return it. The caller limits the time.
 
         Raises:
             StartFailed: see :meth:`ReadinessWaiter.wait`.
@@ -129,7 +127,8 @@ class Launcher:
         access = self._context.access
         with access.reflector.watch_closely(server.application_id):
             async with self._context.channel(server) as channel:
-                self._waiter = ReadinessWaiter(server, channel, access, self.probe(), self._progress, self._log)
+                page = self._context.log_page(server.application_id)
+                self._waiter = ReadinessWaiter(server, channel, access, self.probe(), self._progress, self._log, page)
                 address = await self._waiter.wait()
         self._record.update_if_current(server.with_url(address.url))
         audit("arrived", application=server.application_id, address=address.url, **self._context.audit_facts)

@@ -52,6 +52,7 @@ class ReadinessWaiter:
         probe: checks the server's address.
         progress: shows messages to the user.
         log: the hub's logger.
+        log_page: path of the hub's page with the server's log; "" for none.
     """
 
     def __init__(
@@ -62,6 +63,7 @@ class ReadinessWaiter:
         probe: ServerProbe,
         progress: Progress,
         log: logging.Logger,
+        log_page: str = "",
     ) -> None:
         self._application_id = server.application_id
         self._channel = channel
@@ -69,6 +71,7 @@ class ReadinessWaiter:
         self._probe = probe
         self._progress = progress
         self._log = log
+        self._log_page = log_page
         # True if the server has a container separate from the application master's.
         self._in_service = server.container == "service"
         self._silent_since = 0.0
@@ -238,7 +241,8 @@ class ReadinessWaiter:
             return "" if collected else _NOT_COLLECTED
 
     def _failed(self, diagnosis: Diagnosis) -> StartFailed:
-        return StartFailed(diagnosis, link=self._link, facts={**self._facts, "Node": self._node})
+        facts = {**self._facts, "Node": self._node}
+        return StartFailed(diagnosis, link=self._link, facts=facts, log_page=self._log_page)
 
 
 def _so_far(seconds: float) -> str:

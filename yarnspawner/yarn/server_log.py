@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 
 from yarnspawner.hadoop.logs import LogsUnavailable, running_tail, tail
 from yarnspawner.hadoop.resourcemanager import ResourceManagerUnavailable
@@ -68,6 +69,20 @@ async def server_log(
     return await tail(
         application_id, hadoop_user, principal=access.principal, keytab=access.keytab, lines=lines, timeout=timeout
     )
+
+
+async def start_log(access: ClusterAccess, start: Mapping[str, str], *, lines: int, timeout: float = 60) -> str:
+    """Return the last lines of the log of a kept start; see :func:`server_log`.
+
+    Args:
+        access: the hub's access to the cluster.
+        start: an entry of :class:`~yarnspawner.state.start_history.StartHistory`.
+        lines: number of lines.
+        timeout: seconds for the log of an application that has ended.
+    """
+    container = "service" if start.get("container") == "service" else "master"
+    user = start.get("hadoop_user", "")
+    return await server_log(access, start["application_id"], user, container, lines=lines, timeout=timeout)
 
 
 _log = logging.getLogger(__name__)

@@ -34,20 +34,20 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     monkeypatch.setattr(command, "spawner_settings", lambda hub, options: context)
     asked: list[Any] = []
 
-    async def server_log(*what: Any, lines: int) -> str:
-        asked.append((*what, lines))
-        if what[1] == "application_1_0001":
+    async def start_log(access: Any, start: dict[str, str], *, lines: int) -> str:
+        asked.append((access, start, lines))
+        if start["application_id"] == "application_1_0001":
             raise LogsUnavailable("YARN has no logs")
         return "the end"
 
-    monkeypatch.setattr(command, "server_log", server_log)
+    monkeypatch.setattr(command, "start_log", start_log)
     return asked
 
 
 def test_last_start(asked: list[Any], capsys: pytest.CaptureFixture[str]) -> None:
     """The log of the last start is printed, and its application on standard error."""
     assert main(["logs", "alice", "--lines", "7"]) == 0
-    assert asked == [("access", "application_1_0002", "alice", "service", 7)]
+    assert asked == [("access", LAST, 7)]
     printed = capsys.readouterr()
     assert printed.out == "the end\n"
     assert "application_1_0002 as alice, since 2026-11-27: runs or starts" in printed.err

@@ -74,8 +74,11 @@ def test_a_hub_starts_its_drivers_with_itself(monkeypatch):
 
     one = Hub()
     one.log = log
+    added = []
+    monkeypatch.setattr("yarnspawner.hub.log_page.add_log_page", lambda *what: added.append(what))
     hub.prepare(one, int)
     assert (len(warmed), logged) == (1, [])
+    assert added == [(one, access)]
     settings.hub_context = None
     hub.prepare(one, int)
     assert len(logged) == 1

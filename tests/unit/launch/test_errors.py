@@ -32,6 +32,14 @@ def test_reason():
     assert "[never-listened] The server's command runs" in str(failed)
 
 
+def test_log_page():
+    """The page links to the log, if the application has one."""
+    cause = own_cause("never-listened", seconds="60")
+    failed = StartFailed(cause, log_page='/hub/server-logs/al"ice/application_1_0001')
+    assert 'href="/hub/server-logs/al&quot;ice/application_1_0001"' in failed.jupyterhub_html_message
+    assert "server-logs" not in StartFailed(cause).jupyterhub_html_message
+
+
 def test_page():
     """The page has what an administrator needs, to be copied with one button; text of others is only text."""
     failed = StartFailed(
