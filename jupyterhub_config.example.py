@@ -102,6 +102,10 @@ c.YarnSpawner.prologue = f"source {shlex.quote(environment)}/bin/activate"
 # Environment variables of the notebooks. They travel in a private file, but each user can read all of them.
 # c.YarnSpawner.environment = {"SPARK_HOME": "/opt/spark"}
 
+# Users see a notice if their notebooks are on one node's disk only, or in a container's folder. Best, all nodes share the
+# home directories. Set this to "shared" if the notice is wrong.
+c.YarnSpawner.notebook_storage = os.environ.get("YARNSPAWNER_NOTEBOOK_STORAGE", "detect")
+
 # Ports for a firewall between the hub and the nodes. Each node needs as many as it has servers at the same time.
 # c.YarnSpawner.port_range = (40000, 40999)
 

@@ -84,6 +84,8 @@ class Hub:
             "YARNSPAWNER_HUB_PORT": str(self._api_port),
             "YARNSPAWNER_PROXY_API_URL": f"http://127.0.0.1:{self._ports.claim(18001)}",
             "YARNSPAWNER_QUEUES": "default small",
+            # All nodes are on this machine.
+            "YARNSPAWNER_NOTEBOOK_STORAGE": "shared",
             "YARNSPAWNER_STATE": str(folder),
             "YARNSPAWNER_ADMINS": ADMIN,
             "YARNSPAWNER_DEMO_PASSWORD": self.password,

@@ -6,11 +6,13 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from functools import partial
 from typing import Any
+from urllib.parse import urlsplit
 
 from jupyterhub.spawner import Spawner
 from jupyterhub.utils import maybe_future
 from traitlets import default
 
+from yarnspawner.common.notebook_storage import storage_notice
 from yarnspawner.common.units import text as setting_text
 from yarnspawner.hadoop.resourcemanager import ResourceManager
 from yarnspawner.hub.account_registry import carried
@@ -292,6 +294,12 @@ class YarnSpawner(ServerSettings, YarnSettings, ProfileSettings, HubSettings, Sp
     def token_notice(self) -> str:
         """How long the server has access to HDFS, for people; "" if that is as long as it runs, or if it does not run."""
         return token_notice(self.record.server.ends) if self.record.server is not None else ""
+
+    @property
+    def storage_notice(self) -> str:
+        """What the user must know about the storage of the notebooks; "" if they are safe, or no server runs."""
+        server = self.record.server
+        return storage_notice(server.notebooks, urlsplit(server.url).hostname or "") if server is not None else ""
 
     @property
     def resource_manager(self) -> ResourceManager:

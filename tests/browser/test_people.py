@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import pwd
 from collections.abc import Callable
+from pathlib import Path
 
-from playwright.sync_api import Page, expect
+import pytest
+from playwright.sync_api import Browser, Page, expect
 
 from demo.hub import ADMIN, Hub
+from localhadoop import LocalHadoop
 from tests.support.browser_user import START, BrowserUser
+from tests.support.hubs import running
 
 WHO = """
 import getpass, os
@@ -106,3 +110,28 @@ def test_carl_is_told_that_the_hub_may_not_impersonate_him(
     expect(carl.page.locator("body")).to_contain_text("impersonate", timeout=START)
     expect(carl.page.locator("body")).to_contain_text("carl")
     picture(carl.page, "refused")
+
+
+@pytest.mark.full
+def test_notebooks_on_one_node(
+    browser: Browser, kerberos_cluster_of_session: LocalHadoop, tmp_path: Path, picture: Callable[[Page, str], None]
+) -> None:
+    """A user whose notebooks are on one node's disk reads it while the server starts, in JupyterLab, and on the hub's page."""
+    with running(kerberos_cluster_of_session, tmp_path, settings={"YARNSPAWNER_NOTEBOOK_STORAGE": "node"}) as hub:
+        context = browser.new_context()
+        alice = BrowserUser(context.new_page(), hub.address, "alice")
+        alice.log_in(hub.password)
+        try:
+            alice.press_start()
+            assert any("The next server can run on another node" in message for message in alice.wait_for_lab())
+            for _ in range(2):
+                expect(alice.page.locator(".Toastify__toast", has_text="a disk of")).to_be_visible()
+                alice.page.locator(".Toastify__toast", has_text="a disk of").get_by_role("button").first.click()
+                expect(alice.page.locator("#yarnspawner-notice")).to_be_visible()
+                picture(alice.page, "notebook-storage")
+                alice.page.reload()
+            alice.page.goto(f"{hub.address}/hub/home")
+            expect(alice.page.get_by_text("My server: Notebooks are on a disk of")).to_be_visible()
+        finally:
+            alice.stop_server()
+            context.close()

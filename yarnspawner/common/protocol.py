@@ -13,6 +13,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from yarnspawner.common.notebook_storage import STORAGES
 from yarnspawner.common.text import printable
 
 if TYPE_CHECKING:
@@ -26,6 +27,9 @@ ERROR_KEY = "jupyter.server.error"
 
 STATUS_KEY = "jupyter.server.status"
 """What a starting server waits for: a :class:`Waiting`, written by the container."""
+
+NOTEBOOKS_KEY = "jupyter.server.notebooks"
+"""Where a server's notebooks are: a :class:`Notebooks`, written by the container before the address."""
 
 STOP_KEY = "jupyter.server.stop"
 """A request to shut down: a :class:`StopRequest`, written by the hub."""
@@ -160,6 +164,17 @@ class Waiting(Document):
     def _check(self) -> None:
         text = isinstance(self.message, str) and self.message.isprintable()
         self._expect("message", text and len(self.message) <= self._max_message, "one line of plain text")
+
+
+@dataclass(frozen=True)
+class Notebooks(Document):
+    """Where the notebooks of a server are stored."""
+
+    storage: str
+    """One of :data:`yarnspawner.common.notebook_storage.STORAGES`."""
+
+    def _check(self) -> None:
+        self._expect("storage", self.storage in STORAGES, " or ".join(STORAGES))
 
 
 @dataclass(frozen=True)

@@ -130,7 +130,7 @@ class Launcher:
                 page = self._context.log_page(server.application_id)
                 self._waiter = ReadinessWaiter(server, channel, access, self.probe(), self._progress, self._log, page)
                 address = await self._waiter.wait()
-        self._record.update_if_current(server.with_url(address.url))
+        self._record.update_if_current(server.with_url(address.url, self._waiter.notebook_storage))
         audit("arrived", application=server.application_id, address=address.url, **self._context.audit_facts)
         return address.url
 

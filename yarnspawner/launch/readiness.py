@@ -7,7 +7,18 @@ import logging
 import time
 
 from yarnspawner.common.metrics import StageClock
-from yarnspawner.common.protocol import ADDRESS_KEY, ERROR_KEY, STATUS_KEY, Address, Failure, ProtocolError, Waiting
+from yarnspawner.common.notebook_storage import storage_notice
+from yarnspawner.common.protocol import (
+    ADDRESS_KEY,
+    ERROR_KEY,
+    NOTEBOOKS_KEY,
+    STATUS_KEY,
+    Address,
+    Failure,
+    Notebooks,
+    ProtocolError,
+    Waiting,
+)
 from yarnspawner.common.units import duration
 from yarnspawner.diagnosis.explain import Diagnosis, explain, explain_queueing, explain_timeout, has_log, own_cause
 from yarnspawner.hadoop.configuration import ConfigurationError, HadoopConfiguration
@@ -86,6 +97,8 @@ class ReadinessWaiter:
         self._clock = StageClock("queue")
         # True while the application runs and has published nothing.
         self._silent = False
+        self.notebook_storage = ""
+        """Where the server's notebooks are, once the server has published it."""
 
     async def wait(self) -> Address:
         """Wait for the server without a timeout. The caller sets one.
@@ -147,6 +160,8 @@ class ReadinessWaiter:
                 self._silent = raw is None
                 return None
             said = Address.from_bytes(raw)
+            if (raw := await self._channel.get(report, NOTEBOOKS_KEY)) is not None:
+                self.notebook_storage = Notebooks.from_bytes(raw).storage
             self._probe.check_address(said)
             if self._in_service and (node := await self._channel.server_node(said.host)) is None:
                 return None
@@ -158,6 +173,8 @@ class ReadinessWaiter:
                 await self._tell_unreachable(node.host, report.rpc_port)
             return None
         self._progress.tell(90, f"The server listens on {node.host}, port {said.port}.", self._link)
+        if notice := storage_notice(self.notebook_storage, node.host):
+            self._progress.tell(91, notice)
         return Address(said.scheme, node.host, said.port)
 
     async def _tell_unreachable(self, host: str, port: int) -> None:

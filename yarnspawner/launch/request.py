@@ -9,6 +9,7 @@ from typing import Any
 
 import skein
 
+from yarnspawner.common.notebook_storage import VARIABLE as NOTEBOOK_STORAGE_VARIABLE
 from yarnspawner.common.string_templates import substitute, template_fields
 from yarnspawner.hadoop.accounts import validate_account
 from yarnspawner.hadoop.resourcemanager import ResourceManager, ResourceManagerUnavailable
@@ -96,6 +97,8 @@ def container_environment(spawner: SpawnerSettings) -> dict[str, str]:
             environment[name] = NodeText(substitute(written, fields))
     environment["YARNSPAWNER_LOG_LIMIT"] = str(spawner.log_limit)
     environment["YARNSPAWNER_START_TIMEOUT"] = str(spawner.start_timeout)
+    if spawner.notebook_storage != "detect":
+        environment[NOTEBOOK_STORAGE_VARIABLE] = spawner.notebook_storage
     if spawner.port_range:
         environment["YARNSPAWNER_PORT_RANGE"] = "{}:{}".format(*spawner.port_range)
     return environment

@@ -6,6 +6,8 @@ from jupyterhub.traitlets import Callable
 from traitlets import Enum, Integer, List, Set, Unicode
 from traitlets.config import Configurable
 
+from yarnspawner.common.notebook_storage import STORAGES
+
 
 class YarnSettings(Configurable):
     """Settings of YARN's own features, and hooks."""
@@ -39,6 +41,26 @@ class YarnSettings(Configurable):
         YARN must be set up for Docker (Hadoop 3.1 or later; ``yarn.nodemanager.runtime.linux.allowed-runtimes`` contains
         ``docker``). With :attr:`server_container` ``"master"``, the image also needs Java. Default: none. Example:
         ``"example.com/jupyter/scipy:2026-11"``.
+
+        .. versionadded:: 1.0
+        """,
+    )
+
+    notebook_storage = Enum(
+        ["detect", *STORAGES],
+        default_value="detect",
+        config=True,
+        help="""
+        Where users' notebooks are stored, and so whether users see a notice that they can lose them.
+
+        - ``"shared"``: in a folder that all nodes share, or elsewhere outside of the nodes. There is no notice.
+        - ``"node"``: on a disk of the server's node. A server on another node does not find them.
+        - ``"container"``: in the container's folder, which YARN deletes when the server stops.
+        - ``"detect"``: the server finds out. The container's folder, a local file system (such as ext4, xfs and tmpfs), and all
+          other file systems are these three. With a contents manager that does not use files, it is ``"shared"``.
+
+        The notice is among the messages of a start, on the hub's home page and in JupyterLab. It does not depend on whether a
+        user has saved anything. Default: ``"detect"``. Example: ``"shared"``, if a local file system is replicated to all nodes.
 
         .. versionadded:: 1.0
         """,

@@ -16,7 +16,7 @@ import time
 import traceback
 from typing import Any
 
-from yarnspawner.common.protocol import ERROR_KEY, STATUS_KEY, STOP_KEY, Address, Failure, Waiting
+from yarnspawner.common.protocol import ERROR_KEY, STATUS_KEY, STOP_KEY, Address, Failure, Notebooks, Waiting
 from yarnspawner.singleuser.descendants import guard
 from yarnspawner.singleuser.environment import ensure_writable_dirs, node_name, resolve_certificate_paths
 from yarnspawner.singleuser.failure import RecipeError, Tail, explain, say
@@ -24,6 +24,7 @@ from yarnspawner.singleuser.fast_exit import FastExit
 from yarnspawner.singleuser.imports import defer_grammar_import
 from yarnspawner.singleuser.kernel_specs import install_kernelspecs
 from yarnspawner.singleuser.log import LogLimit
+from yarnspawner.singleuser.notebook_storage import install_labextension, show_storage, storage_of
 from yarnspawner.singleuser.stop_watcher import StopWatcher
 from yarnspawner.singleuser.store import NotInContainer, Store, StoreError
 
@@ -81,6 +82,7 @@ class Recipe:
         ensure_writable_dirs(os.environ, self._store.container_folder)
         resolve_certificate_paths(os.environ, self._store.container_folder)
         install_kernelspecs(os.environ, self._store.container_folder)
+        install_labextension(os.environ)
         defer_grammar_import()
         # What is imported stays, so nothing is gained by looking for garbage among it until the server listens.
         gc.disable()
@@ -114,7 +116,13 @@ class Recipe:
     def _watch(self, app: Any) -> None:
         gc.enable()
         address = Address("https" if app.certfile else "http", node_name(), app.port)
-        self._watcher = StopWatcher(self._store, address, stop=lambda: app.io_loop.add_callback(app.stop), log=app.log)
+        storage = storage_of(app, self._store.container_folder)
+        show_storage(app, storage)
+
+        def stop() -> None:
+            app.io_loop.add_callback(app.stop)
+
+        self._watcher = StopWatcher(self._store, address, stop=stop, log=app.log, notebooks=Notebooks(storage))
         self._watcher.start()
 
 

@@ -9,7 +9,15 @@ import threading
 import time
 from collections.abc import Callable
 
-from yarnspawner.common.protocol import ADDRESS_KEY, STOP_KEY, Address, ProtocolError, StopRequest
+from yarnspawner.common.protocol import (
+    ADDRESS_KEY,
+    NOTEBOOKS_KEY,
+    STOP_KEY,
+    Address,
+    Notebooks,
+    ProtocolError,
+    StopRequest,
+)
 from yarnspawner.common.retry import Retry
 from yarnspawner.singleuser.environment import parents
 from yarnspawner.singleuser.key_watch import KeyWatch
@@ -42,13 +50,22 @@ class StopWatcher(threading.Thread):
     - after four fifths of a stop's grace the process ends by itself, so that it need not be killed
     """
 
-    def __init__(self, store: Store, address: Address, stop: Callable[[], None], log: logging.Logger) -> None:
+    def __init__(
+        self,
+        store: Store,
+        address: Address,
+        stop: Callable[[], None],
+        log: logging.Logger,
+        notebooks: Notebooks | None = None,
+    ) -> None:
         """Args:
         stop: makes the server shut down its kernels and end; called once, from this thread.
+        notebooks: published in addition to the address.
         """
         super().__init__(name="yarnspawner-watcher", daemon=True)
         self._store = store
         self._address = address
+        self._notebooks = notebooks
         self._stop_server = stop
         self._log = log
         self._parents = parents()
@@ -105,6 +122,8 @@ class StopWatcher(threading.Thread):
         until = time.monotonic() + _PUBLISH_LIMIT
         while True:
             try:
+                if self._notebooks is not None:
+                    self._store.put(NOTEBOOKS_KEY, self._notebooks.to_bytes())
                 self._store.put(ADDRESS_KEY, self._address.to_bytes())
                 return True
             except Exception as error:  # noqa: BLE001 - whatever it is, the next attempt may succeed

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from yarnspawner.common.ids import APPLICATION_ID
+from yarnspawner.common.notebook_storage import STORAGES
 from yarnspawner.common.text import one_line
 from yarnspawner.state.credentials import Credentials
 from yarnspawner.state.seal import Seal, SealError
@@ -20,6 +21,7 @@ _VALID = {
     "application_id": f"|{APPLICATION_ID.pattern}",
     "url": r"|https?://[A-Za-z0-9.:_\[\]-]+:\d{1,5}",
     "container": "master|service",
+    "notebooks": "|".join(["", *STORAGES]),
 }
 
 # 9999-12-31T23:59:59Z, in seconds since 1970: Python's dates have four-digit years.
@@ -45,6 +47,7 @@ class ServerState:
         ends: when the server's maximum lifetime ends, in seconds since 1970; 0 for no limit.
         stopping: True once a stop was requested. A restarted hub continues the stop.
         hub: id of the hub that started the server, "" if the state does not have it.
+        notebooks: where the server's notebooks are, "" until that is known.
         settings: spawner settings that apply to this start only. They are sealed: an environment may contain secrets.
     """
 
@@ -58,6 +61,7 @@ class ServerState:
     ends: float = 0
     stopping: bool = False
     hub: str = ""
+    notebooks: str = ""
     settings: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
@@ -91,9 +95,9 @@ class ServerState:
         """Return a copy with the time when the server's maximum lifetime ends, in seconds since 1970."""
         return replace(self, ends=ends)
 
-    def with_url(self, url: str) -> ServerState:
-        """Return a copy with the address that the server has published."""
-        return replace(self, url=url)
+    def with_url(self, url: str, notebooks: str = "") -> ServerState:
+        """Return a copy with the address that the server has published, and where its notebooks are."""
+        return replace(self, url=url, notebooks=notebooks or self.notebooks)
 
     def with_stop_requested(self) -> ServerState:
         """Return a copy of which a stop was requested."""
@@ -119,7 +123,7 @@ class ServerState:
             "stopping": self.stopping,
             "hub": self.hub,
         }
-        return document
+        return {**document, "notebooks": self.notebooks} if self.notebooks else document
 
     def to_dict(self, seal: Seal) -> dict[str, Any]:
         """Return the document that JupyterHub stores in its database; its secrets are sealed."""
@@ -164,6 +168,7 @@ class ServerState:
             )
         texts = {name: document.get(name) for name in ("start_id", "hadoop_user", "queue", "application_id", "url")}
         texts |= {"container": document.get("container", "master"), "hub": document.get("hub", "")}
+        texts["notebooks"] = document.get("notebooks", "")
         for name, text in texts.items():
             if not isinstance(text, str) or not re.fullmatch(_VALID.get(name, "(?s:.*)"), text):
                 raise StateError(f"it is invalid: {name} is {one_line(repr(text), 100)}")

@@ -5,7 +5,16 @@ from types import SimpleNamespace
 
 import pytest
 
-from yarnspawner.common.protocol import ADDRESS_KEY, ERROR_KEY, STATUS_KEY, Address, Failure, Waiting
+from yarnspawner.common.protocol import (
+    ADDRESS_KEY,
+    ERROR_KEY,
+    NOTEBOOKS_KEY,
+    STATUS_KEY,
+    Address,
+    Failure,
+    Notebooks,
+    Waiting,
+)
 from yarnspawner.hadoop.resourcemanager import Node
 from yarnspawner.launch import readiness
 from yarnspawner.launch.errors import StartFailed
@@ -99,6 +108,18 @@ async def test_the_user_is_told_each_step_until_the_server_listens():
     assert "queue root.default" in waiting
     assert "worker1" in starting
     assert "4711" in listens
+
+
+@pytest.mark.parametrize(
+    ("storage", "told"), [("shared", ""), ("node", "a disk of worker1 only"), ("container", "YARN deletes them")]
+)
+async def test_notebook_storage(storage, told):
+    """The last message of a start says that notebooks can be lost."""
+    said = listening("worker1") | {NOTEBOOKS_KEY: Notebooks(storage).to_bytes()}
+    wait, progress = arrival([status("RUNNING")], ServerChannel(said))
+    await wait.wait()
+    assert wait.notebook_storage == storage
+    assert (told or "listens on") in (await messages(progress))[-1]
 
 
 async def test_a_server_that_names_another_host_is_looked_for_where_it_runs():

@@ -117,7 +117,7 @@ def test_all_fields_are_stored():
     server = ServerState.new(
         "alice", "q", SERVER.credentials, container="service", hub="h", settings={"gpus": 1}
     ).with_application_id("application_1_0001")
-    server = server.with_url("https://[fd00::7]:4000").with_end_time(1234.5).with_stop_requested()
+    server = server.with_url("https://[fd00::7]:4000", "node").with_end_time(1234.5).with_stop_requested()
     assert restored(server.to_dict(SEAL)) == server
     assert server.public_dict() == {
         "version": 1,
@@ -130,6 +130,7 @@ def test_all_fields_are_stored():
         "ends": 1234.5,
         "stopping": True,
         "hub": "h",
+        "notebooks": "node",
     }
     assert server.to_dict(SEAL).keys() - server.public_dict().keys() == {"sealed"}
 
