@@ -8,7 +8,7 @@ from pathlib import Path
 import site_files
 from hosts import DAEMONS
 
-from localhadoop import commands, kdc, native, scripts
+from localhadoop import commands, native, scripts
 
 
 def main() -> None:
@@ -33,15 +33,13 @@ def main() -> None:
     native.install(natives, chosen.native, chosen.native_classes)
     for jar in (folder / "share").rglob("hadoop-apache-*.jar"):
         jar.unlink()
-    (folder / "krb5.conf").write_text(site_files.krb5_conf(kdc.KRB5_CONF, kdc.ENCRYPTION))
+    (folder / "krb5.conf").write_text(site_files.krb5_conf())
     site_files.write(chosen, chosen.conf)
     scripts.write(chosen)
     for name in DAEMONS:
         commands.write(chosen, name)
         if name != "kdc":
             site_files.write(chosen, folder / "daemons" / name / "conf", name)
-    zookeeper = folder / "daemons" / "zookeeper" / "conf" / "zoo.cfg"
-    zookeeper.write_text(zookeeper.read_text().replace("clientPortAddress=127.0.0.1", "clientPortAddress=0.0.0.0"))
     for place in ("kerberos/keytabs", "public"):
         (folder / place).mkdir(parents=True)
 

@@ -12,7 +12,7 @@ import subprocess
 from pathlib import Path
 
 from hosts import ADDRESSES, daemons_of, full
-from site_files import PUBLIC, STORE_PASSWORD
+from site_files import PUBLIC, STORE_PASSWORD, kdc_conf
 
 from localhadoop import kdc
 from localhadoop.settings import HUB, REALM, USERS
@@ -27,8 +27,7 @@ def create() -> None:
     if (DATABASE / "principal").exists():
         return
     DATABASE.mkdir(parents=True, exist_ok=True)
-    text = kdc.KDC_CONF.format(realm=REALM, port=88, folder=DATABASE).replace("127.0.0.1:", "0.0.0.0:")
-    Path("/etc/krb5kdc/kdc.conf").write_text(text)
+    Path("/etc/krb5kdc/kdc.conf").write_text(kdc_conf(DATABASE))
     (DATABASE / "kadm5.acl").touch()
     run(["kdb5_util", "create", "-s", "-r", REALM, "-P", secrets.token_hex(16)])
     make_authority()

@@ -1,12 +1,16 @@
-"""Be one host of the cluster: `role.py kdc|nn|rm1|rm2|zk|worker1|worker2`, or `role.py homes` once, on the host nn."""
+"""Be one host of the cluster: `role.py kdc|nn|rm1|rm2|zk|worker1|worker2`.
+
+`role.py homes`, once, on the host nn, makes the users' home directories. `role.py applications`, on the host of a
+ResourceManager that is active, prints what its REST interface says about applications.
+"""
 
 from __future__ import annotations
 
 import json
 import os
 import pwd
-import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -16,7 +20,7 @@ import realm
 import site_files
 from hosts import ADDRESSES, HUB_TO_WORKER, MASTERS, SERVERS, daemons_of, full
 
-from localhadoop import commands, homes
+from localhadoop import commands, homes, rest
 from localhadoop.configuration import keytab
 
 # Seconds: the KDC's host makes everybody's keytabs and certificates first.
@@ -27,8 +31,8 @@ ACCOUNTS = {"namenode": "hdfs", "datanode": "hdfs", "resourcemanager": "yarn", "
 
 def main() -> int:
     host = sys.argv[1] if len(sys.argv) > 1 else ""
-    if host == "homes":
-        make_homes()
+    if host in COMMANDS:
+        COMMANDS[host]()
         return 0
     if host not in ADDRESSES or not daemons_of(host):
         print(__doc__, file=sys.stderr)
@@ -141,19 +145,35 @@ def run(daemons: list[str]) -> int:
 def make_homes() -> None:
     """Make the users' home directories in HDFS, as its superuser."""
     chosen = site_files.settings()
-    cache = Path("/tmp/hdfs-ticket")
-    principal = f"hdfs/{full('nn')}"
-    variables = {**os.environ, "KRB5CCNAME": f"FILE:{cache}"}
-    subprocess.run(["kinit", "-kt", str(keytab(chosen, "services")), principal], env=variables, check=True)
+    variables = log_in("hdfs", "nn")
 
     def hdfs(*arguments: str) -> str:
         command = ["hdfs", "dfs", *arguments]
-        return subprocess.run(command, env=variables, check=True, capture_output=True, text=True).stdout
+        done = subprocess.run(command, env=variables, check=False, capture_output=True, text=True)
+        if done.returncode:
+            sys.exit(f"role: {' '.join(command[:3])}: {done.stderr.strip()}")
+        return done.stdout
 
     homes.make_by_copy(chosen, hdfs)
-    cache.unlink()
-    shutil.rmtree(chosen.folder / "tmp" / "homes", ignore_errors=True)
 
+
+def show_applications() -> None:
+    """Print all applications as JSON, read over HTTPS with the ResourceManager's own ticket."""
+    host = socket.getfqdn()
+    url = f"https://{host}:8090/ws/v1/cluster/apps"
+    more = ["--negotiate", "--user", ":", "--cacert", str(site_files.PUBLIC / "ca.pem")]
+    print(rest.fetch(url, 30, more, log_in("yarn", host.partition(".")[0])).decode())
+
+
+def log_in(account: str, host: str) -> dict[str, str]:
+    """Return an environment with a ticket of a daemon's principal."""
+    variables = {**os.environ, "KRB5CCNAME": f"FILE:/tmp/{account}-ticket"}
+    command = ["kinit", "-kt", str(keytab(site_files.settings(), "services")), f"{account}/{full(host)}"]
+    subprocess.run(command, env=variables, check=True)
+    return variables
+
+
+COMMANDS = {"homes": make_homes, "applications": show_applications}
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from hosts import ADDRESSES, DAEMONS, DOMAIN, PORTS, full
 
-from localhadoop import configuration
+from localhadoop import configuration, kdc
 from localhadoop.configuration import Properties, keytab
 from localhadoop.settings import HUB, REALM, Settings
 
@@ -24,6 +24,9 @@ class ClusterSettings(Settings):
 
     def host(self, daemon: str) -> str:
         return full(DAEMONS[daemon])
+
+    def ip(self, daemon: str) -> str:
+        return ADDRESSES[DAEMONS[daemon]]
 
 
 def settings() -> ClusterSettings:
@@ -83,6 +86,8 @@ def hdfs() -> Properties:
         "dfs.datanode.kerberos.principal": f"hdfs/_HOST@{REALM}",
         "dfs.web.authentication.kerberos.principal": f"HTTP/_HOST@{REALM}",
         "dfs.namenode.rpc-bind-host": "0.0.0.0",
+        # Without AES, blocks are encrypted with SASL's own ciphers: 120 MB then took more than four minutes.
+        "dfs.encrypt.data.transfer.cipher.suites": "AES/CTR/NoPadding",
         "dfs.replication": "2",
     }
 
@@ -90,6 +95,8 @@ def hdfs() -> Properties:
 def yarn(chosen: ClusterSettings, daemon: str | None) -> Properties:
     properties = {
         "yarn.http.policy": "HTTPS_ONLY",
+        # Nine JVMs start at once on one machine; after localhadoop's 5 s, ResourceManagers lose their sessions.
+        "hadoop.zk.timeout-ms": "15000",
         "yarn.resourcemanager.hostname": "",
         "yarn.resourcemanager.principal": f"yarn/_HOST@{REALM}",
         "yarn.nodemanager.principal": f"yarn/_HOST@{REALM}",
@@ -119,10 +126,16 @@ def stores(side: str, *, server: bool) -> Properties:
     return trust | own if server else trust
 
 
-def krb5_conf(template: str, encryption: str) -> str:
-    """Return the realm's file: localhadoop's, with the KDC's host."""
-    text = template.format(realm=REALM, port=PORTS["kdc"], encryption=encryption)
-    return text.replace("127.0.0.1", full("kdc")).replace("localhost =", f".{DOMAIN} =")
+def krb5_conf() -> str:
+    """Return the realm's file, with the KDC's host."""
+    return kdc.KRB5_CONF.format(
+        realm=REALM, domain=DOMAIN, address=full("kdc"), port=PORTS["kdc"], encryption=kdc.ENCRYPTION
+    )
+
+
+def kdc_conf(folder: Path) -> str:
+    """Return the KDC's file, for a database in ``folder``."""
+    return kdc.KDC_CONF.format(realm=REALM, address="0.0.0.0", port=PORTS["kdc"], folder=folder)
 
 
 def etc_hosts() -> str:

@@ -58,3 +58,15 @@ def test_each_host_is_known(site_files):
     for daemon in hosts.DAEMONS:
         if daemon != "datanode":  # which each worker has
             assert site_files.settings().host(daemon) in set(map(hosts.full, hosts.ADDRESSES))
+
+
+def test_realm_is_on_its_host(site_files, tmp_path):
+    """All hosts reach the KDC by its name, and the KDC listens on all addresses of its host."""
+    assert "kdc = kdc.hadoop.test:88" in site_files.krb5_conf()
+    assert ".hadoop.test = EXAMPLE.COM" in site_files.krb5_conf()
+    assert "kdc_tcp_listen = 0.0.0.0:88" in site_files.kdc_conf(tmp_path)
+
+
+def test_zookeeper_listens_on_its_address(site_files):
+    """ZooKeeper's address is not the loopback address of localhadoop."""
+    assert site_files.settings().ip("zookeeper") == sys.modules["hosts"].ADDRESSES["zk"]
