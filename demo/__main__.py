@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import pwd
 import shutil
 import signal
 import sys
@@ -13,10 +14,10 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from demo.check import check
+from demo.check import USER, check
 from demo.hub import ADMIN, Hub, HubError
 from demo.terminal import Terminal
-from demo.visitor import VisitError
+from demo.visitor import VisitError, Visitor
 from localhadoop import LocalHadoop, LocalHadoopError
 
 # Of kernels that JupyterLab's launcher offers in containers of their own.
@@ -64,7 +65,8 @@ def run(options: argparse.Namespace, folder: Path) -> None:
             hub.start()
         stack.callback(terminal.step, "Stopping")
         if options.check:
-            check(hub, cluster, terminal)
+            account = USER if cluster.kerberos else pwd.getpwuid(os.getuid()).pw_name
+            check(Visitor(hub.address, USER, hub.password), cluster, account, terminal)
         else:
             tell(hub, cluster, options.port)
             stay(hub)

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import os
-import pwd
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol
 
 from demo.visitor import VisitError, Visitor
 
 if TYPE_CHECKING:
-    from demo.hub import Hub
     from demo.terminal import Terminal
-    from localhadoop import LocalHadoop
 
 USER = "alice"
 END_TIMEOUT = 30  # seconds until YARN says that the application has ended
 
-WHO = "import os; print(os.getuid(), os.environ.get('CONTAINER_ID') or 'no container')"
+WHO = """
+import os, pwd
+print(os.getuid(), pwd.getpwuid(os.getuid()).pw_name, os.environ.get("CONTAINER_ID") or "no container")
+"""
 HDFS = """
 import subprocess
 def hdfs(*arguments, **options):
@@ -30,42 +29,53 @@ print(f"{owner}: {hdfs('-cat', 'greeting.txt')}")
 """
 
 
-def check(hub: Hub, cluster: LocalHadoop, terminal: Terminal) -> None:
-    """Go through all steps.
+class Cluster(Protocol):
+    """What the check asks a cluster for."""
+
+    def applications(self) -> list[dict[str, Any]]:
+        """Return all applications as the ResourceManager's REST interface describes them."""
+
+
+def check(visitor: Visitor, cluster: Cluster, account: str, terminal: Terminal) -> None:
+    """Go through all steps. Containers are expected to run as ``account``.
 
     Raises:
         VisitError: the first that went wrong.
     """
-    visitor = Visitor(hub.address, USER, hub.password)
-    with terminal.timed(f"{USER} logs in"):
+    name = visitor.name
+    earlier = {application["id"] for application in cluster.applications()}
+    with terminal.timed(f"{name} logs in"):
         visitor.log_in()
-    with terminal.timed(f"{USER} starts her server"):
+    with terminal.timed(f"{name} starts her server"):
         for message in visitor.start():
             terminal.step(f"    {message}")
     with terminal.timed("She opens it") as result:
         result(visitor.open_lab())
     with terminal.timed("She runs a cell") as result:
-        uid, _, container = visitor.run(WHO).strip().partition(" ")
-        expected = pwd.getpwnam(USER).pw_uid if cluster.kerberos else os.getuid()
-        if not container.startswith("container_") or int(uid) != expected:
-            raise VisitError(f"it ran as uid {uid} in {container}, where uid {expected} in a container was expected")
-        result(f"uid {uid} ({pwd.getpwuid(int(uid)).pw_name}) in {container}")
+        uid, found, container = visitor.run(WHO).strip().split(" ", 2)
+        if not container.startswith("container_") or found != account:
+            raise VisitError(f"it ran as {found} in {container}, where {account} in a container was expected")
+        result(f"uid {uid} ({found}) in {container}")
     with terminal.timed("She writes a file to HDFS and reads it back") as result:
         printed = visitor.run(HDFS).strip()
-        if printed != f"{USER}: hello from a notebook":
+        if printed != f"{name}: hello from a notebook":
             raise VisitError(f"the cell printed {printed!r}")
         result(printed)
     with terminal.timed("She stops her server"):
         visitor.stop()
     with terminal.timed("YARN says that the application has ended in order") as result:
-        result(_end_of_application(cluster))
+        result(_end_of_application(cluster, name, earlier))
 
 
-def _end_of_application(cluster: LocalHadoop) -> str:
+def _end_of_application(cluster: Cluster, name: str, earlier: set[str]) -> str:
     end = time.monotonic() + END_TIMEOUT
     while True:
-        found = [(app["id"], app["user"], app["state"], app["finalStatus"]) for app in cluster.applications()]
-        if [application[1:] for application in found] == [(USER, "FINISHED", "SUCCEEDED")]:
+        found = [
+            (app["id"], app["user"], app["state"], app["finalStatus"])
+            for app in cluster.applications()
+            if app["id"] not in earlier
+        ]
+        if [application[1:] for application in found] == [(name, "FINISHED", "SUCCEEDED")]:
             return " ".join(found[0])
         if time.monotonic() > end:
             raise VisitError(f"YARN has these applications: {found}")
