@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+from benchmarks import revision
 from demo.hub import CONFIGURATION, Hub
 from localhadoop import LocalHadoop
 from localhadoop.jars import DEFAULT_VERSION
@@ -47,17 +48,21 @@ def cluster(*, kerberos: bool, nodes: int = 2, memory: int = 4096, vcores: int =
 
 
 @contextmanager
-def hub(on: LocalHadoop, *, configuration: str = "", settings: Mapping[str, str] | None = None) -> Iterator[Hub]:
+def hub(
+    on: LocalHadoop, *, configuration: str = "", settings: Mapping[str, str] | None = None, code: Path | None = None
+) -> Iterator[Hub]:
     """A hub with the example configuration, gone with its folder when the context ends; users' servers go on.
 
     Args:
         on: what its users' servers run on.
         configuration: lines of Python that come after the example's, where ``c`` is the configuration.
         settings: more of the environment variables that the example reads.
+        code: folder of an older revision to run, see :mod:`benchmarks.revision`; None for the installed one.
     """
+    loaded = revision.configuration(code) if code else f"c = get_config()\nload_subconfig({str(CONFIGURATION)!r})\n"
     with tempfile.TemporaryDirectory(prefix="yarnspawner-benchmark-") as folder:
         file = Path(folder) / "configuration.py"
-        file.write_text(f"c = get_config()\nload_subconfig({str(CONFIGURATION)!r})\n{configuration}\n")
+        file.write_text(f"{loaded}{configuration}\n")
         started = Hub(on, Path(folder), configuration=file, settings={"PYTHONUNBUFFERED": "1", **(settings or {})})
         try:
             started.start()

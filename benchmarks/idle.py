@@ -1,7 +1,8 @@
-"""The processor time of an idle server: of its application master, and of the recipe, beside a plain Jupyter server.
+"""The processor time of idle servers: of application masters, and of the recipe, beside a plain Jupyter server.
 
-The plain server idles on the same machine at the same time. What the user's own server uses more than it, is the recipe's.
-Processor times are those of the processes, so other work on the machine disturbs them little.
+The plain server idles on the same machine at the same time. What a user's own server uses more than it, is the recipe's. All
+figures are means for each server. Processor times are those of the processes, so other work on the machine disturbs them little.
+With ``--old``, as many servers of an older revision idle at the same time.
 """
 
 from __future__ import annotations
@@ -13,42 +14,85 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from benchmarks.memory import processes_of
 from benchmarks.processes import cpu_seconds
-from benchmarks.results import USER, Results
+from benchmarks.results import OURS, USER, Results
+
+if TYPE_CHECKING:
+    from benchmarks.person import Person
+    from localhadoop import LocalHadoop
 
 DEFAULT_RUNS = 1
-MASTER, SERVER, PLAIN = "application master", "server with the recipe", "plain jupyter-server"
+MASTER, SERVER, PLAIN = "application master", "server", "plain jupyter-server"
 # Seconds after a start until nothing of it is left to do: the compiler of the application master is the last.
 _SETTLED = 30.0
+# Seconds for all servers to start, and for YARN to end them.
+_LIMIT = 900.0
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    from benchmarks import revision
+
+    revision.add_argument(parser)
     parser.add_argument("--minutes", type=float, default=10, metavar="N", help="of each run (default: %(default)s)")
+    parser.add_argument("--servers", type=int, default=1, metavar="N", help="on one node (default: %(default)s)")
 
 
 def run(options: argparse.Namespace, results: Results) -> None:
-    from benchmarks import clusters
+    from benchmarks import clusters, revision
     from benchmarks.person import Person
 
-    table = results.table("CPU while idle", unit="% of a core")
-    with clusters.cluster(kerberos=options.kerberos) as hadoop, clusters.hub(hadoop) as hub:
-        person = Person(hub, USER)
+    table = results.table("CPU while idle, for each server", unit="% of a core")
+    with ExitStack() as stack:
+        # Room for all servers; nothing is used of it until they need it.
+        memory = max(4096, 4096 * options.servers)
+        hadoop = stack.enter_context(
+            clusters.cluster(kerberos=options.kerberos, nodes=1, memory=memory, vcores=32 + 4 * options.servers)
+        )
+        # A request for a start does not wait for its server, so that all start at once.
+        unlimited = (
+            "c.JupyterHub.named_server_limit_per_user = 0\nc.JupyterHub.tornado_settings = {'slow_spawn_timeout': 0}"
+        )
+        people = {OURS: Person(stack.enter_context(clusters.hub(hadoop, configuration=unlimited)), USER)}
+        if options.old:
+            code = stack.enter_context(revision.unpacked(options.old))
+            hub = stack.enter_context(clusters.hub(hadoop, configuration=unlimited, code=code))
+            people[options.old] = Person(hub, USER)
         for turn in range(options.runs):
-            person.start()
-            (application,) = hadoop.applications(states="RUNNING", user=USER)
-            with plain_server() as plain:
-                time.sleep(_SETTLED)
-                found = idle({**by_part(application["id"]), PLAIN: [plain]}, options.minutes * 60)
-            person.stop()
+            found = _idle_together(hadoop, people, options.servers, options.minutes * 60)
             for name, share in found.items():
                 table.add(name, share)
-            table.add("more than the plain server", found[MASTER] + found[SERVER] - found[PLAIN])
+            for name in people:
+                more = found[f"{name}: {MASTER}"] + found[f"{name}: {SERVER}"] - found[PLAIN]
+                table.add(f"{name}: more than the plain server", more)
             results.progress(turn, found)
-    table.goal("more than the plain server", table.median("more than the plain server"), 0.3)
+    row = f"{OURS}: more than the plain server"
+    table.goal(row, table.median(row), 0.3)
+
+
+def _idle_together(hadoop: LocalHadoop, people: dict[str, Person], servers: int, seconds: float) -> dict[str, float]:
+    """Start the servers of all hubs, let them idle and stop them. Return the processor time of each part."""
+    processes: dict[str, list[int]] = {}
+    known: set[str] = set()
+    try:
+        for name, person in people.items():
+            person.start_many(servers, _LIMIT)
+            running = {application["id"] for application in hadoop.applications(states="RUNNING", user=USER)} - known
+            known |= running
+            for application in running:
+                for part, pids in by_part(application).items():
+                    processes.setdefault(f"{name}: {part}", []).extend(pids)
+        with plain_server() as plain:
+            time.sleep(_SETTLED)
+            shares = idle({**processes, PLAIN: [plain]}, seconds)
+    finally:
+        for person in people.values():
+            person.stop_many(_LIMIT)
+    return {name: share / (1 if name == PLAIN else servers) for name, share in shares.items()}
 
 
 def by_part(application_id: str) -> dict[str, list[int]]:

@@ -2,13 +2,15 @@
 
 The floor is the same container, memory, environment and hub, started by a bare skein script that runs
 ``jupyterhub-singleuser`` and touches a file when it answers. 0.4.0's way is modelled: a report every 0.5 s, and the
-address by a call from the container to the hub. All three take turns, with warm drivers.
+address by a call from the container to the hub. All three take turns, with warm drivers. With ``--old``, so does an older
+revision of yarnspawner.
 """
 
 from __future__ import annotations
 
 import argparse
 import time
+from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from benchmarks.results import FLOOR, OURS, USER, Results
@@ -22,35 +24,50 @@ OLD = "0.4.0's way"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    from benchmarks import revision
+
     parser.add_argument("--without-old", action="store_true", help="do not measure 0.4.0's way")
+    revision.add_argument(parser)
 
 
 def run(options: argparse.Namespace, results: Results) -> None:
-    from benchmarks import bare
+    from benchmarks import bare, clusters, revision
+    from benchmarks.person import Person
     from benchmarks.turns import Ground
 
-    with Ground.prepared(kerberos=options.kerberos) as ground, bare.Handler.running() as handler:
+    with ExitStack() as stack:
+        ground = stack.enter_context(Ground.prepared(kerberos=options.kerberos))
+        handler = stack.enter_context(bare.Handler.running())
         cluster, person, floor = ground.cluster, ground.person, ground.script
+        before = None
+        if options.old:
+            code = stack.enter_context(revision.unpacked(options.old))
+            before = Person(stack.enter_context(clusters.hub(cluster, code=code)), USER)
         old = bare.OldSpawner(ground.hub, ground.client, ground.folder, USER, ground.token)
         total = results.table("POST to ready", baseline=FLOOR)
         ours = results.table("Stages of yarnspawner")
         theirs = results.table("Stages of the bare script")
+        stages = [(ours, OURS), (theirs, FLOOR)]
+        if before is not None:
+            stages.append((results.table(f"Stages of {options.old}"), options.old))
         # The first of each fills the caches of nodes and drivers, and does not count.
         for turn in range(options.runs + 1):
             rows = {OURS: _ours(cluster, person), FLOOR: _floor(cluster, floor)}
+            if before is not None:
+                rows[options.old] = _ours(cluster, before)
             if not options.without_old:
                 rows[OLD] = _old(old, handler)
             results.progress(turn, {name: took["total"] for name, took in rows.items()})
             if turn:
                 for name, took in rows.items():
                     total.add(name, took.pop("total"))
-                for table, name in ((ours, OURS), (theirs, FLOOR)):
+                for table, name in stages:
                     for stage, seconds in rows[name].items():
                         table.add(stage, seconds)
-    total.goal("the median, in terms of the bare script's", total.ratio(OURS), 0.75)
+    total.goal("the median, in terms of the bare script's", total.ratio(OURS), 0.45)
     total.goal("the worst, in terms of the bare script's median", total.worst_ratio(OURS), 1.25)
     if not options.without_old:
-        total.goal("the median, in terms of 0.4.0's way", total.ratio(OURS, OLD), 0.70)
+        total.goal("the median, in terms of 0.4.0's way", total.ratio(OURS, OLD), 0.40)
 
 
 def _ours(cluster: LocalHadoop, person: Person) -> dict[str, float]:
