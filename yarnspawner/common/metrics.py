@@ -37,6 +37,12 @@ SWEEPS = Counter("yarnspawner_sweeps", "Sweeps for orphans, by outcome (ok, held
 ORPHANS_STOPPED = Counter("yarnspawner_orphans_stopped", "Orphaned applications that sweeps have stopped")
 RECOVERED = Counter("yarnspawner_recovered_servers", "Servers that the hub has found again after its restart")
 
+# Prometheus sees no increase in the first sample of a series, so those with known labels begin at 0.
+for _stage in ("submit", "queue", "listen", "answer"):
+    START_STAGE_SECONDS.labels(_stage)
+for _outcome in ("ok", "held", "failed"):
+    SWEEPS.labels(_outcome)
+
 
 @contextmanager
 def timed_call(method: str) -> Iterator[None]:
