@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from yarnspawner.common.ids import checked_application_id
 from yarnspawner.hadoop.accounts import hub_account
@@ -184,6 +184,16 @@ class ResourceManager:
             return queues[name]
         found = [queue for queue in queues.values() if queue.name == name]
         return found[0] if len(found) == 1 else None
+
+    async def pending_applications(self, queue: str) -> list[str]:
+        """Return the ids of the applications that wait in a queue for their first container.
+
+        Raises:
+            ResourceManagerUnavailable: no ResourceManager answered.
+        """
+        # YARN before 3.1 ignores `deSelects`, which leaves out most of a document that is only counted.
+        path = f"/ws/v1/cluster/apps?states=ACCEPTED&queue={quote(queue, safe='')}&deSelects=resourceRequests,timeouts"
+        return [str(found.get("id")) for found in as_list(await self._get(path), "apps", "app")]
 
     async def maximum_allocation(self, queue: str = "") -> Resources | None:
         """Return the size of the largest container that a queue, or any queue, allows. None if it is not known.

@@ -47,6 +47,9 @@ _SILENCE = 20.0
 # Seconds between two checks while the status does not change.
 _IDLE_INTERVAL = 5.0
 
+# Seconds after which a waiting start asks YARN for the other applications in its queue. Most starts wait for less.
+_COUNTED = 5.0
+
 _NOT_COLLECTED = (
     "The log is only on the server's node, because YARN does not collect logs. To see it here, administrators can set"
     " yarn.log-aggregation-enable to true in yarn-site.xml."
@@ -136,9 +139,10 @@ class ReadinessWaiter:
             self._waiting_since = self._waiting_since or time.monotonic()
             waited = time.monotonic() - self._waiting_since
             reason = explain_queueing(report, waited)
-            self._progress.tell(
-                30, f"Waiting in queue {report.queue}{', ' * bool(reason)}{reason}{_so_far(waited)}.", self._link
-            )
+            message = f"Waiting in queue {report.queue}{', ' * bool(reason)}{reason}{_so_far(waited)}."
+            if waited >= _COUNTED:
+                message += _ahead(self._access.pending_applications.before(report.queue, self._application_id))
+            self._progress.tell(30, message, self._link)
 
     async def _read_address(self, report: Report) -> Address | None:
         """Return the server's address; None if it has not published one yet."""
@@ -265,6 +269,13 @@ class ReadinessWaiter:
 def _so_far(seconds: float) -> str:
     """Return how long an application has waited, for its message; "" for the first minute."""
     return f" ({duration(seconds // 60 * 60)} so far)" if seconds >= 60 else ""
+
+
+def _ahead(applications: int) -> str:
+    """Return how many applications have waited for longer, as a sentence; "" for none."""
+    if not applications:
+        return ""
+    return f" {applications} {'applications have' if applications > 1 else 'application has'} waited longer."
 
 
 def _are_logs_collected() -> bool:

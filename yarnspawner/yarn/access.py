@@ -15,6 +15,7 @@ from yarnspawner.hadoop.resourcemanager import ResourceManager
 from yarnspawner.hadoop.skein_staging import StagingFolders
 from yarnspawner.hadoop.uploads import Uploads
 from yarnspawner.skein_driver import SKEIN_JAR, Cluster
+from yarnspawner.yarn.pending import PendingApplications
 from yarnspawner.yarn.port_check import PortChecker
 from yarnspawner.yarn.reflector import ApplicationReflector
 from yarnspawner.yarn.terminator import ApplicationTerminator
@@ -104,6 +105,11 @@ class ClusterAccess:
         if urls := [url.strip() for url in self.resource_manager_url.split(",") if url.strip()]:
             return ResourceManager(urls, **options)
         return ResourceManager.from_configuration(**options)
+
+    @cached_property
+    def pending_applications(self) -> PendingApplications:
+        """Counts the applications that wait in the queues."""
+        return PendingApplications(lambda: self.resource_manager)
 
     @cached_property
     def node_manager_client(self) -> HadoopHttpClient:

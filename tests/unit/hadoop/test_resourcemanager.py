@@ -137,6 +137,14 @@ async def test_hidden_node_is_an_error(manager: Manager, rm: ResourceManager) ->
         await rm.master_node(APPLICATION)
 
 
+async def test_pending_applications(manager: Manager, rm: ResourceManager) -> None:
+    """Only the ids are read, also of a list with one item or none."""
+    manager.documents["apps"] = {"apps": None}
+    assert await rm.pending_applications("root.default") == []
+    manager.documents["apps"] = {"apps": {"app": {"id": APPLICATION, "user": "bob"}}}
+    assert await rm.pending_applications("root.default") == [APPLICATION]
+
+
 async def test_unknown_application(rm: ResourceManager) -> None:
     """An unknown application has no report and no node."""
     assert await rm.master_node(APPLICATION) is None

@@ -259,6 +259,27 @@ async def test_a_queue_without_room_for_a_moment_is_no_news():
     assert "Waiting in queue root.default." in await messages(progress)
 
 
+async def test_a_long_wait_counts_who_has_waited_longer(monkeypatch):
+    """YARN is not asked before a start has waited for a while."""
+    asked = []
+
+    def before(queue, application_id):
+        asked.append((queue, application_id))
+        return len(asked)
+
+    for counted, told in (
+        (1000, ""),
+        (0, " 1 application has waited longer."),
+        (0, " 2 applications have waited longer."),
+    ):
+        monkeypatch.setattr(readiness, "_COUNTED", counted)
+        wait, progress = arrival([status("ACCEPTED")], ServerChannel())
+        wait._access.pending_applications = SimpleNamespace(before=before)
+        wait._tell(status("ACCEPTED"))
+        assert progress.last == f"Waiting in queue root.default.{told}"
+    assert asked == [("root.default", ID)] * 2
+
+
 @pytest.mark.parametrize(("seconds", "told"), [(59, ""), (60, " (1 min so far)"), (179, " (2 min so far)")])
 def test_a_long_wait_says_how_long(seconds, told):
     assert readiness._so_far(seconds) == told
