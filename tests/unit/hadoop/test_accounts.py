@@ -4,7 +4,22 @@ from types import SimpleNamespace
 
 import pytest
 
-from yarnspawner.hadoop.accounts import IdentityRefused, hub_account, is_person, short_name, validate_account
+from yarnspawner.hadoop.accounts import (
+    SUPERUSERS,
+    IdentityRefused,
+    hub_account,
+    is_person,
+    short_name,
+    validate_account,
+)
+
+
+def test_allowed_system_accounts():
+    """A system account is accepted if an admin allows it, and no setting can allow a superuser."""
+    assert validate_account("spark", hub="jupyterhub", allowed={"spark"}) == "spark"
+    with pytest.raises(IdentityRefused, match="system account"):
+        validate_account("spark", hub="jupyterhub")
+    assert {"root", "hdfs", "yarn", "mapred"} == SUPERUSERS
 
 
 @pytest.mark.parametrize("name", ["alice", "a.b-c_d", "machine$"])

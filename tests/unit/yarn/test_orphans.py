@@ -118,6 +118,15 @@ def test_what_runs_as_no_person_is_not_ours(user):
     assert swept(application(user=user)) == []
 
 
+def test_an_allowed_system_account_is_a_person():
+    """An admin's ``allowed_system_accounts`` holds for the sweep as well."""
+    report = application(user="spark")
+    assert not is_ours(report, hub_id=HUB, hub_user="jupyterhub")
+    assert is_ours(report, hub_id=HUB, hub_user="jupyterhub", allowed={"spark"})
+    assert swept(report, allowed={"spark"}) == [report.id]
+    assert swept(report) == []
+
+
 def test_copied_tags_protect_and_end_only_the_copiers_own():
     # mallory copies the tags of alice's pending start.
     forged = application(2, user="mallory")
