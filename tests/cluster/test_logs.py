@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,10 +12,15 @@ import pytest
 from localhadoop import LocalHadoop
 from tests.support.applications import reach, specification, use
 from tests.support.cluster_kinds import mostly_on_kerberos
+from tests.support.hub_user import START, HubUser, unfinished, until
+from tests.support.hubs import log_of, running
 from yarnspawner.diagnosis.explain import explain
 from yarnspawner.hadoop.kerberos import TicketCache
 from yarnspawner.hadoop.logs import LogsDenied, LogsUnavailable, tail
 from yarnspawner.skein_driver import Cluster
+
+# Jupyter's own words.
+SERVER_LOG = "Serving notebooks from local directory"
 
 
 @pytest.fixture(params=["simple_cluster", "kerberos_cluster"], ids=["simple", "kerberos"])
@@ -58,6 +65,29 @@ async def test_a_log_is_read_as_its_user_alone(cluster: Cluster, login: dict[str
         await tail(application_id, "bob", **login, timeout=10)
     with pytest.raises(LogsDenied, match="is not allowed to impersonate carl"):
         await tail(application_id, "carl", **login, timeout=60)
+
+
+@pytest.mark.full
+@pytest.mark.timeout(600)
+def test_log_page(hadoop: LocalHadoop, tmp_path: Path) -> None:
+    """The hub's page shows the log of a running server and then of the same one stopped, and only to its user."""
+    with running(hadoop, tmp_path) as hub:
+        alice, bob = (HubUser(hub.address, name, hub.password) for name in ("alice", "bob"))
+        alice.ask_to_start()
+        alice.wait_ready()
+        (application_id,) = unfinished(hadoop, "alice")
+        path = f"/hub/server-logs/alice/{application_id}"
+        until(lambda: "read at" in alice.page(path), START, "the log on the page")
+        page = alice.page(path)
+        assert "Starting or running." in page and SERVER_LOG in page
+        assert "404" in bob.page(path) and SERVER_LOG not in bob.page(path)
+        alice.ask_to_stop()
+        alice.wait_gone()
+        assert "Stopped." in alice.page("/hub/server-logs")
+        time.sleep(11)  # the page reads a log once in ten seconds
+        until(lambda: "read at" in alice.page(path), START, "the log of the stopped server")
+        assert SERVER_LOG in alice.page(path)
+        assert "Traceback" not in log_of(hub)
 
 
 async def test_what_is_not_there_in_time_is_unavailable(login: dict[str, Any]) -> None:

@@ -230,13 +230,15 @@ class ReadinessWaiter:
 
     async def running_log(self) -> str:
         """Return the last lines of the log of a server that runs and has published nothing; "" if there are none."""
-        if not self._silent:
-            return ""
+        return await self._node_log() if self._silent else ""
+
+    async def _node_log(self) -> str:
+        """Return the last lines of the log on the server's node; "" if there are none."""
         container = "service" if self._in_service else "master"
         try:
             return await running_log(self._access, self._application_id, container)
         except LogsUnavailable as error:
-            self._log.info("The log of %s, which is running, cannot be read: %s", self._application_id, error)
+            self._log.info("The node's log of %s cannot be read: %s", self._application_id, error)
             return ""
 
     def timed_out(self, limit: float, log_tail: str) -> StartFailed:
@@ -253,6 +255,9 @@ class ReadinessWaiter:
         if not report.user:
             return ""  # YARN has forgotten the application
         access = self._access
+        # The node has the log until it is collected. Asking it takes no JVM, and no wait for the collection.
+        if log := await self._node_log():
+            return log
         collected = _are_logs_collected()
         timeout = _LOG_TIMEOUT if collected else _ONE_ATTEMPT
         try:

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 from yarnspawner.hadoop.logs import LogsUnavailable
-from yarnspawner.hadoop.resourcemanager import Node
+from yarnspawner.hadoop.resourcemanager import Node, ResourceManagerUnavailable
 from yarnspawner.launch import readiness
 from yarnspawner.launch.progress import Progress
 from yarnspawner.launch.readiness import ReadinessWaiter
@@ -27,11 +27,18 @@ class Silent:
         raise ClusterUnavailable("Deadline exceeded")
 
 
+class Unreachable:
+    """A ResourceManager without a web service that the hub can use."""
+
+    async def master_node(self, application_id):
+        raise ResourceManagerUnavailable("no answer")
+
+
 def waiter_of(channel):
     server = SimpleNamespace(
         application_id="application_1700000000000_0001", container="master", hadoop_user="alice", queue="q"
     )
-    access = SimpleNamespace(link_to=lambda application_id: "", principal="", keytab="")
+    access = SimpleNamespace(link_to=lambda application_id: "", principal="", keytab="", resource_manager=Unreachable())
     progress = Progress()
     return ReadinessWaiter(server, channel, access, None, progress, logging.getLogger("test")), progress
 

@@ -15,7 +15,7 @@ from yarnspawner.common.protocol import (
     Notebooks,
     Waiting,
 )
-from yarnspawner.hadoop.resourcemanager import Node
+from yarnspawner.hadoop.resourcemanager import Node, ResourceManagerUnavailable
 from yarnspawner.launch import readiness
 from yarnspawner.launch.errors import StartFailed
 from yarnspawner.launch.progress import Progress
@@ -77,10 +77,14 @@ class Found(ServerProbe):
         return self.found
 
 
+async def unreachable(application_id):
+    raise ResourceManagerUnavailable("no answer")
+
+
 def arrival(statuses, conversation, server=SERVER, found=""):
     access = SimpleNamespace(
         reflector=ApplicationReflector(statuses),
-        resource_manager=SimpleNamespace(),
+        resource_manager=SimpleNamespace(master_node=unreachable),
         link_to=lambda application_id: f"http://rm/{application_id}",
     )
     progress = Progress()
@@ -249,6 +253,28 @@ async def test_a_timeout_shows_the_log_of_a_command_that_never_listens(monkeypat
         assert await wait._read_address(status("RUNNING").report) is None
         assert await wait.running_log() == told
     assert "asleep" in wait.timed_out(60, "asleep").jupyterhub_html_message
+
+
+async def test_the_log_of_an_ended_server_comes_from_its_node(monkeypatch):
+    """It is there at once. `yarn logs` is a JVM, and has nothing before YARN has collected the log."""
+
+    async def running_tail(node, file, web, lines):
+        return logs.pop(0)
+
+    async def tail(*_, **__):
+        return "collected"
+
+    async def master_node(application_id):
+        return Node("worker1")
+
+    monkeypatch.setattr(server_log, "running_tail", running_tail)
+    monkeypatch.setattr(readiness, "tail", tail)
+    logs = ["from the node", ""]
+    for told in ("from the node", "collected"):
+        wait, _ = arrival([status("FAILED")], ServerChannel())
+        wait._access.resource_manager.master_node = master_node
+        wait._access.node_manager_client = wait._access.principal = wait._access.keytab = None
+        assert await wait._log_tail(status("FAILED", user="alice").report) == told
 
 
 async def test_a_queue_without_room_for_a_moment_is_no_news():
