@@ -80,7 +80,7 @@ class FileStore:
 
     def containers(self, service: str | None = None, *, ended: bool = False) -> dict[str, ServiceContainer]:
         found = {}
-        for name, process in self.processes.items():
+        for name, process in list(self.processes.items()):
             state = "RUNNING"
             if process.poll() is not None:
                 state = "KILLED" if name in self.killed else "SUCCEEDED" if process.returncode == 0 else "FAILED"

@@ -13,10 +13,17 @@ from typing import Any
 
 import skein
 
-from yarnspawner.skein_driver.application_master import JAVA_OPTIONS, LAUNCHER_OPTIONS, MEMORY
+from yarnspawner.common.kernel_protocol import SECRET_FILE
+from yarnspawner.singleuser.listening import PORT_RANGE_VARIABLE
+from yarnspawner.skein_driver.application_master import (
+    JAVA_OPTIONS,
+    MEMORY,
+    UNSET_MASTER_ENVIRONMENT,
+    master_environment,
+)
 
 TAG = "yarnspawner-kernel"
-"""YARN tag of all applications that ``yarnspawner kernel`` starts."""
+"""YARN tag of all applications of kernels, which ``yarnspawner kernel list`` shows."""
 
 KEY_FILE = "connection-keys.json"
 """Name of the private file with the connection's keys in the container's folder."""
@@ -74,7 +81,7 @@ def connection_keys(*, encrypt: bool, require_encryption: bool = False) -> dict[
 
 
 def specification(request: KernelRequest, key_file: str, security: skein.Security) -> skein.ApplicationSpec:
-    """Return the application of a kernel. A service container gives it its exact memory and YARN's own exit status.
+    """Return the application of ``yarnspawner kernel``.
 
     Args:
         request: what to start.
@@ -84,12 +91,46 @@ def specification(request: KernelRequest, key_file: str, security: skein.Securit
     Raises:
         KernelError: the request is invalid.
     """
+    arguments = f"kernel --connection-key-file={KEY_FILE}"
+    if request.port_range:
+        arguments += f" --port-range={shlex.quote(request.port_range)}"
+    return _application(request, security, arguments, {KEY_FILE: key_file}, {})
+
+
+def container_specification(
+    request: KernelRequest, secret_file: str, environment: Mapping[str, str], security: skein.Security
+) -> skein.ApplicationSpec:
+    """Return the application of a kernel that a provisioner starts.
+
+    Args:
+        request: what to start.
+        secret_file: local path of the private file from which keys are derived.
+        environment: the kernel's id and encrypted command. YARN writes them to the container's log folder.
+        security: credentials of this application only.
+
+    Raises:
+        KernelError: the request is invalid.
+    """
+    ports = {PORT_RANGE_VARIABLE: request.port_range} if request.port_range else {}
+    return _application(request, security, "kernel_container", {SECRET_FILE: secret_file}, {**environment, **ports})
+
+
+def _application(
+    request: KernelRequest,
+    security: skein.Security,
+    program: str,
+    private_files: Mapping[str, str],
+    environment: Mapping[str, str],
+) -> skein.ApplicationSpec:
+    """Return a kernel's application. A service container gives it its exact memory and YARN's own exit status."""
+    # Private: skein uploads them with mode 0600 into a folder of mode 0700.
+    private = {name: skein.File(path, type="file") for name, path in private_files.items()}
     try:
         kernel = skein.Service(
             resources=skein.Resources(memory=request.memory, vcores=request.vcores, gpus=request.gpus),
-            # Private: skein uploads it with mode 0600 into a folder of mode 0700.
-            files={KEY_FILE: skein.File(key_file, type="file"), **_files(request)},
-            script=_script(request),
+            env=dict(environment),
+            files={**private, **_files(request)},
+            script=_script(request, program),
         )
         return skein.ApplicationSpec(
             name=request.name,
@@ -100,7 +141,7 @@ def specification(request: KernelRequest, key_file: str, security: skein.Securit
             max_attempts=1,
             master=skein.Master(
                 resources=skein.Resources(memory=MEMORY, vcores=1),
-                env={"JAVA_TOOL_OPTIONS": JAVA_OPTIONS, "JDK_JAVA_OPTIONS": LAUNCHER_OPTIONS},
+                env=master_environment(JAVA_OPTIONS),
                 security=security,
             ),
             services={"kernel": kernel},
@@ -147,13 +188,10 @@ def _files(request: KernelRequest) -> dict[str, skein.File]:
     return {"environment": skein.File(request.environment, type="archive", visibility=visibility)}
 
 
-def _script(request: KernelRequest) -> str:
-    python, lines = shlex.quote(sys.executable), ["unset JAVA_TOOL_OPTIONS"]
+def _script(request: KernelRequest, program: str) -> str:
+    python, lines = shlex.quote(sys.executable), [UNSET_MASTER_ENVIRONMENT]
     if request.environment:
         folder = "environment" if is_archive(request.environment) else request.environment
         lines.append(f"source {shlex.quote(folder)}/bin/activate")
         python = "python"
-    command = f"{python} -m yarnspawner.singleuser.kernel --connection-key-file={KEY_FILE}"
-    if request.port_range:
-        command += f" --port-range={shlex.quote(request.port_range)}"
-    return "\n".join([*lines, command])
+    return "\n".join([*lines, f"{python} -m yarnspawner.singleuser.{program}"])

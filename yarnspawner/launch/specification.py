@@ -12,7 +12,7 @@ from typing import Any
 import skein
 
 from yarnspawner.launch.node_text import NodeText, argument, node_quoted
-from yarnspawner.skein_driver.application_master import MEMORY, master_environment
+from yarnspawner.skein_driver.application_master import MEMORY, UNSET_MASTER_ENVIRONMENT, master_environment
 from yarnspawner.state.credentials import Credentials
 
 MEBIBYTE = 2**20
@@ -28,7 +28,7 @@ SERVER_SERVICE = "server"
 # anything, and it sets no variable after that: the admin's values win.
 _PREAMBLE = """\
 # The application master's own options are not those of the user's programs.
-unset JAVA_TOOL_OPTIONS JDK_JAVA_OPTIONS MALLOC_ARENA_MAX
+{unset}
 # The user's own home where the container runs as that user and has it, else the container's folder.
 account=$(id -un)
 HOME=$(getent passwd "$account" | cut -d: -f6)
@@ -233,7 +233,10 @@ def server_script(template: str, *, user: str, prologue: str, command: str, epil
             f"script_template cannot be filled in ({error!r}): its fields are {{prologue}}, {{singleuser_command}}"
             " and {epilogue}, and other braces are doubled."
         ) from None
-    return _PREAMBLE.format(environment_file=ENVIRONMENT_FILE, user=shlex.quote(user)) + body + "\n"
+    preamble = _PREAMBLE.format(
+        unset=UNSET_MASTER_ENVIRONMENT, environment_file=ENVIRONMENT_FILE, user=shlex.quote(user)
+    )
+    return preamble + body + "\n"
 
 
 def shell_command(cmd: list[str], args: Iterable[str]) -> str:

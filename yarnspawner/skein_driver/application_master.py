@@ -29,3 +29,7 @@ def master_environment(java_options: str) -> dict[str, str]:
         return {}
     # glibc otherwise reserves 64 MiB of addresses for each thread.
     return {"MALLOC_ARENA_MAX": "2", "JDK_JAVA_OPTIONS": LAUNCHER_OPTIONS, "JAVA_TOOL_OPTIONS": java_options}
+
+
+UNSET_MASTER_ENVIRONMENT = "unset JAVA_TOOL_OPTIONS JDK_JAVA_OPTIONS MALLOC_ARENA_MAX"
+"""Shell code that keeps these variables from the user's programs."""
