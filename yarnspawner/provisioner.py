@@ -15,16 +15,22 @@ from jupyter_client.provisioning.provisioner_base import KernelProvisionerBase
 from traitlets import Enum, Float, Unicode
 
 from yarnspawner.common.kernel_protocol import CONNECTION_FILE
+from yarnspawner.kernels.application import KernelApplication
+from yarnspawner.kernels.application_settings import ApplicationSettings
+from yarnspawner.kernels.cluster_thread import ClusterThread
 from yarnspawner.kernels.containers import KernelContainers, KernelRefused
 from yarnspawner.kernels.remote_kernel import INTERVAL, OBEDIENCE, RemoteKernel
+from yarnspawner.kernels.request import KernelError
 from yarnspawner.singleuser.store import StoreError
 
 _SECRETS = ("key", "curve_publickey", "curve_secretkey")
 
 
-class YarnProvisioner(KernelProvisionerBase):
-    """Runs a kernel in a YARN container of its own, added to the application of the user's server.
+class YarnProvisioner(ApplicationSettings, KernelProvisionerBase):  # type: ignore[metaclass]
+    """Runs a kernel in a YARN container of its own.
 
+    - In a server that YarnSpawner has started, the container is added to the server's application.
+    - If the kernelspec has a ``memory``, the kernel has an application of its own, with the ticket of the server's account.
     - The kernel's connection is encrypted. Its keys are derived, so none of them is sent or stored anywhere.
     - The kernel's own report tells of its end. If the application master does not answer, the kernel counts as running.
     - A kernel that ends by itself starts again in the same container, at the same address.
@@ -101,7 +107,7 @@ class YarnProvisioner(KernelProvisionerBase):
             if self.restart_policy == "renew" or not await kernel.restart(launch, self.start_timeout):
                 await kernel.start(launch, self.start_timeout)
         except StoreError as error:
-            raise KernelRefused(f"The server's application master does not answer: {error}") from error
+            raise KernelRefused(f"YARN or the application master does not answer: {error}") from error
         self._waited = False
         if kernel.address is not None:
             self.log.info("Kernel %s runs on %s in %s", self.kernel_id, kernel.address.node, kernel.address.container)
@@ -110,7 +116,14 @@ class YarnProvisioner(KernelProvisionerBase):
         return self.connection_info
 
     def _find_kernel(self) -> RemoteKernel:
-        return RemoteKernel(KernelContainers.current(), str(self.kernel_id), self.size, self.log)
+        kernel_id = str(self.kernel_id)
+        if not self.memory:
+            return RemoteKernel(KernelContainers.current(), kernel_id, self.size, self.log)
+        try:
+            application = KernelApplication(self.application_request(), kernel_id, ClusterThread.shared())
+        except KernelError as error:
+            raise KernelRefused(str(error)) from None
+        return RemoteKernel(application, kernel_id, "", self.log)
 
     def _refuse_silent_restart(self, kernel: RemoteKernel) -> None:
         """Raise if Jupyter restarts a kernel by itself although YARN stopped its container."""

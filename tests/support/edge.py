@@ -80,12 +80,24 @@ class Alice:
         terminal.expect(PROMPT)
         return terminal
 
-    def skein(self, *arguments: str) -> str:
-        command = [str(Path(sys.executable).with_name("skein")), *arguments]
+    def call(self, command: list[str]) -> str:
+        """Any command's output."""
         done = subprocess.run(
-            command, env=self.environment(), cwd=self.home, capture_output=True, text=True, check=True, **self._identity
+            command,
+            env=self.environment(),
+            cwd=self.home,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=300,
+            **self._identity,
         )
+        print(done.stderr)
+        done.check_returncode()
         return done.stdout.strip()
+
+    def skein(self, *arguments: str) -> str:
+        return self.call([str(Path(sys.executable).with_name("skein")), *arguments])
 
     def application(self, text: str) -> dict[str, Any]:
         found = re.search(r"application_\d+_\d+", text)

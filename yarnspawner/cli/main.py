@@ -11,6 +11,7 @@ from typing import NoReturn
 
 import skein
 
+from yarnspawner.cli.kernelspec_arguments import add_kernelspec
 from yarnspawner.cli.log_arguments import add_logs, add_usage
 from yarnspawner.kernels.request import PORTS, KernelError
 from yarnspawner.singleuser.listening import ListenError, parse_port_range
@@ -50,6 +51,7 @@ def _parser() -> _Parser:
     parser = _Parser(prog="yarnspawner", description="Jupyter on Hadoop YARN.")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     _add_kernel(commands)
+    add_kernelspec(commands, memory=_memory, count=_count, port_range=_port_range)
     _add_applications(commands)
     _add_sweep(commands)
     add_logs(commands, count=_count, parents=[_config(), _login("", "If unset, those of the hub's configuration.")])

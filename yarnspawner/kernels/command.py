@@ -10,23 +10,20 @@ import os
 import signal
 import subprocess
 import sys
-import tarfile
-import zipfile
 from collections.abc import Coroutine, Iterator
-from pathlib import Path
 from typing import Any
 
 from yarnspawner.common.text import one_line, sanitize
 from yarnspawner.hadoop.kerberos import KerberosError, TicketCache
 from yarnspawner.kernels import EXIT_KERNEL_KEPT
 from yarnspawner.kernels.connection_files import ConnectionFile, make_folder
+from yarnspawner.kernels.environment import find_environment
 from yarnspawner.kernels.messages import end_message, outage_message, status_message
 from yarnspawner.kernels.request import (
     TAG,
     KernelError,
     KernelRequest,
     connection_keys,
-    is_archive,
 )
 from yarnspawner.kernels.start import say, start_kernel
 from yarnspawner.skein_driver import (
@@ -62,7 +59,7 @@ def start(options: argparse.Namespace) -> int:
         memory=options.memory,
         vcores=options.vcores,
         gpus=options.gpus,
-        environment=_environment(options.environment),
+        environment=find_environment(options.environment),
         public=options.public,
         port_range=options.port_range,
     )
@@ -133,28 +130,6 @@ def stop(options: argparse.Namespace) -> int:
     file.remove()
     say(end_message(report) if report.final_status == "FAILED" else status_message(report))
     return 0
-
-
-def _environment(given: str) -> str:
-    """Return the environment's absolute path or URL.
-
-    Raises:
-        KernelError: a local environment does not exist or cannot be used.
-    """
-    if not given or "://" in given:
-        return given
-    path = Path(given).absolute()
-    if not path.exists():
-        raise KernelError(f"{path} does not exist.")
-    try:
-        if not is_archive(given):
-            if not (path / "bin" / "activate").exists():
-                raise KernelError(f"{path} is not an environment: it has no bin/activate.")
-        elif not (path.stat().st_size and (zipfile.is_zipfile(path) or tarfile.is_tarfile(path))):
-            raise KernelError(f"{path} is not an archive that YARN can unpack.")
-    except OSError as error:
-        raise KernelError(f"{path} cannot be read: {error.strerror}.") from None
-    return str(path)
 
 
 async def _unreachable_reason(cluster: Cluster, file: ConnectionFile) -> str:

@@ -25,7 +25,7 @@ def make_folder() -> None:
     Raises:
         KernelError: the folder is not writable.
     """
-    folder = _folder()
+    folder = runtime_folder()
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         tempfile.TemporaryFile(dir=folder).close()
@@ -33,7 +33,8 @@ def make_folder() -> None:
         raise _not_written(folder, error) from None
 
 
-def _folder() -> Path:
+def runtime_folder() -> Path:
+    """Return Jupyter's runtime folder."""
     # Deferred: the import is slow, and not every command needs it.
     from jupyter_core.paths import jupyter_runtime_dir
 
@@ -45,6 +46,20 @@ def _not_written(path: Path, error: OSError) -> KernelError:
         f"The connection file cannot be written, {path}: {error.strerror}. Set JUPYTER_RUNTIME_DIR to a folder where you"
         " have write permission."
     )
+
+
+def write_private(path: Path, text: str) -> None:
+    """Create or overwrite a file that only its owner can read.
+
+    Raises:
+        KernelError: it cannot be written.
+    """
+    try:
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as stream:
+            os.fchmod(stream.fileno(), 0o600)
+            stream.write(text)
+    except OSError as error:
+        raise _not_written(path, error) from None
 
 
 class ConnectionFile:
@@ -64,7 +79,7 @@ class ConnectionFile:
         if not is_application_id(application_id):
             raise KernelError(f"{application_id!r} is not an application id, such as application_1763890000000_0001.")
         self.application_id = application_id
-        self.path = _folder() / f"kernel-{application_id}.json"
+        self.path = runtime_folder() / f"kernel-{application_id}.json"
 
     def write(self, information: dict[str, Any]) -> None:
         """Create or overwrite the file.
@@ -72,12 +87,7 @@ class ConnectionFile:
         Raises:
             KernelError: it cannot be written.
         """
-        try:
-            with os.fdopen(os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as stream:
-                os.fchmod(stream.fileno(), 0o600)
-                stream.write(json.dumps(information, indent=2))
-        except OSError as error:
-            raise _not_written(self.path, error) from None
+        write_private(self.path, json.dumps(information, indent=2))
 
     def exists(self) -> bool:
         return self.path.exists()

@@ -7,11 +7,20 @@ from yarnspawner.diagnosis.explain import (
     Diagnosis,
     explain,
     explain_outage,
+    explain_queueing,
     explain_submission_error,
 )
 from yarnspawner.skein_driver import ClusterRefused, ClusterUnavailable, Report
 
 _UNKNOWN_CAUSE = "The kernel's application failed."
+
+
+def progress_message(report: Report) -> str:
+    """Return what an unfinished application of a kernel waits for."""
+    if report.state == "RUNNING":
+        return "The application runs; waiting for resources for the kernel's container"
+    because = explain_queueing(report)
+    return f"Waiting in queue {report.queue}{', ' + because if because else ''}"
 
 
 def failure_message(report: Report, log_tail: str | None = None) -> str | None:

@@ -6,11 +6,21 @@ import asyncio
 import json
 import logging
 import signal
-from typing import Any
+import time
+from typing import Any, ClassVar
+from weakref import WeakValueDictionary
 
-from yarnspawner.common.kernel_protocol import CONTAINER_FOLDER, KernelAddress, KernelCommand, KernelEnd, KernelLaunch
+from yarnspawner.common.kernel_protocol import (
+    CONTAINER_FOLDER,
+    KernelAddress,
+    KernelCommand,
+    KernelEnd,
+    KernelLaunch,
+    KernelSize,
+)
+from yarnspawner.kernels.application import KernelApplication
 from yarnspawner.kernels.containers import KernelContainers, KernelRefused
-from yarnspawner.singleuser.store import ServiceContainer
+from yarnspawner.singleuser.store import ServiceContainer, StoreError
 
 # Seconds between two looks at the store while somebody waits.
 INTERVAL = 0.1
@@ -18,6 +28,8 @@ OBEDIENCE = 2.0
 """Seconds for a container to obey a command before it is killed."""
 # Seconds for YARN to report why it stopped a container; the application master asks every five seconds.
 _REASON_LIMIT = 7.0
+_NOT_GIVEN = "YARN has not given this kernel a container yet."
+_STARTING = "The container runs, and the kernel starts in it."
 # Exit status of a kernel whose container YARN stopped.
 _KILLED = 128 + signal.SIGKILL
 
@@ -29,7 +41,7 @@ class RemoteKernel:
     - A start that fails or is cancelled leaves no container behind.
 
     Args:
-        containers: the server's containers.
+        containers: the containers of its server's application, or its own application.
         kernel_id: the kernel's id.
         size: slug of its size.
         log: the server's logger.
@@ -38,7 +50,12 @@ class RemoteKernel:
         KernelRefused: the size is not offered.
     """
 
-    def __init__(self, containers: KernelContainers, kernel_id: str, size: str, log: logging.Logger) -> None:
+    known: ClassVar[WeakValueDictionary[str, RemoteKernel]] = WeakValueDictionary()
+    """All kernels of this process by id, with those whose start is still in progress."""
+
+    def __init__(
+        self, containers: KernelContainers | KernelApplication, kernel_id: str, size: str, log: logging.Logger
+    ) -> None:
         self._containers = containers
         self._id = kernel_id
         self._size = containers.size(size)
@@ -47,6 +64,15 @@ class RemoteKernel:
         self._serial = 0
         self.address: KernelAddress | None = None
         self.end: KernelEnd | None = None
+        self.requested = 0.0
+        """When the container was requested, in seconds since the epoch."""
+        self.waiting = ""
+        """A sentence that says what a starting kernel waits for."""
+        self.known[kernel_id] = self
+
+    @property
+    def size(self) -> KernelSize:
+        return self._size
 
     @property
     def present(self) -> bool:
@@ -72,7 +98,9 @@ class RemoteKernel:
         """
         if self._size.own_environment and argv[0].rpartition("/")[2].startswith("python"):
             argv = ["python", *argv[1:]]
-        return KernelLaunch(argv, env, cwd, can_encrypt).with_folder(self._containers.folder, CONTAINER_FOLDER)
+        launch = KernelLaunch(argv, env, cwd, can_encrypt)
+        folder = self._containers.folder
+        return launch.with_folder(folder, CONTAINER_FOLDER) if folder else launch
 
     async def start(self, launch: KernelLaunch, timeout: float) -> None:
         """Start the kernel in a new container, and wait until it listens.
@@ -84,6 +112,7 @@ class RemoteKernel:
         await self.release()
         self.address, self.end, self._serial = None, None, 0
         self._container = await self._containers.add(self._size, self._id, launch)
+        self.requested, self.waiting = time.time(), _NOT_GIVEN
         self._log.info("Kernel %s: requested a container with %s", self._id, self._size.text)
         try:
             await self._wait_listening(timeout, run=1)
@@ -119,24 +148,42 @@ class RemoteKernel:
         loop = asyncio.get_running_loop()
         until = loop.time() + timeout
         while True:
-            published = await self._containers.published(self._id)
-            if published.address is not None and published.address.run == run:
-                self.address = published.address
-                return
-            if published.end is not None and published.end.run == run:
-                raise KernelRefused(published.end.message)
-            container = await self._containers.container(self._size, self._container)
-            if container is None or not container.active:
-                raise KernelRefused(_with_reason("The kernel's container ended before the kernel listened.", container))
-            if loop.time() > until:
-                limit = f"within {timeout:g} seconds"
-                if container.state == "RUNNING":
-                    raise KernelRefused(f"The kernel did not listen {limit}, although its container runs.")
-                raise KernelRefused(
-                    f"YARN had no container with {self._size.text} free {limit}. Try again later, or choose a smaller"
-                    " kernel."
-                )
+            try:
+                container = await self._look(run)
+                if container is None:
+                    return
+                if loop.time() > until:
+                    raise KernelRefused(self._timeout_message(container, timeout))
+            except StoreError as error:
+                # YARN or the application master may answer again.
+                if loop.time() > until:
+                    raise
+                self._log.debug("Kernel %s: its state is unknown: %s", self._id, error)
             await asyncio.sleep(INTERVAL)
+
+    async def _look(self, run: int) -> ServiceContainer | None:
+        """Return the container in which the kernel does not listen yet; None if it listens."""
+        published = await self._containers.published(self._id)
+        if published.address is not None and published.address.run == run:
+            self.address, self.waiting = published.address, ""
+            return None
+        if published.end is not None and published.end.run == run:
+            raise KernelRefused(published.end.message)
+        if not self._container:
+            raise KernelRefused("The start of this kernel was cancelled.")
+        container = await self._containers.container(self._size, self._container)
+        if container is None or not container.active:
+            raise KernelRefused(_with_reason("The kernel's container ended before the kernel listened.", container))
+        self.waiting = container.waiting or (_STARTING if container.state == "RUNNING" else _NOT_GIVEN)
+        return container
+
+    def _timeout_message(self, container: ServiceContainer, timeout: float) -> str:
+        limit = f"within {timeout:g} seconds"
+        if container.state == "RUNNING":
+            return f"The kernel did not listen {limit}, although its container runs."
+        missing = f"YARN had no container with {self._size.text} free {limit}."
+        remedy = "Try again later, or choose a smaller kernel."
+        return " ".join(filter(None, (missing, container.waiting, remedy)))
 
     async def find_end(self) -> KernelEnd | None:
         """Return how the kernel ended; None while it runs.
@@ -222,7 +269,12 @@ class RemoteKernel:
     def to_dict(self) -> dict[str, Any]:
         """Return what another server process needs to find the kernel again; it contains no keys."""
         address = json.loads(self.address.to_bytes()) if self.address else None
-        return {"container": self._container, "serial": self._serial, "address": address}
+        return {
+            "container": self._container,
+            "serial": self._serial,
+            "address": address,
+            "requested": self.requested,
+        }
 
     def load(self, known: dict[str, Any]) -> None:
         """Find the kernel again.
@@ -231,6 +283,7 @@ class RemoteKernel:
             ProtocolError: this is not the result of :meth:`to_dict`.
         """
         self._container, self._serial = known["container"], known["serial"]
+        self.requested = known.get("requested", 0.0)
         self.address = KernelAddress.from_bytes(json.dumps(known["address"]).encode()) if known["address"] else None
 
 

@@ -13,10 +13,14 @@ import skein
 
 from yarnspawner.common.private_files import private_files
 from yarnspawner.common.protocol import KERNEL_KEY
-from yarnspawner.diagnosis.explain import explain_queueing
 from yarnspawner.hadoop.logs import LogsUnavailable, tail
 from yarnspawner.kernels.connection_files import ConnectionFile
-from yarnspawner.kernels.messages import failure_message, log_hint, submission_error_message
+from yarnspawner.kernels.messages import (
+    failure_message,
+    log_hint,
+    progress_message,
+    submission_error_message,
+)
 from yarnspawner.kernels.request import KernelError, KernelRequest, connection_information, specification
 from yarnspawner.skein_driver import Cluster, ClusterError, ClusterRefused, ClusterUnavailable, Report, Store
 
@@ -102,7 +106,7 @@ async def _wait_published(cluster: Cluster, application_id: str, security: skein
                 report = await cluster.report(application_id)
                 if report.ended:
                     raise _ApplicationEnded(report)
-                if (progress := _progress(report)) != shown:
+                if (progress := progress_message(report)) != shown:
                     shown = progress
                     say(shown)
                 if report.state == "RUNNING" and report.host:
@@ -121,13 +125,6 @@ async def _wait_published(cluster: Cluster, application_id: str, security: skein
     finally:
         if store:
             await store.close()
-
-
-def _progress(report: Report) -> str:
-    if report.state == "RUNNING":
-        return "The application runs; waiting for resources for the kernel's container"
-    because = explain_queueing(report)
-    return f"Waiting in queue {report.queue}{', ' + because if because else ''}"
 
 
 async def _failure_reason(report: Report, principal: str, keytab: str) -> str:

@@ -54,8 +54,7 @@ def install_kernelspecs(environ: MutableMapping[str, str], container_folder: str
             continue
         folder = root / "kernels" / f"yarn-{size.slug}"
         folder.mkdir(parents=True, exist_ok=True)
-        _copy_logos(Path(base.resource_dir), folder)
-        (folder / "kernel.json").write_text(json.dumps(_kernelspec(base, size), ensure_ascii=False, indent=1))
+        write_kernelspec(folder, base, size, {"size": size.slug})
     environ["JUPYTER_PATH"] = os.pathsep.join(filter(None, (str(root), environ.get("JUPYTER_PATH"))))
 
 
@@ -70,7 +69,23 @@ def kernel_settings(config: Config, environ: Mapping[str, str]) -> Config:
     return Config({"KernelRestarter": {"time_to_dead": _POLL_INTERVAL}})
 
 
-def _kernelspec(base: Any, size: KernelSize) -> dict[str, Any]:
+def write_kernelspec(folder: Path, base: Any, size: KernelSize, settings: Mapping[str, Any], *, name: str = "") -> None:
+    """Write a kernelspec whose kernels run in YARN.
+
+    Args:
+        folder: existing folder.
+        base: kernelspec of a local kernel.
+        size: size of the container.
+        settings: settings of the provisioner.
+        name: complete display name; "" for the base's with the size.
+    """
+    for logo in [*Path(base.resource_dir).glob("logo-*"), *Path(base.resource_dir).glob("kernel.js")]:
+        shutil.copyfile(logo, folder / logo.name)
+    document = _kernelspec(base, size, settings) | ({"display_name": name} if name else {})
+    (folder / "kernel.json").write_text(json.dumps(document, ensure_ascii=False, indent=1))
+
+
+def _kernelspec(base: Any, size: KernelSize, settings: Mapping[str, Any]) -> dict[str, Any]:
     name = size.display_name or base.display_name.removesuffix(" (ipykernel)")
     # ipykernel interrupts itself when it gets the message. Not every kernel that says so does.
     by_message = any(word.startswith("ipykernel") for word in base.argv)
@@ -82,11 +97,6 @@ def _kernelspec(base: Any, size: KernelSize) -> dict[str, Any]:
         "interrupt_mode": "message" if by_message else base.interrupt_mode,
         "metadata": {
             **base.metadata,
-            "kernel_provisioner": {"provisioner_name": PROVISIONER, "config": {"size": size.slug}},
+            "kernel_provisioner": {"provisioner_name": PROVISIONER, "config": dict(settings)},
         },
     }
-
-
-def _copy_logos(source: Path, target: Path) -> None:
-    for logo in [*source.glob("logo-*"), *source.glob("kernel.js")]:
-        shutil.copyfile(logo, target / logo.name)

@@ -31,6 +31,8 @@ class ServiceContainer:
     """``WAITING``, ``REQUESTED``, ``RUNNING``, ``SUCCEEDED``, ``FAILED`` or ``KILLED``."""
     exit_message: str
     """YARN's reason of a failure; "" for none."""
+    waiting: str = ""
+    """A sentence that says what the container waits for, if that is known."""
 
     @property
     def active(self) -> bool:

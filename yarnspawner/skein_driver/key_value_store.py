@@ -72,6 +72,14 @@ class Store:
         request = kv.put(key, value=value)._build_operation().SerializeToString()  # noqa: SLF001
         await self._call("PutKey", request, timeout)
 
+    async def end_application(self, timeout: float = _TIMEOUT) -> None:
+        """Request the end of the application, as succeeded.
+
+        Raises:
+            ClusterUnavailable: the application master does not answer.
+        """
+        await self._call("shutdown", messages.ShutdownRequest(final_status="SUCCEEDED").SerializeToString(), timeout)
+
     async def close(self) -> None:
         """Close the connection. Idempotent."""
         await self._channel.close()
