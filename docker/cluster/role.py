@@ -14,11 +14,11 @@ import socket
 import subprocess
 import sys
 import time
-from pathlib import Path
+from collections.abc import Callable
 
 import realm
 import site_files
-from hosts import ADDRESSES, HUB_TO_WORKER, MASTERS, SERVERS, daemons_of, full
+from hosts import ADDRESSES, HUB_TO_WORKER, MASTERS, PORTS, SERVERS, daemons_of, full
 
 from localhadoop import commands, homes, rest
 from localhadoop.configuration import keytab
@@ -41,7 +41,9 @@ def main() -> int:
     if host == "kdc":
         realm.create()
         os.execvp("krb5kdc", ["krb5kdc", "-n"])  # noqa: S606 - the KDC takes this process's place
-    wait_for(keytab(site_files.settings(), "services").with_name("complete"))
+    complete = keytab(site_files.settings(), "services").with_name("complete")
+    wait_for(f"{complete} has not appeared", complete.exists)
+    wait_for(f"nothing listens on port {PORTS['kdc']} of {full('kdc')}", kdc_listens)
     if host.startswith("worker"):
         firewall()
         renumber(host)
@@ -50,12 +52,21 @@ def main() -> int:
     return run(daemons_of(host))
 
 
-def wait_for(file: Path) -> None:
+def wait_for(problem: str, done: Callable[[], bool]) -> None:
     end = time.monotonic() + WAIT
-    while not file.exists():
+    while not done():
         if time.monotonic() > end:
-            sys.exit(f"role: {file} has not appeared; does the host kdc run?")
+            sys.exit(f"role: {problem}; does the host kdc run?")
         time.sleep(0.5)
+
+
+def kdc_listens() -> bool:
+    """Say whether the KDC accepts connections, which it does only after it has made everybody's keytabs."""
+    try:
+        socket.create_connection((ADDRESSES["kdc"], PORTS["kdc"]), 3).close()
+    except OSError:
+        return False
+    return True
 
 
 def firewall() -> None:
