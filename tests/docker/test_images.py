@@ -2,6 +2,7 @@
 
 import os
 import secrets
+import signal
 import subprocess
 from pathlib import Path
 
@@ -107,7 +108,41 @@ def test_environment_refuses_old_nodes(images, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_try(images):
+@pytest.fixture(scope="module")
+def environment(images, tmp_path_factory):
+    """An environment for users' servers."""
+    folder = tmp_path_factory.mktemp("environment")
+    command = [CHECKOUT / "docker" / "make-environment", "--output", folder]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
+    [archive] = folder.glob("jupyter-*.tar.gz")
+    return archive
+
+
+def left_over():
+    """Return the containers and networks of docker/try."""
+    return shell(
+        "$engine ps --all --quiet --filter name=yarnspawner-try; $engine network ls | grep yarnspawner-try"
+    ).stdout
+
+
+def test_try(environment):
     """docker/try: a server on a secure cluster of several hosts, and three failures under a user who works."""
-    done = subprocess.run([CHECKOUT / "docker" / "try"], capture_output=True, text=True, check=False)
+    command = [CHECKOUT / "docker" / "try", "--environment", environment]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-1000:]
+    assert left_over() == ""
+
+
+def test_interrupted_try(environment):
+    """docker/try that is interrupted while hosts start leaves nothing behind."""
+    command = [CHECKOUT / "docker" / "try", "--environment", environment]
+    trial = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    lines = []
+    for line in trial.stdout:
+        lines.append(line)
+        if "Starting rm1" in line:
+            trial.send_signal(signal.SIGINT)
+    assert trial.wait(60) == 130, lines
+    assert "Interrupted" in "".join(lines)
+    assert left_over() == ""
