@@ -29,6 +29,7 @@ c.Authenticator.allowed_users = {{"alice", "bob"}}
 c.YarnSpawner.port_range = {ports}
 c.YarnSpawner.hadoop_ca_file = "/opt/hadoop/public/ca.pem"
 c.YarnSpawner.mem_limit = "512 M"
+c.YarnSpawner.start_timeout = 900
 c.YarnSpawner.profile_list = []
 """
 
@@ -99,6 +100,7 @@ class Containers:
                     raise TrialError(f"{host} has ended: {logs(host)[-2000:]}")
             return done()
 
+        self._tell(f"    Waiting for {what}")
         wait(what, seconds, done_while_running)
 
     def start_hub(self, archive: Path) -> None:

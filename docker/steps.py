@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import websocket
@@ -19,6 +20,10 @@ WHERE = "import os, pwd, socket; print(pwd.getpwuid(os.getuid()).pw_name, os.get
 
 class Worker(Visitor):
     """A visitor whose connection to a kernel stays open."""
+
+    def start(self, timeout: float = 900) -> Iterator[str]:
+        """Start a server. The first start also copies the environment to HDFS and to the worker."""
+        return super().start(timeout)
 
     def connect(self) -> websocket.WebSocket:
         if not self._kernel:
@@ -88,7 +93,7 @@ def steps(containers: Containers, terminal: Terminal) -> None:
 
 
 def start(visitor: Worker) -> None:
-    for _ in visitor.start(timeout=400):
+    for _ in visitor.start():
         pass
 
 
