@@ -95,6 +95,7 @@ def steps(containers: Containers, terminal: Terminal) -> None:
 def start(visitor: Worker) -> None:
     for _ in visitor.start():
         pass
+    visitor.open_lab()  # the server's own cookies
 
 
 def firewall(host: str, terminal: Terminal) -> None:
