@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import html
 import json
+import re
 import subprocess
 import time
 from collections.abc import Iterator
@@ -157,5 +159,7 @@ def failover(containers: Containers, alice: Worker) -> str:
 def worker_failure(alice: Worker, host: str) -> str:
     engine("kill", name(host.partition(".")[0]))
     wait("the end of alice's server in the hub", 240, lambda: alice.server() is None)
-    page = alice.home()
-    return "the hub has noticed" + (" and says that YARN lost contact" if "lost contact" in page else "")
+    told = re.search(r'class="yarnspawner-last-end">(.*?)</p>', alice.home(), re.DOTALL)
+    if not told:
+        raise VisitError("the hub's home page does not say how her server ended")
+    return html.unescape(told[1]).strip()

@@ -130,6 +130,7 @@ def test_try(environment):
     """docker/try: a server on a secure cluster of several hosts, and three failures under a user who works."""
     command = [CHECKOUT / "docker" / "try", "--environment", environment]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
+    print(done.stdout)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-1000:]
     assert left_over() == ""
 
