@@ -88,6 +88,7 @@ def test_strict_server(hub: Hub, strict: LocalHadoop) -> None:
     """A server sees /tmp noexec and a node's name; the hub asks the ResourceManager over HTTPS without complaint."""
     alice = visitor(hub)
     list(alice.start())
+    alice.open_lab()
     code = "import os, socket; print(bool(os.statvfs('/tmp').f_flag & os.ST_NOEXEC))"
     assert alice.run(code).strip() == "True"
     alice.stop()
@@ -101,6 +102,7 @@ def test_strict_virtual_memory(hub: Hub, strict: LocalHadoop) -> None:
     """A server that reserves too many addresses is killed by YARN, and its user reads why."""
     alice = visitor(hub)
     list(alice.start())
+    alice.open_lab()
     # The cell may end with an error, or the connection with the server.
     with suppress(Exception):
         alice.run("import mmap, time; kept = mmap.mmap(-1, 8 << 30); time.sleep(60)", timeout=60)
