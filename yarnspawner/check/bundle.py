@@ -23,7 +23,7 @@ from yarnspawner.check.context import CheckContext
 from yarnspawner.check.report import TextReport, as_document
 from yarnspawner.check.result import Finished
 from yarnspawner.common.text import sanitize
-from yarnspawner.hadoop.configuration import ConfigurationError, properties_of
+from yarnspawner.hadoop.site_files import SiteFileError, properties_of
 
 # Part of a name whose value is a secret.
 _SECRET_NAME = re.compile(
@@ -141,8 +141,8 @@ def hadoop_files(folder: Path) -> dict[str, str]:
 
 def _properties(file: Path) -> Iterator[str]:
     try:
-        yield _json({name: value_of(name, value) for name, value in properties_of(file)})
-    except ConfigurationError as error:
+        yield _json({one.name: value_of(one.name, one.value) for one in properties_of(file)})
+    except SiteFileError as error:
         yield _json({"error": str(error)})
 
 

@@ -7,8 +7,8 @@ import os
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from xml.etree import ElementInclude
-from xml.etree import ElementTree as ET
+
+from yarnspawner.hadoop.site_files import SiteFileError, properties_of
 
 # From core-default.xml and yarn-default.xml in the jars of Hadoop 3.
 _DEFAULTS = {
@@ -26,6 +26,16 @@ _DEFAULTS = {
     "yarn.scheduler.maximum-allocation-mb": "8192",
     "yarn.scheduler.maximum-allocation-vcores": "4",
 }
+
+# Former names that Hadoop still accepts.
+_RENAMED = {
+    "dfs.http.address": "dfs.namenode.http-address",
+    "dfs.https.address": "dfs.namenode.https-address",
+    "fs.default.name": "fs.defaultFS",
+}
+
+# All interfaces, or no host. Hadoop's daemons listen there, and no client connects to it.
+_NO_HOST = frozenset({"", "0.0.0.0", "[::]"})  # noqa: S104
 
 _FILES = ("core-site.xml", "hdfs-site.xml", "yarn-site.xml")
 _VARIABLE = re.compile(r"\$\{([^{}$\s]+)\}")
@@ -67,7 +77,19 @@ class HadoopConfiguration(Mapping[str, str]):
             raise ConfigurationError(f"{path} cannot be read: {error.strerror}") from None
         if not found:
             raise ConfigurationError(f"{path} has no Hadoop configuration ({', '.join(_FILES)})")
-        return cls({name: value for file in found for name, value in properties_of(file)})
+        settings: dict[str, str] = {}
+        final: set[str] = set()
+        try:
+            for written in (one for file in found for one in properties_of(file)):
+                name = _RENAMED.get(written.name, written.name)
+                # As in Hadoop, no later file and no later line changes a final property.
+                if name not in final:
+                    settings[name] = written.value
+                if written.final:
+                    final.add(name)
+        except SiteFileError as error:
+            raise ConfigurationError(str(error)) from None
+        return cls(settings)
 
     def __getitem__(self, name: str) -> str:
         return self._expand(self._settings[name])
@@ -97,26 +119,30 @@ class HadoopConfiguration(Mapping[str, str]):
         if scheme != "hdfs":
             return []
         secure = self["dfs.http.policy"].strip().upper() == "HTTPS_ONLY"
-        name = f"dfs.namenode.{'https' if secure else 'http'}-address"
         ids = [node.strip() for node in (self.get(f"dfs.ha.namenodes.{service}") or "").split(",") if node.strip()]
-        addresses = [self.get(f"{name}.{service}.{node}") for node in ids] or [
-            self.get(f"{name}.{service}") or self.get(name) or f"0.0.0.0:{9871 if secure else 9870}"
-        ]
-        host = service.partition(":")[0]
-        # A NameNode that listens on all interfaces is reached at the host of the file system.
-        found = [address.strip().replace("0.0.0.0:", f"{host}:") for address in addresses if address]
+        # Without HA, the name of the file system is that of a host, or of a service with one NameNode.
+        suffixes = [f".{service}.{node}" for node in ids] or [f".{service}", ""]
+        name = f"dfs.namenode.{'https' if secure else 'http'}-address"
+        port = "9871" if secure else "9870"
+        found = []
+        for suffix in suffixes if ids else [next((one for one in suffixes if self.get(name + one)), suffixes[0])]:
+            rpc = self.get(f"dfs.namenode.rpc-address{suffix}") or ("" if ids else service)
+            found.append(_address(self.get(name + suffix) or "", [rpc, "" if ids else service], port))
         return [f"{'https' if secure else 'http'}://{address}" for address in found]
 
     def _resource_manager(self, suffix: str, *, secure: bool) -> str:
-        name = f"yarn.resourcemanager.webapp{'.https' if secure else ''}.address"
-        port = "8090" if secure else "8088"
+        prefix = "yarn.resourcemanager."
+        own, other = (
+            ("webapp.https.address", "webapp.address") if secure else ("webapp.address", "webapp.https.address")
+        )
         # Like Hadoop's HAUtil: with HA, each ResourceManager has an address, or the default port on its host name.
-        address = self.get(name + suffix) or ""
-        if not address:
-            own = self.get(f"yarn.resourcemanager.hostname{suffix}") if suffix else None
-            address = f"{own.strip()}:{port}" if own else self[name]
-        host, _, given = address.strip().rpartition(":") if ":" in address else (address.strip(), "", port)
-        return f"{'https' if secure else 'http'}://{'localhost' if host == '0.0.0.0' else host}:{given}"  # noqa: S104
+        address = self.get(f"{prefix}{own}{suffix}") or ""
+        # Its RPC address may be all that says where it is.
+        others = [self.get(f"{prefix}{name}{suffix}") or "" for name in ("hostname", "address", other)]
+        if suffix and not (address or any(others)):
+            address = self[f"{prefix}{own}"]
+        scheme = "https" if secure else "http"
+        return f"{scheme}://{_address(address, [*others, 'localhost'], '8090' if secure else '8088')}"
 
     def _expand(self, value: str) -> str:
         for _ in range(_EXPANSIONS):
@@ -136,18 +162,25 @@ class HadoopConfiguration(Mapping[str, str]):
         return self._settings.get(name)
 
 
-def properties_of(file: Path) -> Iterator[tuple[str, str]]:
-    """Yield the names and unexpanded values of a file's properties.
+def _address(address: str, hosts: list[str], port: str) -> str:
+    """Return ``host:port`` of a daemon.
 
-    Raises:
-        ConfigurationError: the file cannot be read.
+    Args:
+        address: what the configuration says, such as ``0.0.0.0:8088``; "" for nothing.
+        hosts: other addresses of the same daemon. The first one with a host counts if ``address`` has none.
+        port: default port.
     """
-    try:
-        root = ET.parse(file).getroot()  # noqa: S314 - a trusted file of the admin
-        ElementInclude.include(root, base_url=str(file))
-    except (OSError, ET.ParseError, ElementInclude.FatalIncludeError) as error:
-        raise ConfigurationError(f"{file} cannot be read: {error}") from None
-    for entry in root.iter("property"):
-        name, value = entry.findtext("name"), entry.findtext("value")
-        if name is not None and value is not None:
-            yield name.strip(), value
+    host, given = _host_and_port(address)
+    if host in _NO_HOST:
+        host = next((other for one in hosts if (other := _host_and_port(one)[0]) not in _NO_HOST), host)
+    return f"{host}:{given or port}"
+
+
+def _host_and_port(address: str) -> tuple[str, str]:
+    # Hadoop's NetUtils accepts a scheme before an address.
+    text = address.strip().rpartition("://")[2].rstrip("/")
+    host, bracket, rest = text.rpartition("]")
+    if bracket:
+        return f"{host}]", rest.lstrip(":")
+    host, _, port = text.partition(":")
+    return host, port
