@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,13 +16,12 @@ from yarnspawner.check.probe_findings import targets
 from yarnspawner.check.result import Result, Step, Unknown, ok, warning, wrong
 from yarnspawner.check.stand_in import hub_or_stand_in
 from yarnspawner.common.private_files import private_files
-from yarnspawner.common.string_templates import substitute, template_fields
 from yarnspawner.common.text import one_line
 from yarnspawner.diagnosis.explain import explain_submission_error
 from yarnspawner.hadoop.logs import LogsUnavailable, tail
 from yarnspawner.hadoop.resourcemanager import ResourceManagerUnavailable
 from yarnspawner.launch.localize import upload_shared_files
-from yarnspawner.launch.request import localized_files
+from yarnspawner.launch.request import localized_files, resolve_shell
 from yarnspawner.launch.specification import ENVIRONMENT_FILE, environment_file, server_script
 from yarnspawner.skein_driver import SKEIN_JAR, SKEIN_JAR_NAME, ClusterError, ClusterRefused
 from yarnspawner.skein_driver.application_master import MEMORY, master_environment
@@ -111,7 +109,12 @@ async def _specification(
     access, user = context.access, context.hadoop_user
     label = await context.setting("node_label")
     files = await upload_shared_files(
-        localized_files(spawner), access.uploads, user, spawner.log, lambda message: None, lowest_uid=spawner.lowest_uid
+        await localized_files(spawner),
+        access.uploads,
+        user,
+        spawner.log,
+        lambda message: None,
+        lowest_uid=spawner.lowest_uid,
     )
     own = {_SCRIPT: container.__file__, ENVIRONMENT_FILE: paths[ENVIRONMENT_FILE]}
     files = {
@@ -124,7 +127,7 @@ async def _specification(
     script = server_script(
         spawner.script_template,
         user=user,
-        prologue=substitute(spawner.prologue, template_fields(spawner.user, ""), quoted=shlex.quote),
+        prologue=await resolve_shell(spawner, "prologue"),
         command=f"python {_SCRIPT}",
         epilogue="",
     )

@@ -20,16 +20,22 @@ def template_fields(user: Any, servername: str) -> dict[str, str]:
         servername: the server's name, "" for the user's default server.
     """
     username = user.escaped_name
-    # YARN's own queues of users are named like this (FairScheduler, and placement rules of the CapacityScheduler).
-    queue_username = user.name.strip().replace(".", "_dot_")
     return {
         "username": username,
         "unescaped_username": user.name,
-        "queue_username": queue_username,
+        "queue_username": queue_username(user.name),
         "servername": servername,
         "user_server": f"{username}--{servername}" if servername else username,
         "groups": ",".join(sorted(group.name for group in user.groups)),
     }
+
+
+def queue_username(name: str) -> str:
+    """Return a user's name as YARN writes it in queues of users, whose names have no dots.
+
+    The FairScheduler and the placement rules of the CapacityScheduler do so.
+    """
+    return name.strip().replace(".", "_dot_")
 
 
 class _NamesOnly(string.Formatter):

@@ -183,4 +183,4 @@ def _host_and_port(address: str) -> tuple[str, str]:
     if bracket:
         return f"{host}]", rest.lstrip(":")
     host, _, port = text.partition(":")
-    return host, port
+    return host.strip(), port.strip()

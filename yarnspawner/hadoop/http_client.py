@@ -6,6 +6,7 @@ import asyncio
 import ipaddress
 import json
 import socket
+import ssl
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlencode, urlsplit
@@ -178,6 +179,11 @@ class HadoopHttpClient:
             response: HTTPResponse = await self._client.fetch(tornado_request, raise_error=False)
         except FileNotFoundError:
             raise WebError(f"hadoop_ca_file: there is no file {self._ca_file}") from None
+        except (IsADirectoryError, PermissionError, ssl.SSLError) as error:
+            # OpenSSL's part that reads files is X509 or PEM; that of connections is SSL.
+            if isinstance(error, ssl.SSLError) and error.library == "SSL":
+                raise WebError(f"{url} does not answer: {_error_text(error)}") from None
+            raise WebError(f"hadoop_ca_file: {self._ca_file} is not a readable PEM file with certificates") from None
         except Exception as error:  # noqa: BLE001 - errors of sockets, TLS, HTTP and limits
             raise WebError(f"{url} does not answer: {_error_text(error)}") from None
         if response.code == 599:

@@ -16,6 +16,8 @@ import sys
 import weakref
 from typing import Any
 
+from traitlets import TraitError
+
 from yarnspawner.hadoop.configuration import ConfigurationError, HadoopConfiguration
 from yarnspawner.hub.context import HubContext
 from yarnspawner.hub.owned_servers import live_spawners, read_owned
@@ -86,7 +88,8 @@ def _checked_spawners(hub: Any) -> list[Any]:
 def prepare(hub: Any, spawner_class: type[Any]) -> None:
     """Start the drivers, check Hadoop's configuration and add the log page before the hub checks its servers.
 
-    That check can take long, and the first user should not wait for a driver. Errors are logged.
+    That check can take long, and the first user should not wait for a driver. Errors are logged. If a setting has a value that
+    it does not accept, the hub exits.
 
     Args:
         hub: JupyterHub's application.
@@ -103,6 +106,10 @@ def prepare(hub: Any, spawner_class: type[Any]) -> None:
         from yarnspawner.hub.log_page import add_log_page
 
         add_log_page(hub, access)
+    except TraitError as error:
+        # Otherwise, each start would fail.
+        hub.log.critical("The hub does not start, because a setting of its configuration is invalid: %s", error)
+        hub.exit(1)
     except Exception:
         hub.log.exception("The hub cannot prepare its access to YARN; the first start will try again")
 

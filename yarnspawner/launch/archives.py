@@ -11,6 +11,7 @@ from yarnspawner.launch.local_files import as_file, local_path
 from yarnspawner.launch.specification import SpecificationError
 
 # YARN unpacks .jar, .zip, .tar.gz, .tgz and .tar (FSDownload and FileUtil of Hadoop 3).
+_UNPACKED = (".jar", ".zip", ".tar.gz", ".tgz", ".tar")
 _REFUSED = (".tar.bz2", ".tbz2", ".tbz", ".tar.xz", ".txz", ".tar.lzma", ".tar.zst", ".tzst", ".tar.lz4", ".7z", ".rar")
 # The first bytes of archives that it unpacks, by the ends of their names. YARN chooses how to unpack by the name.
 _BEGINS = {".tar.gz": b"\x1f\x8b", ".tgz": b"\x1f\x8b", ".zip": b"PK", ".jar": b"PK"}
@@ -41,7 +42,11 @@ def check_archives(files: Mapping[str, Any]) -> None:
         # A fragment or a query does not change which file it is.
         written = urlsplit(file.source).path
         suffix = next((suffix for suffix in _REFUSED if written.lower().endswith(suffix)), "")
-        path = local_path(file) if str(file.type) == "ARCHIVE" else None
+        archive = str(file.type) == "ARCHIVE"
+        if archive and not suffix and not written.lower().endswith(_UNPACKED):
+            # YARN would leave it as it is, without an error.
+            suffix = "its name has none of the endings " + ", ".join(_UNPACKED)
+        path = local_path(file) if archive else None
         begin = _begin(path) if path is not None else None
         if begin is not None:
             suffix = suffix or next((kind for magic, kind in _MAGIC.items() if begin.startswith(magic)), "")
@@ -58,7 +63,7 @@ def check_archives(files: Mapping[str, Any]) -> None:
 
 
 def _expected(path: Path) -> bytes:
-    return next((begins for suffix, begins in _BEGINS.items() if path.name.endswith(suffix)), b"")
+    return next((begins for suffix, begins in _BEGINS.items() if path.name.lower().endswith(suffix)), b"")
 
 
 def _begin(path: Path) -> bytes | None:

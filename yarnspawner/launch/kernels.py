@@ -11,11 +11,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from yarnspawner.common.kernel_protocol import SECRET_FILE, KernelOffer, KernelSize
-from yarnspawner.common.string_templates import substitute, template_fields
 from yarnspawner.hadoop.resourcemanager import ResourceManager, ResourceManagerUnavailable
 from yarnspawner.hadoop.scheduler import Resources
 from yarnspawner.kernels.request import is_archive
-from yarnspawner.launch.request import resolve_setting
+from yarnspawner.launch.request import resolve_setting, resolve_shell
 from yarnspawner.launch.specification import KernelService, server_script, shell_command
 from yarnspawner.options.kernel_profiles import KernelProfile, read_kernel_limit, read_kernel_profiles
 from yarnspawner.settings.typing import SpawnerSettings
@@ -107,7 +106,7 @@ class KernelPlan:
         if not self.profiles:
             return []
         node_label = await resolve_setting(spawner, "node_label")
-        fields = template_fields(spawner.user, spawner.name)
+        prologue = await resolve_shell(spawner, "prologue")
         return [
             KernelService(
                 name=profile.size.service,
@@ -115,7 +114,7 @@ class KernelPlan:
                 vcores=profile.size.vcores,
                 gpus=profile.size.gpus,
                 node_label=profile.node_label or node_label,
-                script=_script(spawner, user, profile, fields),
+                script=_script(spawner, user, profile, prologue),
                 files={_ARCHIVE: archives[name]} if (name := _archive_name(profile)) in archives else {},
                 private_files={SECRET_FILE: paths[SECRET_FILE]},
             )
@@ -123,8 +122,7 @@ class KernelPlan:
         ]
 
 
-def _script(spawner: SpawnerSettings, user: str, profile: KernelProfile, fields: Mapping[str, str]) -> str:
-    prologue = substitute(spawner.prologue, fields, quoted=shlex.quote)
+def _script(spawner: SpawnerSettings, user: str, profile: KernelProfile, prologue: str) -> str:
     # The server's Python, however the admin's command names it.
     command = shell_command(spawner.cmd, ()).replace(_SERVER_MODULE, _KERNEL_MODULE, 1)
     if profile.environment:

@@ -313,7 +313,7 @@ class Launcher:
             await upload_shared_files(
                 sources, access.uploads, server.hadoop_user, self._log, tell, lowest_uid=spawner.lowest_uid
             )
-            for sources in (localized_files(spawner), kernels.archives)
+            for sources in (await localized_files(spawner), kernels.archives)
         ]
         request = await build_request(
             spawner,

@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 import shlex
 
-_VARIABLE = re.compile(r"(?P<escaped>\\)?\$(?:(?P<plain>[A-Za-z_]\w*)|\{(?P<braced>[A-Za-z_]\w*)\})")
+_VARIABLE = re.compile(
+    r"(?P<escaped>\\)?\$(?:(?P<plain>[A-Za-z_]\w*)|\{(?P<braced>[A-Za-z_]\w*)\})|\{\{(?P<yarn>[A-Za-z_]\w*)\}\}"
+)
 # "./name" alone, or in a list such as PYTHONPATH.
 _IN_CONTAINER = re.compile(r"(?:^|(?<=:))\./")
 _QUOTED_VALUE = re.compile(r"""\A(?P<option>--?\w[\w.-]*=)(?P<quote>["'])(?P<value>.*)(?P=quote)\Z""", re.DOTALL)
@@ -21,6 +23,7 @@ def node_quoted(text: str, *, paths: bool = False) -> str:
     r"""Return a word of the shell in which the node's variables are filled in, and nothing else.
 
     - ``$NAME`` and ``${NAME}`` are the node's variable. If the node does not have it, they stay as they are.
+    - ``{{NAME}}``, YARN's own way to write it, is the same.
     - ``\$NAME`` is the text ``$NAME``.
 
     Args:
@@ -35,6 +38,8 @@ def node_quoted(text: str, *, paths: bool = False) -> str:
             words.append(shlex.quote(found[0][1:]))
         elif found["plain"]:
             words.append(f'"${{{found["plain"]}-\\${found["plain"]}}}"')
+        elif found["yarn"]:
+            words.append(f'"${{{found["yarn"]}-{{{{{found["yarn"]}\\}}\\}}}}"')
         else:
             words.append(f'"${{{found["braced"]}-\\${{{found["braced"]}\\}}}}"')
     words.append(_literal(text[end:], paths=paths and not end))

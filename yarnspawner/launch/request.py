@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import skein
 
 from yarnspawner.common.notebook_storage import VARIABLE as NOTEBOOK_STORAGE_VARIABLE
-from yarnspawner.common.string_templates import substitute, template_fields
+from yarnspawner.common.string_templates import queue_username, substitute, template_fields
 from yarnspawner.hadoop.accounts import validate_account
 from yarnspawner.hadoop.resourcemanager import ResourceManager, ResourceManagerUnavailable
 from yarnspawner.hub.context import HubContext
@@ -57,8 +57,41 @@ async def resolve_setting(spawner: SpawnerSettings, name: str, value: Any = None
     """
     value = getattr(spawner, name) if value is None else value
     if not callable(value):
-        return expand_setting(name, value, template_fields(spawner.user, spawner.name))
-    text = await call_hook(name, value, spawner, log=spawner.log)
+        return expand_setting(name, value, await setting_fields(spawner, value))
+    return await _text_of(spawner, name, value)
+
+
+async def resolve_shell(spawner: SpawnerSettings, name: str) -> str:
+    """Return the shell commands of a setting: a template with quoted fields, or what its callable returns.
+
+    Raises:
+        SettingFailed: the callable raised an exception, or returned no text.
+    """
+    value = getattr(spawner, name)
+    if callable(value):
+        return await _text_of(spawner, name, value)
+    return substitute(value, await setting_fields(spawner, value), quoted=shlex.quote)
+
+
+async def setting_fields(spawner: SpawnerSettings, template: str) -> dict[str, str]:
+    """Return the value of each field that a template may use.
+
+    ``{queue_username}`` is made from the Hadoop user, because YARN does not know the hub's name of the user.
+
+    Raises:
+        SettingFailed: the callable of ``hadoop_user`` raised an exception.
+        TemplateError: the template of ``hadoop_user`` has an unknown field.
+    """
+    fields = template_fields(spawner.user, spawner.name)
+    if "{queue_username}" in template and spawner.hadoop_user != type(spawner).hadoop_user.default():
+        name = await _mapped_name(spawner)
+        if isinstance(name, str):  # otherwise, the start itself reports it
+            fields["queue_username"] = queue_username(name)
+    return fields
+
+
+async def _text_of(spawner: SpawnerSettings, name: str, function: Callable[..., Any]) -> str:
+    text = await call_hook(name, function, spawner, log=spawner.log)
     if not isinstance(text, str):
         raise SettingFailed(f"The hub's setting {name} returned {type(text).__name__}, not a text.")
     return text
@@ -72,11 +105,7 @@ async def resolve_hadoop_user(spawner: SpawnerSettings, *, hub_user: str) -> str
         SettingFailed: the setting's callable raised an exception.
         TemplateError: the setting's template has an unknown field.
     """
-    mapping = spawner.hadoop_user
-    if callable(mapping):
-        name = await call_hook("hadoop_user", mapping, spawner, log=spawner.log)
-    else:
-        name = await resolve_setting(spawner, "hadoop_user")
+    name = await _mapped_name(spawner)
     # A directory service can take long to look up the account.
     return await asyncio.to_thread(
         validate_account,
@@ -87,6 +116,13 @@ async def resolve_hadoop_user(spawner: SpawnerSettings, *, hub_user: str) -> str
     )
 
 
+async def _mapped_name(spawner: SpawnerSettings) -> Any:
+    """Return the Hadoop user as the setting has it. A callable can return anything."""
+    if callable(spawner.hadoop_user):
+        return await call_hook("hadoop_user", spawner.hadoop_user, spawner, log=spawner.log)
+    return expand_setting("hadoop_user", spawner.hadoop_user, template_fields(spawner.user, spawner.name))
+
+
 def container_environment(spawner: SpawnerSettings) -> dict[str, str]:
     """Return the server's environment, including its secrets."""
     fields = template_fields(spawner.user, spawner.name)
@@ -95,6 +131,8 @@ def container_environment(spawner: SpawnerSettings) -> dict[str, str]:
         # JupyterHub's variables override the admin's. They can contain braces and are no templates.
         if isinstance(written, str) and environment.get(name) == written:
             environment[name] = NodeText(substitute(written, fields))
+        elif callable(written) and name in environment and not name.startswith("JUPYTERHUB_"):
+            environment[name] = NodeText(environment[name])
     environment["YARNSPAWNER_LOG_LIMIT"] = str(spawner.log_limit)
     environment["YARNSPAWNER_START_TIMEOUT"] = str(spawner.start_timeout)
     if spawner.notebook_storage != "detect":
@@ -133,7 +171,6 @@ async def build_request(
         TemplateError: a template has an unknown field.
         SpecificationError: a setting is invalid.
     """
-    fields = template_fields(spawner.user, spawner.name)
     return ServerRequest(
         name=await resolve_setting(spawner, "application_name"),
         user=server.hadoop_user,
@@ -148,9 +185,9 @@ async def build_request(
         script=server_script(
             spawner.script_template,
             user=server.hadoop_user,
-            prologue=substitute(spawner.prologue, fields, quoted=shlex.quote),
+            prologue=await resolve_shell(spawner, "prologue"),
             command=shell_command(spawner.cmd, spawner.get_args()),
-            epilogue=substitute(spawner.epilogue, fields, quoted=shlex.quote),
+            epilogue=await resolve_shell(spawner, "epilogue"),
         ),
         environment_path=paths[ENVIRONMENT_FILE],
         private_files={name: path for name, path in paths.items() if name != ENVIRONMENT_FILE},
@@ -166,10 +203,20 @@ async def build_request(
     )
 
 
-def localized_files(spawner: SpawnerSettings) -> dict[str, Any]:
-    """Return ``localize_files`` with the fields of its templates filled in."""
-    fields = template_fields(spawner.user, spawner.name)
-    return {name: _localized(source, fields) for name, source in spawner.localize_files.items()}
+async def localized_files(spawner: SpawnerSettings) -> dict[str, Any]:
+    """Return ``localize_files`` with the fields of its templates filled in, or what its callable returns.
+
+    Raises:
+        SettingFailed: the callable raised an exception, or returned no dict.
+    """
+    written = spawner.localize_files
+    if not callable(written):
+        fields = await setting_fields(spawner, str(written))
+        return {name: _localized(source, fields) for name, source in written.items()}
+    files = await call_hook("localize_files", written, spawner, log=spawner.log)
+    if not isinstance(files, Mapping):
+        raise SettingFailed(f"The hub's setting localize_files returned {type(files).__name__}, not a dict.")
+    return dict(files)
 
 
 def _localized(source: Any, fields: Mapping[str, str]) -> Any:

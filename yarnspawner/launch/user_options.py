@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Mapping, Sequence
+from functools import partial
 from typing import Any, TypeVar
 
 from tornado import web
 from traitlets import TraitError
 
-from yarnspawner.common.string_templates import TemplateError, render_strict, template_fields
+from yarnspawner.common.string_templates import TemplateError, render_strict
 from yarnspawner.common.units import LABELS
 from yarnspawner.hadoop.resourcemanager import ResourceManagerUnavailable
 from yarnspawner.hadoop.scheduler import Queue
 from yarnspawner.hub.context import HubContext
 from yarnspawner.launch.errors import OptionsRefused
 from yarnspawner.launch.hooks import SettingFailed, call_hook, hook_failed
-from yarnspawner.launch.request import resolve_setting, resource_manager_of
+from yarnspawner.launch.request import resolve_setting, resource_manager_of, setting_fields
 from yarnspawner.options.form import cards, render
 from yarnspawner.options.limits import ChoiceRefused, Limit, ProfileError, check_cluster_maximum
 from yarnspawner.options.overrides import Overrides
@@ -80,7 +81,8 @@ class UserOptions:
             options, notice = {}, f"Your last choice is no longer offered. {refused}"
         settings = await self._settings_of_groups((*LABELS, "maximum_lifetime"))
         facts = {name: _queue_facts(queue) for queue in queues for name in (queue.path, queue.name)}
-        shown = cards(offer, settings, options, queue_of=self._queue_of, facts=facts)
+        fields = await setting_fields(self._spawner, "{queue_username}")
+        shown = cards(offer, settings, options, queue_of=partial(_queue_of, fields=fields), facts=facts)
         return render(self._spawner.additional_profile_form_template_paths, offer, shown, options, notice)
 
     async def parse_form(self, form: Mapping[str, Sequence[Any]]) -> Mapping[str, Any]:
@@ -121,9 +123,7 @@ class UserOptions:
         offer = await self._offer(_START_PATIENCE)
         try:
             selection = self._select(offer, user_options) if offer.decides else Selection(None, ())
-            queue = self._group_queue(self._spawner.queue)
-            if callable(queue):
-                queue = await resolve_setting(self._spawner, "queue")
+            queue = await self._group_queue(self._spawner.queue)
             for override in ({"queue": queue}, *selection.overrides):
                 await self._apply(override)
             cluster_maximum = await self._cluster_maximum(_START_PATIENCE, queue=await self._queue_now())
@@ -232,9 +232,16 @@ class UserOptions:
     def _group_names(self) -> list[str]:
         return [group.name for group in self._spawner.user.groups]
 
-    def _group_queue(self, otherwise: Any) -> Any:
-        groups = self._group_names
-        return next((queue for group, queue in self._spawner.group_queues.items() if group in groups), otherwise)
+    async def _group_queue(self, otherwise: Any) -> str:
+        """Return the queue of this user's groups, or the given one: a template, or what a callable returned."""
+        queues, groups = await self._value_of("group_queues"), self._group_names
+        if not isinstance(queues, Mapping):
+            raise SettingFailed(f"The hub's setting group_queues returned {type(queues).__name__}, not a dict.")
+        found = next((queue for group, queue in queues.items() if group in groups), None)
+        queue = otherwise if found is None else found
+        if isinstance(queue, str):
+            return queue
+        return await resolve_setting(self._spawner, "queue" if found is None else "group_queues", queue)
 
     async def _overrides_of_groups(self) -> list[tuple[str, Mapping[str, Any]]]:
         """Return the ``group_overrides`` of this user's groups, with their keys. Later ones take precedence."""
@@ -262,10 +269,9 @@ class UserOptions:
         settings = {name: getattr(self._spawner, name) for name in names}
         for _, override in await self._overrides_of_groups():
             settings.update({name: override[name] for name in names if name in override})
-        settings["queue"] = self._group_queue(settings["queue"])
-        for name in ("queue", "node_label"):
-            if callable(settings.get(name)):
-                settings[name] = await resolve_setting(self._spawner, name, settings[name])
+        settings["queue"] = await self._group_queue(settings["queue"])
+        if callable(settings.get("node_label")):
+            settings["node_label"] = await resolve_setting(self._spawner, "node_label", settings["node_label"])
         return settings
 
     # -- What the cluster has
@@ -291,11 +297,12 @@ class UserOptions:
         except TemplateError:
             return ""
 
-    def _queue_of(self, template: str) -> str:
-        try:
-            return render_strict(template, template_fields(self._spawner.user, self._spawner.name))
-        except TemplateError:
-            return template
+
+def _queue_of(template: str, fields: Mapping[str, str]) -> str:
+    try:
+        return render_strict(template, fields)
+    except TemplateError:
+        return template
 
 
 def _have_limits(profiles: Sequence[Profile]) -> bool:

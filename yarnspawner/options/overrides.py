@@ -28,14 +28,18 @@ class Overrides:
             TraitError: a value is not valid for its setting.
         """
         for name, wanted in override.items():
-            value = wanted(self._spawner) if callable(wanted) else wanted
-            if inspect.isawaitable(value):
-                value = await value
+            value = await self._called(wanted)
             current = getattr(self._spawner, name)
             self._before.setdefault(name, current)
+            if isinstance(value, Mapping):
+                current = await self._called(current)
             if isinstance(value, Mapping) and isinstance(current, Mapping):
                 value = merged(current, value)
             self._set(name, value)
+
+    async def _called(self, value: Any) -> Any:
+        found = value(self._spawner) if callable(value) else value
+        return await found if inspect.isawaitable(found) else found
 
     def kept(self) -> dict[str, Any]:
         """Return the overridden settings for JSON. Leave out values that JSON cannot hold (a ``skein.File``)."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from typing import Any
 
 from traitlets import Bool, Integer, Set, TraitError, Unicode, validate
@@ -24,9 +25,16 @@ class HubSettings(Configurable):
 
         The hub logs in to Hadoop with it and with :attr:`keytab`. Hadoop must allow it to impersonate the users
         (``hadoop.proxyuser.jupyterhub.users``, ``.groups`` and ``.hosts`` in core-site.xml). If both are unset, the hub
-        uses the ticket cache of its own account, or no Kerberos. Default: none. Example: ``"jupyterhub@EXAMPLE.COM"``.
+        uses the ticket cache of its own account, or no Kerberos. As in Hadoop's own settings, ``_HOST`` stands for the name of
+        this machine. Default: none. Example: ``"jupyterhub@EXAMPLE.COM"``.
         """,
     )
+
+    @validate("principal")
+    def _validate_principal(self, proposal: dict[str, Any]) -> Any:
+        principal = proposal["value"]
+        # Hadoop's daemons replace it (SecurityUtil.getServerPrincipal); kinit and Hadoop's clients do not.
+        return principal and principal.replace("/_HOST@", f"/{socket.getfqdn().lower()}@")
 
     keytab = Unicode(
         None,
@@ -118,12 +126,19 @@ class HubSettings(Configurable):
         help="""
         Address of the ResourceManager's web service.
 
-        Separate several addresses with commas. Default: the address in yarn-site.xml in ``$HADOOP_CONF_DIR``. Example:
+        Separate several URLs with commas. Default: the address in yarn-site.xml in ``$HADOOP_CONF_DIR``. Example:
         ``"http://rm.example.com:8088"``.
 
         .. versionadded:: 1.0
         """,
     )
+
+    @validate("resource_manager_url")
+    def _validate_resource_manager_url(self, proposal: dict[str, Any]) -> Any:
+        for url in filter(None, map(str.strip, proposal["value"].split(","))):
+            if not url.lower().startswith(("http://", "https://")):
+                raise TraitError(f"resource_manager_url: {url!r} is not a URL such as http://rm.example.com:8088.")
+        return proposal["value"]
 
     hadoop_ca_file = Unicode(
         "",

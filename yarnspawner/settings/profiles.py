@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from jupyterhub.traitlets import Callable
-from traitlets import Dict, List, TraitError, Unicode, Union, validate
+from traitlets import Dict, HasTraits, List, TraitError, Unicode, Union, validate
 from traitlets.config import Configurable
 
 from yarnspawner.common.units import LABELS
@@ -115,15 +116,15 @@ class ProfileSettings(Configurable):
     queue_choices = _choices("queue", '["default", "root.users.{queue_username}"]', number=False)
     node_label_choices = _choices("node_label", '["", "gpu"]', number=False)
 
-    group_queues = Dict(
-        value_trait=Unicode(),
-        key_trait=Unicode(),
+    group_queues = Union(
+        [Dict(value_trait=Union([Unicode(), Callable()]), key_trait=Unicode()), Callable()],
+        default_value={},
         config=True,
         help="""
         Queues for the members of the hub's groups; they replace :attr:`queue`.
 
-        If a user is in several groups, the first one in this dict counts. The values are templates with the fields of
-        :attr:`application_name`. Profiles and users' choices override it. Default: no group has a queue. Example:
+        If a user is in several groups, the first one in this dict counts. The values are templates or callables, as for
+        :attr:`queue`. A callable that takes the spawner can return the dict, or an awaitable. Profiles and users' choices override it. Default: no group has a queue. Example:
         ``{"analysts": "root.analysts", "students": "root.teaching.{queue_username}"}``.
 
         .. versionadded:: 1.0
@@ -187,7 +188,7 @@ class ProfileSettings(Configurable):
     def _validate_profile_list(self, proposal: dict[str, Any]) -> object:
         if not callable(proposal["value"]):
             try:
-                profiles_of(type(self), proposal["value"])
+                _check_values(self, profiles_of(type(self), proposal["value"]))
             except ProfileError as error:
                 raise TraitError(str(error)) from None
         return proposal["value"]
@@ -214,3 +215,46 @@ def profiles_of(settings_class: type[ProfileSettings], written: object) -> list[
     """
     overridable = settings_class.class_traits(config=True).keys() - FIXED
     return read_profiles(written, overridable, free=overridable - _NOT_FREE)
+
+
+def _check_values(settings: HasTraits, profiles: Sequence[Profile]) -> None:
+    """Check that each setting accepts the values that profiles and their choices have for it.
+
+    The values of callables and what users type are checked at a start.
+
+    Raises:
+        ProfileError: a setting does not accept a value.
+    """
+    for index, profile in enumerate(profiles):
+        where = f"profile_list[{index}]"
+        _check_override(settings, where, profile.yarnspawner_override)
+        for key, option in profile.profile_options.items():
+            for slug, choice in option.choices.items():
+                _check_override(settings, f"{where}, option {key!r}, choice {slug!r}", choice.yarnspawner_override)
+
+
+def _check_override(settings: HasTraits, where: str, override: Mapping[str, Any]) -> None:
+    for name, value in override.items():
+        try:
+            if not callable(value):
+                _check_value(settings, name, value)
+        except TraitError as error:
+            raise ProfileError(f"{where}: {name}: {error}") from None
+
+
+def _check_value(settings: HasTraits, name: str, value: Any) -> None:
+    trait: Any = settings.traits()[name]
+    if isinstance(value, Mapping):  # it is merged, and None removes a key
+        value = {key: one for key, one in value.items() if one is not None}
+    try:
+        value = trait._validate(settings, value)  # noqa: SLF001 - the public methods also set the value
+    except TraitError:
+        # A start reads a number from a text as well.
+        try:
+            number = trait.from_string(value) if isinstance(value, str) else None
+        except (TraitError, ValueError):
+            number = None
+        if number is None:
+            raise
+        value = trait._validate(settings, number)  # noqa: SLF001
+    trait._cross_validate(settings, value)  # noqa: SLF001

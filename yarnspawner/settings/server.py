@@ -26,7 +26,8 @@ class ServerSettings(Configurable):
 
         A template with ``{username}`` (escaped) and ``{unescaped_username}``, or a callable that takes the spawner and
         returns the name or an awaitable. The hub refuses its own account and system accounts, that is, accounts with a uid
-        below :attr:`lowest_uid` on the hub's machine, unless :attr:`allowed_system_accounts` lists them. Default: the hub's name of the user. Example, for e-mail addresses of one domain::
+        below :attr:`lowest_uid` on the hub's machine, unless :attr:`allowed_system_accounts` lists them. Default: the hub's
+        name of the user. Example, for e-mail addresses of one domain::
 
             c.YarnSpawner.hadoop_user = lambda spawner: spawner.user.name.removesuffix("@example.com")
 
@@ -56,7 +57,7 @@ class ServerSettings(Configurable):
         YARN queue that servers run in.
 
         A template with the fields of :attr:`application_name`, or a callable that takes the spawner and returns the queue or
-        an awaitable. ``{queue_username}`` is the user's name as YARN writes it in queues of users: names of queues have no
+        an awaitable. ``{queue_username}`` is the :attr:`hadoop_user` as YARN writes it in queues of users: names of queues have no
         dots, so ``first.last`` is ``first_dot_last``. Default: ``"default"``. Example: ``"root.users.{queue_username}"``.
 
         .. versionchanged:: 1.0
@@ -102,6 +103,7 @@ class ServerSettings(Configurable):
 
     mem_limit = Memory(
         "2 G",
+        at_least=2**20,
         config=True,
         help="""
         Memory for a user's server and kernels, in bytes or with a suffix.
@@ -167,7 +169,9 @@ class ServerSettings(Configurable):
         """,
     )
 
-    localize_files = Dict(
+    localize_files = Union(
+        [Dict(), Callable()],
+        default_value={},
         config=True,
         help="""
         Files that YARN brings into the container.
@@ -185,7 +189,8 @@ class ServerSettings(Configurable):
 
         The hub reads local files with its own permissions. So it refuses a path that users can change, such as one below
         ``/home/alice``: a link there could lead to the hub's keytab. The file and the folders above it may belong to root, to
-        the hub's account or to service accounts (uid below 1000). Default: no files. Example::
+        the hub's account or to service accounts (uid below 1000). A callable that takes the spawner can return the mapping, or
+        an awaitable. Default: no files. Example::
 
             c.YarnSpawner.localize_files = {
                 "environment": {"source": "/opt/environments/jupyter.tar.gz", "visibility": "public"}
@@ -197,15 +202,15 @@ class ServerSettings(Configurable):
         """,
     )
 
-    prologue = Unicode(
+    prologue = template(
         "",
-        config=True,
-        help="""
+        """
         Shell commands that run in the container before the server.
 
         The fields of :attr:`application_name` are replaced by words of the shell, quoted if necessary. So write them outside
         of quotes. All other braces stay: ``${HOME}`` is the shell's own. The same holds for :attr:`epilogue`. In
-        ``environment`` and in the sources of :attr:`localize_files`, fields are replaced without quotes.
+        ``environment`` and in the sources of :attr:`localize_files`, fields are replaced without quotes. A callable is allowed
+        as for :attr:`queue`; it quotes words itself.
 
         The start fails, and the user sees which command failed, in these cases:
 
@@ -221,13 +226,12 @@ class ServerSettings(Configurable):
         """,
     )
 
-    epilogue = Unicode(
+    epilogue = template(
         "",
-        config=True,
-        help="""
+        """
         Shell commands that run in the container after the server has stopped.
 
-        Fields are replaced as in :attr:`prologue`. Default: none. Example: ``"rm -rf scratch"``.
+        Fields are replaced as in :attr:`prologue`, and a callable is allowed. Default: none. Example: ``"rm -rf scratch"``.
         """,
     )
 

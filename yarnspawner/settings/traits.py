@@ -16,7 +16,16 @@ _MODULE_OPTION = re.compile(r"(?<=-m )(?:jupyterhub\.singleuser|jupyterlab\.labh
 
 
 class Memory(ByteSpecification):
-    """A size in bytes or with a suffix. None stands for the default."""
+    """A size in bytes or with a suffix. None stands for the default.
+
+    Args:
+        default_value: the default.
+        at_least: least size in bytes.
+    """
+
+    def __init__(self, default_value: str, *, at_least: int = 0, **kwargs: Any) -> None:
+        super().__init__(default_value, **kwargs)
+        self._at_least = at_least
 
     def _validate(self, obj: Any, value: Any) -> Any:
         value = self.default_value if value is None else value
@@ -26,9 +35,12 @@ class Memory(ByteSpecification):
 
     def validate(self, obj: Any, value: Any) -> int:
         try:
-            return int(super().validate(obj, value))
-        except (IndexError, ValueError, TraitError):
+            size = int(super().validate(obj, value))
+        except (IndexError, OverflowError, ValueError, TraitError):
             raise TraitError(f'{self.name} must be a size such as "2 G", not {value!r}.') from None
+        if size < self._at_least:
+            raise TraitError(f'{self.name} must be a size such as "2 G", not {size} bytes.')
+        return size
 
 
 class WholeNumber(Integer[int, int]):

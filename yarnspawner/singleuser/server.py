@@ -124,7 +124,8 @@ def _root_folder(container_folder: str) -> Any:
 
     def root_dir(self: Any) -> str:
         if told := os.environ.get("JUPYTERHUB_ROOT_DIR"):
-            return str(Path(told).expanduser())
+            # As in 0.4.0, where it was an argument in a shell.
+            return str(Path(os.path.expandvars(told)).expanduser())
         folder = Path.cwd()
         moved = folder.resolve() != Path(container_folder).resolve()
         return str(folder) if moved else os.environ.get("HOME") or str(folder)

@@ -70,7 +70,7 @@ async def test_documented_configuration(spawner_of, name):
     spawner = spawner_of(**settings)
     spawner.get_env = lambda: dict(spawner.environment)
     spawner.get_args = lambda: list(spawner.args)
-    files = localized_files(spawner)
+    files = await localized_files(spawner)
     check_archives(files)
     request = await build_request(
         spawner,

@@ -23,6 +23,10 @@ from yarnspawner.singleuser.failure import explain
         {"source": "hdfs:///jupyter.tar.zst", "type": "archive"},
         skein.File("/opt/environment.tar.bz2", type="archive"),
         skein.File("/opt/environment.tar.xz"),
+        {"source": "/opt/environment", "type": "archive"},
+        {"source": "hdfs:///jupyter.conda", "type": "ARCHIVE", "visibility": "public"},
+        skein.File("hdfs:///jupyter.gz", type="archive"),
+        "hdfs:///jupyter.TAR.BZ2#environment",
     ],
 )
 def test_case_20_archives(source):
@@ -44,6 +48,8 @@ def test_case_20_wrong_name(tmp_path):
         "/opt/e.tar.gz",
         "hdfs:///e.zip",
         "/opt/e.tgz",
+        {"source": "hdfs:///E.TAR.GZ", "type": "archive"},
+        {"source": "hdfs:///e.jar", "type": "archive"},
         {"source": "/opt/e.tar.xz", "type": "file"},
         "/opt/notes.xz",
         5,

@@ -1,6 +1,7 @@
 """Cases 9 to 11 of public reports: names that differ between hub, Kerberos, Hadoop and node."""
 
 import logging
+import socket
 from types import SimpleNamespace
 
 import pytest
@@ -10,7 +11,7 @@ from yarnspawner.hadoop import name_rules
 from yarnspawner.hadoop.accounts import IdentityRefused
 from yarnspawner.hadoop.name_rules import mapped_account
 from yarnspawner.launch.hooks import SettingFailed
-from yarnspawner.launch.request import resolve_hadoop_user, resolve_setting
+from yarnspawner.launch.request import localized_files, resolve_hadoop_user, resolve_setting, resolve_shell
 from yarnspawner.settings.hub import HubSettings
 
 PRINCIPAL = "jupyterhub/hub.example.com@EXAMPLE.COM"
@@ -22,6 +23,40 @@ async def test_case_9_queue_of_a_name_with_dots(spawner_of, name):
     """The documented example gives the queue that Hadoop itself would give."""
     queue = await resolve_setting(spawner_of(name, queue="root.users.{queue_username}"), "queue")
     assert queue == "root.users." + name.replace(".", "_dot_")
+
+
+@pytest.mark.parametrize(
+    ("name", "hadoop_user", "queue"),
+    [
+        ("first.last@example.com", lambda spawner: spawner.user.name.partition("@")[0], "first_dot_last"),
+        ("alice@example.com", "svc.{username}", "svc_dot_alice@example_dot_com"),
+        ("first.last", "{username}", "first_dot_last"),
+        ("First.Last", "{unescaped_username}", "First_dot_Last"),
+        ("alice", lambda spawner: None, "alice"),
+    ],
+)
+async def test_case_9_queue_of_another_hadoop_user(spawner_of, name, hadoop_user, queue):
+    """A user's queue has the name of the Hadoop user, which is all that YARN knows, in all templates."""
+
+    async def later(spawner):
+        return hadoop_user(spawner)
+
+    written = "root.{queue_username}"
+    spawner = spawner_of(
+        name,
+        ["g"],
+        hadoop_user=hadoop_user,
+        queue=written,
+        prologue="echo {queue_username}",
+        localize_files={"a": "hdfs:///{queue_username}"},
+        queue_choices=[written, "default"],
+    )
+    for mapping in (hadoop_user, later) if callable(hadoop_user) else (hadoop_user,):
+        spawner.hadoop_user = mapping
+        assert await resolve_setting(spawner, "queue") == f"root.{queue}"
+        assert await resolve_shell(spawner, "prologue") == f"echo {queue}"
+        assert await localized_files(spawner) == {"a": f"hdfs:///{queue}"}
+        assert f"root.{queue}" in await spawner.get_options_form()
 
 
 @pytest.mark.parametrize("setting", ["queue", "node_label", "application_name"])
@@ -41,12 +76,76 @@ async def test_case_9_a_callable_that_fails(spawner_of):
         await resolve_setting(spawner_of(queue=lambda spawner: None), "queue")
 
 
+@pytest.mark.parametrize("setting", ["prologue", "epilogue"])
+async def test_case_9_callables_of_shell(spawner_of, setting):
+    """A callable returns shell commands as they are."""
+
+    async def of_user(spawner):
+        return f"echo {{username}} {spawner.user.name}"
+
+    spawner = spawner_of(**{setting: of_user})
+    assert await resolve_shell(spawner, setting) == "echo {username} alice"
+    spawner.set_trait(setting, lambda s: "true")
+    assert await resolve_shell(spawner, setting) == "true"
+    spawner.set_trait(setting, lambda s: 5)
+    with pytest.raises(SettingFailed, match=f"setting {setting} returned int"):
+        await resolve_shell(spawner, setting)
+
+
+async def test_case_9_callable_of_files(spawner_of):
+    """A callable returns the files of a user; a profile adds to them."""
+
+    async def of_user(spawner):
+        return {"a": f"hdfs:///user/{spawner.user.name}"}
+
+    spawner = spawner_of(
+        localize_files=of_user,
+        profile_list=[{"display_name": "One", "yarnspawner_override": {"localize_files": {"b": "hdfs:///b"}}}],
+    )
+    assert await localized_files(spawner) == {"a": "hdfs:///user/alice"}
+    await spawner._run_apply_user_options({})
+    assert await localized_files(spawner) == {"a": "hdfs:///user/alice", "b": "hdfs:///b"}
+    spawner.localize_files = lambda s: []
+    with pytest.raises(SettingFailed, match="setting localize_files returned list, not a dict"):
+        await localized_files(spawner)
+
+
+async def test_case_9_callables_of_groups(spawner_of):
+    """The queues of groups may be callables, each or all."""
+
+    async def all_queues(spawner):
+        return {"g": lambda s: f"root.{s.user.name}"}
+
+    spawner = spawner_of(groups=["g"])
+    for queues in (all_queues, {"g": lambda s: f"root.{s.user.name}"}, {"g": "root.{username}"}):
+        spawner.group_queues = queues
+        await spawner._run_apply_user_options({})
+        assert await resolve_setting(spawner, "queue") == "root.alice"
+    for wrong in (lambda s: ["root"], {"g": lambda s: 5}):
+        spawner.group_queues = wrong
+        with pytest.raises(SettingFailed, match="setting group_queues returned"):
+            await spawner._run_apply_user_options({})
+
+
 async def test_case_9_callable_on_the_options_page(spawner_of):
     """The options page shows the queue that a callable returns, and a start uses it."""
     spawner = spawner_of(queue=lambda s: f"root.{s.user.name}", mem_limit_choices=["1 G", "2 G"])
     assert "root.alice" in await spawner.get_options_form()
     await spawner._run_apply_user_options({})
     assert await resolve_setting(spawner, "queue") == "root.alice"
+
+
+@pytest.mark.parametrize(
+    ("principal", "is_"),
+    [
+        ("jupyterhub/_HOST@EXAMPLE.COM", f"jupyterhub/{socket.getfqdn().lower()}@EXAMPLE.COM"),
+        ("jupyterhub@EXAMPLE.COM", "jupyterhub@EXAMPLE.COM"),
+        (None, None),
+    ],
+)
+def test_case_10_host_in_the_principal(principal, is_):
+    """_HOST is this machine's name, as in Hadoop's own settings."""
+    assert HubSettings(principal=principal).principal == is_
 
 
 @pytest.fixture

@@ -1,14 +1,19 @@
 """Cases 1 to 8 of public reports: what an admin or user sets wins, and what 0.4.0 took is taken."""
 
 import getpass
+import logging
 import os
 import pwd
 import subprocess
 from pathlib import Path
 
 import pytest
+from jupyterhub.app import JupyterHub
 from traitlets import TraitError
+from traitlets.config import Config
 
+from yarnspawner import YarnSpawner
+from yarnspawner.hub.startup import prepare
 from yarnspawner.launch.request import container_environment
 from yarnspawner.launch.specification import ENVIRONMENT_FILE, environment_file, server_script, shell_command
 from yarnspawner.settings.server import SCRIPT_TEMPLATE, ServerSettings
@@ -34,6 +39,14 @@ def test_case_6_none(name, value):
         ("mem_limit", "2 X", "mem_limit must be a size"),
         ("mem_limit", "", "mem_limit must be a size"),
         ("mem_limit", [1], "mem_limit must be a size"),
+        ("mem_limit", 2, "mem_limit must be a size.*not 2 bytes"),
+        ("mem_limit", "-2 G", "mem_limit must be a size"),
+        ("mem_limit", float("inf"), "mem_limit must be a size"),
+        ("mem_limit", "2 GiB", "mem_limit must be a size"),
+        ("application_master_memory", "-1 M", "application_master_memory must be a size"),
+        ("cpu_limit", 0, "cpu_limit"),
+        ("cpu_limit", "two", "cpu_limit must be a whole number"),
+        ("gpus", -1, "gpus"),
         ("gpus", 1.5, "gpus must be a whole number"),
     ],
 )
@@ -41,6 +54,68 @@ def test_case_6_what_cannot_be(name, value, said):
     """A value that cannot be is refused with a plain sentence that names the setting."""
     with pytest.raises(TraitError, match=said):
         ServerSettings(**{name: value})
+
+
+@pytest.mark.parametrize("in_choice", [False, True])
+@pytest.mark.parametrize(
+    ("override", "said"),
+    [
+        ({"cpu_limit": 0.5}, "cpu_limit must be a whole number"),
+        ({"mem_limit": "2 X"}, "mem_limit must be a size"),
+        ({"gpus": "two"}, "gpus"),
+        ({"port_range": [5000, 4000]}, "port_range: 5000 is above 4000"),
+        ({"server_container": "other"}, "server_container"),
+        ({"environment": 5}, "environment"),
+        ({"queue": 5}, "queue"),
+        ({"tags": ["a,b"]}, "tags: 'a,b' is not a tag"),
+    ],
+)
+def test_case_6_profiles(override, said, in_choice):
+    """A profile's value that cannot be is refused when the hub starts, with the profile and the setting."""
+    with pytest.raises(TraitError, match=rf"profile_list\[0\].*: {said}"):
+        YarnSpawner(profile_list=profiles(override, in_choice=in_choice))
+
+
+@pytest.mark.parametrize("in_choice", [False, True])
+@pytest.mark.parametrize(
+    "override",
+    [
+        {"cpu_limit": None, "mem_limit": None},
+        {"cpu_limit": "2", "mem_limit": "2 G", "maximum_lifetime": "60"},
+        {"cpu_limit": 2.0, "port_range": [4000, 5000]},
+        {"environment": {"A": None, "B": "x"}, "localize_files": {"a": None, "b": "hdfs:///b"}},
+        {"mem_limit": lambda spawner: "2 G"},
+        {"cmd": ["jupyter-labhub"], "prologue": "true"},
+    ],
+)
+def test_case_6_profiles_that_can_be(override, in_choice):
+    """What a start accepts, the hub accepts when it starts."""
+    assert YarnSpawner(profile_list=profiles(override, in_choice=in_choice)).profile_list
+
+
+def profiles(override, *, in_choice):
+    if not in_choice:
+        return [{"display_name": "One", "yarnspawner_override": override}]
+    choices = {"a": {"display_name": "A", "yarnspawner_override": override}}
+    return [{"display_name": "One", "profile_options": {"o": {"display_name": "O", "choices": choices}}}]
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"mem_limit": "2 X"}, "mem_limit must be a size"),
+        ({"cpu_limit": 0.5}, "cpu_limit must be a whole number"),
+        ({"profile_list": profiles({"gpus": 0.5}, in_choice=True)}, "gpus must be a whole number"),
+        ({"kernel_profiles": [{"memory": "8 X"}]}, "kernel_profiles"),
+        ({"resource_manager_url": "rm:8088"}, "resource_manager_url"),
+    ],
+)
+def test_case_6_when_the_hub_starts(settings, said, caplog):
+    """The hub itself does not start, and its log names the setting."""
+    hub = JupyterHub(config=Config({"YarnSpawner": settings}), spawner_class=YarnSpawner, log=logging.getLogger("hub"))
+    with pytest.raises(SystemExit):
+        prepare(hub, YarnSpawner)
+    assert said in caplog.text
 
 
 def test_case_6_whole_floats():
@@ -106,6 +181,9 @@ HOME = pwd.getpwuid(os.getuid()).pw_dir
         ("$HOME/data", f"{HOME}/data"),
         ("${NODE_DATA}/x y", "/data/x y"),
         (r"\$HOME", "$HOME"),
+        ("{{NODE_DATA}}/x:{{OF_NO_NODE}}", "/data/x:{{OF_NO_NODE}}"),
+        ("a$NODE_DATA$HOME", f"a/data{HOME}"),
+        ("5$ {x} ${HOME:-y} $1 {{}}", "5$ {x} ${HOME:-y} $1 {{}}"),
         ("$OF_NO_NODE ${NOR_THIS}", "$OF_NO_NODE ${NOR_THIS}"),
         ("$(id) `id` \"'; id #", "$(id) `id` \"'; id #"),
     ],
@@ -114,6 +192,13 @@ async def test_case_1_variables_of_the_node(spawner_of, in_container, value, is_
     """The node's variables are filled in as under 0.4.0, and nothing else is code."""
     environment = sent(spawner_of(environment={"PATH" if "PATH" in value else "VALUE": value}))
     assert in_container("echo $PATH" if "PATH" in value else 'echo "$VALUE"', environment) == f"{is_}\n"
+
+
+async def test_case_1_value_of_a_callable(spawner_of, in_container):
+    """A callable's value is an admin's as well, but no template."""
+    spawner = spawner_of(environment={"VALUE": lambda spawner: "$HOME/{username}"})
+    spawner.get_env = lambda: {"VALUE": "$HOME/{username}"}
+    assert in_container('echo "$VALUE"', container_environment(spawner)) == f"{HOME}/{{username}}\n"
 
 
 async def test_case_1_path_of_a_user(spawner_of, in_container):

@@ -3,6 +3,7 @@
 import asyncio
 import ssl
 import subprocess
+from pathlib import Path
 
 import pytest
 from certipy import Certipy
@@ -15,7 +16,9 @@ from yarnspawner.diagnosis.explain import explain, explain_submission_error
 from yarnspawner.hadoop.http_client import HadoopHttpClient, WebError
 from yarnspawner.settings.hub import HubSettings
 from yarnspawner.skein_driver import ClusterRefused, driver_process
-from yarnspawner.skein_driver.application_master import JAVA_OPTIONS, master_environment
+from yarnspawner.skein_driver.application_master import JAVA_OPTIONS, LAUNCHER_OPTIONS, master_environment
+
+ROOT = Path(__file__).parents[3]
 
 
 @pytest.fixture
@@ -187,3 +190,38 @@ def test_case_17_default_folder(monkeypatch):
 def test_case_17_noexec_for_the_application_master():
     """The application master unpacks its native code in the container's folder."""
     assert "netty.native.workdir=." in JAVA_OPTIONS
+
+
+@pytest.mark.parametrize("url", ["rm.example.com:8088", "https://rm1:8090, rm2:8090", "ftp://rm"])
+def test_case_18_address_without_scheme(url):
+    """An address that is no URL is refused by the setting's name."""
+    with pytest.raises(TraitError, match=r"resource_manager_url: '.*' is not a URL"):
+        HubSettings(resource_manager_url=url)
+
+
+@pytest.mark.parametrize("content", [b"", b"\xfe\xed\xfe\xed a Java keystore", b"-----BEGIN CERTIFICATE-----\n!\n"])
+async def test_case_18_no_pem_file(private_service, tmp_path, content):
+    """A CA file that is not PEM, such as Java's truststore, is named."""
+    url, _ = private_service
+    file = tmp_path / "truststore.jks"
+    file.write_bytes(content)
+    client = HadoopHttpClient("hub", ca_file=str(file))
+    with pytest.raises(WebError, match=r"hadoop_ca_file: .* is not a readable PEM file"):
+        await client.get(url)
+    client.close()
+    client = HadoopHttpClient("hub", ca_file=str(tmp_path))
+    with pytest.raises(WebError, match="hadoop_ca_file"):
+        await client.get(url)
+    client.close()
+
+
+@pytest.mark.parametrize("series", ["3.1", "3.2"])
+def test_case_19_hadoop_versions(series):
+    """Hadoop 3.1 and 3.2 have a lock file, and the compatibility page says what was tried with them."""
+    assert "hadoop-yarn-server-resourcemanager" in (ROOT / "localhadoop" / f"hadoop-{series}.lock").read_text()
+    assert series in (ROOT / "docs" / "compatibility.md").read_text()
+
+
+def test_case_19_java():
+    """Hadoop 3.1 looks into Java's Kerberos by reflection, which Java 16 and later allow with an option only."""
+    assert "--add-exports=java.security.jgss/sun.security.krb5=ALL-UNNAMED" in LAUNCHER_OPTIONS

@@ -29,7 +29,7 @@ async def specification(spawner):
         server,
         CREDENTIALS,
         {ENVIRONMENT_FILE: "/e"},
-        files=localized_files(spawner),
+        files=await localized_files(spawner),
         skein_jar="",
         hub_id="hub",
         hub_user="hub",

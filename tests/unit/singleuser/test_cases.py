@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 import urllib.request
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import pytest
 
 from tests.unit.singleuser.surroundings import ApplicationMaster
 from tests.unit.singleuser.test_server_recipe import AS_ROOT, LONG, RECIPE, Start
-from yarnspawner.common.protocol import ADDRESS_KEY, Address
+from yarnspawner.common.protocol import ADDRESS_KEY, ERROR_KEY, STOP_KEY, Address, Failure, StopRequest
 from yarnspawner.singleuser.server import _root_folder
 
 
@@ -69,6 +70,8 @@ def test_case_3_home_by_default(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert root_dir(None) == "/data/alice"
     monkeypatch.setenv("JUPYTERHUB_ROOT_DIR", "~/notebooks")
     assert root_dir(None) == "/data/alice/notebooks"
+    monkeypatch.setenv("JUPYTERHUB_ROOT_DIR", "$HOME/work")
+    assert root_dir(None) == "/data/alice/work"
 
 
 def test_case_4_kernels_with_sockets(
@@ -89,3 +92,36 @@ def test_case_4_kernels_with_sockets(
     server.communicate(timeout=LONG)
     assert not short.exists()
     temporary.rmdir()
+
+
+def test_case_22_files_in_the_working_folder(master: ApplicationMaster, start: Start, tmp_path: Path) -> None:
+    """A user's file with the name of a module, where the prologue has changed to, does not break the server."""
+    for name in ("tornado", "random", "jupyter_server", "asyncio", "skein"):
+        (tmp_path / f"{name}.py").write_text("raise RuntimeError('the wrong module')\n")
+    (tmp_path / "contents_of_a_site.py").write_text(
+        "from jupyter_server.services.contents.manager import ContentsManager\n"
+        "class Contents(ContentsManager):\n    pass\n"
+    )
+    start(RECIPE, *AS_ROOT, "--ServerApp.contents_manager_class=contents_of_a_site.Contents")
+    assert api(master, "/status")["kernels"] == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [("jupyter_server_config.json", "{"), ("jupyter_server_config.py", "c.ServerApp.root_dir = /oops")],
+)
+def test_case_22_configuration_in_the_home(
+    master: ApplicationMaster, start: Start, environment: dict[str, str], name: str, content: str
+) -> None:
+    """A broken configuration of the user's own does not keep the server from starting, or its file is named."""
+    folder = Path(environment["HOME"]) / ".jupyter"
+    folder.mkdir()
+    (folder / name).write_text(content)
+    server = start(RECIPE, *AS_ROOT)
+    end = time.monotonic() + LONG
+    while ADDRESS_KEY not in master.values and ERROR_KEY not in master.values and time.monotonic() < end:
+        time.sleep(0.2)
+    if ERROR_KEY in master.values:
+        assert name in Failure.from_bytes(master.values[ERROR_KEY]).message
+        master.values[STOP_KEY] = StopRequest("Asked by a test", 20).to_bytes()
+    server.terminate()
