@@ -17,8 +17,10 @@
   }
 
   function notify(app, message) {
+    // JupyterLab shows 140 characters of a notification. The remedy for administrators comes last in the message.
+    const short = message.split(" Administrators")[0];
     const options = { autoClose: false };
-    return app.commands.execute("apputils:notify", { message, type: "warning", options });
+    return app.commands.execute("apputils:notify", { message: short, type: "warning", options });
   }
 
   // A user can dismiss the notification. The text in the top row stays.
