@@ -15,12 +15,9 @@ from jupyter_client.provisioning.provisioner_base import KernelProvisionerBase
 from traitlets import Enum, Float, Unicode
 
 from yarnspawner.common.kernel_protocol import CONNECTION_FILE
-from yarnspawner.kernels.application import KernelApplication
 from yarnspawner.kernels.application_settings import ApplicationSettings
-from yarnspawner.kernels.cluster_thread import ClusterThread
 from yarnspawner.kernels.containers import KernelContainers, KernelRefused
 from yarnspawner.kernels.remote_kernel import INTERVAL, OBEDIENCE, RemoteKernel
-from yarnspawner.kernels.request import KernelError
 from yarnspawner.singleuser.store import StoreError
 
 _SECRETS = ("key", "curve_publickey", "curve_secretkey")
@@ -119,6 +116,11 @@ class YarnProvisioner(ApplicationSettings, KernelProvisionerBase):  # type: igno
         kernel_id = str(self.kernel_id)
         if not self.memory:
             return RemoteKernel(KernelContainers.current(), kernel_id, self.size, self.log)
+        # Deferred: a server that YarnSpawner has started needs no access to YARN.
+        from yarnspawner.kernels.application import KernelApplication
+        from yarnspawner.kernels.cluster_thread import ClusterThread
+        from yarnspawner.kernels.request import KernelError
+
         try:
             application = KernelApplication(self.application_request(), kernel_id, ClusterThread.shared())
         except KernelError as error:

@@ -133,6 +133,23 @@ def test_a_kernel_runs_in_its_own_container(alice: KernelUser, cluster: LocalHad
     assert time.monotonic() - start < 7
 
 
+def test_a_page_shows_what_kernels_hold_and_stops_them(alice: KernelUser, cluster: LocalHadoop) -> None:
+    before = containers(cluster)
+    kernel = alice.start_kernel(PYTHON)
+    where(alice, kernel)
+    alice.wait_state(kernel, "idle")
+    page = alice.kernels_page()
+    assert f'data-kernel="{kernel}"' in page
+    assert "400 MB · 1 core" in page
+    assert "400 MiB for 0 min, idle for 0 min" in page
+    assert alice.press_stop_elsewhere(kernel) == 403
+    assert alice.kernel(kernel) is not None
+    alice.press_stop(kernel)
+    assert alice.kernel(kernel) is None
+    assert kernel not in alice.kernels_page()
+    until(lambda: containers(cluster) == before, 15, "released")
+
+
 def test_another_language_is_encrypted(alice: KernelUser) -> None:
     kernel = alice.start_kernel(BASH)
     assert alice.execute(kernel, "echo $CONTAINER_ID $BASH_VERSION").startswith("container_")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import html
 import json
+import re
 import time
 from contextlib import closing, suppress
 from typing import Any
@@ -84,6 +86,29 @@ class KernelUser(HubUser):
         start = time.monotonic()
         until(lambda: (self.kernel(kernel) or {}).get("execution_state") in states, timeout, " or ".join(states))
         return time.monotonic() - start
+
+    def kernels_page(self) -> str:
+        """The server's page of its kernels in containers."""
+        answer = self._session.get(self._url(self._page), timeout=60)
+        assert answer.status_code == 200, answer.text
+        return answer.text
+
+    def press_stop(self, kernel: str) -> None:
+        """Press a kernel's Stop button on that page."""
+        form = re.search(r'name="_xsrf"[^>]*value="([^"]+)"', self.kernels_page())
+        assert form
+        address = self._url(self._page)
+        data = {"_xsrf": html.unescape(form[1]), "kernel": kernel}
+        answer = self._session.post(address, data=data, headers={"Referer": address}, timeout=200)
+        assert answer.status_code == 200, answer.text
+
+    def press_stop_elsewhere(self, kernel: str) -> int:
+        """The status of such a request from another site, without the form's protection."""
+        return self._session.post(self._url(self._page), data={"kernel": kernel}, timeout=60).status_code
+
+    @property
+    def _page(self) -> str:
+        return f"/user/{self.name}/yarnspawner/kernels"
 
     def _request(self, method: str, path: str, document: Any = None) -> requests.Response:
         address = self._url(f"/user/{self.name}/api/{path}")

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from traitlets import HasTraits, Int, Unicode
 
-from yarnspawner.kernels.environment import find_environment
-from yarnspawner.kernels.request import KernelRequest
+if TYPE_CHECKING:
+    from yarnspawner.kernels.request import KernelRequest
 
 
 class ApplicationSettings(HasTraits):
@@ -52,6 +54,10 @@ class ApplicationSettings(HasTraits):
         Raises:
             KernelError: a setting is invalid.
         """
+        # Deferred: they import skein, which other kernels need later, if at all.
+        from yarnspawner.kernels.environment import find_environment
+        from yarnspawner.kernels.request import KernelRequest
+
         return KernelRequest(
             name="jupyter-kernel",
             queue=self.queue,

@@ -7,7 +7,7 @@ import json
 import logging
 import signal
 import time
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 from weakref import WeakValueDictionary
 
 from yarnspawner.common.kernel_protocol import (
@@ -18,9 +18,11 @@ from yarnspawner.common.kernel_protocol import (
     KernelLaunch,
     KernelSize,
 )
-from yarnspawner.kernels.application import KernelApplication
 from yarnspawner.kernels.containers import KernelContainers, KernelRefused
 from yarnspawner.singleuser.store import ServiceContainer, StoreError
+
+if TYPE_CHECKING:
+    from yarnspawner.kernels.application import KernelApplication
 
 # Seconds between two looks at the store while somebody waits.
 INTERVAL = 0.1

@@ -18,6 +18,9 @@ from yarnspawner.singleuser.failure import say
 PROVISIONER = "yarn-provisioner"
 """Name of the entry point of `yarnspawner.provisioner`."""
 
+PAGE = "yarnspawner.kernels.page"
+"""Jupyter Server's extension with the page of these kernels."""
+
 _FOLDER = ".yarnspawner-kernels"
 _NAME = "yarnspawner.singleuser"
 # Seconds between two polls of a kernel; Jupyter's own default is 3.
@@ -34,7 +37,7 @@ def offered_kernels(environ: Mapping[str, str]) -> KernelOffer:
 
 
 def install_kernelspecs(environ: MutableMapping[str, str], container_folder: str) -> None:
-    """Write the kernelspecs of all offered sizes into the container's folder, and add it to Jupyter's path.
+    """Write the kernelspecs of all offered sizes into the container's folder, add it to Jupyter's path, and enable their page.
 
     A size whose kernelspec does not exist in this environment is left out. Nothing is written to the user's home.
     """
@@ -55,7 +58,19 @@ def install_kernelspecs(environ: MutableMapping[str, str], container_folder: str
         folder = root / "kernels" / f"yarn-{size.slug}"
         folder.mkdir(parents=True, exist_ok=True)
         write_kernelspec(folder, base, size, {"size": size.slug})
+    _enable_page(root / "etc")
+    environ["JUPYTER_CONFIG_PATH"] = os.pathsep.join(
+        filter(None, (str(root / "etc"), environ.get("JUPYTER_CONFIG_PATH")))
+    )
     environ["JUPYTER_PATH"] = os.pathsep.join(filter(None, (str(root), environ.get("JUPYTER_PATH"))))
+
+
+def _enable_page(folder: Path) -> None:
+    """Write a configuration folder that enables the server's page of these kernels. A user can disable it."""
+    target = folder / "jupyter_server_config.d"
+    target.mkdir(parents=True, exist_ok=True)
+    enabled = {"ServerApp": {"jpserver_extensions": {PAGE: True}}}
+    (target / "yarnspawner.json").write_text(json.dumps(enabled))
 
 
 def kernel_settings(config: Config, environ: Mapping[str, str]) -> Config:

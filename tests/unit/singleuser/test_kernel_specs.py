@@ -36,6 +36,8 @@ def test_an_offered_size_is_a_kernelspec_in_the_containers_folder(
         "config": {"size": "small"},
     }
     assert spec["metadata"]["supported_encryption"] == ["curve"]
+    enabled = json.loads(Path(environ["JUPYTER_CONFIG_PATH"], "jupyter_server_config.d/yarnspawner.json").read_text())
+    assert enabled == {"ServerApp": {"jpserver_extensions": {"yarnspawner.kernels.page": True}}}
 
 
 @pytest.mark.parametrize("offer", ["", "{", KernelOffer(()).to_json()])

@@ -3,6 +3,9 @@
 (() => {
   "use strict";
 
+  const KERNELS = "Kernels in containers";
+  const COMMAND = "yarnspawner:kernels";
+
   let shared = {};
 
   // Return a module that JupyterLab shares with its extensions.
@@ -11,9 +14,10 @@
     return (await version.get())();
   }
 
-  function notice() {
+  // What yarnspawner has added to the page's configuration.
+  function option(name) {
     const data = document.getElementById("jupyter-config-data");
-    return (data && JSON.parse(data.textContent).yarnspawnerNotice) || "";
+    return (data && JSON.parse(data.textContent)[name]) || "";
   }
 
   function notify(app, message) {
@@ -39,11 +43,11 @@
     app.shell.add(widget, "top", { rank: 1000 });
   }
 
-  const plugin = {
+  const notice = {
     id: "yarnspawner:notice",
     autoStart: true,
     activate: app => {
-      const message = notice();
+      const message = option("yarnspawnerNotice");
       if (message) {
         app.restored
           .then(() => Promise.allSettled([notify(app, message), addToTopRow(app, message)]))
@@ -52,11 +56,63 @@
     },
   };
 
+  // The page of kernels in containers, in a tab. Its buttons work without JupyterLab.
+  function kernelsTab(app, apputils, widgets) {
+    const frame = document.createElement("iframe");
+    frame.src = app.serviceManager.serverSettings.baseUrl + option("yarnspawnerKernels");
+    frame.title = KERNELS;
+    frame.style.cssText = "border:0;width:100%;height:100%;background:white";
+    const content = new widgets.Widget();
+    content.node.appendChild(frame);
+    const tab = new apputils.MainAreaWidget({ content });
+    tab.id = "yarnspawner-kernels";
+    tab.title.label = KERNELS;
+    tab.title.closable = true;
+    return tab;
+  }
+
+  // The command is in the launcher and in the command palette.
+  async function kernels() {
+    const names = ["@jupyterlab/apputils", "@jupyterlab/launcher", "@jupyterlab/ui-components", "@lumino/widgets"];
+    const [apputils, { ILauncher }, { runningIcon }, widgets] = await Promise.all(names.map(load));
+    const { ICommandPalette } = apputils;
+    return {
+      id: "yarnspawner:kernels",
+      autoStart: true,
+      optional: [ICommandPalette, ILauncher],
+      activate: (app, palette, launcher) => {
+        let tab;
+        const execute = () => {
+          tab = tab && !tab.isDisposed ? tab : kernelsTab(app, apputils, widgets);
+          tab.isAttached || app.shell.add(tab, "main");
+          app.shell.activateById(tab.id);
+        };
+        const caption = "What kernels in containers hold, and for how long they have been idle";
+        app.commands.addCommand(COMMAND, { label: KERNELS, caption, icon: runningIcon, execute });
+        palette && palette.addItem({ command: COMMAND, category: "Kernel Operations" });
+        launcher && launcher.add({ command: COMMAND, category: "Other" });
+      },
+    };
+  }
+
+  // If JupyterLab lacks a module, the notice still works.
+  async function plugins() {
+    try {
+      return option("yarnspawnerKernels") ? [notice, await kernels()] : [notice];
+    } catch (error) {
+      console.error("yarnspawner:", error);
+      return [notice];
+    }
+  }
+
   window._JUPYTERLAB = window._JUPYTERLAB || {};
   window._JUPYTERLAB.yarnspawner = {
     init: scope => {
       shared = scope;
     },
-    get: async () => () => ({ __esModule: true, default: plugin }),
+    get: async () => {
+      const found = await plugins();
+      return () => ({ __esModule: true, default: found });
+    },
   };
 })();
