@@ -153,7 +153,7 @@ def failover(containers: Containers, alice: Worker) -> str:
     bob.run("print(1)")
     bob.stop()
     engine("start", name(active))
-    return f"from {active} to {standby}; her cells were answered {answered} times meanwhile, and bob starts a server"
+    return f"from {active} to {standby}; her cells were answered {answered} times, and bob starts a server"
 
 
 def worker_failure(alice: Worker, host: str) -> str:
