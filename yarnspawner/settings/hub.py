@@ -63,6 +63,14 @@ class HubSettings(Configurable):
         """,
     )
 
+    @validate("hub_hadoop_user")
+    def _validate_hub_hadoop_user(self, proposal: dict[str, Any]) -> Any:
+        name = proposal["value"].strip()
+        # An ACL is a list of short names, separated by commas and spaces. YARN would never find the hub in it.
+        if set(name) & set("@/, \t"):
+            raise TraitError(f"hub_hadoop_user: {name!r} is not a short name, as Hadoop's services call the hub.")
+        return name
+
     lowest_uid = Integer(
         FIRST_USER_ID,
         min=1,

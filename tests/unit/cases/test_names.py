@@ -148,6 +148,14 @@ def test_case_10_host_in_the_principal(principal, is_):
     assert HubSettings(principal=principal).principal == is_
 
 
+@pytest.mark.parametrize("name", [PRINCIPAL, "jupyterhub@EXAMPLE.COM", "jupyterhub,yarn", "a b"])
+def test_case_10_setting_is_no_principal(name):
+    """YARN would never find the hub by a principal, so the setting refuses one."""
+    with pytest.raises(TraitError, match=r"hub_hadoop_user: .* is not a short name"):
+        HubSettings(hub_hadoop_user=name)
+    assert HubSettings(hub_hadoop_user=" svc_jupyterhub ").hub_hadoop_user == "svc_jupyterhub"
+
+
 @pytest.fixture
 def rules(tmp_path, monkeypatch):
     """Return a function that writes a rule, and what `hadoop kerbname` prints."""
