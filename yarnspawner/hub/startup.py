@@ -101,11 +101,11 @@ def prepare(hub: Any, spawner_class: type[Any]) -> None:
         if warning := configuration_warning():
             hub.log.warning("%s", warning)
         access = settings_of(hub).hub_context.access
-        access.warm()
         # JupyterHub's handlers are imported only in a hub.
         from yarnspawner.hub.log_page import add_log_page
 
         add_log_page(hub, access)
+        access.warm()
     except TraitError as error:
         # Otherwise, each start would fail.
         hub.log.critical("The hub does not start, because a setting of its configuration is invalid: %s", error)
