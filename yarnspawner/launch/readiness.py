@@ -230,16 +230,16 @@ class ReadinessWaiter:
 
     async def running_log(self) -> str:
         """Return the last lines of the log of a server that runs and has published nothing; "" if there are none."""
-        return await self._node_log() if self._silent else ""
+        return (await self._node_log() or "") if self._silent else ""
 
-    async def _node_log(self) -> str:
-        """Return the last lines of the log on the server's node; "" if there are none."""
+    async def _node_log(self) -> str | None:
+        """Return the last lines of the log on the server's node; "" if there are none, None if it cannot be read."""
         container = "service" if self._in_service else "master"
         try:
             return await running_log(self._access, self._application_id, container)
         except LogsUnavailable as error:
             self._log.info("The node's log of %s cannot be read: %s", self._application_id, error)
-            return ""
+            return None
 
     def timed_out(self, limit: float, log_tail: str) -> StartFailed:
         """Return the error of a start that reached its timeout.
@@ -256,7 +256,9 @@ class ReadinessWaiter:
             return ""  # YARN has forgotten the application
         access = self._access
         # The node has the log until it is collected. Asking it takes no JVM, and no wait for the collection.
-        if log := await self._node_log():
+        log = await self._node_log()
+        # A command that succeeded without a word has no other log. After a failure, YARN's own files may say why.
+        if log or (log is not None and report.final_status == "SUCCEEDED"):
             return log
         collected = _are_logs_collected()
         timeout = _LOG_TIMEOUT if collected else _ONE_ATTEMPT
