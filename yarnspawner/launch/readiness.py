@@ -257,8 +257,8 @@ class ReadinessWaiter:
         access = self._access
         # The node has the log until it is collected. Asking it takes no JVM, and no wait for the collection.
         log = await self._node_log()
-        # A command that succeeded without a word has no other log. After a failure, YARN's own files may say why.
-        if log or (log is not None and report.final_status == "SUCCEEDED"):
+        # A command without output has no other log. Only a service container that failed has the application master's log.
+        if log or (log is not None and (report.final_status == "SUCCEEDED" or not self._in_service)):
             return log
         collected = _are_logs_collected()
         timeout = _LOG_TIMEOUT if collected else _ONE_ATTEMPT

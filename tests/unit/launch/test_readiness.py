@@ -269,10 +269,17 @@ async def test_the_log_of_an_ended_server_comes_from_its_node(monkeypatch):
 
     monkeypatch.setattr(server_log, "running_tail", running_tail)
     monkeypatch.setattr(readiness, "tail", tail)
-    logs = ["from the node", "", ""]
-    for told, final in (("from the node", "FAILED"), ("collected", "FAILED"), ("", "SUCCEEDED")):
+    cases = [
+        ("from the node", False, "FAILED"),
+        ("", False, "FAILED"),
+        ("collected", True, "FAILED"),
+        ("", True, "SUCCEEDED"),
+    ]
+    logs = ["from the node", "", "", ""]
+    for told, in_service, final in cases:
         wait, _ = arrival([status("FAILED")], ServerChannel())
-        wait._access.resource_manager.master_node = master_node
+        wait._in_service = in_service
+        wait._access.resource_manager.master_node = wait._access.resource_manager.server_node = master_node
         wait._access.node_manager_client = wait._access.principal = wait._access.keytab = None
         assert await wait._log_tail(status("FAILED", user="alice", final_status=final).report) == told
 
