@@ -20,13 +20,17 @@ from tests.support.hubs import log_of, running
 
 pytestmark = pytest.mark.timeout(400)
 
+# By the default, true, Hadoop 3.3 and later leave memory to cgroups, and check nothing where there are none.
+POLLED = {"yarn.nodemanager.resource.memory.enforced": "false"}
+
 
 @pytest.fixture(scope="module", params=["simple", "kerberos"])
 def strict(request: pytest.FixtureRequest) -> Iterator[LocalHadoop]:
     """A strict cluster of each kind, with a network of its own."""
     if reason := why_no_kerberos():
         pytest.skip(reason)
-    with LocalHadoop(kerberos=request.param == "kerberos", strict=True, hadoop=hadoop_version()) as cluster:
+    kerberos = request.param == "kerberos"
+    with LocalHadoop(kerberos=kerberos, strict=True, hadoop=hadoop_version(), properties=POLLED) as cluster:
         if not cluster.settings.isolated:
             pytest.skip("this machine has no namespaces")
         yield cluster
