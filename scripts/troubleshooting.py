@@ -22,7 +22,7 @@ When a start fails or a server ends, the user's page says why and what to do. Ea
 - JupyterHub's metric `jupyterhub_server_spawn_duration_seconds`, as the label `reason` of failed starts (JupyterHub 6)
 
 `scripts/troubleshooting` writes this page from the catalogue in `yarnspawner/diagnosis`. Words in italics stand for names of
-your cluster.
+your cluster. [Provoked failures](provoked.md) shows what users read on a real cluster.
 """
 
 

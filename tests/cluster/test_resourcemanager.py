@@ -19,6 +19,7 @@ from yarnspawner.hadoop.kerberos import TicketCache
 from yarnspawner.hadoop.resourcemanager import ResourceManager, ResourceManagerRefused, ResourceManagerUnavailable
 from yarnspawner.hadoop.scheduler import Resources
 from yarnspawner.skein_driver import Cluster
+from yarnspawner.yarn.pending import PendingApplications
 
 
 @pytest.fixture(params=["simple_cluster", "kerberos_cluster"], ids=["simple", "kerberos"])
@@ -79,6 +80,22 @@ async def test_queues_and_largest_container(rm: ResourceManager) -> None:
     assert queues["root.stopped"].state == "STOPPED"
     assert await rm.maximum_allocation("small") == Resources(1024, 8, gpus=0)
     assert await rm.maximum_allocation() == Resources(4096, 8, gpus=0)
+
+
+@pytest.mark.full
+async def test_pending_applications(rm: ResourceManager, cluster: Cluster) -> None:
+    """Applications that wait in a full queue are listed by the queue's name and path, and counted in their order."""
+    ids = [await cluster.submit(specification("sleep 600", queue="small", memory=1024)) for _ in range(3)]
+    await reach(cluster, ids[0], lambda report: report.state == "RUNNING")
+    for application_id in ids[1:]:
+        await reach(cluster, application_id, lambda report: report.state == "ACCEPTED")
+    for queue in ("small", "root.small"):
+        assert sorted(await rm.pending_applications(queue)) == ids[1:]
+    assert await rm.pending_applications("default") == []
+    pending = PendingApplications(lambda: rm)
+    pending.before("small", ids[2])
+    await asyncio.sleep(3)
+    assert [pending.before("small", application_id) for application_id in ids] == [0, 0, 1]
 
 
 async def test_an_application_that_never_was_is_unknown(rm: ResourceManager) -> None:

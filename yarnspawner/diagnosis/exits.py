@@ -121,6 +121,13 @@ YARN_DIAGNOSTICS = [
         message="A file with public visibility is not readable by everyone.",
         admin="files with public visibility and their parent folders must be readable by everyone.",
     ),
+    # The NodeManager reads files with public visibility as itself, and all others as the user.
+    Cause(
+        "file-not-public",
+        r'Failed to download resource .{0,1000}?Permission denied: user=(?P<who>[^,]{1,200}), access=\w+, inode="(?P<path>[^"]{1,1000})"',
+        message="The node cannot read a file that the {what} needs: {who} has no permission for {path} in HDFS.",
+        admin="files with public visibility and their parent folders must be readable by everyone.",
+    ),
     Cause(
         "archive-broken",
         r"/filecache/\d{1,20}_tmp/(?P<archive>[^'/\s]{1,200})",

@@ -120,6 +120,7 @@ LOG_MESSAGES = [
     ),
     Cause(
         "no-free-port",
+        r"(?:Port \d{1,5} is|All of the ports \d{1,5} to \d{1,5} are) in use on this node",
         "Address already in use",
         "no free port",
         message="The {what} found no free port on its node.",

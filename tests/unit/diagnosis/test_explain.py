@@ -420,6 +420,15 @@ YARN_DIAGNOSTICS = [
     (
         FAILED.format(
             code=-1000,
+            said="Failed to download resource { { hdfs:/user/alice/own/data, 1795801036386, FILE, null },pending,[(c)],1,"
+            "DOWNLOADING} org.apache.hadoop.security.AccessControlException: Permission denied: user=yarn, access=EXECUTE,"
+            ' inode="/user/alice":alice:alice:drwx------',
+        ),
+        "The node cannot read a file that the server needs: yarn has no permission for /user/alice in HDFS.",
+    ),
+    (
+        FAILED.format(
+            code=-1000,
             said="\njava.lang.reflect.UndeclaredThrowableException\nCaused by: org.apache.hadoop.yarn.exceptions.YarnException:"
             " Download and unpack failed\nCaused by: java.io.IOException: Error executing command. gzip -dc | (cd"
             " '/data/nm/usercache/alice/appcache/application_1_0001/filecache/12_tmp/env.tar.gz' && tar -x ) Process exited"
@@ -490,6 +499,8 @@ LOG_MESSAGES = [
         "The container did not find Hadoop's classes.",
     ),
     ("OSError: [Errno 98] Address already in use", "found no free port"),
+    ("Port 42300 is in use on this node.", "found no free port"),
+    ("All of the ports 42300 to 42309 are in use on this node.", "found no free port"),
     (".skein.sh: line 9: /no/such/program: No such file or directory", "The program /no/such/program was not found"),
     (".skein.sh: line 9: /opt/a b: cannot execute: required file not found", "The program /opt/a b was not found"),
     ("ERROR: the Jupyter server could not be started because port 80 is not available.", "tried to listen on port 80"),
