@@ -97,11 +97,11 @@ OTHERS = [
     ("no-archive-in-hdfs", "archive-broken", "an environment in HDFS that is no archive"),
     ("sleeps", "never-listened", "a command that never listens, start_timeout 100 s"),
     ("is-killed", "killed-by-user", "`yarn application -kill` by the user"),
-    ("waits", "queue-full", "a full queue, start_timeout 60 s"),
+    ("waits", "queue-masters", "a full queue, start_timeout 60 s"),
     ("quota", "hdfs-quota", "a full quota of the user's home in HDFS"),
     ("no-home", "hdfs-home-missing", "no home of the user in HDFS"),
-    ("safe-mode", "hdfs-safe-mode", "HDFS in safe mode, start_timeout 45 s"),
-    ("no-resource-manager", "hadoop-unavailable", "a stopped ResourceManager, start_timeout 45 s"),
+    ("safe-mode", "start-timeout", "HDFS in safe mode, start_timeout 45 s"),
+    ("no-resource-manager", "start-timeout", "a stopped ResourceManager, start_timeout 45 s"),
 ]
 _TOLD: dict[str, Told] = {}
 
@@ -333,5 +333,6 @@ def test_outages(hub: Hub, kerberos_cluster: LocalHadoop) -> None:
     codes = {}
     for profile, broken in outages.items():
         with broken(site):
-            codes |= {name: told.code for name, told in fail(hub, kerberos_cluster, profile).items()}
+            codes |= {name: told.code for name, told in start_all(hub, kerberos_cluster, profile).items()}
+        until(lambda: not unfinished(kerberos_cluster, "alice"), START, "ended")
     assert codes == {profile: code for profile, code, _ in OTHERS if profile in outages}
