@@ -24,7 +24,7 @@ pytestmark = pytest.mark.timeout(400)
 POLLED = {"yarn.nodemanager.resource.memory.enforced": "false"}
 
 
-@pytest.fixture(scope="module", params=["simple", "kerberos"])
+@pytest.fixture(scope="module", params=["simple", pytest.param("kerberos", marks=pytest.mark.full)])
 def strict(request: pytest.FixtureRequest) -> Iterator[LocalHadoop]:
     """A strict cluster of each kind, with a network of its own."""
     if reason := why_no_kerberos():
@@ -67,7 +67,6 @@ def test_strict_demo() -> None:
     assert "alice FINISHED SUCCEEDED" in done.stdout
 
 
-@pytest.mark.full
 def test_strict_firewall(strict: LocalHadoop) -> None:
     """Clients reach the documented ports; the NodeManager's own and the ResourceManager's for nodes are closed."""
     assert connects(strict, "resourcemanager", "resourcemanager")
@@ -76,7 +75,6 @@ def test_strict_firewall(strict: LocalHadoop) -> None:
     assert not connects(strict, "nodemanager1", "nodemanager1")
 
 
-@pytest.mark.full
 def test_strict_clients(strict: LocalHadoop) -> None:
     """A client resolves the names, and no program in /tmp runs; this machine is not changed."""
     script = "getent hosts node1.hadoop.test && f=$(mktemp) && cp /bin/true $f && chmod +x $f && $f; echo $?; rm $f"
@@ -87,7 +85,6 @@ def test_strict_clients(strict: LocalHadoop) -> None:
         socket.getaddrinfo("node1.hadoop.test", 80)
 
 
-@pytest.mark.full
 def test_strict_server(hub: Hub, strict: LocalHadoop) -> None:
     """A server sees /tmp noexec and a node's name; the hub asks the ResourceManager over HTTPS without complaint."""
     alice = visitor(hub)

@@ -12,7 +12,8 @@ from localhadoop import LocalHadoopError
 HOLD = 'echo "pid $$"; sleep 300'
 
 
-@pytest.mark.parametrize("kind", [pytest.param("simple", marks=pytest.mark.full), "kerberos"])
+@pytest.mark.full
+@pytest.mark.parametrize("kind", ["simple", "kerberos"])
 def test_daemons_killed_at_once_come_back_with_their_state(kind, request, driver):
     cluster = request.getfixturevalue(f"{kind}_cluster")
     skein = driver(cluster)
