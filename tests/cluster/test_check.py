@@ -41,7 +41,7 @@ BREAKS: list[tuple[Any, tuple[str, ...], str, str, str]] = [
     (breaking.other_keytab, ("Keytab",), "Keytab", "wrong", "bob@EXAMPLE.COM"),
     (breaking.open_keytab, ("Keytab",), "Keytab", "warning", "chmod 400"),
     (breaking.no_kdc, ("Login",), "Login", "wrong", "KDC does not answer"),
-    (breaking.other_name, ("auth_to_local",), "auth_to_local", "wrong", "nobody"),
+    (breaking.other_name, ("auth_to_local",), "auth_to_local", "wrong", "guest"),
     (breaking.system_account, ("Hadoop user",), "Hadoop user", "wrong", "hdfs"),
     (breaking.wrong_hub_name, ("Hub's address",), "Hub's address", "wrong", "hub_connect_ip"),
     (breaking.no_resource_manager, ("Web service",), "Web service", "wrong", "webapp.address"),

@@ -172,7 +172,7 @@ def no_kdc(site: Site) -> Iterator[None]:
 @contextmanager
 def other_name(site: Site) -> Iterator[None]:
     """auth_to_local maps the hub's principal to another user"""
-    rule = "RULE:[1:$1@$0](^jupyterhub@EXAMPLE.COM$)s/.*/nobody/ DEFAULT"
+    rule = "RULE:[1:$1@$0](^jupyterhub@EXAMPLE.COM$)s/.*/guest/ DEFAULT"
     with _own_conf(site, "core-site.xml", "hadoop.security.auth_to_local", rule):
         yield
 
