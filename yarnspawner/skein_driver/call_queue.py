@@ -12,7 +12,8 @@ import collections
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from yarnspawner.skein_driver.driver_slots import DriverSlot, consume_exception
+from yarnspawner.common.tasks import consume_exception
+from yarnspawner.skein_driver.driver_slots import DriverSlot
 from yarnspawner.skein_driver.drivers import Driver
 from yarnspawner.skein_driver.rpc import ClusterUnavailable, Request
 

@@ -6,11 +6,11 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable
-from typing import Any
 
 import grpc
 
 from yarnspawner.common.retry import Retry
+from yarnspawner.common.tasks import consume_exception
 from yarnspawner.skein_driver.drivers import Driver
 from yarnspawner.skein_driver.rpc import ClusterUnavailable, DriverExited, Request, RpcError
 
@@ -239,12 +239,6 @@ class DriverSlot:
         while driver.calls_in_flight and driver.alive and driver is self._retired and not self._closed:  # noqa: ASYNC110
             await asyncio.sleep(0.2)
         await driver.close()
-
-
-def consume_exception(task: asyncio.Task[Any]) -> None:
-    """Retrieve a task's exception, so that asyncio does not log it if no caller waits any more."""
-    if not task.cancelled():
-        task.exception()
 
 
 def _no_answer(request: Request, timeout: float) -> str:

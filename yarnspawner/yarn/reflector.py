@@ -11,6 +11,7 @@ from datetime import datetime, timezone
 
 from yarnspawner.common.metrics import VIEW_UPDATED
 from yarnspawner.common.retry import Retry
+from yarnspawner.common.tasks import consume_exception
 from yarnspawner.skein_driver import (
     AnswerTooLarge,
     ApplicationUnknown,
@@ -112,7 +113,7 @@ class ApplicationReflector:
         watched = self._watched.get(application_id)
         if watched is None:
             return await self._ask_once(application_id)
-        if not watched.listed and self._unknown_since is None:
+        if not watched.listed and self._outage.since is None:
             try:
                 await self._list()
             except ClusterUnavailable:
@@ -124,7 +125,7 @@ class ApplicationReflector:
     def has_report(self, application_id: str) -> bool:
         """Return True if `status` need not wait: a watched application has a report, or YARN does not respond."""
         watched = self._watched.get(application_id)
-        return watched is not None and (watched.listed or not watched.open or self._unknown_since is not None)
+        return watched is not None and (watched.listed or not watched.open or self._outage.since is not None)
 
     async def wait_change(self, application_id: str, previous: Status | None, timeout: float) -> Status:
         """Wait until the status differs from ``previous``, at most ``timeout`` seconds, and return it."""
@@ -226,6 +227,7 @@ class ApplicationReflector:
             self._next = asyncio.create_task(self._list_in_turn())
             self._lists.add(self._next)
             self._next.add_done_callback(self._lists.discard)
+            self._next.add_done_callback(consume_exception)
         return await asyncio.shield(self._next)
 
     async def _list_in_turn(self) -> list[Report]:
@@ -292,10 +294,6 @@ class ApplicationReflector:
         watched.settle(report)
         return None
 
-    @property
-    def _unknown_since(self) -> float | None:
-        return self._outage.since
-
     def _failed(self, error: Exception) -> None:
         self._reason = str(error)
         news = self._outage.since is None
@@ -310,7 +308,7 @@ class ApplicationReflector:
         self._reason = ""
 
     def _status(self, watched: TrackedApplication) -> Status:
-        return watched.status(self._unknown_since, self._reason)
+        return watched.status(self._outage.since, self._reason)
 
     async def _ask_once(self, application_id: str) -> Status:
         try:
@@ -322,7 +320,7 @@ class ApplicationReflector:
             return Status(None, known=False, reason=str(error))
         except Exception as error:  # noqa: BLE001 - whatever it is, nothing is known
             self._failed(error)
-            return Status(None, known=False, unknown_since=self._unknown_since, reason=str(error))
+            return Status(None, known=False, unknown_since=self._outage.since, reason=str(error))
         self._answered()
         return Status(report, known=True)
 

@@ -10,6 +10,7 @@ from types import SimpleNamespace
 import grpc
 import pytest
 
+from yarnspawner.common.tasks import consume_exception
 from yarnspawner.skein_driver import ClusterUnavailable, driver_slots
 from yarnspawner.skein_driver.driver_slots import DriverLost, DriverSlot
 from yarnspawner.skein_driver.rpc import DriverExited, Request, RpcError
@@ -424,7 +425,7 @@ async def test_consume_exception() -> None:
 
     for cancelled in (False, True):
         task = asyncio.create_task(fail())
-        task.add_done_callback(driver_slots.consume_exception)
+        task.add_done_callback(consume_exception)
         if cancelled:
             task.cancel()
         await settled()

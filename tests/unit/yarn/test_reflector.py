@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import time
 from collections.abc import AsyncIterator
@@ -850,3 +851,29 @@ async def test_a_view_that_closes_leaves_no_task(yarn: Lists) -> None:
     with pytest.raises(asyncio.CancelledError):
         await waiting
     assert asyncio.all_tasks() == {asyncio.current_task()}
+
+
+async def test_a_failed_list_that_nobody_awaits_is_not_logged(yarn: Lists) -> None:
+    """asyncio logs nothing if the caller of a list is cancelled before the list fails."""
+    logged = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: logged.append(context["message"]))
+    gate = asyncio.Event()
+
+    async def fail() -> list[Report]:
+        await gate.wait()
+        raise ClusterUnavailable("away")
+
+    yarn.active = fail  # type: ignore[method-assign]
+    view = ApplicationReflector(yarn)  # type: ignore[arg-type]
+    caller = asyncio.ensure_future(view.tagged("tag"))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    caller.cancel()
+    await asyncio.wait([caller])
+    gate.set()
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    gc.collect()
+    assert logged == []
+    await view.close()
