@@ -216,7 +216,8 @@ EXIT_CODES = [
         "Killed by external signal",
         message="The {what} was killed, most likely because it used more memory than {limit}.",
         remedy="Start it with more memory, or use less memory.",
-        admin="offer a profile with more memory (mem_limit).",
+        admin="offer a profile with more memory (mem_limit). If YARN checks virtual memory"
+        " (yarn.nodemanager.vmem-check-enabled), the NodeManager's log says which check it was.",
     ),
     Cause(
         "exit-status",
