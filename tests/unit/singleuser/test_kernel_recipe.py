@@ -135,8 +135,11 @@ def test_a_kernel_that_dies_leaves_the_reason_and_no_key(
 
 
 def test_a_missing_package_is_named(master: ApplicationMaster, start: Start, tmp_path: Path) -> None:
-    (tmp_path / "ipykernel.py").write_text("raise ModuleNotFoundError('gone', name='ipykernel')")
-    kernel = start(RECIPE)
+    # A module in the working folder would not replace the installed one.
+    hidden = tmp_path / "hidden"
+    hidden.mkdir()
+    (hidden / "ipykernel.py").write_text("raise ModuleNotFoundError('gone', name='ipykernel')")
+    kernel = start(RECIPE, PYTHONPATH=str(hidden))
     log, _ = kernel.communicate(timeout=LONG)
     assert kernel.returncode == 1
     assert "has no package 'ipykernel'" in log
