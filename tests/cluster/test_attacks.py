@@ -346,14 +346,14 @@ def connected(kind, port, keys):
     return client, events
 def let_in(channel, port, keys):
     client, events = connected(zmq.SUB if channel == "iopub" else zmq.DEALER, port, keys)
-    return bool(events.poll(2000))
+    return bool(events.poll(20000 if keys else 2000))
 def listen(port, keys):
     client, events = connected(zmq.SUB, port, keys)
     client.subscribe(b"")
-    events.poll(2000)
+    events.poll(20000 if keys else 2000)
     heard[keys] = b""
     def run():
-        while client.poll(20000):
+        while client.poll(60000):
             heard[keys] += b"".join(client.recv_multipart())
     threading.Thread(target=run, daemon=True).start()
 """
@@ -371,7 +371,8 @@ def test_attack_bob_cannot_eavesdrop_on_alices_kernel(alice: HubUser, bob: HubUs
         )
         assert json.loads(said) == [entry] * len(ports)
     alice.run("print('patient', 4000 + 711)")
-    assert bob.run(f"import time; time.sleep(1); print(b'patient 4711' in heard[{key!r}], heard[b''])") == "True b''\n"
+    wait = f"import time; [time.sleep(0.1) for _ in range(200) if b'patient 4711' not in heard[{key!r}]]; time.sleep(1)"
+    assert bob.run(f"{wait}; print(b'patient 4711' in heard[{key!r}], heard[b''])") == "True b''\n"
 
 
 # -- What alice can post
