@@ -129,7 +129,8 @@ class Visitor:
         request = uuid.uuid4().hex
         header = {"msg_id": request, "msg_type": "execute_request", "username": self.name, "session": request}
         header |= {"version": "5.3", "date": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())}
-        content = {"code": code, "silent": False, "allow_stdin": False}
+        # After an error, a kernel aborts what it has received already, also the next cell of who saw the error.
+        content = {"code": code, "silent": False, "allow_stdin": False, "stop_on_error": False}
         message = {"header": header, "parent_header": {}, "metadata": {}, "content": content, "channel": "shell"}
         connection.send(json.dumps(message))
         return request
