@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import getpass
+import math
 from dataclasses import dataclass
 
 import skein
@@ -68,6 +69,9 @@ class KernelApplication:
         kernel_id: the kernel's id.
         thread: access to YARN.
     """
+
+    patience = math.inf
+    """An application is submitted once. YARN itself keeps it in its queue."""
 
     folder = ""
     """A notebook's folder has the same path on the nodes, or it does not exist there."""

@@ -57,6 +57,10 @@ class KernelContainers:
         secret: content of the private file from which keys are derived.
     """
 
+    patience = 10.0
+    """Seconds after which a request for a container is repeated. skein's application master loses some requests that follow the
+    end of a container at once (seen in tests/cluster/test_kernels.py). A repeated one costs nothing in YARN's queue."""
+
     _current: KernelContainers | None = None
 
     def __init__(self, store: Store, offer: KernelOffer, secret: bytes) -> None:

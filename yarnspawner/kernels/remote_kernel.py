@@ -117,7 +117,7 @@ class RemoteKernel:
         self.requested, self.waiting = time.time(), _NOT_GIVEN
         self._log.info("Kernel %s: requested a container with %s", self._id, self._size.text)
         try:
-            await self._wait_listening(timeout, run=1)
+            await self._wait_listening(timeout, run=1, launch=launch)
         except BaseException:
             await asyncio.shield(self.release())
             raise
@@ -146,9 +146,11 @@ class RemoteKernel:
             return False
         return True
 
-    async def _wait_listening(self, timeout: float, *, run: int) -> None:
+    async def _wait_listening(self, timeout: float, *, run: int, launch: KernelLaunch | None = None) -> None:
+        """Wait until the kernel listens. With ``launch``, repeat the request for a container that YARN does not give."""
         loop = asyncio.get_running_loop()
         until = loop.time() + timeout
+        again = loop.time() + self._containers.patience
         while True:
             try:
                 container = await self._look(run)
@@ -156,6 +158,10 @@ class RemoteKernel:
                     return
                 if loop.time() > until:
                     raise KernelRefused(self._timeout_message(container, timeout))
+                if launch is not None and container.state != "RUNNING" and loop.time() > again:
+                    again = loop.time() + self._containers.patience
+                    await self._containers.kill(self._container)
+                    self._container = await self._containers.add(self._size, self._id, launch)
             except StoreError as error:
                 # YARN or the application master may answer again.
                 if loop.time() > until:

@@ -1,0 +1,70 @@
+"""The start of a kernel in a container that an application master gives, or does not give."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import Any
+
+import pytest
+
+from yarnspawner.common.kernel_protocol import KernelEnd, KernelLaunch, KernelSize
+from yarnspawner.kernels.containers import KernelRefused, Published
+from yarnspawner.kernels.remote_kernel import RemoteKernel
+from yarnspawner.singleuser.store import ServiceContainer
+
+
+class Containers:
+    """An application master that loses the first requests."""
+
+    folder = ""
+
+    def __init__(self, lost: int, patience: float) -> None:
+        self.patience = patience
+        self.lost = lost
+        self.added: list[str] = []
+        self.killed: list[str] = []
+
+    def size(self, slug: str) -> KernelSize:
+        return KernelSize("large", "", "", 300, 1, 0, own_environment=False)
+
+    async def add(self, size: KernelSize, kernel_id: str, launch: KernelLaunch) -> str:
+        self.added.append(f"container_{len(self.added)}")
+        return self.added[-1]
+
+    async def kill(self, container_id: str) -> None:
+        self.killed.append(container_id)
+
+    async def forget(self, kernel_id: str) -> None:
+        pass
+
+    async def command(self, kernel_id: str, command: Any) -> None:
+        pass
+
+    async def published(self, kernel_id: str) -> Published:
+        given = len(self.added) > self.lost
+        return Published(None, KernelEnd(1, 0, "It listens no more.") if given else None)
+
+    async def container(self, size: KernelSize, container_id: str) -> ServiceContainer:
+        return ServiceContainer(size.service, "REQUESTED", "")
+
+
+def kernel_of(containers: Any) -> RemoteKernel:
+    return RemoteKernel(containers, "1", "large", logging.getLogger())
+
+
+async def test_a_lost_request_is_repeated() -> None:
+    """A request that YARN does not answer is replaced by a new one, until there is a container."""
+    containers = Containers(lost=2, patience=0.05)
+    with pytest.raises(KernelRefused, match="It listens no more"):
+        await asyncio.wait_for(kernel_of(containers).start(KernelLaunch(["python"], {}, "", True), 5), 5)
+    assert len(containers.added) == 3
+    assert containers.killed == containers.added
+
+
+async def test_a_request_is_not_repeated_at_once() -> None:
+    """Within the patience of its containers, a start has one request; its time limit ends it."""
+    containers = Containers(lost=9, patience=60)
+    with pytest.raises(KernelRefused, match="YARN had no container"):
+        await kernel_of(containers).start(KernelLaunch(["python"], {}, "", True), 0.2)
+    assert containers.added == containers.killed == ["container_0"]
