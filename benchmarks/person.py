@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
 from typing import Any
 
+from benchmarks.clusters import until
 from demo.hub import Hub
 from demo.visitor import VisitError, Visitor
 
@@ -57,26 +57,28 @@ class Person(Visitor):
         """Start named servers, all at once, and wait until they are ready."""
         for number in range(servers):
             self._call("POST", f"/hub/api/users/{self.name}/servers/s{number}", {})
-        self._until(lambda: sum(server["ready"] for server in self._servers().values()) == servers, timeout, "ready")
+        until(
+            lambda: sum(server["ready"] for server in self._servers().values()) == servers,
+            timeout,
+            "servers to be ready",
+            pause=0.5,
+        )
 
     def stop_many(self, timeout: float) -> None:
         """Stop all of the user's servers, and wait until they are gone."""
         for name, server in self._servers().items():
             if server["ready"]:
                 self._call("DELETE", f"/hub/api/users/{self.name}/servers/{name}")
-        self._until(lambda: not any(server["ready"] for server in self._servers().values()), timeout, "gone")
+        until(
+            lambda: not any(server["ready"] for server in self._servers().values()),
+            timeout,
+            "servers to be gone",
+            pause=0.5,
+        )
 
     def _servers(self) -> dict[str, dict[str, Any]]:
         user: dict[str, Any] = self._call("GET", f"/hub/api/users/{self.name}?include_stopped_servers")
         return dict(user["servers"])
-
-    @staticmethod
-    def _until(holds: Callable[[], bool], timeout: float, what: str) -> None:
-        end = time.monotonic() + timeout
-        while not holds():
-            if time.monotonic() > end:
-                raise VisitError(f"the servers are not {what} after {timeout:.0f} s")
-            time.sleep(0.5)
 
     def _post_start(self) -> None:
         """As the page does, which does not wait for the start's end: the hub answers the API only after a while."""

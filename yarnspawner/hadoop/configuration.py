@@ -120,15 +120,18 @@ class HadoopConfiguration(Mapping[str, str]):
             return []
         secure = self["dfs.http.policy"].strip().upper() == "HTTPS_ONLY"
         ids = [node.strip() for node in (self.get(f"dfs.ha.namenodes.{service}") or "").split(",") if node.strip()]
+        scheme, port = ("https", "9871") if secure else ("http", "9870")
+        name = f"dfs.namenode.{scheme}-address"
+        suffixes = [f".{service}.{node}" for node in ids]
+        if not ids:
+            suffixes = ["" if self.get(name) and not self.get(f"{name}.{service}") else f".{service}"]
         # Without HA, the name of the file system is that of a host, or of a service with one NameNode.
-        suffixes = [f".{service}.{node}" for node in ids] or [f".{service}", ""]
-        name = f"dfs.namenode.{'https' if secure else 'http'}-address"
-        port = "9871" if secure else "9870"
-        found = []
-        for suffix in suffixes if ids else [next((one for one in suffixes if self.get(name + one)), suffixes[0])]:
-            rpc = self.get(f"dfs.namenode.rpc-address{suffix}") or ("" if ids else service)
-            found.append(_address(self.get(name + suffix) or "", [rpc, "" if ids else service], port))
-        return [f"{'https' if secure else 'http'}://{address}" for address in found]
+        host = "" if ids else service
+        return [
+            f"{scheme}://"
+            + _address(self.get(name + suffix) or "", [self.get(f"dfs.namenode.rpc-address{suffix}") or "", host], port)
+            for suffix in suffixes
+        ]
 
     def _resource_manager(self, suffix: str, *, secure: bool) -> str:
         prefix = "yarn.resourcemanager."

@@ -14,9 +14,7 @@ from yarnspawner.common.kernel_protocol import (
     KERNEL_ID_VARIABLE,
     LAUNCH_VARIABLE,
     SECRET_FILE,
-    KernelAddress,
     KernelCommand,
-    KernelEnd,
     KernelKeys,
     KernelLaunch,
     KernelSize,
@@ -186,9 +184,7 @@ class KernelApplication:
             if store is None:
                 return Published(None, None)
             address, end = await store.get(address_key(kernel_id)), await store.get(end_key(kernel_id))
-            return Published(
-                KernelAddress.from_bytes(address) if address else None, KernelEnd.from_bytes(end) if end else None
-            )
+            return Published.parse(address, end)
         except (ClusterError, ProtocolError) as error:
             # An application master does not answer after its end.
             with contextlib.suppress(ClusterError):

@@ -43,6 +43,15 @@ class Published:
     address: KernelAddress | None
     end: KernelEnd | None
 
+    @classmethod
+    def parse(cls, address: bytes | None, end: bytes | None) -> Published:
+        """Return what two values of the key-value store say; None or b"" for a missing key.
+
+        Raises:
+            ProtocolError: a value is invalid.
+        """
+        return cls(KernelAddress.from_bytes(address) if address else None, KernelEnd.from_bytes(end) if end else None)
+
 
 class KernelContainers:
     """The containers of this server's kernels.
@@ -138,9 +147,7 @@ class KernelContainers:
         found = await self._call(lambda: self._store.get_prefix(key_prefix(kernel_id)))
         address, end = found.get(address_key(kernel_id)), found.get(end_key(kernel_id))
         try:
-            return Published(
-                KernelAddress.from_bytes(address) if address else None, KernelEnd.from_bytes(end) if end else None
-            )
+            return Published.parse(address, end)
         except ProtocolError as error:
             raise StoreError(str(error)) from None
 

@@ -124,7 +124,8 @@ class ProfileSettings(Configurable):
         Queues for the members of the hub's groups; they replace :attr:`queue`.
 
         If a user is in several groups, the first one in this dict counts. The values are templates or callables, as for
-        :attr:`queue`. A callable that takes the spawner can return the dict, or an awaitable. Profiles and users' choices override it. Default: no group has a queue. Example:
+        :attr:`queue`. A callable that takes the spawner can return the dict, or an awaitable. Profiles and users' choices
+        override it. Default: no group has a queue. Example:
         ``{"analysts": "root.analysts", "students": "root.teaching.{queue_username}"}``.
 
         .. versionadded:: 1.0
