@@ -24,11 +24,15 @@ in this package, which Java 16 and later close."""
 
 
 def master_environment(java_options: str) -> dict[str, str]:
-    """Return the variables of an application master with these Java options; none for ""."""
-    if not java_options:
-        return {}
-    # glibc otherwise reserves 64 MiB of addresses for each thread.
-    return {"MALLOC_ARENA_MAX": "2", "JDK_JAVA_OPTIONS": LAUNCHER_OPTIONS, "JAVA_TOOL_OPTIONS": java_options}
+    """Return the variables of an application master with these Java options.
+
+    Without options, Java has skein's own, and what Hadoop before 3.3 needs with Kerberos.
+    """
+    environment = {"JDK_JAVA_OPTIONS": LAUNCHER_OPTIONS}
+    if java_options:
+        # glibc otherwise reserves 64 MiB of addresses for each thread.
+        environment |= {"MALLOC_ARENA_MAX": "2", "JAVA_TOOL_OPTIONS": java_options}
+    return environment
 
 
 UNSET_MASTER_ENVIRONMENT = "unset JAVA_TOOL_OPTIONS JDK_JAVA_OPTIONS MALLOC_ARENA_MAX"

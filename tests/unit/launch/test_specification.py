@@ -19,7 +19,7 @@ from yarnspawner.launch.specification import (
     shell_command,
 )
 from yarnspawner.settings.server import SCRIPT_TEMPLATE
-from yarnspawner.skein_driver.application_master import MEMORY
+from yarnspawner.skein_driver.application_master import LAUNCHER_OPTIONS, MEMORY
 from yarnspawner.state.credentials import Credentials
 
 GIB = 2**30
@@ -95,7 +95,8 @@ def test_the_master_and_a_server_in_its_own_container_share_nothing():
     assert (server.script, server.node_label, server.instances) == ("true", "gpu", 1)
     assert server.env["YARN_CONTAINER_RUNTIME_DOCKER_IMAGE"] == "image:1"
     assert (made.master.resources.memory, made.master.resources.vcores) == (1024, 1)
-    assert (made.master.files, made.master.env, made.master.script) == ({"skein.jar": jar}, {}, "")
+    assert (made.master.files, made.master.script) == ({"skein.jar": jar}, "")
+    assert made.master.env == {"JDK_JAVA_OPTIONS": LAUNCHER_OPTIONS}
     assert made.node_label == ""
 
 
@@ -108,6 +109,7 @@ def test_the_master_of_a_separate_server_has_enough_memory():
 def test_an_image_is_passed_to_yarn():
     """YARN's Docker runtime reads the image from two variables; without an image there is neither."""
     assert application_specification(request(container_image="image:1")).master.env == {
+        "JDK_JAVA_OPTIONS": LAUNCHER_OPTIONS,
         "YARN_CONTAINER_RUNTIME_TYPE": "docker",
         "YARN_CONTAINER_RUNTIME_DOCKER_IMAGE": "image:1",
     }
@@ -137,7 +139,7 @@ def test_secrets_are_files_of_this_application_alone():
     master = application_specification(request(private_files={"keyfile.pem": "/hub/key.zip"})).master
     for name in (ENVIRONMENT_FILE, "keyfile.pem"):
         assert (str(master.files[name].type), str(master.files[name].visibility)) == ("FILE", "APPLICATION")
-    assert master.env == {}
+    assert master.env == {"JDK_JAVA_OPTIONS": LAUNCHER_OPTIONS}
 
 
 def test_files_may_be_paths_urls_dicts_and_skein_files():
