@@ -100,8 +100,8 @@ OTHERS = [
     ("waits", "queue-masters", "a full queue, start_timeout 60 s"),
     ("quota", "hdfs-quota", "a full quota of the user's home in HDFS"),
     ("no-home", "hdfs-home-missing", "no home of the user in HDFS"),
-    ("safe-mode", "start-timeout", "HDFS in safe mode, start_timeout 45 s"),
-    ("no-resource-manager", "start-timeout", "a stopped ResourceManager, start_timeout 45 s"),
+    ("safe-mode", "hdfs-safe-mode", "HDFS in safe mode, start_timeout 45 s"),
+    ("no-resource-manager", "hadoop-unavailable", "a stopped ResourceManager, start_timeout 45 s"),
 ]
 _TOLD: dict[str, Told] = {}
 

@@ -203,15 +203,26 @@ def explain_timeout(
     detail = sanitize(log_tail, _DETAIL_LIMIT)
     if silent:
         return own_cause("never-listened", detail, seconds=f"{limit:g}")
+    outage = _outage_of(last)
+    if outage:
+        last = f"{last.removesuffix(HUB_USER.when_back)}{COMMAND_USER.when_back}"
     status = f" Its last status: {one_line(last, _SENTENCE_LIMIT)}" if last else ""
     # It may have waited for something with a known remedy.
     late = own_cause("start-timeout", detail, seconds=f"{limit:g}", status=status)
+    if outage:
+        return replace(late, remedy="", code=outage.code, admin=outage.admin)
     found = _find(last, LOG_MESSAGES, {"user": "", "queue": "", **_limit("")}, HUB_USER, "")
     found = found or (_find(waiting.diagnostics, QUEUEING, _names(waiting), HUB_USER, "") if waiting else None)
     if not found:
         return late
     remedy = found.remedy if waiting is None else late.remedy
     return replace(late, remedy=remedy, code=found.code, admin=found.admin)
+
+
+def _outage_of(message: str) -> Cause | None:
+    """Return the outage that a progress message names; None if it names none."""
+    outages = (*TEMPORARY, _OWN["yarn-unavailable"])
+    return next((cause for cause in outages if message.startswith(cause.message.partition("{")[0])), None)
 
 
 def _limit(memory: str) -> dict[str, str]:

@@ -20,6 +20,7 @@ from yarnspawner.diagnosis.explain import (
     explain_timeout,
     has_log,
 )
+from yarnspawner.skein_driver import ClusterUnavailable
 
 FAILED = (
     "Application application_1_0001 failed 1 times (global limit =2; local limit is =1) due to AM Container for"
@@ -542,6 +543,28 @@ def test_end_before_listening() -> None:
     assert "exit status 0 before it listened" in diagnosis.cause
     assert "yarnspawner.singleuser" in diagnosis.remedy
     assert diagnosis.detail == "done"
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        ("Name node is in safe mode", "hdfs-safe-mode"),
+        ("Cannot contact any KDC for realm", "kdc-unavailable"),
+        ("Call From hub to rm:8032 failed on connection exception", "hadoop-unavailable"),
+        ("no answer", "yarn-unavailable"),
+    ],
+)
+def test_a_timeout_during_an_outage_has_its_code(error, code):
+    """Metrics count the outage, and nobody reads that the start continues."""
+    outage, passes = explain_outage(ClusterUnavailable(error))
+    assert passes
+    late = explain_timeout(45, f"{outage.cause} {outage.remedy}")
+    assert late.code == outage.code == code
+    assert late.admin == outage.admin
+    assert late.message.startswith("The server did not start within 45 seconds. Its last status: ")
+    assert late.message.endswith(" Try again when it does.")
+    assert "continues" not in late.message
+
 
 
 def test_silent_timeout() -> None:
