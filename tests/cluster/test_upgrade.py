@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
-import tempfile
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
+from benchmarks import revision
 from demo.hub import CONFIGURATION, Hub
 from localhadoop import LocalHadoop
 from tests.support.hub_user import END, START, HubUser, applications, unfinished, until
@@ -17,30 +17,19 @@ from tests.support.hubs import log_of, log_size, running
 
 pytestmark = [pytest.mark.full, pytest.mark.timeout(600)]
 
-CHECKOUT = Path(__file__).resolve().parents[2]
 # The last commit before the spawner was composed of collaborators.
 OLD = "7b7676f"
-# Both the hub and the users' servers import the old package; all others are the environment's.
-SETTINGS = """
-import sys
-sys.path.insert(0, {old!r})
-exec(compile(open({example!r}).read(), {example!r}, "exec"))
-c.Spawner.environment = {{"PYTHONPATH": {old!r}}}
-"""
 
 
 @pytest.fixture(scope="module")
 def old_package() -> Iterator[Path]:
     """The older version, where every user can read it."""
-    command = ["git", "-C", str(CHECKOUT), "archive", OLD, "yarnspawner", "jupyterhub_config.example.py"]
-    done = subprocess.run(command, capture_output=True, check=False, timeout=60)
-    if done.returncode:
-        pytest.skip(f"this clone has no commit {OLD}: {done.stderr.decode().strip()}")
-    folder = Path(tempfile.mkdtemp(dir="/var/tmp", prefix="yarnspawner-"))
-    folder.chmod(0o755)
-    subprocess.run(["tar", "-x", "-C", folder], input=done.stdout, check=True, timeout=60)
-    yield folder
-    shutil.rmtree(folder)
+    with ExitStack() as stack:
+        try:
+            folder = stack.enter_context(revision.unpacked(OLD))
+        except subprocess.CalledProcessError as error:
+            pytest.skip(f"this clone has no commit {OLD}: {error.stderr.decode().strip()}")
+        yield folder
 
 
 @pytest.mark.parametrize("kind", ["simple", "kerberos"])
@@ -49,8 +38,7 @@ def test_a_hub_upgraded_from_an_older_version_keeps_its_servers(
 ) -> None:
     cluster: LocalHadoop = request.getfixturevalue(f"{kind}_cluster")
     old_settings = tmp_path / "old_config.py"
-    example = str(old_package / CONFIGURATION.name)
-    old_settings.write_text(SETTINGS.format(old=str(old_package), example=example))
+    old_settings.write_text(revision.configuration(old_package))
     with running(cluster, tmp_path, configuration=old_settings) as hub:
         alice, bob = (HubUser(hub.address, name, hub.password) for name in ("alice", "bob"))
         alice.ask_to_start()

@@ -188,6 +188,17 @@ def explain_queueing(report: Report, waited: float = math.inf) -> str:
     return found.cause if found else ""
 
 
+def describe_wait(report: Report, waited: float = math.inf) -> str:
+    """Return in which queue an application waits and why, as words that begin a sentence.
+
+    Args:
+        report: its last report.
+        waited: for how many seconds it has waited.
+    """
+    reason = explain_queueing(report, waited)
+    return f"Waiting in queue {report.queue}{', ' * bool(reason)}{reason}"
+
+
 def explain_timeout(
     limit: float, last: str, *, log_tail: str = "", silent: bool = False, waiting: Report | None = None
 ) -> Diagnosis:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from yarnspawner.diagnosis.explain import (
     COMMAND_USER,
     Diagnosis,
+    describe_wait,
     explain,
     explain_outage,
-    explain_queueing,
     explain_submission_error,
 )
 from yarnspawner.skein_driver import ClusterRefused, ClusterUnavailable, Report
@@ -19,8 +19,7 @@ def progress_message(report: Report) -> str:
     """Return what an unfinished application of a kernel waits for."""
     if report.state == "RUNNING":
         return "The application runs; waiting for resources for the kernel's container"
-    because = explain_queueing(report)
-    return f"Waiting in queue {report.queue}{', ' + because if because else ''}"
+    return describe_wait(report)
 
 
 def failure_message(report: Report, log_tail: str | None = None) -> str | None:

@@ -20,7 +20,7 @@ from yarnspawner.common.protocol import (
     Waiting,
 )
 from yarnspawner.common.units import duration
-from yarnspawner.diagnosis.explain import Diagnosis, explain, explain_queueing, explain_timeout, has_log, own_cause
+from yarnspawner.diagnosis.explain import Diagnosis, describe_wait, explain, explain_timeout, has_log, own_cause
 from yarnspawner.hadoop.configuration import ConfigurationError, HadoopConfiguration
 from yarnspawner.hadoop.logs import LogsUnavailable, tail
 from yarnspawner.launch.errors import StartFailed
@@ -138,8 +138,7 @@ class ReadinessWaiter:
         elif report.state == "ACCEPTED":
             self._waiting_since = self._waiting_since or time.monotonic()
             waited = time.monotonic() - self._waiting_since
-            reason = explain_queueing(report, waited)
-            message = f"Waiting in queue {report.queue}{', ' * bool(reason)}{reason}{_so_far(waited)}."
+            message = f"{describe_wait(report, waited)}{_so_far(waited)}."
             if waited >= _COUNTED:
                 message += _ahead(self._access.pending_applications.before(report.queue, self._application_id))
             self._progress.tell(30, message, self._link)
