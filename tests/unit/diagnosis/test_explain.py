@@ -566,7 +566,6 @@ def test_a_timeout_during_an_outage_has_its_code(error, code):
     assert "continues" not in late.message
 
 
-
 def test_silent_timeout() -> None:
     """A command that runs and never listens may be no recipe; its log is shown."""
     diagnosis = explain_timeout(60, "The container runs", log_tail="asleep\x1b[0m", silent=True)
