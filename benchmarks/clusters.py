@@ -17,7 +17,14 @@ from localhadoop.progress import ConsoleProgress
 
 
 @contextmanager
-def cluster(*, kerberos: bool, nodes: int = 2, memory: int = 4096, vcores: int = 32) -> Iterator[LocalHadoop]:
+def cluster(
+    *,
+    kerberos: bool,
+    nodes: int = 2,
+    memory: int = 4096,
+    vcores: int = 32,
+    properties: Mapping[str, str] | None = None,
+) -> Iterator[LocalHadoop]:
     """A cluster for the time of the context; the one that $LOCALHADOOP_SIMPLE or $LOCALHADOOP_KERBEROS names is kept.
 
     This process finds it afterwards as its own: the environment is that of a client of it.
@@ -27,6 +34,7 @@ def cluster(*, kerberos: bool, nodes: int = 2, memory: int = 4096, vcores: int =
         nodes: how many NodeManagers a new one has.
         memory: for containers on each, in MiB.
         vcores: of each.
+        properties: of Hadoop, in addition to those that localhadoop sets.
     """
     name = os.environ.get("LOCALHADOOP_KERBEROS" if kerberos else "LOCALHADOOP_SIMPLE")
     hadoop = os.environ.get("LOCALHADOOP_HADOOP") or DEFAULT_VERSION
@@ -34,7 +42,13 @@ def cluster(*, kerberos: bool, nodes: int = 2, memory: int = 4096, vcores: int =
         LocalHadoop.attach(name)
         if name
         else LocalHadoop(
-            kerberos=kerberos, nodes=nodes, hadoop=hadoop, memory=memory, vcores=vcores, progress=ConsoleProgress()
+            kerberos=kerberos,
+            nodes=nodes,
+            hadoop=hadoop,
+            memory=memory,
+            vcores=vcores,
+            properties=properties,
+            progress=ConsoleProgress(),
         )
     )
     before = dict(os.environ)

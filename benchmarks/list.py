@@ -4,6 +4,9 @@ One list of all that has not ended is the one call by which the hub follows its 
 made. Measured: the hub's own call through a driver, its size, the CPU time that the ResourceManager, the driver and the hub
 spend on it, and beside it a report of a single application. The applications are real, but run nowhere: the cluster's nodes
 are taken away.
+
+With ``--others``, as many applications of other programs wait as well, as on a busy cluster. Then the count of the applications
+that wait in a queue is measured too.
 """
 
 from __future__ import annotations
@@ -12,8 +15,11 @@ import argparse
 import asyncio
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
+
+import requests
 
 from benchmarks.burst import USER, specification, waiting
 from benchmarks.clusters import cluster as some_cluster
@@ -21,6 +27,7 @@ from benchmarks.processes import cpu_seconds
 from benchmarks.results import Results
 from localhadoop import LocalHadoop
 from yarnspawner.hadoop.accounts import hub_account
+from yarnspawner.hadoop.resourcemanager import ResourceManager
 from yarnspawner.launch.specification import environment_file
 from yarnspawner.skein_driver import Cluster
 from yarnspawner.state.credentials import Credentials
@@ -28,6 +35,11 @@ from yarnspawner.state.credentials import Credentials
 DEFAULT_RUNS = 5
 # Lists in a row, for which CPU time is counted.
 IN_A_ROW = 20
+# Room for all applications in one queue.
+_MANY = {
+    "yarn.scheduler.capacity.maximum-applications": "100000",
+    "yarn.scheduler.capacity.root.default.maximum-applications": "100000",
+}
 # How many are submitted, or ended, at a time.
 _AT_ONCE = 16
 # In the driver's and the ResourceManager's terms; what the view asks for.
@@ -37,12 +49,17 @@ INTERVALS = {"fast": 0.5, "slow": 5.0}
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--ended", type=int, default=1000, metavar="N", help="default: %(default)s")
     parser.add_argument("--waiting", type=int, default=200, metavar="N", help="default: %(default)s")
+    parser.add_argument(
+        "--others", type=int, default=0, metavar="N", help="of other programs, on the simple cluster (default: none)"
+    )
 
 
 def run(options: argparse.Namespace, results: Results) -> None:
     """Measure, and put tables into ``results``."""
+    if options.others and options.kerberos:
+        raise SystemExit("benchmarks: --others submits without Kerberos; leave out --kerberos")
     with (
-        some_cluster(kerberos=options.kerberos, memory=65536, vcores=1000) as hadoop,
+        some_cluster(kerberos=options.kerberos, memory=65536, vcores=1000, properties=_MANY) as hadoop,
         waiting(hadoop, containers=False),
         tempfile.TemporaryDirectory() as folder,
     ):
@@ -71,12 +88,16 @@ async def measure(options: argparse.Namespace, results: Results, hadoop: LocalHa
 
     try:
         empty = await lists(cluster, hadoop, options.runs)
+        if options.others:
+            await asyncio.to_thread(submit_others, hadoop.active_resource_manager_url(), options.others)
+            print(f"{options.others} applications of others wait", flush=True)
         await in_turns(come_and_go, options.ended)
         print(f"{options.ended} applications have ended", flush=True)
         await in_turns(submit, options.waiting)
         print(f"{options.waiting} applications wait", flush=True)
         full = await lists(cluster, hadoop, options.runs)
         reports = [await timed(cluster.report(kept[0])) for _ in range(options.runs * IN_A_ROW)]
+        counted = await counts(hadoop, options.runs) if options.others else {}
     finally:
         await asyncio.gather(*(cluster.kill(application_id, USER) for application_id in kept), return_exceptions=True)
         await cluster.close()
@@ -94,6 +115,11 @@ async def measure(options: argparse.Namespace, results: Results, hadoop: LocalHa
         shares.extend(
             f"{name}: a list every {interval:g} s", (100 * used / interval for used in full["ResourceManager"])
         )
+    if counted:
+        results.facts["applications of others"] = options.others
+        table = results.table("A count of the applications that wait in a queue", unit="ms", digits=1)
+        for name, values in counted.items():
+            table.extend(name, (1000 * value for value in values))
     results.facts["bytes"] = {"empty": empty["bytes"], "full": full["bytes"]}
     shares.goal("while something starts, %", shares.median("fast: a list every 0.5 s"), 5)
 
@@ -112,6 +138,44 @@ async def lists(cluster: Cluster, hadoop: LocalHadoop, runs: int) -> dict[str, A
             found[name].append((cpu_seconds(pids[name] or "self") - used) / IN_A_ROW)
     found["bytes"] = len(await cluster._list(("NEW", "NEW_SAVING", "SUBMITTED", "ACCEPTED", "RUNNING")))  # noqa: SLF001
     return found
+
+
+async def counts(hadoop: LocalHadoop, runs: int) -> dict[str, list[float]]:
+    """What it takes to count the applications that wait in a queue, until the answer and of the processes' CPU time."""
+    client = ResourceManager([hadoop.active_resource_manager_url()])
+    found: dict[str, list[float]] = {"took": [], "ResourceManager": [], "hub": []}
+    pids: dict[str, int | str] = {"ResourceManager": hadoop.daemons["resourcemanager"].pid or 0, "hub": "self"}
+    try:
+        for _ in range(runs):
+            before = {name: cpu_seconds(pid) for name, pid in pids.items()}
+            found["took"].append(await timed(client.pending_applications("default")))
+            for name, used in before.items():
+                found[name].append(cpu_seconds(pids[name]) - used)
+    finally:
+        client.close()
+    return found
+
+
+def submit_others(resource_manager: str, count: int) -> None:
+    """Submit applications that are not skein's, as another user, by the ResourceManager's web service."""
+
+    def submit(number: int) -> None:
+        with requests.Session() as session:
+            made = session.post(f"{resource_manager}/ws/v1/cluster/apps/new-application?user.name=bob", timeout=60)
+            made.raise_for_status()
+            document = {
+                "application-id": made.json()["application-id"],
+                "application-name": f"query {number}",
+                "application-type": "SPARK",
+                "am-container-spec": {"commands": {"command": "sleep 1"}},
+                "resource": {"memory": 256, "vCores": 1},
+                "queue": "default",
+            }
+            address = f"{resource_manager}/ws/v1/cluster/apps?user.name=bob"
+            session.post(address, json=document, timeout=60).raise_for_status()
+
+    with ThreadPoolExecutor(_AT_ONCE) as threads:
+        list(threads.map(submit, range(count)))
 
 
 async def timed(call: Any) -> float:

@@ -15,7 +15,7 @@ import skein
 
 from localhadoop import LocalHadoop
 from tests.support.applications import LONG, reach, specification, use
-from tests.support.cluster_kinds import mostly_on_kerberos
+from tests.support.cluster_kinds import mostly_on_kerberos, mostly_on_simple
 from yarnspawner.hadoop.accounts import hub_account
 from yarnspawner.hadoop.uploads import UploadError, Uploads
 from yarnspawner.launch.localize import upload_shared_files
@@ -79,7 +79,7 @@ async def run(cluster: Cluster, files: dict[str, skein.File], user: str) -> str:
     return (await reach(cluster, application_id, lambda report: report.ended)).final_status
 
 
-@mostly_on_kerberos("hadoop")
+@mostly_on_simple("hadoop")
 async def test_one_public_jar_and_file_serve_the_applications_of_several_users(hadoop, uploads, cluster, data, own):
     jar = await uploads.public(SKEIN_JAR)
     url = await uploads.public(data)

@@ -12,3 +12,9 @@ def mostly_on_kerberos(fixture: str) -> pytest.MarkDecorator:
     """
     kinds = [pytest.param("simple_cluster", marks=pytest.mark.full), "kerberos_cluster"]
     return pytest.mark.parametrize(fixture, kinds, indirect=True)
+
+
+def mostly_on_simple(fixture: str) -> pytest.MarkDecorator:
+    """The other way round, for a test that takes a minute longer on the Kerberos kind, whose tests take longest together."""
+    kinds = ["simple_cluster", pytest.param("kerberos_cluster", marks=pytest.mark.full)]
+    return pytest.mark.parametrize(fixture, kinds, indirect=True)
