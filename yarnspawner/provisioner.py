@@ -17,6 +17,7 @@ from traitlets import Enum, Float, Unicode
 from yarnspawner.common.kernel_protocol import CONNECTION_FILE
 from yarnspawner.kernels.application_settings import ApplicationSettings
 from yarnspawner.kernels.containers import KernelContainers, KernelRefused
+from yarnspawner.kernels.kept import take_known
 from yarnspawner.kernels.remote_kernel import INTERVAL, OBEDIENCE, RemoteKernel
 from yarnspawner.singleuser.store import StoreError
 
@@ -88,9 +89,14 @@ class YarnProvisioner(ApplicationSettings, KernelProvisionerBase):  # type: igno
     async def launch_kernel(self, cmd: list[str], **kwargs: Any) -> KernelConnectionInfo:
         """Start the kernel, wait until it listens, and return its address. Called by `KernelManager.launch_kernel`.
 
+        A kernel that was started by the server's former process is not started, but found again.
+
         Raises:
             KernelRefused: with a message for the user. No container is left behind.
         """
+        if (known := take_known(str(self.kernel_id))) is not None:
+            await self.load_provisioner_info(known)
+            return self.connection_info
         if self._kernel is None:
             self._kernel = self._find_kernel()
         kernel = self._kernel

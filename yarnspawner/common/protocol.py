@@ -34,6 +34,12 @@ NOTEBOOKS_KEY = "jupyter.server.notebooks"
 STOP_KEY = "jupyter.server.stop"
 """A request to shut down: a :class:`StopRequest`, written by the hub."""
 
+RESTART_KEY = "jupyter.server.restart"
+"""A request to replace the server's process: a :class:`RestartRequest`, written by the hub."""
+
+RESTARTED_KEY = "jupyter.server.restarted"
+"""The last restart that is complete: a :class:`Restarted`, written by the container after the address."""
+
 KERNEL_KEY = "ipython.kernel.info"
 """How to connect to a kernel: the JSON of a Jupyter connection file. skein's own kernel recipe uses this key as well."""
 
@@ -189,6 +195,38 @@ class StopRequest(Document):
     def _check(self) -> None:
         self._expect("reason", isinstance(self.reason, str) and self.reason.isprintable(), "plain text")
         self._expect("grace", _is_number(self.grace, (int, float)) and 0 <= self.grace <= 86400, "a time in seconds")
+
+
+@dataclass(frozen=True)
+class RestartRequest(Document):
+    """A request to replace the server's process. Kernels in other containers keep running."""
+
+    id: str
+    """Identifier of the request. A server obeys each request once."""
+    grace: float
+    """Seconds for the server to shut down before its process is replaced anyway."""
+
+    def _check(self) -> None:
+        self._expect("id", _is_identifier(self.id), "an identifier")
+        self._expect("grace", _is_number(self.grace, (int, float)) and 0 <= self.grace <= 3600, "a time in seconds")
+
+
+@dataclass(frozen=True)
+class Restarted(Document):
+    """A new process has replaced the server's former one, and listens."""
+
+    id: str
+    """Identifier of the request."""
+    kernels: int
+    """How many kernels in other containers it has found again."""
+
+    def _check(self) -> None:
+        self._expect("id", _is_identifier(self.id), "an identifier")
+        self._expect("kernels", _is_number(self.kernels, int) and 0 <= self.kernels <= 10000, "a number of kernels")
+
+
+def _is_identifier(value: Any) -> bool:
+    return isinstance(value, str) and 0 < len(value) <= 64 and value.isascii() and value.isalnum()
 
 
 def _is_number(value: Any, types: type | tuple[type, ...]) -> bool:

@@ -160,6 +160,16 @@ class KernelContainers:
         found = await self._call(lambda: self._store.containers(size.service, ended=True))
         return found.get(container_id)
 
+    async def active(self) -> dict[str, ServiceContainer]:
+        """Return all containers for kernels that YARN runs or will run, by skein's id.
+
+        Raises:
+            StoreError: the application master does not answer.
+        """
+        services = {size.service for size in self._offer.sizes}
+        found = await self._call(self._store.containers)
+        return {name: container for name, container in found.items() if container.service in services}
+
     async def command(self, kernel_id: str, command: KernelCommand) -> None:
         """Give a command to a kernel's container.
 

@@ -77,6 +77,15 @@ class RemoteKernel:
         return self._size
 
     @property
+    def containers(self) -> KernelContainers | KernelApplication:
+        return self._containers
+
+    @property
+    def container_id(self) -> str:
+        """Return skein's id of the container; "" if it has none."""
+        return self._container
+
+    @property
     def present(self) -> bool:
         """True from the request for a container until it is released."""
         return bool(self._container)

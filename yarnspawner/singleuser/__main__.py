@@ -16,7 +16,17 @@ import time
 import traceback
 from typing import Any
 
-from yarnspawner.common.protocol import ERROR_KEY, STATUS_KEY, STOP_KEY, Address, Failure, Notebooks, Waiting
+from yarnspawner.common.protocol import (
+    ERROR_KEY,
+    STATUS_KEY,
+    STOP_KEY,
+    Address,
+    Failure,
+    Notebooks,
+    Restarted,
+    RestartRequest,
+    Waiting,
+)
 from yarnspawner.singleuser.descendants import guard
 from yarnspawner.singleuser.environment import ensure_writable_dirs, node_name, resolve_certificate_paths
 from yarnspawner.singleuser.failure import RecipeError, Tail, explain, say
@@ -25,6 +35,7 @@ from yarnspawner.singleuser.imports import defer_grammar_import
 from yarnspawner.singleuser.kernel_specs import install_kernelspecs
 from yarnspawner.singleuser.log import LogLimit
 from yarnspawner.singleuser.notebook_storage import install_labextension, show_storage, storage_of
+from yarnspawner.singleuser.restart import Restart, keeper_of
 from yarnspawner.singleuser.stop_watcher import StopWatcher
 from yarnspawner.singleuser.store import NotInContainer, Store, StoreError
 
@@ -35,7 +46,7 @@ python -m yarnspawner.singleuser [options of jupyterhub-singleuser]
 
 Starts a JupyterHub server in the YARN container that this runs in. It listens on any free port, or on one of
 YARNSPAWNER_PORT_RANGE=first:last, publishes its address in the application's key-value store, from where the hub
-reads it, and stops in order when the hub asks for it. If it cannot start, it publishes why. All options are those of
+reads it, and stops or restarts in order when the hub asks for it. If it cannot start, it publishes why. All options are those of
 jupyterhub-singleuser:
 """
 
@@ -48,6 +59,7 @@ def main(arguments: list[str] | None = None) -> int:
     arguments = sys.argv[1:] if arguments is None else arguments
     if {"-h", "--help", "--help-all"} & set(arguments):
         return _help(arguments)
+    restart = Restart()
     try:
         store = Store()
     except (NotInContainer, ImportError) as error:
@@ -55,7 +67,7 @@ def main(arguments: list[str] | None = None) -> int:
         return 1
     LogLimit().watch()
     with contextlib.redirect_stderr(Tail(sys.stderr)) as tail:
-        recipe = Recipe(store)
+        recipe = Recipe(store, restart)
         try:
             recipe.run(arguments)
             return 0
@@ -72,8 +84,9 @@ def main(arguments: list[str] | None = None) -> int:
 class Recipe:
     """Run a server in its container."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, restart: Restart) -> None:
         self._store = store
+        self._restart = restart
         self._watcher: StopWatcher | None = None
         self._waiting = ""
 
@@ -90,11 +103,14 @@ class Recipe:
         from yarnspawner.singleuser.server import serve
 
         try:
-            serve(arguments, self._watch, self._wait, self._store.container_folder)
-        except SystemExit as error:
+            serve(arguments, self._watch, self._wait, self._store.container_folder, self._restart.former)
+        except BaseException as error:
             # Extensions may end the process of a server that listens and was asked to stop; that is no failure.
-            if error.code not in (0, None) or self._watcher is None:
+            ended = isinstance(error, SystemExit) and error.code in (0, None) and self._watcher is not None
+            if not ended and not self._restart.pending:
                 raise
+        if self._restart.pending:
+            self._restart.run()
         if self._watcher is None:
             raise RecipeError("Jupyter ended before it listened.")
         if self._watcher.unpublished:
@@ -122,8 +138,26 @@ class Recipe:
         def stop() -> None:
             app.io_loop.add_callback(app.stop)
 
-        self._watcher = StopWatcher(self._store, address, stop=stop, log=app.log, notebooks=Notebooks(storage))
+        def restart(request: RestartRequest) -> None:
+            self._restart.begin(app, request)
+
+        self._watcher = StopWatcher(
+            self._store,
+            address,
+            stop=stop,
+            log=app.log,
+            notebooks=Notebooks(storage),
+            restart=restart,
+            restarted=self._restarted(app),
+        )
         self._watcher.start()
+
+    def _restarted(self, app: Any) -> Restarted | None:
+        """Return what to publish if this process has replaced another one."""
+        if (former := self._restart.former) is None:
+            return None
+        keeper = keeper_of(app)
+        return Restarted(former.request, keeper.restored if keeper is not None else 0)
 
 
 def _report(store: Store, failure: Failure) -> None:

@@ -13,6 +13,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NoReturn
 
+RESTART_VARIABLE = "YARNSPAWNER_RESTART"
+"""Environment variable with what a process has left to the one that replaces it; see `restart.py`."""
+
 # Numbers of prctl's options, from linux/prctl.h.
 _SET_PARENT_DEATH_SIGNAL = 1
 _SET_CHILD_SUBREAPER = 36
@@ -33,7 +36,12 @@ def guard() -> None:
       the end of a child that was killed
     - it ends with the child's exit status, as a shell gives it, and passes on the signals that it gets
     - to be called before anything is imported that takes memory, which the parent would keep
+    - a process that replaces the child has its parent already
     """
+    if RESTART_VARIABLE in os.environ:
+        # The signal is lost if the process was replaced by another thread than its first. See prctl(2).
+        _prctl(_SET_PARENT_DEATH_SIGNAL, signal.SIGTERM)
+        return
     adopt_orphans()
     child = os.fork()
     if child == 0:

@@ -21,7 +21,11 @@ PROVISIONER = "yarn-provisioner"
 PAGE = "yarnspawner.kernels.page"
 """Jupyter Server's extension with the page of these kernels."""
 
+KEEPER_EXTENSION = "yarnspawner.kernels.kept"
+"""Jupyter Server's extension that keeps these kernels while the server restarts."""
+
 _FOLDER = ".yarnspawner-kernels"
+_SESSIONS = "sessions.sqlite"
 _NAME = "yarnspawner.singleuser"
 # Seconds between two polls of a kernel; Jupyter's own default is 3.
 _POLL_INTERVAL = 1.0
@@ -36,8 +40,13 @@ def offered_kernels(environ: Mapping[str, str]) -> KernelOffer:
         return KernelOffer(())
 
 
+def own_folder(container_folder: str) -> Path:
+    """Return the folder of the kernelspecs, and of what the server keeps for a restart."""
+    return Path(container_folder) / _FOLDER
+
+
 def install_kernelspecs(environ: MutableMapping[str, str], container_folder: str) -> None:
-    """Write the kernelspecs of all offered sizes into the container's folder, add it to Jupyter's path, and enable their page.
+    """Write the kernelspecs of all offered sizes into the container's folder, add it to Jupyter's path, and enable their extensions.
 
     A size whose kernelspec does not exist in this environment is left out. Nothing is written to the user's home.
     """
@@ -47,7 +56,7 @@ def install_kernelspecs(environ: MutableMapping[str, str], container_folder: str
     # Deferred: a server without such kernels does not need it so early.
     from jupyter_client.kernelspec import KernelSpecManager, NoSuchKernel
 
-    root = Path(container_folder) / _FOLDER
+    root = own_folder(container_folder)
     known = KernelSpecManager()
     for size in offer.sizes:
         try:
@@ -58,30 +67,43 @@ def install_kernelspecs(environ: MutableMapping[str, str], container_folder: str
         folder = root / "kernels" / f"yarn-{size.slug}"
         folder.mkdir(parents=True, exist_ok=True)
         write_kernelspec(folder, base, size, {"size": size.slug})
-    _enable_page(root / "etc")
+    _enable_extensions(root / "etc")
     environ["JUPYTER_CONFIG_PATH"] = os.pathsep.join(
         filter(None, (str(root / "etc"), environ.get("JUPYTER_CONFIG_PATH")))
     )
     environ["JUPYTER_PATH"] = os.pathsep.join(filter(None, (str(root), environ.get("JUPYTER_PATH"))))
 
 
-def _enable_page(folder: Path) -> None:
-    """Write a configuration folder that enables the server's page of these kernels. A user can disable it."""
+def _enable_extensions(folder: Path) -> None:
+    """Write a configuration folder that enables the server's extensions for these kernels. A user can disable them."""
     target = folder / "jupyter_server_config.d"
     target.mkdir(parents=True, exist_ok=True)
-    enabled = {"ServerApp": {"jpserver_extensions": {PAGE: True}}}
+    enabled = {"ServerApp": {"jpserver_extensions": {PAGE: True, KEEPER_EXTENSION: True}}}
     (target / "yarnspawner.json").write_text(json.dumps(enabled))
 
 
-def kernel_settings(config: Config, environ: Mapping[str, str]) -> Config:
-    """Return settings with which a server notices the end of a kernel within two seconds, to be added to its configuration.
+def kernel_settings(config: Config, environ: Mapping[str, str], container_folder: str) -> Config:
+    """Return settings for a server with kernels in containers, to be added to its configuration.
 
-    Empty if the hub offers no kernels in containers, or if a user or admin has set the interval.
+    - The server notices the end of a kernel within two seconds.
+    - It keeps in a private file which notebook uses which kernel, so that it knows this after a restart.
+    - A setting that a user or admin has made is left as it is. Without an offer, there are no settings.
     """
-    is_set = any("time_to_dead" in section for section in config.values() if isinstance(section, Config))
-    if is_set or not offered_kernels(environ).sizes:
-        return Config()
-    return Config({"KernelRestarter": {"time_to_dead": _POLL_INTERVAL}})
+    settings = Config()
+    if not offered_kernels(environ).sizes:
+        return settings
+    if not _is_set(config, "time_to_dead"):
+        settings.KernelRestarter.time_to_dead = _POLL_INTERVAL
+    if not _is_set(config, "database_filepath"):
+        sessions = own_folder(container_folder) / _SESSIONS
+        sessions.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        sessions.touch(mode=0o600)
+        settings.SessionManager.database_filepath = str(sessions)
+    return settings
+
+
+def _is_set(config: Config, setting: str) -> bool:
+    return any(setting in section for section in config.values() if isinstance(section, Config))
 
 
 def write_kernelspec(folder: Path, base: Any, size: KernelSize, settings: Mapping[str, Any], *, name: str = "") -> None:

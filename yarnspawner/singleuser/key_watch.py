@@ -1,4 +1,4 @@
-"""Notice at once that a key of the application's store is set, without asking again and again."""
+"""Notice at once that one of some keys of the application's store is set, without asking again and again."""
 
 from __future__ import annotations
 
@@ -14,29 +14,30 @@ _DEADLINE = 5.0
 
 
 class KeyWatch:
-    """An event stream of one key.
+    """An event stream of the keys in a range.
 
     While nothing happens, neither this process nor the application master has anything to do for it. gRPC's blocking
     interface would wake up ten times a second.
 
     Args:
         connect: opens a channel of ``grpc.aio`` to the application master.
-        key: the key.
+        first, last: the first and the last key.
     """
 
-    def __init__(self, connect: Callable[[], Any], key: str) -> None:
+    def __init__(self, connect: Callable[[], Any], first: str, last: str) -> None:
         self._connect = connect
-        self._key = key
+        self._first = first
+        self._last = last
         self._channel: Any = None
         self._reading: asyncio.Task[None] | None = None
 
     @property
     def active(self) -> bool:
-        """True if a change of the key would be noticed."""
+        """True if a change of a key would be noticed."""
         return self._reading is not None and not self._reading.done()
 
     async def open(self) -> None:
-        """Open the stream. It reports what is set from now on, so ask for the value afterwards.
+        """Open the stream. It reports what is set from now on, so ask for the values afterwards.
 
         Raises:
             Exception: the application master does not confirm the watch in time.
@@ -51,7 +52,7 @@ class KeyWatch:
         self._reading = asyncio.create_task(self._read(stream))
 
     async def wait(self, timeout: float) -> None:
-        """Return once the key was set or the stream has ended, at the latest after ``timeout`` seconds."""
+        """Return once a key was set or the stream has ended, at the latest after ``timeout`` seconds."""
         if self._reading is not None:
             await asyncio.wait({self._reading}, timeout=timeout)
 
@@ -69,7 +70,7 @@ class KeyWatch:
         from skein import proto
 
         stream = proto.AppMasterStub(self._channel).Watch()
-        create = proto.WatchCreateRequest(start=self._key, end=f"{self._key}\0", event_type="PUT")
+        create = proto.WatchCreateRequest(start=self._first, end=f"{self._last}\0", event_type="PUT")
         await stream.write(proto.WatchRequest(create=create))
         if (confirmed := await stream.read()).type != proto.WatchResponse.CREATE:
             raise RuntimeError(f"the store answered {confirmed} to a watch")

@@ -21,6 +21,7 @@ from yarnspawner.singleuser.failure import RecipeError
 from yarnspawner.singleuser.hub_wait import context_of, find_hub
 from yarnspawner.singleuser.kernel_specs import kernel_settings
 from yarnspawner.singleuser.listening import PORT_RANGE_VARIABLE, bind_first_free_port, parse_port_range
+from yarnspawner.singleuser.restart import FormerProcess, keeper_of
 from yarnspawner.singleuser.runtime_folder import short_runtime_folder
 
 SERVICE_URL_VARIABLE = "JUPYTERHUB_SERVICE_URL"
@@ -30,16 +31,19 @@ class ListeningServer:
     """Mixin for Jupyter's ``ServerApp`` that uses sockets which are already bound.
 
     Jupyter by itself looks for a free port, lets it go and takes it again later, when somebody else may have it.
+    A process that replaces another one has its sockets.
     """
 
     sockets: list[socket.socket]
+    container_folder: str
+    replaces_another: bool
     address: tuple[str, int]
     on_listening: Callable[[Any], None]
     shorten_runtime_folder: Callable[[Any, str], str]
 
     def _find_http_port(self: Any) -> None:
         # Arguments of the user's go before what the hub asks for.
-        if (self.ip, self.port) != self.address:
+        if (self.ip, self.port) != self.address and not self.replaces_another:
             for unused in self.sockets:
                 unused.close()
             type(self).sockets = bind_first_free_port(self.ip, [self.port])
@@ -49,14 +53,17 @@ class ListeningServer:
         # After all configuration has been read, and before the manager of the kernels is made from it.
         self.update_config(encrypt_kernels(self.config))
         self.runtime_dir = self.shorten_runtime_folder(self.config, self.runtime_dir)
-        self.update_config(kernel_settings(self.config, os.environ))
+        self.update_config(kernel_settings(self.config, os.environ, self.container_folder))
         super().init_configurables()  # type: ignore[misc]
 
     def _bind_http_server_tcp(self: Any) -> bool:
-        self.http_server.add_sockets(self.sockets)
-        return True
+        return True  # in start_ioloop
 
     def start_ioloop(self: Any) -> None:
+        if self.replaces_another and (keeper := keeper_of(self)) is not None:
+            # Before the first request: Jupyter forgets the sessions of a kernel that it does not know.
+            self.io_loop.run_sync(keeper.restore)
+        self.http_server.add_sockets(self.sockets)
         # After all that can fail, such as the check of the hub's version and the refusal to run as root. A loop runs
         # its callbacks in order, so this one comes after the server's own.
         self.io_loop.add_callback(self.on_listening, self)
@@ -88,6 +95,7 @@ def serve(
     on_listening: Callable[[Any], None],
     on_waiting: Callable[[str], None],
     container_folder: str,
+    former: FormerProcess | None,
 ) -> None:
     """Run JupyterHub's single-user server until it is stopped.
 
@@ -96,6 +104,7 @@ def serve(
         on_listening: called with the ``ServerApp`` on its event loop, once, when it listens.
         on_waiting: called with what the server waits for before that, and "" when it waits no more.
         container_folder: where the container began.
+        former: the process that this one replaces.
 
     Raises:
         ListenError: no port is free.
@@ -103,8 +112,10 @@ def serve(
         SystemExit: Jupyter did not like something, and has logged what.
         ImportError: the environment lacks a package.
     """
-    ListeningServer.sockets, ListeningServer.address = _listen_as_told()
+    ListeningServer.sockets, ListeningServer.address = _listen_as_told(former)
     ListeningServer.on_listening = staticmethod(on_listening)
+    ListeningServer.container_folder = container_folder
+    ListeningServer.replaces_another = former is not None
     with short_runtime_folder() as shorten:
         ListeningServer.shorten_runtime_folder = staticmethod(shorten)
         application = _application(_waits_for_hub(on_waiting), _root_folder(container_folder))
@@ -133,16 +144,21 @@ def _root_folder(container_folder: str) -> Any:
     return default("root_dir")(root_dir)
 
 
-def _listen_as_told() -> tuple[list[socket.socket], tuple[str, int]]:
-    """Bind the address in the hub's service URL, and put the port into that variable, which Jupyter reads."""
+def _listen_as_told(former: FormerProcess | None) -> tuple[list[socket.socket], tuple[str, int]]:
+    """Bind the address in the hub's service URL, and put the port into that variable, which Jupyter reads.
+
+    The sockets of a former process are bound already.
+    """
     told = os.environ.get(SERVICE_URL_VARIABLE)
     if not told:
         raise RecipeError(f"{SERVICE_URL_VARIABLE} is not set: only JupyterHub's spawner can start this.")
     url = urlsplit(told)
     host = url.hostname or ""
-    sockets = bind_first_free_port(
-        host, [url.port] if url.port else parse_port_range(os.environ.get(PORT_RANGE_VARIABLE, ""))
-    )
+    if former is not None:
+        sockets = former.sockets()
+    else:
+        ports = [url.port] if url.port else parse_port_range(os.environ.get(PORT_RANGE_VARIABLE, ""))
+        sockets = bind_first_free_port(host, ports)
     port = sockets[0].getsockname()[1]
     netloc = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
     # JupyterHub takes port 0 in it for 80.

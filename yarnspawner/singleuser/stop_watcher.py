@@ -1,4 +1,4 @@
-"""Thread that publishes the server's address and waits for a stop request."""
+"""Thread that publishes the server's address and waits for a request to stop or restart."""
 
 from __future__ import annotations
 
@@ -12,10 +12,14 @@ from collections.abc import Callable
 from yarnspawner.common.protocol import (
     ADDRESS_KEY,
     NOTEBOOKS_KEY,
+    RESTART_KEY,
+    RESTARTED_KEY,
     STOP_KEY,
     Address,
     Notebooks,
     ProtocolError,
+    Restarted,
+    RestartRequest,
     StopRequest,
 )
 from yarnspawner.common.retry import Retry
@@ -42,9 +46,9 @@ _DEFAULT_GRACE = 10.0
 
 
 class StopWatcher(threading.Thread):
-    """Publish an address, then wait for a reason to stop.
+    """Publish an address, then wait for a reason to stop or restart.
 
-    - the store's event stream tells of a stop request at once; without the stream, the store is asked several times a second
+    - the store's event stream tells of a request at once; without the stream, the store is asked several times a second
     - every request to the store has a deadline, and a store that does not answer is no reason to stop
     - a request to stop is one, and so is the end of the processes that this one runs for
     - after four fifths of a stop's grace the process ends by itself, so that it need not be killed
@@ -57,16 +61,22 @@ class StopWatcher(threading.Thread):
         stop: Callable[[], None],
         log: logging.Logger,
         notebooks: Notebooks | None = None,
+        restart: Callable[[RestartRequest], None] | None = None,
+        restarted: Restarted | None = None,
     ) -> None:
         """Args:
         stop: makes the server shut down its kernels and end; called once, from this thread.
         notebooks: published in addition to the address.
+        restart: replaces the server's process; called once, from this thread. None to ignore such requests.
+        restarted: the restart that made this process, published after the address.
         """
         super().__init__(name="yarnspawner-watcher", daemon=True)
         self._store = store
         self._address = address
         self._notebooks = notebooks
         self._stop_server = stop
+        self._restart_server = restart
+        self._restarted = restarted
         self._log = log
         self._parents = parents()
         self._watch_again = 0.0
@@ -80,16 +90,20 @@ class StopWatcher(threading.Thread):
             return
         self._log.info("Listening on %s://%s:%d", self._address.scheme, self._address.host, self._address.port)
         request = asyncio.run(self._wait_for_reason())
-        self._shut_down(request.reason, request.grace)
+        if isinstance(request, StopRequest):
+            self._shut_down(request.reason, request.grace)
+        elif self._restart_server is not None:
+            self._log.warning("Restarting, as the hub has asked")
+            self._restart_server(request)
 
-    async def _wait_for_reason(self) -> StopRequest:
+    async def _wait_for_reason(self) -> StopRequest | RestartRequest:
         retry = Retry(self._log, "The watch over the server failed", first=_INTERVAL, longest=_LONGEST_PAUSE)
-        watch = self._store.watch(STOP_KEY)
+        watch = self._store.watch(RESTART_KEY, STOP_KEY)
         try:
             while True:
                 await self._ensure_watched(watch)
                 with retry.attempt():
-                    if (request := self._reason_to_stop()) is not None:
+                    if (request := self._reason_to_stop() or self._restart_request()) is not None:
                         return request
                 if not watch.active:
                     await asyncio.sleep(retry.pause or _INTERVAL)
@@ -125,6 +139,8 @@ class StopWatcher(threading.Thread):
                 if self._notebooks is not None:
                     self._store.put(NOTEBOOKS_KEY, self._notebooks.to_bytes())
                 self._store.put(ADDRESS_KEY, self._address.to_bytes())
+                if self._restarted is not None:
+                    self._store.put(RESTARTED_KEY, self._restarted.to_bytes())
                 return True
             except Exception as error:  # noqa: BLE001 - whatever it is, the next attempt may succeed
                 if time.monotonic() > until:
@@ -140,6 +156,20 @@ class StopWatcher(threading.Thread):
             return None
         except ProtocolError as error:
             return StopRequest(f"Asked to stop, in a way that cannot be read ({error})", _DEFAULT_GRACE)
+
+    def _restart_request(self) -> RestartRequest | None:
+        """Return a request to restart, except the one that made this process."""
+        if self._restart_server is None:
+            return None
+        try:
+            raw = self._store.get(RESTART_KEY)
+            request = RestartRequest.from_bytes(raw) if raw is not None else None
+        except StoreError:
+            return None
+        except ProtocolError as error:
+            self._log.debug("A request to restart cannot be read: %s", error)
+            return None
+        return None if request is None or (self._restarted and request.id == self._restarted.id) else request
 
     def _shut_down(self, reason: str, grace: float) -> None:
         self.stopping = True

@@ -227,7 +227,7 @@ def test_stop_watcher_survives(monkeypatch: pytest.MonkeyPatch, caplog: pytest.L
     monkeypatch.setattr(stop_watcher, "asyncio", SimpleNamespace(run=asyncio.run, sleep=at_once))
     stopped: list[float] = []
     watch = SimpleNamespace(active=False, open=Failing(StoreError("away")).wait, close=at_once)
-    store: Any = SimpleNamespace(put=lambda *_: put(), get=lambda _: get(), watch=lambda _: watch)
+    store: Any = SimpleNamespace(put=lambda *_: put(), get=lambda _: get(), watch=lambda *_: watch)
     watcher = StopWatcher(store, Address("http", "worker", 8888), lambda: stopped.append(time.monotonic()), LOG)
     watcher.run()
     assert stopped

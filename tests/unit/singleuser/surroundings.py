@@ -81,13 +81,15 @@ class ApplicationMaster(skein_pb2_grpc.AppMasterServicer):
 
     def Watch(self, requests: Any, context: Any) -> Iterator[Any]:  # noqa: N802
         self.watches += 1
-        key = next(requests).create.start
-        before = self.values.get(key)
+        create = next(requests).create
+        before = dict(self.values)
         yield proto.WatchResponse(type="CREATE", watch_id=1)
         while context.is_active():
-            if self.values.get(key) != before:
-                before = self.values[key]
-                yield proto.WatchResponse(type="PUT", watch_id=1, event=[proto.KeyValue(key=key, value=before)])
+            now = dict(self.values)
+            for key, value in now.items():
+                if create.start <= key < create.end and before.get(key) != value:
+                    yield proto.WatchResponse(type="PUT", watch_id=1, event=[proto.KeyValue(key=key, value=value)])
+            before = now
             time.sleep(0.02)
 
     def getApplicationSpec(self, request: Any, context: Any) -> Any:  # noqa: N802

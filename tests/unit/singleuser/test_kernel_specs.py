@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import stat
 from pathlib import Path
 
 import pytest
@@ -37,7 +38,9 @@ def test_an_offered_size_is_a_kernelspec_in_the_containers_folder(
     }
     assert spec["metadata"]["supported_encryption"] == ["curve"]
     enabled = json.loads(Path(environ["JUPYTER_CONFIG_PATH"], "jupyter_server_config.d/yarnspawner.json").read_text())
-    assert enabled == {"ServerApp": {"jpserver_extensions": {"yarnspawner.kernels.page": True}}}
+    assert enabled == {
+        "ServerApp": {"jpserver_extensions": {"yarnspawner.kernels.page": True, "yarnspawner.kernels.kept": True}}
+    }
 
 
 @pytest.mark.parametrize("offer", ["", "{", KernelOffer(()).to_json()])
@@ -46,10 +49,18 @@ def test_without_an_offer_nothing_changes(tmp_path: Path, offer: str) -> None:
     install_kernelspecs(environ, str(tmp_path))
     assert environ == {KernelOffer.variable: offer}
     assert not list(tmp_path.iterdir())
-    assert kernel_settings(Config(), environ) == Config()
+    assert kernel_settings(Config(), environ, str(tmp_path)) == Config()
 
 
-def test_the_end_of_a_kernel_is_noticed_soon_unless_somebody_has_set_the_interval() -> None:
+def test_settings(tmp_path: Path) -> None:
+    """The end of a kernel is noticed soon, and sessions are in a private file, unless somebody has set this."""
     environ = {KernelOffer.variable: OFFER.to_json()}
-    assert kernel_settings(Config(), environ).KernelRestarter.time_to_dead == 1
-    assert kernel_settings(Config({"AsyncIOLoopKernelRestarter": {"time_to_dead": 5.0}}), environ) == Config()
+    settings = kernel_settings(Config(), environ, str(tmp_path))
+    assert settings.KernelRestarter.time_to_dead == 1
+    sessions = Path(settings.SessionManager.database_filepath)
+    assert sessions.is_relative_to(tmp_path)
+    assert stat.S_IMODE(sessions.stat().st_mode) == 0o600
+    own = Config(
+        {"AsyncIOLoopKernelRestarter": {"time_to_dead": 5.0}, "SessionManager": {"database_filepath": ":memory:"}}
+    )
+    assert kernel_settings(own, environ, str(tmp_path)) == Config()
