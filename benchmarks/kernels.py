@@ -1,7 +1,8 @@
 """Kernels in containers of their own: from the request to the first reply.
 
 The baseline is what skein alone needs for the same: a bare ``add_container`` in the same application, whose container runs an
-IPython kernel. The third variant is an application for each kernel, as ``yarnspawner kernel`` starts it.
+IPython kernel. The third variant is an application for each kernel, as ``yarnspawner kernel`` starts it, and the fourth a kernel
+for which a spare container is ready (``warm_kernels``).
 """
 
 from __future__ import annotations
@@ -25,13 +26,17 @@ from localhadoop import LocalHadoop, kdc
 DEFAULT_RUNS = 5
 
 OURS, FLOOR, APPLICATION = "kernel in a container", "bare add_container", "application for each kernel"
+SPARE = "kernel with a spare container"
 # Kernels that are requested at the same time.
 _TOGETHER = 10
 
-_KERNEL = "yarn-small"
+_KERNEL, _WARM_KERNEL = "yarn-small", "yarn-warm"
 _CONFIGURATION = f"""
 import skein
-c.YarnSpawner.kernel_profiles = [{{"slug": "small", "memory": "300 M"}}]
+c.YarnSpawner.kernel_profiles = [
+    {{"slug": "small", "memory": "300 M"}},
+    {{"slug": "warm", "memory": "300 M", "warm_kernels": 1}},
+]
 
 def add_bare_service(spawner, specification):
     kernel = specification.services["kernel-small"]
@@ -63,6 +68,16 @@ client.shutdown(reply=True, timeout=10)
 client.stop_channels()
 """
 
+# Runs in an ordinary kernel of the server: wait until a spare container is ready.
+_READY = """
+import time
+from yarnspawner.common.spare_protocol import READY, SPARES_PREFIX
+from yarnspawner.singleuser.store import Store
+store = Store()
+while not any(key.endswith(READY) for key in store.get_prefix(SPARES_PREFIX)):
+    time.sleep(0.2)
+"""
+
 
 def run(options: argparse.Namespace, results: Results) -> None:
     """Measure, and put tables into ``results``."""
@@ -84,6 +99,13 @@ def run(options: argparse.Namespace, results: Results) -> None:
                 table.extend(name, [value])
             results.progress(turn + 1, values)
         together.extend(OURS, [person.time_kernels(_TOGETHER)])
+        # Last, because the spare container uses memory of the cluster.
+        person.time_kernels(1, _WARM_KERNEL)
+        for turn in range(options.runs):
+            person.run(_READY)
+            value = person.time_kernels(1, _WARM_KERNEL)
+            table.extend(SPARE, [value])
+            results.progress(turn + 1, {SPARE: value})
         person.stop()
     table.goal("times a bare add_container", table.median(OURS) / table.median(FLOOR), 1.3)
     table.goal("part of an application for each kernel", table.median(OURS) / table.median(APPLICATION), 1 / 3)
@@ -92,18 +114,18 @@ def run(options: argparse.Namespace, results: Results) -> None:
 class KernelPerson(Person):
     """Opens kernels of the launcher and watches the clock."""
 
-    def time_kernels(self, number: int) -> float:
+    def time_kernels(self, number: int, name: str = _KERNEL) -> float:
         """Seconds until all these kernels have run a cell; they are shut down afterwards."""
         began = time.monotonic()
         with ThreadPoolExecutor(number) as threads:
-            kernels = list(threads.map(lambda _: self._start_kernel(), range(number)))
+            kernels = list(threads.map(lambda _: self._start_kernel(name), range(number)))
         took = time.monotonic() - began
         for kernel in kernels:
             self._call("DELETE", f"/user/{self.name}/api/kernels/{kernel}")
         return took
 
-    def _start_kernel(self) -> str:
-        made: dict[str, Any] = self._call("POST", f"/user/{self.name}/api/kernels", {"name": _KERNEL})
+    def _start_kernel(self, name: str) -> str:
+        made: dict[str, Any] = self._call("POST", f"/user/{self.name}/api/kernels", {"name": name})
         kernel = str(made["id"])
         other = Person.__new__(KernelPerson)
         other.__dict__.update(self.__dict__, _kernel=kernel)

@@ -7,21 +7,27 @@ import pwd
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
 
 import pytest
 
 from demo.hub import Hub
 from demo.visitor import VisitError
 from localhadoop import LocalHadoop
-from tests.support.hub_user import END, unfinished, until
-from tests.support.hubs import running
+from tests.support.hub_user import until
+from tests.support.kernel_hubs import PYTHON, containers, hub_with_kernels, server_of
 from tests.support.kernel_user import KernelUser
 
-CONFIGURATION = Path(__file__).parent.parent / "support" / "jupyterhub_config_kernels.py"
-PYTHON = "yarn-python3-400-mb-1-core"
 BASH = "yarn-bash-300-mb-1-core"
+WARM = "yarn-warm"
+
+# Ids of the spare containers that are ready.
+SPARES = """
+import json
+from yarnspawner.common.spare_protocol import READY, SPARES_PREFIX
+from yarnspawner.singleuser.store import Store
+keys = [key.removeprefix(SPARES_PREFIX).rpartition(".") for key in Store().get_prefix(SPARES_PREFIX)]
+print(json.dumps([container for container, _, name in keys if name == READY]))
+"""
 
 WHERE = """
 import json, os
@@ -35,28 +41,6 @@ def cluster(request: pytest.FixtureRequest) -> LocalHadoop:
     return request.getfixturevalue(request.param)
 
 
-@contextmanager
-def hub_with_kernels(cluster: LocalHadoop, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
-    folder = tmp_path_factory.mktemp("hub")
-    kernels = tmp_path_factory.mktemp("jupyter")
-    for path in (kernels, *kernels.parents[:2]):
-        path.chmod(0o755)
-    with running(cluster, folder, configuration=CONFIGURATION, settings={"TEST_JUPYTER_PATH": str(kernels)}) as hub:
-        yield hub
-
-
-@contextmanager
-def server_of_alice(hub: Hub, cluster: LocalHadoop) -> Iterator[KernelUser]:
-    alice = KernelUser(hub.address, "alice", hub.password)
-    alice.ask_to_start()
-    alice.wait_ready()
-    alice.open_lab()
-    yield alice
-    alice.ask_to_stop()
-    alice.wait_gone()
-    until(lambda: not unfinished(cluster), END, "without applications")
-
-
 @pytest.fixture(scope="module")
 def hub(cluster: LocalHadoop, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
     with hub_with_kernels(cluster, tmp_path_factory) as hub:
@@ -65,13 +49,8 @@ def hub(cluster: LocalHadoop, tmp_path_factory: pytest.TempPathFactory) -> Itera
 
 @pytest.fixture(scope="module")
 def alice(hub: Hub, cluster: LocalHadoop) -> Iterator[KernelUser]:
-    with server_of_alice(hub, cluster) as alice:
+    with server_of("alice", hub, cluster) as alice:
         yield alice
-
-
-def containers(cluster: LocalHadoop) -> int:
-    """The number of all running containers."""
-    return sum(app["runningContainers"] for app in cluster.applications() if app["runningContainers"] > 0)
 
 
 def where(alice: KernelUser, kernel: str) -> dict[str, str]:
@@ -90,6 +69,7 @@ def test_the_launcher_offers_what_the_user_may_start(alice: KernelUser) -> None:
     assert names == {
         PYTHON: "Python 3 · 400 MB · 1 core",
         BASH: "Bash · 300 MB · 1 core",
+        WARM: "Python 3 · 350 MB · 1 core",
         "yarn-analysts": "Python 3 · 450 MB · 2 cores",
     }
 
@@ -166,6 +146,38 @@ def test_limits_are_told(alice: KernelUser) -> None:
         alice.shut_down(kernel)
 
 
+def test_the_next_kernel_of_a_size_gets_the_spare_container(alice: KernelUser, cluster: LocalHadoop) -> None:
+    """The user sees no kernel in it before, and a kernel of another size takes its place in the limits."""
+    before = containers(cluster)
+    first = alice.start_kernel(WARM)
+    until(lambda: spares(alice, first), 60, "a spare container")
+    (spare,) = spares(alice, first)
+    assert containers(cluster) == before + 2
+    assert alice.kernels_page().count("data-kernel=") == 1
+
+    start = time.monotonic()
+    second = alice.start_kernel(WARM)
+    found = where(alice, second)
+    print("in a spare container", time.monotonic() - start)
+    assert alice.execute(second, "print(os.environ['SKEIN_CONTAINER_ID'])").strip() == spare
+    assert found["memory"] == "350"
+    alice.ask_kernel(second, "restart")
+    assert where(alice, second)["container"] == found["container"]
+
+    # The limit is three containers.
+    until(lambda: spares(alice, first), 60, "another spare container")
+    third = alice.start_kernel(BASH)
+    assert not spares(alice, first)
+    for kernel in (first, second, third):
+        alice.shut_down(kernel)
+
+
+def spares(alice: KernelUser, kernel: str) -> list[str]:
+    """The ids of the ready spare containers, as a kernel sees them in the store."""
+    found: list[str] = json.loads(alice.execute(kernel, SPARES))
+    return found
+
+
 def test_a_kernel_over_its_memory_is_not_restarted(tmp_path_factory: pytest.TempPathFactory) -> None:
     """The server goes on, and the user can start another kernel."""
     # By default, YARN leaves the limit to cgroups.
@@ -176,7 +188,7 @@ def test_a_kernel_over_its_memory_is_not_restarted(tmp_path_factory: pytest.Temp
     with (
         LocalHadoop(properties=properties) as cluster,
         hub_with_kernels(cluster, tmp_path_factory) as hub,
-        server_of_alice(hub, cluster) as alice,
+        server_of("alice", hub, cluster) as alice,
     ):
         kernel = alice.start_kernel(PYTHON)
         alice.crash(kernel, "x = b'x' * (900 << 20)", "dead")

@@ -89,19 +89,41 @@ class FileStore:
                 found[name] = ServiceContainer(own, state, "It was over its memory." if state == "FAILED" else "")
         return found
 
+    def watch(self, key: str) -> NoWatch:
+        return NoWatch()
+
     def _file(self, key: str) -> Path:
         return self.folder / "keys" / urllib.parse.quote(key, safe="")
 
 
+class NoWatch:
+    """An event stream that does not work, so that the store is asked."""
+
+    active = False
+
+    async def open(self) -> None:
+        pass
+
+    async def close(self) -> None:
+        pass
+
+
 @contextmanager
-def file_store(folder: Path, *, containers: int = 0, memory: int = 0) -> Iterator[FileStore]:
-    """A server's store, from which its provisioners get containers of two sizes; all of them end with the context."""
+def file_store(folder: Path, *, containers: int = 0, memory: int = 0, warm: int = 0) -> Iterator[FileStore]:
+    """A server's store, from which its provisioners get containers of two sizes; all of them end with the context.
+
+    Args:
+        folder: new folder of the store.
+        containers: limit of ``kernel_limit``.
+        memory: limit of ``kernel_limit`` in MiB.
+        warm: number of spare containers of the size ``small``.
+    """
     folder.mkdir(parents=True)
     os.environ[FOLDER] = str(folder)
     store = FileStore()
     secret = os.urandom(32)
     Path(store.container_folder, SECRET_FILE).write_bytes(secret)
-    sizes = KernelSize("small", "python3", "", 400, 1), KernelSize("large", "python3", "", 8192, 4)
+    sizes = KernelSize("small", "python3", "", 400, 1, warm=warm), KernelSize("large", "python3", "", 8192, 4)
     KernelContainers._current = KernelContainers(store, KernelOffer(sizes, containers, memory), secret)  # type: ignore[arg-type]
     try:
         yield store

@@ -35,6 +35,7 @@ c.YarnSpawner.kernel_profiles = [
     {"memory": "400 M"},
     {"memory": "300 M", "kernel": "bash"},
     {"slug": "analysts", "memory": "450 M", "vcores": 2, "allowed_groups": ["analysts"]},
+    {"slug": "warm", "memory": "350 M", "warm_kernels": 1},
     {"slug": "huge", "memory": "200 G", "allowed_users": ["alice"]},
     {"slug": "absent", "memory": "400 M", "kernel": "fortran"},
 ]

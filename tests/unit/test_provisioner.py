@@ -16,6 +16,8 @@ from jupyter_client.kernelspec import KernelSpec
 
 from tests.support.file_store import FileStore, file_store
 from yarnspawner.common.kernel_protocol import SECRET_FILE, KernelEnd, end_key
+from yarnspawner.common.spare_protocol import ready_key
+from yarnspawner.kernels import spares
 from yarnspawner.kernels.containers import KernelRefused
 from yarnspawner.provisioner import YarnProvisioner
 from yarnspawner.singleuser.store import StoreError
@@ -133,6 +135,32 @@ async def test_a_container_that_yarn_stops_is_not_replaced_silently(store: FileS
         await kernel.restart_kernel()
         assert await run("print(6 * 7)") == "42"
         assert list(store.containers()) == ["kernel-small_1"]
+
+
+@pytest.mark.full
+async def test_a_kernel_runs_in_a_spare_container(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is like any other kernel then, and the server gets another spare container."""
+    monkeypatch.setattr(spares, "_DELAY", 0.0)
+    monkeypatch.setattr(spares, "_INTERVAL", 0.1)
+    with file_store(tmp_path / "store", warm=1) as store:
+        async with running(PYTHON) as (_, run):
+            await _ready(store, "kernel-small_1")
+            async with running(PYTHON) as (kernel, run_too):
+                variables = "import os; print(sorted(name for name in os.environ if 'YARNSPAWNER' in name))"
+                assert await run_too(variables) == await run(variables)
+                assert kernel.get_connection_info()["curve_secretkey"] not in _all_files(store)
+                await kernel.restart_kernel()
+                assert await run_too("import os; print(os.environ['TEST_CONTAINER'])") == "kernel-small_1"
+                await _ready(store, "kernel-small_2")
+        assert list(store.containers()) == ["kernel-small_2"]
+        assert all("spare" in key for key in store.get_prefix(""))
+
+
+async def _ready(store: FileStore, container_id: str) -> None:
+    until = asyncio.get_running_loop().time() + 60
+    while store.get(ready_key(container_id)) is None:
+        assert asyncio.get_running_loop().time() < until
+        await asyncio.sleep(0.1)
 
 
 async def test_a_size_that_is_not_offered_is_refused(store: FileStore) -> None:

@@ -11,6 +11,7 @@ import hashlib
 import hmac
 import ipaddress
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -234,6 +235,7 @@ class KernelSize:
         vcores: virtual cores.
         gpus: ``yarn.io/gpu`` resources.
         own_environment: True if the kernel runs in another environment than the server.
+        warm: number of spare containers that the server keeps ready.
     """
 
     slug: str
@@ -243,6 +245,7 @@ class KernelSize:
     vcores: int
     gpus: int = 0
     own_environment: bool = False
+    warm: int = 0
 
     @property
     def service(self) -> str:
@@ -273,6 +276,16 @@ class KernelOffer:
     memory: int = 0
 
     variable: ClassVar[str] = "YARNSPAWNER_KERNELS"
+
+    def allows(self, used: Sequence[int], memory: int) -> bool:
+        """Return True if a kernel is within the limits.
+
+        Args:
+            used: memory of each existing container in MiB.
+            memory: the kernel's memory in MiB.
+        """
+        enough = not self.memory or sum(used) + memory <= self.memory
+        return enough and not 0 < self.containers <= len(used)
 
     def to_json(self) -> str:
         sizes = [vars(size) for size in self.sizes]

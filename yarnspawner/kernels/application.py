@@ -98,7 +98,7 @@ class KernelApplication:
         """
         return KernelKeys(self._known_secrets().secret, kernel_id)
 
-    async def add(self, size: KernelSize, kernel_id: str, launch: KernelLaunch) -> str:
+    async def add(self, size: KernelSize, kernel_id: str, launch: KernelLaunch, *, again: bool = False) -> str:
         """Submit the application, and return its id.
 
         Raises:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -27,6 +27,7 @@ from yarnspawner.common.kernel_protocol import (
     key_prefix,
 )
 from yarnspawner.common.protocol import ProtocolError
+from yarnspawner.kernels.spares import Spare, SpareContainers
 from yarnspawner.singleuser.store import NotInContainer, ServiceContainer, Store, StoreError
 
 T = TypeVar("T")
@@ -76,7 +77,9 @@ class KernelContainers:
         self._store = store
         self._offer = offer
         self._secret = secret
+        # Two kernels that start at the same time must not both get the last free place, or the same spare container.
         self._starting = threading.Lock()
+        self._spares = SpareContainers(store, offer, self._starting)
 
     @classmethod
     def current(cls) -> KernelContainers:
@@ -120,21 +123,37 @@ class KernelContainers:
         """Return the keys of a kernel."""
         return KernelKeys(self._secret, kernel_id)
 
-    async def add(self, size: KernelSize, kernel_id: str, launch: KernelLaunch) -> str:
-        """Request a container for a kernel, and return skein's id of it.
+    async def add(self, size: KernelSize, kernel_id: str, launch: KernelLaunch, *, again: bool = False) -> str:
+        """Return skein's id of a container for a kernel: of a spare one, or of one that is now requested.
+
+        Args:
+            size: the kernel's size.
+            kernel_id: its id.
+            launch: its command.
+            again: YARN has not given the container of an earlier request. Then all spare ones are given back.
 
         Raises:
             KernelRefused: a limit is reached.
             StoreError: the application master does not answer.
         """
-        environment = {KERNEL_ID_VARIABLE: kernel_id, LAUNCH_VARIABLE: self.keys(kernel_id).seal(launch)}
+        sealed = self.keys(kernel_id).seal(launch)
 
         def add() -> str:
-            # Two kernels that start at the same time must not both get the last free place.
             with self._starting:
-                self._check_limit(size, self._store.containers())
                 self._store.discard_prefix(key_prefix(kernel_id))
-                return self._store.add_container(size.service, environment)
+                active = self._store.containers()
+                spares = self._spares.find(active)
+                container_id = self._spares.take(size, kernel_id, sealed, spares)
+                if again:
+                    self._spares.pause()
+                    self._give_back(spares, active)
+                    spares = []
+                if not container_id:
+                    self._make_room(size, active, spares)
+                    environment = {KERNEL_ID_VARIABLE: kernel_id, LAUNCH_VARIABLE: sealed}
+                    container_id = self._store.add_container(size.service, environment)
+                self._spares.want(size)
+                return container_id
 
         return await self._call(add)
 
@@ -184,7 +203,12 @@ class KernelContainers:
         Raises:
             StoreError: the application master does not answer.
         """
-        await self._call(lambda: self._store.kill_container(container_id))
+
+        def kill() -> None:
+            self._store.kill_container(container_id)
+            self._spares.forget(container_id)
+
+        await self._call(kill)
 
     async def forget(self, kernel_id: str) -> None:
         """Remove all keys of a kernel.
@@ -194,18 +218,46 @@ class KernelContainers:
         """
         await self._call(lambda: self._store.discard_prefix(key_prefix(kernel_id)))
 
-    def _check_limit(self, size: KernelSize, active: dict[str, ServiceContainer]) -> None:
+    def _make_room(self, size: KernelSize, active: dict[str, ServiceContainer], spares: list[Spare]) -> None:
+        """Give back as many spare containers as a kernel needs to be within the limits.
+
+        Raises:
+            KernelRefused: it is not within the limits, even without spare containers.
+        """
+        self._check_limit(size, self._used(active, without=spares))
+        # First those that nobody can use yet, and then the largest.
         memory = {one.service: one.memory for one in self._offer.sizes}
-        used = [memory[container.service] for container in active.values() if container.service in memory]
+        for spare in sorted(spares, key=lambda one: (one.ready, -memory[one.service])):
+            if self._offer.allows(self._used(active), size.memory):
+                return
+            self._give_back([spare], active)
+
+    def _give_back(self, spares: list[Spare], active: dict[str, ServiceContainer]) -> None:
+        for spare in spares:
+            self._spares.release(spare.id)
+            del active[spare.id]
+
+    def _used(self, active: dict[str, ServiceContainer], without: Sequence[Spare] = ()) -> list[int]:
+        """Return the memory of each of these containers, in MiB."""
+        memory = {one.service: one.memory for one in self._offer.sizes}
+        left_out = {spare.id for spare in without}
+        return [
+            memory[container.service]
+            for container_id, container in active.items()
+            if container.service in memory and container_id not in left_out
+        ]
+
+    def _check_limit(self, size: KernelSize, used: list[int]) -> None:
+        if self._offer.allows(used, size.memory):
+            return
         remedy = "Shut down a kernel first."
         if self._offer.containers and len(used) >= self._offer.containers:
             allowed = f"{self._offer.containers} kernel{'s' * (self._offer.containers > 1)} in containers"
             raise KernelRefused(f"Your administrator allows {allowed} at the same time. {remedy}")
-        if self._offer.memory and sum(used) + size.memory > self._offer.memory:
-            raise KernelRefused(
-                f"This kernel needs {_gigabytes(size.memory)}. Your kernels in containers use {_gigabytes(sum(used))} of the"
-                f" {_gigabytes(self._offer.memory)} that your administrator allows. {remedy}"
-            )
+        raise KernelRefused(
+            f"This kernel needs {_gigabytes(size.memory)}. Your kernels in containers use {_gigabytes(sum(used))} of the"
+            f" {_gigabytes(self._offer.memory)} that your administrator allows. {remedy}"
+        )
 
     @staticmethod
     async def _call(function: Callable[[], T]) -> T:

@@ -124,7 +124,7 @@ class RemoteKernel:
         self.address, self.end, self._serial = None, None, 0
         self._container = await self._containers.add(self._size, self._id, launch)
         self.requested, self.waiting = time.time(), _NOT_GIVEN
-        self._log.info("Kernel %s: requested a container with %s", self._id, self._size.text)
+        self._log.info("Kernel %s: its container is %s, with %s", self._id, self._container, self._size.text)
         try:
             await self._wait_listening(timeout, run=1, launch=launch)
         except BaseException:
@@ -170,7 +170,7 @@ class RemoteKernel:
                 if launch is not None and container.state != "RUNNING" and loop.time() > again:
                     again = loop.time() + self._containers.patience
                     await self._containers.kill(self._container)
-                    self._container = await self._containers.add(self._size, self._id, launch)
+                    self._container = await self._containers.add(self._size, self._id, launch, again=True)
             except StoreError as error:
                 # YARN or the application master may answer again.
                 if loop.time() > until:

@@ -15,7 +15,7 @@ from yarnspawner.options.profile_list import read_audience, slug_of
 from yarnspawner.options.profiles import Audience
 
 _KEYS = frozenset(
-    "display_name slug kernel memory vcores gpus node_label environment allowed_users allowed_groups".split()
+    "display_name slug kernel memory vcores gpus node_label environment warm_kernels allowed_users allowed_groups".split()
 )
 
 
@@ -81,7 +81,9 @@ def _profile(where: str, written: Any) -> KernelProfile:
     vcores, gpus = (_number(where, key, written.get(key, least)) for key, least in (("vcores", 1), ("gpus", 0)))
     if not vcores:
         raise ProfileError(f"{where}: vcores is 0.")
-    size = KernelSize("", texts["kernel"], texts["display_name"], memory, vcores, gpus, bool(texts["environment"]))
+    own_environment = bool(texts["environment"])
+    warm = _number(where, "warm_kernels", written.get("warm_kernels", 0))
+    size = KernelSize("", texts["kernel"], texts["display_name"], memory, vcores, gpus, own_environment, warm)
     slug = written.get("slug", slug_of(f"{size.display_name or size.kernelspec} {size.text}"))
     if not isinstance(slug, str) or not re.fullmatch(r"[a-z0-9][a-z0-9-]*", slug):
         raise ProfileError(f"{where}: the slug {shown(slug)} is not made of small letters, digits and '-'.")

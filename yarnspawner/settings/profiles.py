@@ -149,13 +149,16 @@ class ProfileSettings(Configurable):
         - ``environment``: another Python environment for the kernel: an archive that YARN unpacks, or a folder that exists
           on every node. It must contain yarnspawner. Default: the server's environment.
         - ``display_name``: name in the launcher, without the size. Default: the kernelspec's.
+        - ``warm_kernels``: number of spare containers that each server keeps ready for its next kernels of this size.
+          Default: 0. The first such kernel makes the server request them. So users who open no such kernel hold nothing.
+          A spare container uses the user's share of the queue like a kernel, until 30 minutes pass without a kernel for it.
         - ``slug``: identifier. Default: derived from the name and the size.
         - ``allowed_users``, ``allowed_groups``: users and groups that are offered the profile. Default: everyone.
 
         See `kernels.md` for what users see, and for the limits. Default: no profiles. Example::
 
             c.YarnSpawner.kernel_profiles = [
-                {"memory": "8 G", "vcores": 4},
+                {"memory": "8 G", "vcores": 4, "warm_kernels": 1},
                 {"memory": "64 G", "vcores": 16, "allowed_groups": ["analysts"]},
             ]
 

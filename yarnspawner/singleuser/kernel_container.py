@@ -30,11 +30,13 @@ from yarnspawner.common.kernel_protocol import (
     end_key,
 )
 from yarnspawner.common.protocol import ADDRESS_KEY, ProtocolError
+from yarnspawner.common.spare_protocol import SPARE_VARIABLE
 from yarnspawner.singleuser.descendants import adopt_orphans, leave_process_group, terminate_descendants
 from yarnspawner.singleuser.environment import ensure_writable_dirs, node_name, parents
 from yarnspawner.singleuser.failure import RecipeError, say
 from yarnspawner.singleuser.kernel_process import KernelProcess
 from yarnspawner.singleuser.log import LogLimit
+from yarnspawner.singleuser.spare_kernel import await_assignment
 from yarnspawner.singleuser.store import NotInContainer, Store, StoreError
 
 _NAME = "yarnspawner.singleuser.kernel_container"
@@ -56,8 +58,9 @@ def main() -> int:
     except (NotInContainer, ImportError) as error:
         say(_NAME, str(error))
         return 1
-    kernel_id, launch = os.environ.get(KERNEL_ID_VARIABLE), os.environ.pop(LAUNCH_VARIABLE, "")
-    if not kernel_id:
+    kernel_id, launch = os.environ.get(KERNEL_ID_VARIABLE, ""), os.environ.pop(LAUNCH_VARIABLE, "")
+    spare = bool(os.environ.pop(SPARE_VARIABLE, ""))
+    if not kernel_id and not spare:
         say(_NAME, "only a Jupyter server starts this, through yarnspawner's kernel provisioner")
         return 1
     adopt_orphans()
@@ -68,7 +71,7 @@ def main() -> int:
         stack.callback(terminate_descendants)
         container = KernelContainer(store, kernel_id, folder)
         try:
-            container.run(launch)
+            container.run(container.await_launch() if spare else launch)
         except (RecipeError, ProtocolError, OSError) as error:
             say(_NAME, str(error))
             container.fail(str(error))
@@ -85,7 +88,7 @@ class KernelContainer:
 
     Args:
         store: the application's key-value store.
-        kernel_id: the kernel's id.
+        kernel_id: the kernel's id; "" for a spare container.
         folder: private folder with a short path.
     """
 
@@ -103,15 +106,29 @@ class KernelContainer:
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(number, lambda *_: self._stopped.set())
 
+    def await_launch(self) -> str:
+        """Wait until the server assigns a kernel to this spare container.
+
+        Returns:
+            The kernel's encrypted command; "" if the container is to end.
+        """
+        assignment = await_assignment(self._store, self._reason_to_stop)
+        if assignment is None:
+            return ""
+        self._kernel_id = os.environ[KERNEL_ID_VARIABLE] = assignment.kernel_id
+        return assignment.launch
+
     def run(self, launch: str) -> None:
         """Run the kernel until the container is released.
 
         Args:
-            launch: the encrypted command.
+            launch: the encrypted command; "" to do nothing.
 
         Raises:
             RecipeError, ProtocolError: it cannot be started.
         """
+        if not launch:
+            return
         container = self._store.container_folder
         ensure_writable_dirs(os.environ, container)
         keys = KernelKeys(Path(container, SECRET_FILE).read_bytes(), self._kernel_id)

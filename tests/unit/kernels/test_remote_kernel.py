@@ -28,7 +28,8 @@ class Containers:
     def size(self, slug: str) -> KernelSize:
         return KernelSize("large", "", "", 300, 1, 0, own_environment=False)
 
-    async def add(self, size: KernelSize, kernel_id: str, launch: KernelLaunch) -> str:
+    async def add(self, size: KernelSize, kernel_id: str, launch: KernelLaunch, *, again: bool = False) -> str:
+        assert again == bool(self.added)
         self.added.append(f"container_{len(self.added)}")
         return self.added[-1]
 

@@ -28,10 +28,12 @@ def test_a_profile_has_all_that_is_written() -> None:
                 "node_label": "gpu",
                 "environment": "/opt/torch.tar.gz",
                 "kernel": "torch",
+                "warm_kernels": 1,
                 "allowed_groups": ["analysts"],
             }
         ]
     )
+    assert profile.size.warm == 1
     assert profile.size.text == "1.5 GB · 4 cores · 2 GPUs"
     assert profile.size.slug == "torch-1-5-gb-4-cores-2-gpus"
     assert profile.size.service == "kernel-torch-1-5-gb-4-cores-2-gpus"
@@ -49,6 +51,7 @@ def test_a_profile_has_all_that_is_written() -> None:
         ([{"vcores": 1}], "kernel_profiles[0] has no memory."),
         ([{"memory": "much"}], 'kernel_profiles[0]: memory is not a size such as "4 G": much.'),
         ([{"memory": "1 G", "vcores": "many"}], "kernel_profiles[0]: vcores is not a whole number: many."),
+        ([{"memory": "1 G", "warm_kernels": "-1"}], "kernel_profiles[0]: warm_kernels is not a whole number: -1."),
         ([{"memory": "1 G", "vcores": 0}], "kernel_profiles[0]: vcores is 0."),
         ([{"memory": "1 G", "cores": 2}], "kernel_profiles[0]: there is no key cores."),
         ([{"memory": "1 G", "kernel": 3}], "kernel_profiles[0]: kernel is not a line of text: 3."),
