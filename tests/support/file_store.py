@@ -89,7 +89,7 @@ class FileStore:
                 found[name] = ServiceContainer(own, state, "It was over its memory." if state == "FAILED" else "")
         return found
 
-    def watch(self, key: str) -> NoWatch:
+    def watch(self, first: str, last: str) -> NoWatch:
         return NoWatch()
 
     def _file(self, key: str) -> Path:

@@ -180,14 +180,24 @@ class KernelContainers:
         return found.get(container_id)
 
     async def active(self) -> dict[str, ServiceContainer]:
-        """Return all containers for kernels that YARN runs or will run, by skein's id.
+        """Return all containers of kernels that YARN runs or will run, by skein's id, without spare ones.
 
         Raises:
             StoreError: the application master does not answer.
         """
         services = {size.service for size in self._offer.sizes}
-        found = await self._call(self._store.containers)
-        return {name: container for name, container in found.items() if container.service in services}
+
+        def find() -> dict[str, ServiceContainer]:
+            with self._starting:
+                found = self._store.containers()
+                spare = {one.id for one in self._spares.find(found)}
+            return {
+                name: container
+                for name, container in found.items()
+                if container.service in services and name not in spare
+            }
+
+        return await self._call(find)
 
     async def command(self, kernel_id: str, command: KernelCommand) -> None:
         """Give a command to a kernel's container.

@@ -48,7 +48,8 @@ def _import_all() -> None:
 
 async def _wait(store: Store, reason_to_stop: Callable[[], str]) -> KernelAssignment | None:
     container_id = store.container_id or ""
-    watch = store.watch(assignment_key(container_id))
+    key = assignment_key(container_id)
+    watch = store.watch(key, key)
     with suppress(Exception):  # without the event stream, the store is asked more often
         await watch.open()
     ready = False
@@ -64,7 +65,7 @@ async def _wait(store: Store, reason_to_stop: Callable[[], str]) -> KernelAssign
                     store.put(ready_key(container_id), b"1")
                     ready = True
                     say(_NAME, "the spare container waits for a kernel")
-                if (raw := store.get(assignment_key(container_id))) is not None:
+                if (raw := store.get(key)) is not None:
                     store.discard_prefix(spare_prefix(container_id))
                     return KernelAssignment.from_bytes(raw)
             if last:

@@ -169,9 +169,10 @@ async def test_a_container_that_does_not_accept_is_replaced(store: MemoryStore) 
 
 
 async def test_another_process_of_the_server_finds_them(store: MemoryStore) -> None:
-    """A restarted Jupyter server knows nothing but the store."""
+    """A restarted Jupyter server knows nothing but the store, and it stops only other unknown containers."""
     _, spare = await warmed(store)
     again = Server(store)
+    assert list(await again.containers.active()) == ["kernel-small_0"]
     assert await again.start(SMALL, "2") == spare
 
 
