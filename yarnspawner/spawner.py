@@ -296,6 +296,12 @@ class YarnSpawner(ServerSettings, YarnSettings, ProfileSettings, HubSettings, Sp
         return token_notice(self.record.server.ends) if self.record.server is not None else ""
 
     @property
+    def offers_restart(self) -> bool:
+        """True if Jupyter can restart without its kernels in containers. Read by the hub's pages."""
+        server = self.record.server
+        return bool(self.kernel_profiles and self.ready and server is not None and server.url)
+
+    @property
     def storage_notice(self) -> str:
         """What the user must know about the storage of the notebooks; "" if they are safe, or no server runs."""
         server = self.record.server

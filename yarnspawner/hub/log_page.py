@@ -5,23 +5,20 @@ The page is at ``/hub/server-logs``. ``hub/startup.py`` adds it to each hub that
 
 from __future__ import annotations
 
-from functools import cached_property, partial
-from pathlib import Path
+from functools import partial
 from typing import Any
 
-from jinja2 import ChoiceLoader, FileSystemLoader
 from jupyterhub.handlers.base import BaseHandler
 from jupyterhub.scopes import needs_scope
 from jupyterhub.utils import url_path_join
 from tornado import web
 
+from yarnspawner.hub.page_handler import PageHandler
 from yarnspawner.state.start_history import read_starts
 from yarnspawner.yarn.access import ClusterAccess
 from yarnspawner.yarn.log_cache import LogCache
 from yarnspawner.yarn.server_log import start_log
 
-_TEMPLATE = "server_logs.html"
-_TEMPLATES = Path(__file__).resolve().parent.parent / "templates" / "hub"
 _LINES = 300
 # Seconds for `yarn logs`, and seconds until the browser asks again for a log that is not read yet.
 _TIMEOUT = 30.0
@@ -59,11 +56,13 @@ class OwnLogsHandler(BaseHandler):
         self.redirect(url_path_join(self.hub.base_url, "server-logs", name))
 
 
-class ServerLogsHandler(BaseHandler):
+class ServerLogsHandler(PageHandler):
     """Show the last starts of a user's servers, and the log of one of them.
 
     Users see their own servers. Admins with `admin:servers` or `access:servers` for a user see that user's.
     """
+
+    own_template = "server_logs.html"
 
     def initialize(self, access: ClusterAccess, cache: LogCache) -> None:
         """Take what all requests share. Called by tornado."""
@@ -88,7 +87,7 @@ class ServerLogsHandler(BaseHandler):
             self.set_header("Refresh", str(_AGAIN))
         self.set_header("Cache-Control", "no-store")
         page = self.render_template(
-            _TEMPLATE,
+            self.own_template,
             for_user=user,
             servers={name: kept[::-1] for name, kept in servers.items() if kept},
             chosen=starts.get(application_id),
@@ -100,12 +99,3 @@ class ServerLogsHandler(BaseHandler):
     async def _read(self, start: dict[str, str]) -> Any:
         read = partial(start_log, self._access, start, lines=_LINES, timeout=_TIMEOUT)
         return await self._cache.get(start["application_id"], self.current_user.name, read, ended="ended" in start)
-
-    def get_template(self, name: str, sync: bool = False) -> Any:
-        """Return a template. This package's need not be in `template_paths`; one of the site's replaces it."""
-        return super().get_template(name, sync) if sync or name != _TEMPLATE else self._templates.get_template(name)
-
-    @cached_property
-    def _templates(self) -> Any:
-        environment = self.settings["jinja2_env"]
-        return environment.overlay(loader=ChoiceLoader([environment.loader, FileSystemLoader(_TEMPLATES)]))

@@ -86,7 +86,7 @@ def _checked_spawners(hub: Any) -> list[Any]:
 
 
 def prepare(hub: Any, spawner_class: type[Any]) -> None:
-    """Start the drivers, check Hadoop's configuration and add the log page before the hub checks its servers.
+    """Start the drivers, check Hadoop's configuration and add the hub's pages before the hub checks its servers.
 
     That check can take long, and the first user should not wait for a driver. Errors are logged. If a setting has a value that
     it does not accept, the hub exits.
@@ -103,8 +103,10 @@ def prepare(hub: Any, spawner_class: type[Any]) -> None:
         access = settings_of(hub).hub_context.access
         # JupyterHub's handlers are imported only in a hub.
         from yarnspawner.hub.log_page import add_log_page
+        from yarnspawner.hub.restart_page import add_restart_page
 
         add_log_page(hub, access)
+        add_restart_page(hub)
         access.warm()
     except TraitError as error:
         # Otherwise, each start would fail.

@@ -26,6 +26,7 @@ class ServerRecord:
         server: None if there is no server.
         starting: a start is in progress in this process.
         stopping: a stop is in progress in this process.
+        restarting: a restart of Jupyter is in progress in this process.
         last_exit: see above.
     """
 
@@ -35,6 +36,7 @@ class ServerRecord:
         self.server: ServerState | None = None
         self.starting = False
         self.stopping = False
+        self.restarting = False
         self.last_exit = last_exit
         self.history = StartHistory()
 

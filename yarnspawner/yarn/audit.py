@@ -56,7 +56,7 @@ def audit(event: str, **facts: Any) -> None:
     """Write a line.
 
     Args:
-        event: ``submitted``, ``arrived``, ``adopted``, ``failed``, ``ended``, ``refused`` or ``removed``.
+        event: ``submitted``, ``arrived``, ``adopted``, ``failed``, ``restarted``, ``ended``, ``refused`` or ``removed``.
         facts: the details of the event. Empty ones (None or "") are left out.
     """
     known = {name: fact for name, fact in facts.items() if fact not in (None, "")}

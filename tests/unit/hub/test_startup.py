@@ -76,9 +76,10 @@ def test_a_hub_starts_its_drivers_with_itself(monkeypatch):
     one.log = log
     added = []
     monkeypatch.setattr("yarnspawner.hub.log_page.add_log_page", lambda *what: added.append(what))
+    monkeypatch.setattr("yarnspawner.hub.restart_page.add_restart_page", lambda *what: added.append(what))
     hub.prepare(one, int)
     assert (len(warmed), logged) == (1, [])
-    assert added == [(one, access)]
+    assert added == [(one, access), (one,)]
     settings.hub_context = None
     hub.prepare(one, int)
     assert len(logged) == 1

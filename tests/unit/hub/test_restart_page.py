@@ -1,0 +1,132 @@
+"""The page that restarts Jupyter, in a real JupyterHub without a cluster."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator
+from http.cookies import SimpleCookie
+from typing import Any
+from urllib.parse import urlencode
+
+import pytest
+from jupyterhub import orm
+from jupyterhub.app import JupyterHub
+from tornado.httpclient import AsyncHTTPClient, HTTPResponse
+from tornado.httpserver import HTTPServer
+from tornado.testing import bind_unused_port
+from tornado.web import create_signed_value
+
+from yarnspawner import TEMPLATE_PATHS
+from yarnspawner.common.protocol import Restarted
+from yarnspawner.hub import restart_page
+from yarnspawner.launch.restarter import RestartFailed
+
+
+class Site:
+    """A hub that answers requests of its pages, and whose servers it has restarted."""
+
+    def __init__(self, hub: Any, address: str) -> None:
+        self.hub = hub
+        self.restarts: list[str] = []
+        self.failure = ""
+        self._address = address
+
+    async def ask(self, user: str, path: str, method: str = "GET", cookies: str = "", **form: str) -> HTTPResponse:
+        row = orm.User.find(self.hub.db, user)
+        cookie = create_signed_value(self.hub.cookie_secret, self.hub.hub.cookie_name, row.cookie_id)
+        return await AsyncHTTPClient().fetch(
+            f"{self._address}/hub/{path}",
+            method=method,
+            body=urlencode(form) if method == "POST" else None,
+            headers={
+                "Cookie": f"{self.hub.hub.cookie_name}={cookie.decode()}; {cookies}",
+                "Sec-Fetch-Mode": "navigate",
+            },
+            follow_redirects=False,
+            raise_error=False,
+        )
+
+    async def press(self, user: str, path: str) -> HTTPResponse:
+        """Open the page and press its button."""
+        page = await self.ask(user, path)
+        assert page.code == 200, page.reason
+        token = re.search(r'name="_xsrf" value="([^"]+)"', page.body.decode())
+        action = re.search(r'action="/hub/([^"]+)"', page.body.decode())
+        assert token and action
+        given = SimpleCookie(page.headers["Set-Cookie"])
+        cookies = "; ".join(f"{name}={one.value}" for name, one in given.items())
+        return await self.ask(user, action[1], "POST", cookies, _xsrf=token[1])
+
+
+@pytest.fixture
+async def site(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Site]:
+    monkeypatch.chdir(tmp_path)
+    hub = JupyterHub(db_url="sqlite:///:memory:", authenticator_class="dummy", spawner_class="simple", log_level=40)
+    hub.template_paths, hub.allow_named_servers = TEMPLATE_PATHS, True
+    hub.config.Authenticator.allow_all = True
+    hub.config.Authenticator.admin_users = {"root"}
+    hub.config.Authenticator.allowed_users = {"alice", "bob", "reader"}
+    hub.load_roles = [{"name": "reading", "users": ["reader"], "scopes": ["access:servers!user=alice"]}]
+    await hub.initialize([])
+    restart_page.add_restart_page(hub)
+    socket, port = bind_unused_port()
+    server = HTTPServer(hub.tornado_application)
+    server.add_socket(socket)
+    site = Site(hub, f"http://127.0.0.1:{port}")
+    row = orm.User.find(hub.db, "alice")
+    hub.db.add_all([orm.Spawner(user=row, name=name) for name in ("", "gpu")])
+    hub.db.commit()
+    for name in ("", "gpu"):
+        spawner = hub.users[row].spawners[name]
+        spawner.offers_restart, spawner.hub_context, spawner.record = True, None, spawner
+
+    class Restarter:
+        def __init__(self, context: Any, record: Any) -> None:
+            self._spawner = record
+
+        async def run(self) -> Restarted:
+            if site.failure:
+                raise RestartFailed(site.failure)
+            site.restarts.append(self._spawner.name)
+            return Restarted("a1", 1)
+
+    monkeypatch.setattr(restart_page, "Restarter", Restarter)
+    yield site
+    server.stop()
+    hub.db.close()
+
+
+async def test_restart(site: Site) -> None:
+    """Users restart Jupyter in their own servers, and admins in all."""
+    home = (await site.ask("alice", "home")).body.decode()
+    assert 'href="/hub/restart-jupyter/alice"' in home
+    assert 'href="/hub/restart-jupyter/alice/gpu"' in home
+    assert "restart-jupyter" not in (await site.ask("bob", "home")).body.decode()
+
+    answer = await site.press("alice", "restart-jupyter/alice")
+    assert answer.code == 200
+    assert "1 kernel in a container keeps running" in answer.body.decode()
+    await site.press("alice", "restart-jupyter/alice/gpu")
+    answer = await site.press("root", "restart-jupyter/alice")
+    assert "of alice" in answer.body.decode()
+    assert site.restarts == ["", "gpu", ""]
+
+
+async def test_refusals(site: Site) -> None:
+    """Nobody else may, no other site can, and a server that does not run cannot."""
+    for user in ("bob", "reader"):
+        for method in ("GET", "POST"):
+            assert (await site.ask(user, "restart-jupyter/alice", method)).code in (403, 404)
+    assert (await site.ask("alice", "restart-jupyter/alice", "POST")).code == 403
+    assert (await site.ask("alice", "restart-jupyter/alice", "POST", _xsrf="guessed")).code == 403
+    page = (await site.ask("alice", "restart-jupyter/alice/absent")).body.decode()
+    assert "does not run" in page and "<form" not in page
+    assert (await site.ask("root", "restart-jupyter/nobody")).code == 404
+    assert site.restarts == []
+
+
+async def test_failure(site: Site) -> None:
+    site.failure = "Jupyter is <b>not</b> ready."
+    answer = await site.press("alice", "restart-jupyter/alice")
+    assert answer.code == 503
+    assert "Jupyter is &lt;b&gt;not&lt;/b&gt; ready." in answer.body.decode()
