@@ -31,8 +31,8 @@ _DELAY = 3.0
 _KEEP = 1800.0
 # Seconds for a ready container to accept a kernel. It takes some hundredths of a second.
 _ACCEPTANCE = 2.0
-# Seconds for YARN to give a spare container, and for that to be ready.
-_READY_LIMIT = 60.0
+# Seconds for YARN to give a spare container, and to fetch the files of a large environment and start it.
+_GIVEN_LIMIT, _READY_LIMIT = 60.0, 600.0
 # Seconds without a new request after a failure: the first time, and at most.
 _PAUSE, _LONGEST_PAUSE = 60.0, 1800.0
 
@@ -206,7 +206,9 @@ class SpareContainers:
         spares = {spare.id: spare for spare in self.find(active)}
         for container_id, request in list(self._requests.items()):
             ready = container_id in spares and spares[container_id].ready
-            if container_id in active and (ready or now < request.time + _READY_LIMIT):
+            given = container_id in active and active[container_id].state == "RUNNING"
+            limit = _READY_LIMIT if given else _GIVEN_LIMIT
+            if container_id in active and (ready or now < request.time + limit):
                 continue
             self.release(container_id)
             active.pop(container_id, None)

@@ -232,6 +232,11 @@ async def test_one_that_yarn_does_not_give_is_withdrawn(store: MemoryStore) -> N
     (spare,) = store.spare
     server.look(60)
     assert store.spare == [spare]
+    # A large environment may take longer to start.
+    store.states[spare] = "RUNNING"
+    server.look(80)
+    assert store.spare == [spare]
+    store.states[spare] = "REQUESTED"
     server.look(80)
     assert not store.spare
     assert not store.values
