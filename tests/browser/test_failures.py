@@ -47,6 +47,7 @@ def test_a_failed_start_and_its_log(alice: BrowserUser, picture: Callable[[Page,
     page.goto(f"{alice.address}/hub/spawn/alice/no-program?profile=no-program")
     failure = page.locator(".yarnspawner-failure")
     expect(failure.first).to_contain_text("The program /no/such/program was not found", timeout=START)
+    expect(page.get_by_text("Your server is starting up.")).to_be_hidden()
     page.get_by_text("For your administrator").first.click()
     expect(failure.first).to_contain_text("Code: program-missing")
     sizes = page.locator("main, .container, body").first.evaluate(
@@ -73,7 +74,7 @@ def test_a_waiting_start(
     user.ask_to_start("fills-queue", {"profile": "fills-queue"}, wait=60)
     user.wait_told("runs on", "fills-queue")
     try:
-        alice.page.goto(f"{alice.address}/hub/spawn/alice/waits?profile=waits")
+        alice.page.goto(f"{alice.address}/hub/spawn/alice/waits?profile=fills-queue")
         message = alice.page.locator("#progress-message")
         expect(message).to_contain_text("Waiting in queue", timeout=START)
         expect(message).to_contain_text("so far", timeout=START)
@@ -100,7 +101,7 @@ def test_the_output_of_check(
         command, cwd=tmp_path, env=hub.environment, capture_output=True, text=True, timeout=300, check=False
     )
     assert " wrong " not in done.stdout.replace("nothing is wrong", ""), done.stdout
-    shown = done.stdout.replace(str(tmp_path), "/srv/jupyterhub")
+    shown = done.stdout.replace(str(kerberos_cluster_of_session.settings.folder), "/opt/hadoop")
     page = browser.new_page(viewport={"width": 1000, "height": 1400})
     page.set_content(TERMINAL.format(text=html.escape(shown)))
     picture(page, "check")

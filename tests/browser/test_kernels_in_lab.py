@@ -71,7 +71,7 @@ def test_kernels_of_three_sizes_in_jupyterlab(
     assert containers(kerberos_cluster_of_session) == before + 1
 
     # A second one, from the launcher.
-    page.get_by_role("button", name="New Launcher").click()
+    page.locator(".lm-TabBar-addButton:not(.lm-mod-hidden)").first.click()
     open_kernel(page, MIDDLE)
     until(lambda: containers(kerberos_cluster_of_session) == before + 2, 30, "there")
     second = newest_notebook(page)

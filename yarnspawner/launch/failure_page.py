@@ -13,6 +13,8 @@ _COPY = (
     "var r=document.createRange();r.selectNodeContents(this.previousElementSibling);var s=getSelection();"
     "s.removeAllRanges();s.addRange(r);document.execCommand('copy')"
 )
+# JupyterHub's page of a start goes on saying that the server is starting.
+_STYLE = "<style>:has(> #progress-message .yarnspawner-failure) > p:not(#progress-message) { display: none }</style>"
 
 
 def failure_html(diagnosis: Diagnosis, facts: Mapping[str, str], link: str, log_page: str) -> str:
@@ -24,7 +26,7 @@ def failure_html(diagnosis: Diagnosis, facts: Mapping[str, str], link: str, log_
         link: URL of the application in YARN; "" for none.
         log_page: path of the hub's page with the server's log; "" for none.
     """
-    html = f'<div class="yarnspawner-failure"><p><strong>{escape(diagnosis.cause)}</strong></p>'
+    html = f'<div class="yarnspawner-failure">{_STYLE}<p><strong>{escape(diagnosis.cause)}</strong></p>'
     if diagnosis.remedy:
         html += f"<p>{escape(diagnosis.remedy)}</p>"
     html += "<details><summary>For your administrator</summary>"

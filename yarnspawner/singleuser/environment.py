@@ -53,31 +53,6 @@ def resolve_certificate_paths(environ: MutableMapping[str, str], container_folde
             environ[name] = str(Path(container_folder) / environ[name])
 
 
-def parents() -> tuple[int, ...]:
-    """Return this process's ancestors within the container, nearest first.
-
-    YARN starts each container in a session of its own. When one of these ends first, this process has lost what it
-    runs for, and the tuple changes; when the NodeManager restarts, it does not.
-    """
-    session = os.getsid(0)
-    found = []
-    pid = os.getppid()
-    while pid > 1 and _session_and_parent(pid)[0] == session:
-        found.append(pid)
-        pid = _session_and_parent(pid)[1]
-    return tuple(found)
-
-
-def _session_and_parent(pid: int) -> tuple[int, int]:
-    try:
-        status = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return 0, 0
-    # The second field is the command in parentheses, which may have any character in it. See proc(5).
-    parent, _group, session = status.rpartition(")")[2].split()[1:4]
-    return int(session), int(parent)
-
-
 def _home_of_account() -> str:
     try:
         return pwd.getpwuid(os.getuid()).pw_dir

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit
 
-from yarnspawner.singleuser.environment import parents
+from yarnspawner.singleuser.ancestors import Ancestors
 from yarnspawner.singleuser.failure import RecipeError
 
 LIMIT_VARIABLE = "YARNSPAWNER_START_TIMEOUT"
@@ -57,7 +57,7 @@ async def find_hub(url: str, tell: Callable[[str], None], context: ssl.SSLContex
     """
     parts = urlsplit(url)
     where = f"{parts.hostname}:{parts.port or (443 if parts.scheme == 'https' else 80)}"
-    family = parents()
+    ancestors = Ancestors()
     until = time.monotonic() + _limit()
     pause, wrong, since = _INTERVAL, 0, 0.0
     while True:
@@ -74,7 +74,7 @@ async def find_hub(url: str, tell: Callable[[str], None], context: ssl.SSLContex
         sure = wrong >= _SURE and time.monotonic() >= since + _SURE_AFTER
         if sure or time.monotonic() > until:
             raise RecipeError(f"Cannot connect to the hub at {where}: {found}.")
-        if parents() != family:
+        if ancestors.changed:
             raise RecipeError("The application master has ended.")
         tell(f"The server's node cannot reach the hub at {where} yet ({found}); waiting.")
         await asyncio.sleep(min(pause, max(0.1, until - time.monotonic())))

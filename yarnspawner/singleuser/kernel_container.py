@@ -31,8 +31,9 @@ from yarnspawner.common.kernel_protocol import (
 )
 from yarnspawner.common.protocol import ADDRESS_KEY, ProtocolError
 from yarnspawner.common.spare_protocol import SPARE_VARIABLE
+from yarnspawner.singleuser.ancestors import Ancestors
 from yarnspawner.singleuser.descendants import adopt_orphans, leave_process_group, terminate_descendants
-from yarnspawner.singleuser.environment import ensure_writable_dirs, node_name, parents
+from yarnspawner.singleuser.environment import ensure_writable_dirs, node_name
 from yarnspawner.singleuser.failure import RecipeError, say
 from yarnspawner.singleuser.kernel_process import KernelProcess
 from yarnspawner.singleuser.log import LogLimit
@@ -96,7 +97,7 @@ class KernelContainer:
         self._store = store
         self._kernel_id = kernel_id
         self._folder = folder
-        self._family = parents()
+        self._ancestors = Ancestors()
         self._logs = LogLimit()
         self._run = 0
         self._serial = 0
@@ -183,7 +184,7 @@ class KernelContainer:
 
     def _reason_to_stop(self) -> str:
         # YARN kills the container's process group, which this process has left.
-        if self._stopped.is_set() or parents() != self._family:
+        if self._stopped.is_set() or self._ancestors.changed:
             return "YARN stopped the kernel's container."
         if time.monotonic() > self._server_check:
             self._server_check = time.monotonic() + _SERVER_INTERVAL

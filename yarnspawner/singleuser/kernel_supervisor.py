@@ -10,8 +10,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from yarnspawner.common.protocol import Failure, ProtocolError
+from yarnspawner.singleuser.ancestors import Ancestors
 from yarnspawner.singleuser.descendants import adopt_orphans, outlive, reap_children, terminate_descendants
-from yarnspawner.singleuser.environment import parents
 
 # Seconds between two looks at the child, and at the processes that this one runs for.
 _INTERVAL = 0.25
@@ -40,7 +40,7 @@ class KernelSupervisor:
 
     def __init__(self) -> None:
         self._reports, self._reporting = os.pipe()
-        self._parents = parents()
+        self._ancestors = Ancestors()
         self._child = 0
 
     def fork(self) -> bool:
@@ -60,7 +60,7 @@ class KernelSupervisor:
         # It is smaller than a pipe's buffer, so this does not block.
         os.write(self._reporting, failure.to_bytes())
 
-    def wait(self, meanwhile: Callable[[], None]) -> Ending:
+    def wait(self, meanwhile: Callable[[], object]) -> Ending:
         """Wait until the child ends, and call ``meanwhile`` every quarter of a second. Called in the parent."""
         while True:
             with suppress(Exception):  # the kernel's end must be noticed whatever this raises
@@ -68,7 +68,7 @@ class KernelSupervisor:
             status = reap_children(self._child)
             if status is not None:
                 break
-            if parents() != self._parents:
+            if self._ancestors.changed:
                 status = self._end_child()
                 break
             time.sleep(_INTERVAL)

@@ -51,10 +51,10 @@ class KeyWatch:
             raise
         self._reading = asyncio.create_task(self._read(stream))
 
-    async def wait(self, timeout: float) -> None:
-        """Return once a key was set or the stream has ended, at the latest after ``timeout`` seconds."""
+    async def wait(self, timeout: float, *others: asyncio.Future[None]) -> None:
+        """Return once a key was set, the stream has ended or another future is done, at the latest after ``timeout`` seconds."""
         if self._reading is not None:
-            await asyncio.wait({self._reading}, timeout=timeout)
+            await asyncio.wait({self._reading, *others}, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
 
     async def close(self) -> None:
         """Close the stream. Idempotent."""

@@ -19,8 +19,12 @@ LIMIT_VARIABLE = "YARNSPAWNER_LOG_LIMIT"
 _DEFAULT_LIMIT = 100
 _MEBIBYTE = 1 << 20
 _CHUNK = 1 << 20
-# Seconds between two looks: a disk takes some ten MiB in that time, a fast one a hundred.
+# Seconds between two looks: a disk takes some ten MiB in that time, a fast one a hundred. While there is room for more,
+# looks are rarer, since each wakes up the processor.
 _INTERVAL = 0.2
+_LONGEST_INTERVAL = 1.0
+# MiB that a disk takes in a second.
+_FASTEST = 200
 
 
 class Log:
@@ -48,11 +52,11 @@ class Log:
         self._head = 0
         self._left_out = 0
 
-    def shorten(self) -> None:
-        """Remove the middle of the file if it exceeds its limit."""
+    def shorten(self) -> float:
+        """Remove the middle of the file if it exceeds its limit. Return the seconds that filling the rest takes at least."""
         size = os.fstat(self._file).st_size
         if size <= self._limit:
-            return
+            return (self._limit - size) / (_FASTEST * _MEBIBYTE)
         self._head = self._head or self._after_line(self._limit // 4)
         source = self._after_line(size - self._limit // 4)
         self._left_out += source - self._head
@@ -63,6 +67,7 @@ class Log:
             target += self._write(chunk, target)
         self._left_out += max(os.fstat(self._file).st_size - source, 0)
         os.ftruncate(self._file, target)
+        return 0
 
     def close(self) -> None:
         os.close(self._file)
@@ -98,12 +103,14 @@ class LogLimit:
             with suppress(OSError):
                 self._logs.append(Log(output, limit * _MEBIBYTE))
 
-    def keep(self) -> None:
-        """Check the size once. Called repeatedly."""
+    def keep(self) -> float:
+        """Check the size once. Called repeatedly. Return the seconds until the next look is necessary."""
+        pause = _LONGEST_INTERVAL
         for log in self._logs:
             # The disk may be full of other things, and the next look comes soon.
             with suppress(OSError):
-                log.shorten()
+                pause = min(pause, log.shorten())
+        return max(pause, _INTERVAL)
 
     def watch(self) -> None:
         """Check the size repeatedly, in a daemon thread."""
@@ -112,8 +119,8 @@ class LogLimit:
 
     def _watch(self) -> None:
         pause = threading.Event()
-        while not pause.wait(_INTERVAL):
-            self.keep()
+        while not pause.wait(self.keep()):
+            pass
 
 
 def _limit() -> int:

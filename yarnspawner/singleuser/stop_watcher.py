@@ -23,7 +23,7 @@ from yarnspawner.common.protocol import (
     StopRequest,
 )
 from yarnspawner.common.retry import Retry
-from yarnspawner.singleuser.environment import parents
+from yarnspawner.singleuser.ancestors import Ancestors
 from yarnspawner.singleuser.key_watch import KeyWatch
 from yarnspawner.singleuser.store import Store, StoreError
 
@@ -33,8 +33,8 @@ _INTERVAL = 0.25
 # Seconds between two requests with a watch, for a watch that broke without a sign. With longer intervals, nothing more is
 # saved that could be measured.
 _WATCHED_INTERVAL = 10.0
-# Seconds between two looks at this process's parents, of which no event tells.
-_PARENTS_INTERVAL = 1.0
+# Seconds between two looks at this process's ancestors where no event tells of them.
+_ANCESTORS_INTERVAL = 1.0
 # Seconds between two attempts to watch the store.
 _WATCH_AGAIN = 20.0
 # Seconds between two looks at most, while they fail.
@@ -78,7 +78,7 @@ class StopWatcher(threading.Thread):
         self._restart_server = restart
         self._restarted = restarted
         self._log = log
-        self._parents = parents()
+        self._ancestors = Ancestors()
         self._watch_again = 0.0
         self.unpublished: StoreError | None = None
         """Why the server was stopped because its address could not be published."""
@@ -100,19 +100,25 @@ class StopWatcher(threading.Thread):
         retry = Retry(self._log, "The watch over the server failed", first=_INTERVAL, longest=_LONGEST_PAUSE)
         watch = self._store.watch(RESTART_KEY, STOP_KEY)
         try:
-            while True:
-                await self._ensure_watched(watch)
-                with retry.attempt():
-                    if (request := self._reason_to_stop() or self._restart_request()) is not None:
-                        return request
-                if not watch.active:
-                    await asyncio.sleep(retry.pause or _INTERVAL)
-                    continue
-                ask = time.monotonic() + _WATCHED_INTERVAL
-                while watch.active and time.monotonic() < ask and parents() == self._parents:
-                    await watch.wait(_PARENTS_INTERVAL)
+            with self._ancestors.end() as end:
+                while True:
+                    await self._ensure_watched(watch)
+                    with retry.attempt():
+                        if (request := self._reason_to_stop() or self._restart_request()) is not None:
+                            return request
+                    if watch.active:
+                        await self._wait_watched(watch, end)
+                    else:
+                        await asyncio.sleep(retry.pause or _INTERVAL)
         finally:
             await watch.close()
+
+    async def _wait_watched(self, watch: KeyWatch, end: asyncio.Future[None]) -> None:
+        """Wait until the key was set, an ancestor has ended, or it is time to ask again."""
+        ask = time.monotonic() + _WATCHED_INTERVAL
+        look = _WATCHED_INTERVAL if self._ancestors.known else _ANCESTORS_INTERVAL
+        while watch.active and time.monotonic() < ask and not self._ancestors.changed:
+            await watch.wait(look, end)
 
     async def _ensure_watched(self, watch: KeyWatch) -> None:
         """Open the watch if it is not active, and not more often than every twenty seconds."""
@@ -128,7 +134,7 @@ class StopWatcher(threading.Thread):
         # The application master, whose child this is, or the script between: YARN does not end what a crashed
         # application master leaves. That the store does not answer is a weaker sign, which a busy or paused one
         # gives as well, and YARN itself ends the containers of one that is dead.
-        if parents() != self._parents:
+        if self._ancestors.changed:
             return StopRequest("The application master has ended", _DEFAULT_GRACE)
         return self._request()
 

@@ -122,7 +122,7 @@ def test_broken_watch(watch, monkeypatch):
 def test_silent_watch(watch, monkeypatch):
     """A watch that never reports does not delay a stop for ever."""
     monkeypatch.setattr(stop_watcher, "_WATCHED_INTERVAL", 0.5)
-    monkeypatch.setattr(stop_watcher, "_PARENTS_INTERVAL", 0.1)
+    monkeypatch.setattr(stop_watcher, "_ANCESTORS_INTERVAL", 0.1)
     master, _, stopped = watch(Silent)
     until(lambda: master.requests[STOP_KEY] > 1)
     master.values[STOP_KEY] = REQUEST
