@@ -36,6 +36,7 @@ from yarnspawner.singleuser.descendants import adopt_orphans, leave_process_grou
 from yarnspawner.singleuser.environment import ensure_writable_dirs, node_name
 from yarnspawner.singleuser.failure import RecipeError, say
 from yarnspawner.singleuser.kernel_process import KernelProcess
+from yarnspawner.singleuser.key_news import KeyNews
 from yarnspawner.singleuser.log import LogLimit
 from yarnspawner.singleuser.spare_kernel import await_assignment
 from yarnspawner.singleuser.store import NotInContainer, Store, StoreError
@@ -101,6 +102,7 @@ class KernelContainer:
         self._logs = LogLimit()
         self._run = 0
         self._serial = 0
+        self._news: KeyNews | None = None
         self._server_seen = False
         self._server_check = 0.0
         self._stopped = threading.Event()
@@ -162,7 +164,10 @@ class KernelContainer:
             if command and command.action == "signal":
                 process.send_signal(command.signal)
             self._logs.keep()
-            time.sleep(_INTERVAL if published else _START_INTERVAL)
+            if published:
+                self._wait_for_command()
+            else:
+                time.sleep(_START_INTERVAL)
             process.poll()
         terminate_descendants()
         message = process.end_message(listened=published)
@@ -195,8 +200,17 @@ class KernelContainer:
                 self._server_seen = self._server_seen or present
         return ""
 
+    def _wait_for_command(self) -> None:
+        """Return once there may be a command, at the latest after an interval."""
+        if self._news is None:
+            self._news = KeyNews(self._store, command_key(self._kernel_id))
+            self._news.start()
+        self._news.wait(_INTERVAL)
+
     def _command(self) -> KernelCommand | None:
         """Return the server's next command; None if there is none."""
+        if self._news is not None and not self._news.due():
+            return None
         try:
             raw = self._store.get(command_key(self._kernel_id))
             command = KernelCommand.from_bytes(raw) if raw else None

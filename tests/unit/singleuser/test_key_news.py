@@ -1,0 +1,98 @@
+"""A key is asked for when it was set, and otherwise rarely."""
+
+import time
+
+import grpc
+import pytest
+import skein.core
+
+from tests.unit.singleuser.surroundings import ApplicationMaster
+from yarnspawner.singleuser.key_news import KeyNews
+from yarnspawner.singleuser.store import Store
+
+KEY = "a.key"
+
+
+@pytest.fixture
+def news(monkeypatch, tmp_path):
+    """Follow a key of an application master, and return both."""
+    masters = []
+
+    def start(master_class=ApplicationMaster):
+        master = master_class(tmp_path)
+        masters.append(master)
+        for name, value in master.environment.items():
+            monkeypatch.setenv(name, value)
+        # skein reads the environment once.
+        properties = skein.core.Properties()
+        monkeypatch.setattr(skein, "properties", properties)
+        monkeypatch.setattr(skein.core, "properties", properties)
+        news = KeyNews(Store(), KEY)
+        news.start()
+        return master, news
+
+    yield start
+    for master in masters:
+        master.close()
+
+
+def until(holds):
+    end = time.monotonic() + 20
+    while not holds():
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+def test_a_key_is_due_when_it_was_set(news):
+    """With a stream, a key is due once after it was set, each time."""
+    master, news = news()
+    assert news.due()
+    until(lambda: not news.due())
+    for value in (b"1", b"2"):
+        assert not any(news.due() for _ in range(5))
+        began = time.monotonic()
+        master.values[KEY] = value
+        news.wait(10)
+        assert time.monotonic() - began < 5
+        assert news.due()
+        # The stream is opened again, and until then each request is due.
+        until(lambda: not news.due())
+    assert master.watches > 2
+
+
+class Unwatched(ApplicationMaster):
+    """A store without a watch."""
+
+    def Watch(self, requests, context):  # noqa: N802
+        self.watches += 1
+        context.abort(grpc.StatusCode.UNIMPLEMENTED, "no watches")
+
+
+def test_without_a_stream_each_request_is_due(news):
+    """A wait then takes its whole time."""
+    master, news = news(Unwatched)
+    until(lambda: master.watches)
+    time.sleep(0.3)
+    assert all(news.due() for _ in range(5))
+    began = time.monotonic()
+    news.wait(0.1)
+    assert time.monotonic() - began >= 0.09
+    assert news.due()
+
+
+class Silent(ApplicationMaster):
+    """A store whose watch never reports."""
+
+    def Watch(self, requests, context):  # noqa: N802
+        self.watches += 1
+        yield next(super().Watch(requests, context))
+        while context.is_active():
+            time.sleep(0.02)
+
+
+def test_a_silent_stream_is_not_relied_on(news, monkeypatch):
+    """After some seconds, a request is due in any case."""
+    monkeypatch.setattr("yarnspawner.singleuser.key_news._WATCHED_INTERVAL", 0.3)
+    _, news = news(Silent)
+    until(lambda: not news.due())
+    until(news.due)
