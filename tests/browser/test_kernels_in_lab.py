@@ -106,6 +106,26 @@ def test_kernels_of_three_sizes_in_jupyterlab(
     assert time.monotonic() - began < 7
 
 
+def test_jupyter_restarts_under_an_open_notebook(alice: BrowserUser) -> None:
+    """The hub's page restarts Jupyter. The open notebook connects again by itself, and its variables are there."""
+    page = alice.page
+    page.goto(f"{alice.address}/user/alice/lab/workspaces/{uuid.uuid4().hex}")
+    open_kernel(page, SMALL)
+    notebook = newest_notebook(page)
+    run_in(notebook, page, "kept = 40")
+
+    hub = page.context.new_page()
+    hub.goto(f"{alice.address}/hub/home")
+    hub.get_by_role("button", name="Restart Jupyter (kernels in containers keep running)").click()
+    hub.get_by_role("button", name="Restart Jupyter", exact=True).click()
+    expect(hub.get_by_text("1 kernel in a container keeps running.")).to_be_visible(timeout=KERNEL)
+
+    expect(page.locator("#jp-main-statusbar")).to_contain_text(f"{SMALL} | Idle", timeout=KERNEL)
+    assert run_in(notebook, page, "print(kept + 2)") == "42"
+    expect(page.locator(".jp-Dialog")).to_have_count(0)
+    hub.close()
+
+
 def containers(cluster: LocalHadoop) -> int:
     """The number of all running containers."""
     return sum(application["runningContainers"] for application in cluster.applications(states="RUNNING"))

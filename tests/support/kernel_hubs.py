@@ -21,12 +21,13 @@ _CONFIGURATION = Path(__file__).parent / "jupyterhub_config_kernels.py"
 
 
 @contextmanager
-def hub_with_kernels(cluster: LocalHadoop, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
+def hub_with_kernels(cluster: LocalHadoop, tmp_path_factory: pytest.TempPathFactory, **settings: str) -> Iterator[Hub]:
     folder = tmp_path_factory.mktemp("hub")
     kernels = tmp_path_factory.mktemp("jupyter")
     for path in (kernels, *kernels.parents[:2]):
         path.chmod(0o755)
-    with running(cluster, folder, configuration=_CONFIGURATION, settings={"TEST_JUPYTER_PATH": str(kernels)}) as hub:
+    settings["TEST_JUPYTER_PATH"] = str(kernels)
+    with running(cluster, folder, configuration=_CONFIGURATION, settings=settings) as hub:
         yield hub
 
 

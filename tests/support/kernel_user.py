@@ -87,6 +87,36 @@ class KernelUser(HubUser):
         until(lambda: (self.kernel(kernel) or {}).get("execution_state") in states, timeout, " or ".join(states))
         return time.monotonic() - start
 
+    def begin(self, kernel: str, code: str) -> None:
+        """Run a cell, and leave before it ends."""
+        with closing(self._connected(kernel, 60)) as connection:
+            request = self._send(connection, code)
+            while True:
+                message = json.loads(connection.recv())
+                if message["msg_type"] == "execute_input" and message["parent_header"].get("msg_id") == request:
+                    return
+
+    def sessions(self) -> dict[str, tuple[str, str]]:
+        """For each kernel with a notebook, the session's id and the notebook's path."""
+        found = self._call("GET", f"/user/{self.name}/api/sessions")
+        return {one["kernel"]["id"]: (one["id"], one["path"]) for one in found}
+
+    def server_began(self) -> str:
+        """When the Jupyter server's process began to serve."""
+        return str(self._call("GET", f"/user/{self.name}/api/status")["started"])
+
+    def restart_jupyter(self) -> str:
+        """Follow the home page's button, press the one of its page, and return what that says."""
+        path = re.search(r'href="(/hub/restart-jupyter/[^"]+)"', self._get("/hub/home").text)
+        assert path, "no button"
+        form = re.search(r'name="_xsrf" value="([^"]+)"', self._get(path[1]).text)
+        assert form
+        address = self._url(path[1])
+        answer = self._session.post(address, data={"_xsrf": form[1]}, headers={"Referer": address}, timeout=200)
+        said = re.search(r'<p class="alert[^>]*>(.*?)</p>', answer.text, re.DOTALL)
+        assert said, answer.text
+        return " ".join(html.unescape(said[1]).split())
+
     def kernels_page(self) -> str:
         """The server's page of its kernels in containers."""
         answer = self._session.get(self._url(self._page), timeout=60)

@@ -62,7 +62,10 @@ class ListeningServer:
     def start_ioloop(self: Any) -> None:
         if self.replaces_another and (keeper := keeper_of(self)) is not None:
             # Before the first request: Jupyter forgets the sessions of a kernel that it does not know.
-            self.io_loop.run_sync(keeper.restore)
+            try:
+                self.io_loop.run_sync(keeper.restore)
+            except Exception:
+                self.log.exception("The former server's kernels are not found again")
         self.http_server.add_sockets(self.sockets)
         # After all that can fail, such as the check of the hub's version and the refusal to run as root. A loop runs
         # its callbacks in order, so this one comes after the server's own.
