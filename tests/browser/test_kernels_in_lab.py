@@ -95,7 +95,7 @@ def test_kernels_of_three_sizes_in_jupyterlab(
     second = newest_notebook(page)
     expect(page.locator("#jp-main-statusbar")).to_contain_text("| Idle", timeout=KERNEL)
     choose(page, "Kernel", re.compile("^Restart Kernel…$"))
-    page.locator(".jp-Dialog").get_by_role("button", name="Restart").click()
+    page.locator(".jp-Dialog .jp-mod-accept").click()
     expect(page.locator("#jp-main-statusbar")).to_contain_text("| Idle", timeout=KERNEL)
     assert run_in(second, page, "print('kept' in dir())") == "False"
 

@@ -6,11 +6,13 @@ import copy
 import http.server
 import json
 import os
+import shutil
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
 from importlib import metadata
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -114,6 +116,26 @@ async def test_one_node(probed: Answers, part: str, values: dict[str, Any], step
     result = await step(probed)
     assert result.mark is mark
     assert says in result.finding
+
+
+@pytest.mark.skipif(os.getuid() != 0 or not shutil.which("unshare"), reason="mounts a file system")
+async def test_noexec(probed: Answers, tmp_path: Path) -> None:
+    """A folder for temporary files in which programs do not run is no folder in which no files can be made."""
+    assert probed.probe is not None
+    probed.probe.found["two"]["tmp"] = _found_on_noexec(tmp_path)
+    result = await probe_findings.temporary_files(probed)
+    assert result.mark is Mark.WARNING
+    assert "On two, programs in" in result.finding
+
+
+def _found_on_noexec(folder: Path) -> dict[str, Any]:
+    python = "from yarnspawner.check.container import executable_tmp as tmp; import json; print(json.dumps(tmp()))"
+    shell = 'mount -t tmpfs -o noexec tmpfs "$TMPDIR" && exec "$0" -c "$1"'
+    command = ["unshare", "--mount", "sh", "-c", shell, sys.executable, python]
+    environment = {**os.environ, "TMPDIR": str(folder)}
+    done = subprocess.run(command, env=environment, capture_output=True, check=True, timeout=60)
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
 
 
 async def test_shared_home(probed: Answers) -> None:
