@@ -166,7 +166,7 @@ def test_the_next_kernel_of_a_size_gets_the_spare_container(alice: KernelUser, c
 
     # The limit is three containers.
     until(lambda: spares(alice, first), 60, "another spare container")
-    third = alice.start_kernel(BASH)
+    third = alice.start_kernel(PYTHON)
     assert not spares(alice, first)
     for kernel in (first, second, third):
         alice.shut_down(kernel)
