@@ -87,7 +87,9 @@ def test_kernels_of_three_sizes_in_jupyterlab(
     # What both hold.
     page.goto(f"{alice.address}/user/alice/yarnspawner/kernels")
     expect(page.get_by_text(re.compile("MiB for . min"))).to_have_count(2)
+    page.set_viewport_size({"width": 1100, "height": 240})
     picture(page, "kernels-page")
+    page.set_viewport_size({"width": 1100, "height": 720})
     page.go_back()
     expect(newest_notebook(page)).to_be_visible(timeout=60_000)
 
