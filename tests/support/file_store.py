@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import urllib.parse
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -33,7 +34,7 @@ class FileStore:
         (self.folder / "keys").mkdir(exist_ok=True)
 
     def put(self, key: str, value: bytes, *, lasting: bool = False) -> None:
-        new = self.folder / f"new-{os.getpid()}"
+        new = self.folder / f"new-{os.getpid()}-{threading.get_ident()}"
         new.write_bytes(value)
         new.rename(self._file(key))
 

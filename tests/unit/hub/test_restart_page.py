@@ -53,8 +53,8 @@ class Site:
         token = re.search(r'name="_xsrf" value="([^"]+)"', page.body.decode())
         action = re.search(r'action="/hub/([^"]+)"', page.body.decode())
         assert token and action
-        given = SimpleCookie(page.headers["Set-Cookie"])
-        cookies = "; ".join(f"{name}={one.value}" for name, one in given.items())
+        given = [SimpleCookie(one) for one in page.headers.get_list("Set-Cookie")]
+        cookies = "; ".join(f"{name}={one.coded_value}" for each in given for name, one in each.items())
         return await self.ask(user, action[1], "POST", cookies, _xsrf=token[1])
 
 
