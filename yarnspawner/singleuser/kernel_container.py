@@ -215,6 +215,8 @@ class KernelContainer:
             raw = self._store.get(command_key(self._kernel_id))
             command = KernelCommand.from_bytes(raw) if raw else None
         except StoreError:
+            if self._news is not None:
+                self._news.repeat()
             return None
         except ProtocolError as error:
             say(_NAME, f"a command cannot be read: {error}")

@@ -41,6 +41,10 @@ class KeyNews(threading.Thread):
         self._ask = time.monotonic() + _WATCHED_INTERVAL
         return True
 
+    def repeat(self) -> None:
+        """Make the next request due, because the last one failed."""
+        self._ask = 0.0
+
     def wait(self, timeout: float) -> None:
         """Return once the key was set, at the latest after ``timeout`` seconds."""
         self._set.wait(timeout)

@@ -51,7 +51,7 @@ def check(diagnosis):
     assert diagnosis.cause and "\n" not in diagnosis.cause
     page = Tags()
     page.feed(StartFailed(diagnosis, link="http://rm/cluster/app/application_1_0001").jupyterhub_html_message)
-    assert page.found <= {"div", "p", "strong", "details", "summary", "pre", "button", "a"}
+    assert page.found <= {"div", "style", "p", "strong", "details", "summary", "pre", "button", "a"}
 
 
 @given(

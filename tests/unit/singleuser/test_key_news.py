@@ -58,6 +58,9 @@ def test_a_key_is_due_when_it_was_set(news):
         # The stream is opened again, and until then each request is due.
         until(lambda: not news.due())
     assert master.watches > 2
+    news.repeat()
+    assert news.due()
+    assert not news.due()
 
 
 class Unwatched(ApplicationMaster):
