@@ -101,7 +101,8 @@ def test_node_lost(alice: KernelUser, cluster: LocalHadoop, fault: Outcome) -> N
     node.kill()
     kill_container(application_of(cluster, "alice")["id"], container)
     fault.begins()
-    alice.wait_state(kernel, "dead")
+    # Jupyter Server tells the notebook that the kernel is dead, and then forgets it.
+    until(lambda: alice.kernel(kernel) is None, START, "dead")
     fault.recovered()
     assert alice.servers()[""]["ready"]
     another = alice.start_kernel(PYTHON)
