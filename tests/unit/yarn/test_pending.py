@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from types import SimpleNamespace
 from typing import Any
 
 from yarnspawner.hadoop.resourcemanager import ResourceManagerUnavailable
@@ -12,9 +13,13 @@ from yarnspawner.yarn.pending import PendingApplications
 class Manager:
     """A ResourceManager that counts its requests."""
 
-    def __init__(self, found: list[str] | Exception) -> None:
+    def __init__(self, found: list[str] | Exception, pending: int | None = None) -> None:
         self.found = found
+        self.pending = pending
         self.requests: list[str] = []
+
+    async def queue(self, name: str) -> Any:
+        return None if self.pending is None else SimpleNamespace(pending=self.pending)
 
     async def pending_applications(self, queue: str) -> list[str]:
         self.requests.append(queue)
@@ -44,6 +49,14 @@ async def test_requests() -> None:
         manager = Manager(found)
         assert await count(manager, "application_1_2") == (0 if isinstance(found, Exception) else 1)
         assert manager.requests == ["default"]
+
+
+async def test_many() -> None:
+    """A queue in which hundreds of applications wait is not read."""
+    for pending, requests in ((200, ["default"]), (201, [])):
+        manager = Manager(["application_1_1"], pending)
+        assert await count(manager, "application_1_2") == len(requests)
+        assert manager.requests == requests
 
 
 async def test_no_configuration() -> None:
