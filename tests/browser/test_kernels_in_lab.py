@@ -16,6 +16,7 @@ from localhadoop import LocalHadoop
 from tests.support.browser_user import START, BrowserUser
 from tests.support.hub_user import until
 from tests.support.hubs import running
+from tests.support.kernel_hubs import containers
 
 pytestmark = [pytest.mark.full, pytest.mark.timeout(600)]
 
@@ -128,11 +129,6 @@ def test_jupyter_restarts_under_an_open_notebook(alice: BrowserUser) -> None:
     expect(page.locator("#jp-main-statusbar")).to_contain_text(f"{SMALL} | Idle")
     expect(page.locator(".jp-Dialog")).to_have_count(0)
     hub.close()
-
-
-def containers(cluster: LocalHadoop) -> int:
-    """The number of all running containers."""
-    return sum(application["runningContainers"] for application in cluster.applications(states="RUNNING"))
 
 
 def card(page: Page, name: str) -> Locator:

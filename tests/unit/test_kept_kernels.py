@@ -18,6 +18,7 @@ from jupyter_server.services.kernels.kernelmanager import AsyncMappingKernelMana
 from jupyter_server.services.sessions.sessionmanager import SessionManager
 
 from tests.support.file_store import FileStore, file_store
+from tests.support.local_kernel import run_cell
 from yarnspawner.common.kernel_protocol import KERNEL_ID_VARIABLE, LAUNCH_VARIABLE
 from yarnspawner.common.protocol import ADDRESS_KEY
 from yarnspawner.kernels.containers import KernelContainers
@@ -56,20 +57,7 @@ class Server:
         self.keeper = KeptKernels(self.kernels, KernelContainers.current(), LOG)
 
     async def run(self, kernel_id: str, code: str) -> str:
-        client = self.kernels.get_kernel(kernel_id).client()
-        client.start_channels()
-        await client.wait_for_ready(timeout=60)
-        said: list[str] = []
-
-        def on_output(message: dict[str, Any]) -> None:
-            content = message["content"]
-            said.append(content.get("text") or content.get("ename") or "")
-
-        try:
-            await client.execute_interactive(code, timeout=60, output_hook=on_output)
-            return "".join(said).strip()
-        finally:
-            client.stop_channels()
+        return await run_cell(self.kernels.get_kernel(kernel_id), code)
 
 
 async def until(holds: Any) -> None:

@@ -15,6 +15,7 @@ from jupyter_client import AsyncKernelManager
 from jupyter_client.kernelspec import KernelSpec
 
 from tests.support.file_store import FileStore, file_store
+from tests.support.local_kernel import run_cell
 from yarnspawner.common.kernel_protocol import SECRET_FILE, KernelEnd, end_key
 from yarnspawner.common.spare_protocol import ready_key
 from yarnspawner.kernels import spares
@@ -53,20 +54,7 @@ async def running(argv: list[str]) -> AsyncIterator[tuple[AsyncKernelManager, Ca
     await kernel.start_kernel()
 
     async def run(code: str) -> str:
-        client = kernel.client()
-        client.start_channels()
-        await client.wait_for_ready(timeout=60)
-        said = []
-
-        def on_output(message: dict[str, Any]) -> None:
-            content = message["content"]
-            said.append(content.get("text") or content.get("ename") or "")
-
-        try:
-            await client.execute_interactive(code, timeout=60, output_hook=on_output)
-            return "".join(said).strip()
-        finally:
-            client.stop_channels()
+        return await run_cell(kernel, code)
 
     try:
         yield kernel, run

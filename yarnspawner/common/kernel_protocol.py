@@ -11,7 +11,7 @@ import hashlib
 import hmac
 import ipaddress
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -276,6 +276,11 @@ class KernelOffer:
     memory: int = 0
 
     variable: ClassVar[str] = "YARNSPAWNER_KERNELS"
+
+    def used(self, services: Iterable[str]) -> list[int]:
+        """Return the memory of each container of a kernel in MiB, from the services of all containers."""
+        memory = {size.service: size.memory for size in self.sizes}
+        return [memory[service] for service in services if service in memory]
 
     def allows(self, used: Sequence[int], memory: int) -> bool:
         """Return True if a kernel is within the limits.

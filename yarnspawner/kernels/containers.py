@@ -249,13 +249,8 @@ class KernelContainers:
 
     def _used(self, active: dict[str, ServiceContainer], without: Sequence[Spare] = ()) -> list[int]:
         """Return the memory of each of these containers, in MiB."""
-        memory = {one.service: one.memory for one in self._offer.sizes}
         left_out = {spare.id for spare in without}
-        return [
-            memory[container.service]
-            for container_id, container in active.items()
-            if container.service in memory and container_id not in left_out
-        ]
+        return self._offer.used(one.service for container_id, one in active.items() if container_id not in left_out)
 
     def _check_limit(self, size: KernelSize, used: list[int]) -> None:
         if self._offer.allows(used, size.memory):

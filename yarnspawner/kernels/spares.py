@@ -226,8 +226,7 @@ class SpareContainers:
                 self._request(demand.size, missing, list(active.values()), now)
 
     def _request(self, size: KernelSize, missing: int, active: list[ServiceContainer], now: float) -> None:
-        memory = {one.service: one.memory for one in self._offer.sizes}
-        used = [memory[container.service] for container in active if container.service in memory]
+        used = self._offer.used(container.service for container in active)
         for _ in range(missing):
             if not self._offer.allows(used, size.memory):
                 return

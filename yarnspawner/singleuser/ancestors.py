@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import select
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -26,8 +27,11 @@ class Ancestors:
         with suppress(OSError, AttributeError):  # an old Linux, or a Python that was built for one
             for pid in self._known:
                 self._ends.append(os.pidfd_open(pid))
+        close = weakref.finalize(self, _close, self._ends)
+        close.atexit = False  # a thread may still wait for them
         if len(self._ends) < len(self._known):
-            self._close()
+            close()
+            self._ends = []
         self._poll = select.poll()
         for end in self._ends:
             self._poll.register(end, select.POLLIN)
@@ -68,10 +72,10 @@ class Ancestors:
                 loop.remove_reader(end)
             ended.cancel()
 
-    def _close(self) -> None:
-        for end in self._ends:
-            os.close(end)
-        self._ends = []
+
+def _close(descriptors: list[int]) -> None:
+    for descriptor in descriptors:
+        os.close(descriptor)
 
 
 def _ancestors() -> tuple[int, ...]:

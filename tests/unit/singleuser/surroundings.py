@@ -9,7 +9,7 @@ import collections
 import json
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -17,7 +17,9 @@ from pathlib import Path
 from typing import Any
 
 import grpc
+import pytest
 import skein
+import skein.core
 from skein import proto
 from skein.proto import skein_pb2_grpc
 
@@ -53,6 +55,15 @@ class ApplicationMaster(skein_pb2_grpc.AppMasterServicer):
             "NM_HOST": "node7.example.com",
         }
         self._server.start()
+
+    def surround(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Make this process one of its containers."""
+        for name, value in self.environment.items():
+            monkeypatch.setenv(name, value)
+        # skein reads the environment once.
+        properties = skein.core.Properties()
+        monkeypatch.setattr(skein, "properties", properties)
+        monkeypatch.setattr(skein.core, "properties", properties)
 
     def close(self) -> None:
         self._server.stop(None)
@@ -130,3 +141,29 @@ def hub(port: int = 0) -> Iterator[str]:
     threading.Thread(target=server.serve_forever, daemon=True).start()
     yield f"http://127.0.0.1:{server.server_port}/hub/api"
     server.shutdown()
+
+
+class Unwatched(ApplicationMaster):
+    """A store without a watch."""
+
+    def Watch(self, requests: Any, context: Any) -> Any:  # noqa: N802
+        self.watches += 1
+        context.abort(grpc.StatusCode.UNIMPLEMENTED, "no watches")
+
+
+class Silent(ApplicationMaster):
+    """A store whose watch never reports."""
+
+    def Watch(self, requests: Any, context: Any) -> Any:  # noqa: N802
+        self.watches += 1
+        yield next(super().Watch(requests, context))
+        while context.is_active():
+            time.sleep(0.02)
+
+
+def until(holds: Callable[[], object]) -> None:
+    """Wait until something holds."""
+    end = time.monotonic() + 20
+    while not holds():
+        assert time.monotonic() < end
+        time.sleep(0.02)

@@ -1,5 +1,6 @@
 """A recipe notices that the processes which it runs for have ended."""
 
+import os
 import subprocess
 import sys
 import time
@@ -44,6 +45,14 @@ def test_an_end(before, known, timeout, which):
         subprocess.run(["kill", "-9", pids[which]], check=True)
         assert process.stdout.readline().strip() == known
         assert process.stdout.readline().strip() == "changed"
+
+
+def test_descriptors():
+    """No descriptor outlives the object."""
+    before = os.listdir("/proc/self/fd")
+    for _ in range(3):
+        Ancestors()
+    assert os.listdir("/proc/self/fd") == before
 
 
 def test_no_end():

@@ -2,11 +2,9 @@
 
 import time
 
-import grpc
 import pytest
-import skein.core
 
-from tests.unit.singleuser.surroundings import ApplicationMaster
+from tests.unit.singleuser.surroundings import ApplicationMaster, Silent, Unwatched, until
 from yarnspawner.singleuser.key_news import KeyNews
 from yarnspawner.singleuser.store import Store
 
@@ -21,12 +19,7 @@ def news(monkeypatch, tmp_path):
     def start(master_class=ApplicationMaster):
         master = master_class(tmp_path)
         masters.append(master)
-        for name, value in master.environment.items():
-            monkeypatch.setenv(name, value)
-        # skein reads the environment once.
-        properties = skein.core.Properties()
-        monkeypatch.setattr(skein, "properties", properties)
-        monkeypatch.setattr(skein.core, "properties", properties)
+        master.surround(monkeypatch)
         news = KeyNews(Store(), KEY)
         news.start()
         return master, news
@@ -34,13 +27,6 @@ def news(monkeypatch, tmp_path):
     yield start
     for master in masters:
         master.close()
-
-
-def until(holds):
-    end = time.monotonic() + 20
-    while not holds():
-        assert time.monotonic() < end
-        time.sleep(0.02)
 
 
 def test_a_key_is_due_when_it_was_set(news):
@@ -63,14 +49,6 @@ def test_a_key_is_due_when_it_was_set(news):
     assert not news.due()
 
 
-class Unwatched(ApplicationMaster):
-    """A store without a watch."""
-
-    def Watch(self, requests, context):  # noqa: N802
-        self.watches += 1
-        context.abort(grpc.StatusCode.UNIMPLEMENTED, "no watches")
-
-
 def test_without_a_stream_each_request_is_due(news):
     """A wait then takes its whole time."""
     master, news = news(Unwatched)
@@ -81,16 +59,6 @@ def test_without_a_stream_each_request_is_due(news):
     news.wait(0.1)
     assert time.monotonic() - began >= 0.09
     assert news.due()
-
-
-class Silent(ApplicationMaster):
-    """A store whose watch never reports."""
-
-    def Watch(self, requests, context):  # noqa: N802
-        self.watches += 1
-        yield next(super().Watch(requests, context))
-        while context.is_active():
-            time.sleep(0.02)
 
 
 def test_a_silent_stream_is_not_relied_on(news, monkeypatch):

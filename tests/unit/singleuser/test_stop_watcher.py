@@ -6,9 +6,8 @@ import time
 
 import grpc
 import pytest
-import skein.core
 
-from tests.unit.singleuser.surroundings import ApplicationMaster
+from tests.unit.singleuser.surroundings import ApplicationMaster, Silent, Unwatched, until
 from yarnspawner.common.protocol import ADDRESS_KEY, STOP_KEY, Address, StopRequest
 from yarnspawner.singleuser import stop_watcher
 from yarnspawner.singleuser.stop_watcher import StopWatcher
@@ -27,12 +26,7 @@ def watch(monkeypatch, tmp_path):
     def start(master_class=ApplicationMaster):
         master = master_class(tmp_path)
         masters.append(master)
-        for name, value in master.environment.items():
-            monkeypatch.setenv(name, value)
-        # skein reads the environment once.
-        properties = skein.core.Properties()
-        monkeypatch.setattr(skein, "properties", properties)
-        monkeypatch.setattr(skein.core, "properties", properties)
+        master.surround(monkeypatch)
         stopped = threading.Event()
         watcher = StopWatcher(Store(), Address("http", "worker", 8888), stopped.set, LOG)
         watcher.start()
@@ -44,13 +38,6 @@ def watch(monkeypatch, tmp_path):
         master.values[STOP_KEY] = REQUEST
         time.sleep(0.1)
         master.close()
-
-
-def until(holds):
-    end = time.monotonic() + 20
-    while not holds():
-        assert time.monotonic() < end
-        time.sleep(0.02)
 
 
 def test_watch(watch, monkeypatch):
@@ -79,14 +66,6 @@ class RequestedBefore(ApplicationMaster):
     def Watch(self, requests, context):  # noqa: N802
         self.values[STOP_KEY] = REQUEST
         return super().Watch(requests, context)
-
-
-class Unwatched(ApplicationMaster):
-    """A store without a watch."""
-
-    def Watch(self, requests, context):  # noqa: N802
-        self.watches += 1
-        context.abort(grpc.StatusCode.UNIMPLEMENTED, "no watches")
 
 
 class Broken(ApplicationMaster):
@@ -127,11 +106,3 @@ def test_silent_watch(watch, monkeypatch):
     until(lambda: master.requests[STOP_KEY] > 1)
     master.values[STOP_KEY] = REQUEST
     assert stopped.wait(5)
-
-
-class Silent(ApplicationMaster):
-    def Watch(self, requests, context):  # noqa: N802
-        self.watches += 1
-        yield next(super().Watch(requests, context))
-        while context.is_active():
-            time.sleep(0.02)
