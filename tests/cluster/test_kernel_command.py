@@ -197,7 +197,7 @@ def test_an_archive_in_hdfs_that_is_none_is_told_in_plain_words(alice: Alice) ->
     alice.cluster.hdfs("-put", "-f", str(alice.home / "text.tar.gz"), "/user/alice/text.tar.gz", user="alice")
     status, _, errors = alice.run("--no-console", "--environment", "hdfs:///user/alice/text.tar.gz")
     assert status == 1
-    assert "An archive that the kernel needs, such as its packed environment, is broken or incomplete.\n" in errors
+    assert "The archive text.tar.gz, which the kernel needs, is broken or incomplete.\n" in errors
 
 
 @pytest.mark.full

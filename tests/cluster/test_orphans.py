@@ -216,7 +216,7 @@ def test_a_hub_that_is_restarted_sweeps_none_of_its_own(hub_in: Callable[..., Hu
     bob = HubUser(hub.address, "bob", hub.password)
     bob.wait_ready()
     until(lambda: "All servers were checked" in log_of(hub), START, "checked")
-    assert "0 applications to end" in command(hub, "sweep", "--dry-run", "--grace", "0").stdout
+    assert "0 applications to stop" in command(hub, "sweep", "--dry-run", "--grace", "0").stdout
     assert sorted(unfinished(cluster)) == before
     assert {line["application"] for line in audited(log_of(hub), "adopted")} == set(before)
 
@@ -248,7 +248,7 @@ def test_an_admin_lists_and_sweeps_by_hand(hub_in: Callable[..., Hub], cluster: 
     assert f"would stop {application}" in command(hub, "sweep", "--dry-run").stdout
     assert len(unfinished(cluster)) == 2
     swept = command(hub, "sweep")
-    assert "Ended 1 application and removed " in swept.stdout
+    assert "Stopped 1 application and removed " in swept.stdout
     assert [line["application"] for line in audited(swept.stderr, "ended")] == [application]
     assert len(unfinished(cluster)) == 1
     assert application not in folders(cluster, "alice")

@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 
 from demo.hub import Hub
-from demo.visitor import VisitError
 from localhadoop import LocalHadoop
 from localhadoop.fixtures import hadoop_version
 from tests.support.edge import Alice
@@ -64,9 +63,8 @@ def test_the_label_is_for_the_servers_container_not_for_the_masters(cluster: Loc
     [pytest.param("nosuch", "default", id="no such label"), pytest.param("gpu", "small", id="queue")],
 )
 def test_a_label_that_cannot_be_had_is_told(cluster: LocalHadoop, alice: HubUser, label: str, queue: str) -> None:
-    alice.ask_to_start(options={"profile": "labelled", "node_label": label, "queue": queue})
-    with pytest.raises(VisitError, match=f"The queue {queue} has no access to the node label that the server requests"):
-        list(alice.start())
+    told = alice.failure(options={"profile": "labelled", "node_label": label, "queue": queue})
+    assert f"The queue {queue} has no access to the node label that the server requests" in told
     assert not unfinished(cluster)
 
 

@@ -90,10 +90,12 @@ class HubUser(Visitor):
         shown = self._session.get(self._url(path), timeout=60).text
         return html.unescape(" ".join(re.sub("(?s)<script.*?</script>|<[^>]*>", " ", shown).split()))
 
-    def failure(self, timeout: float = START) -> str:
+    def failure(self, timeout: float = START, options: dict[str, Any] | None = None) -> str:
         """Start a server that cannot start; what the user is told."""
         address = self._url(self._path(""))
-        answer = self._session.post(address, json={}, headers={"X-XSRFToken": self._token("/hub/")}, timeout=60)
+        answer = self._session.post(
+            address, json=options or {}, headers={"X-XSRFToken": self._token("/hub/")}, timeout=60
+        )
         if answer.status_code >= 400:
             return str(answer.json()["message"])
         return self.refusal("", timeout)

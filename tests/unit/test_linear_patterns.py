@@ -32,7 +32,7 @@ SHORTER = 4
 # Patterns that are not written where they are used, by file and expression, and what they can be.
 ELSEWHERE: dict[tuple[str, str], list[str]] = {
     ("diagnosis/cause.py", "pattern"): [],  # the catalogue's, found as objects
-    ("state/server_state.py", "_VALID.get(name, '(?s:.*)')"): [*_VALID.values(), "(?s:.*)"],
+    ("state/server_state.py", "_VALID[name]"): list(_VALID.values()),
     # The names of fields, which are ours.
     ("common/string_templates.py", "f'(?<![${{]){{({names})}}(?!}})'"): [r"(?<![${]){(username|prologue)}(?!})"],
     # An administrator's own, tried on at most 200 characters.

@@ -105,6 +105,12 @@ LOG_MESSAGES = [
         admin="check the permissions of that file or folder on the nodes.",
     ),
     Cause(
+        "node-java-too-old",
+        r"java\.lang\.UnsupportedClassVersionError",
+        message="Java on the node is too old for this version of Hadoop.",
+        admin="check JAVA_HOME of the nodes' containers. Hadoop 3.5 needs Java 17.",
+    ),
+    Cause(
         "hadoop-classes",
         "Could not find or load main class",
         message="The container did not find Hadoop's classes.",

@@ -61,6 +61,14 @@ PERMANENT = [
         ours=True,
     ),
     Cause(
+        "java-too-old",
+        r"java\.lang\.UnsupportedClassVersionError",
+        message="The hub cannot connect to YARN: its Java is too old for this version of Hadoop.",
+        admin="set JAVA_HOME in the hub's environment to the folder of a newer Java. Hadoop 3.5 needs Java 17.",
+        direct_message="Java is too old for this version of Hadoop.",
+        direct_remedy="Set JAVA_HOME to the folder of a newer Java. Hadoop 3.5 needs Java 17.",
+    ),
+    Cause(
         "yarn-command-missing",
         "^No `yarn` command",
         message="The hub cannot connect to YARN: there is no yarn command on its PATH.",

@@ -170,7 +170,7 @@ class ServerState:
         texts |= {"container": document.get("container", "master"), "hub": document.get("hub", "")}
         texts["notebooks"] = document.get("notebooks", "")
         for name, text in texts.items():
-            if not isinstance(text, str) or not re.fullmatch(_VALID.get(name, "(?s:.*)"), text):
+            if not isinstance(text, str) or (name in _VALID and not re.fullmatch(_VALID[name], text)):
                 raise StateError(f"it is invalid: {name} is {one_line(repr(text), 100)}")
         ends = document.get("ends", 0)
         if isinstance(ends, bool) or not isinstance(ends, (int, float)) or not 0 <= ends <= _LATEST_DATE:
