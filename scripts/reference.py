@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from jupyterhub.traitlets import ByteSpecification, Callable, Command
-from traitlets import Bool, Dict, Enum, Integer, List, Set, TraitType, Tuple, Unicode, Union
+from traitlets import Bool, Dict, Enum, Float, Integer, List, Set, TraitType, Tuple, Unicode, Union
 
 from yarnspawner.settings.hub import HubSettings
 from yarnspawner.settings.profiles import ProfileSettings
@@ -38,6 +38,7 @@ TYPES: list[tuple[type[TraitType], str]] = [
     (Command, "text, or list of words"),
     (Bool, "`True` or `False`"),
     (Integer, "whole number"),
+    (Float, "number"),
     (Unicode, "text"),
     (Callable, "callable"),
     (Set, "set"),

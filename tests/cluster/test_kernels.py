@@ -14,25 +14,22 @@ from demo.hub import Hub
 from demo.visitor import VisitError
 from localhadoop import LocalHadoop
 from tests.support.hub_user import until
-from tests.support.kernel_hubs import PYTHON, containers, hub_with_kernels, server_of
+from tests.support.kernel_hubs import PYTHON, WARM, containers, hub_with_kernels, server_of, spares
 from tests.support.kernel_user import KernelUser
 
 BASH = "yarn-bash-300-mb-1-core"
-WARM = "yarn-warm"
-
-# Ids of the spare containers that are ready.
-SPARES = """
-import json
-from yarnspawner.common.spare_protocol import READY, SPARES_PREFIX
-from yarnspawner.singleuser.store import Store
-keys = [key.removeprefix(SPARES_PREFIX).rpartition(".") for key in Store().get_prefix(SPARES_PREFIX)]
-print(json.dumps([container for container, _, name in keys if name == READY]))
-"""
 
 WHERE = """
 import json, os
 print(json.dumps({"uid": os.getuid(), "container": os.environ["CONTAINER_ID"], "memory": os.environ["SKEIN_RESOURCE_MEMORY"],
                   "pid": os.getpid()}))
+"""
+
+MASTER_LOG = """
+import os
+from pathlib import Path
+print(next(Path(folder, "application.master.log").read_text() for folder in os.environ["LOG_DIRS"].split(",")
+           if Path(folder, "application.master.log").exists()))
 """
 
 
@@ -72,6 +69,12 @@ def test_the_launcher_offers_what_the_user_may_start(alice: KernelUser) -> None:
         WARM: "Python 3 · 350 MB · 1 core",
         "yarn-analysts": "Python 3 · 450 MB · 2 cores",
     }
+
+
+def test_the_idle_application_master_asks_yarn_each_second(alice: KernelUser) -> None:
+    """A new kernel waits for its next request. All other properties are those of the node's files."""
+    log = alice.execute(alice.start_kernel("python3"), MASTER_LOG)
+    assert "Heartbeat intervals [idle: 1000 ms, pending: 1000 ms]" in log
 
 
 def test_a_kernel_runs_in_its_own_container(alice: KernelUser, cluster: LocalHadoop, hub: Hub) -> None:
@@ -170,12 +173,6 @@ def test_the_next_kernel_of_a_size_gets_the_spare_container(alice: KernelUser, c
     assert not spares(alice, first)
     for kernel in (first, second, third):
         alice.shut_down(kernel)
-
-
-def spares(alice: KernelUser, kernel: str) -> list[str]:
-    """The ids of the ready spare containers, as a kernel sees them in the store."""
-    found: list[str] = json.loads(alice.execute(kernel, SPARES))
-    return found
 
 
 def test_a_kernel_over_its_memory_is_not_restarted(tmp_path_factory: pytest.TempPathFactory) -> None:

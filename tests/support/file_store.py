@@ -24,7 +24,7 @@ CONTAINER = "TEST_CONTAINER"
 class FileStore:
     """Has the methods of :class:`yarnspawner.singleuser.store.Store`; a folder is one application."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, lazy: bool = False) -> None:
         self.folder = Path(os.environ[FOLDER])
         self.container_id = os.environ.get(CONTAINER)
         self.container_folder = str(self.folder / "containers" / (self.container_id or "server"))
@@ -125,7 +125,8 @@ def file_store(folder: Path, *, containers: int = 0, memory: int = 0, warm: int 
     secret = os.urandom(32)
     Path(store.container_folder, SECRET_FILE).write_bytes(secret)
     sizes = KernelSize("small", "python3", "", 400, 1, warm=warm), KernelSize("large", "python3", "", 8192, 4)
-    KernelContainers._current = KernelContainers(store, KernelOffer(sizes, containers, memory), secret)  # type: ignore[arg-type]
+    offer = KernelOffer(sizes, containers, memory, "analysts")
+    KernelContainers._current = KernelContainers(store, offer, secret)  # type: ignore[arg-type]
     try:
         yield store
     finally:

@@ -29,6 +29,7 @@ bash.mkdir(parents=True, exist_ok=True)
 
 c.YarnSpawner.profile_list = []
 c.YarnSpawner.mem_limit = "700 M"
+c.YarnSpawner.application_master_log_level = "DEBUG"
 c.YarnSpawner.server_container = os.environ.get("TEST_SERVER_CONTAINER", "master")
 c.YarnSpawner.environment = {"JUPYTER_PATH": str(kernels)}
 c.YarnSpawner.kernel_profiles = [

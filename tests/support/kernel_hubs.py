@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,18 +19,30 @@ from tests.support.kernel_user import KernelUser
 PYTHON = "yarn-python3-400-mb-1-core"
 """One of the kernelspecs in the launcher."""
 
+WARM = "yarn-warm"
+"""The one with a spare container."""
+
+# Ids of the spare containers that are ready.
+_SPARES = """
+import json
+from yarnspawner.common.spare_protocol import READY, SPARES_PREFIX
+from yarnspawner.singleuser.store import Store
+keys = [key.removeprefix(SPARES_PREFIX).rpartition(".") for key in Store().get_prefix(SPARES_PREFIX)]
+print(json.dumps([container for container, _, name in keys if name == READY]))
+"""
+
 _CONFIGURATION = Path(__file__).parent / "jupyterhub_config_kernels.py"
 
 
 @contextmanager
 def hub_with_kernels(cluster: LocalHadoop, tmp_path_factory: pytest.TempPathFactory, **settings: str) -> Iterator[Hub]:
     folder = tmp_path_factory.mktemp("hub")
-    kernels = tmp_path_factory.mktemp("jupyter")
-    for path in (kernels, *kernels.parents[:2]):
-        path.chmod(0o755)
-    settings["TEST_JUPYTER_PATH"] = str(kernels)
-    with running(cluster, folder, configuration=_CONFIGURATION, settings=settings) as hub:
-        yield hub
+    # Not below pytest's own folder, which is private.
+    with tempfile.TemporaryDirectory(prefix="kernelspecs-") as kernels:
+        Path(kernels).chmod(0o755)
+        settings["TEST_JUPYTER_PATH"] = kernels
+        with running(cluster, folder, configuration=_CONFIGURATION, settings=settings) as hub:
+            yield hub
 
 
 @contextmanager
@@ -47,3 +61,9 @@ def server_of(name: str, hub: Hub, cluster: LocalHadoop) -> Iterator[KernelUser]
 def containers(cluster: LocalHadoop) -> int:
     """The number of all running containers."""
     return sum(app["runningContainers"] for app in cluster.applications() if app["runningContainers"] > 0)
+
+
+def spares(alice: KernelUser, kernel: str) -> list[str]:
+    """The ids of the ready spare containers, as a kernel sees them in the store."""
+    found: list[str] = json.loads(alice.execute(kernel, _SPARES))
+    return found

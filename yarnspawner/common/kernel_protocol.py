@@ -269,11 +269,13 @@ class KernelOffer:
         sizes: the sizes.
         containers: most kernels at the same time; 0 for no limit.
         memory: most memory of all kernels together in MiB; 0 for no limit.
+        queue: the queue in which their containers wait.
     """
 
     sizes: tuple[KernelSize, ...]
     containers: int = 0
     memory: int = 0
+    queue: str = ""
 
     variable: ClassVar[str] = "YARNSPAWNER_KERNELS"
 
@@ -293,8 +295,7 @@ class KernelOffer:
         return enough and not 0 < self.containers <= len(used)
 
     def to_json(self) -> str:
-        sizes = [vars(size) for size in self.sizes]
-        return json.dumps({"sizes": sizes, "containers": self.containers, "memory": self.memory}, ensure_ascii=False)
+        return json.dumps({**vars(self), "sizes": [vars(size) for size in self.sizes]}, ensure_ascii=False)
 
     @classmethod
     def from_json(cls, text: str) -> KernelOffer:
@@ -308,7 +309,7 @@ class KernelOffer:
         try:
             read = json.loads(text)
             sizes = tuple(KernelSize(**size) for size in read["sizes"])
-            return cls(sizes, int(read["containers"]), int(read["memory"]))
+            return cls(sizes, int(read["containers"]), int(read["memory"]), str(read.get("queue", "")))
         except (ValueError, TypeError, KeyError) as error:
             raise ProtocolError(f"{cls.variable} cannot be read ({error!r})") from None
 

@@ -6,7 +6,7 @@ import asyncio
 import os
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -177,7 +177,11 @@ class KernelContainers:
             StoreError: the application master does not answer.
         """
         found = await self._call(lambda: self._store.containers(size.service, ended=True))
-        return found.get(container_id)
+        container = found.get(container_id)
+        if container is None or container.state not in ("WAITING", "REQUESTED"):
+            return container
+        queue = f" in queue {self._offer.queue}" if self._offer.queue else ""
+        return replace(container, waiting=f"Waiting{queue} for a container with {size.text}.")
 
     async def active(self) -> dict[str, ServiceContainer]:
         """Return all containers of kernels that YARN runs or will run, by skein's id, without spare ones.

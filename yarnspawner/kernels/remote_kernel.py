@@ -30,7 +30,7 @@ OBEDIENCE = 2.0
 """Seconds for a container to obey a command before it is killed."""
 # Seconds for YARN to report why it stopped a container; the application master asks every five seconds.
 _REASON_LIMIT = 7.0
-_NOT_GIVEN = "YARN has not given this kernel a container yet."
+_REQUESTED = "The kernel's container is requested."
 _STARTING = "The container runs, and the kernel starts in it."
 # Exit status of a kernel whose container YARN stopped.
 _KILLED = 128 + signal.SIGKILL
@@ -123,7 +123,7 @@ class RemoteKernel:
         await self.release()
         self.address, self.end, self._serial = None, None, 0
         self._container = await self._containers.add(self._size, self._id, launch)
-        self.requested, self.waiting = time.time(), _NOT_GIVEN
+        self.requested, self.waiting = time.time(), _REQUESTED
         self._log.info("Kernel %s: its container is %s, with %s", self._id, self._container, self._size.text)
         try:
             await self._wait_listening(timeout, run=1, launch=launch)
@@ -191,16 +191,15 @@ class RemoteKernel:
         container = await self._containers.container(self._size, self._container)
         if container is None or not container.active:
             raise KernelRefused(_with_reason("The kernel's container ended before the kernel listened.", container))
-        self.waiting = container.waiting or (_STARTING if container.state == "RUNNING" else _NOT_GIVEN)
+        self.waiting = container.waiting or (_STARTING if container.state == "RUNNING" else _REQUESTED)
         return container
 
     def _timeout_message(self, container: ServiceContainer, timeout: float) -> str:
         limit = f"within {timeout:g} seconds"
         if container.state == "RUNNING":
             return f"The kernel did not listen {limit}, although its container runs."
-        missing = f"YARN had no container with {self._size.text} free {limit}."
-        remedy = "Try again later, or choose a smaller kernel."
-        return " ".join(filter(None, (missing, container.waiting, remedy)))
+        waiting = container.waiting or f"The kernel needs a container with {self._size.text}."
+        return f"{waiting} YARN gave none {limit}. Try again later, or choose a smaller kernel."
 
     async def find_end(self) -> KernelEnd | None:
         """Return how the kernel ended; None while it runs.

@@ -18,6 +18,7 @@ from yarnspawner.launch.request import resolve_setting, resolve_shell
 from yarnspawner.launch.specification import KernelService, server_script, shell_command
 from yarnspawner.options.kernel_profiles import KernelProfile, read_kernel_limit, read_kernel_profiles
 from yarnspawner.settings.typing import SpawnerSettings
+from yarnspawner.skein_driver.application_master import HEARTBEAT_JAR, SKEIN_HEARTBEAT, heartbeat_jar
 
 _SERVER_MODULE = "yarnspawner.singleuser"
 _KERNEL_MODULE = f"{_SERVER_MODULE}.kernel_container"
@@ -40,7 +41,7 @@ async def plan_kernels(spawner: SpawnerSettings, resource_manager: ResourceManag
         queue: the server's queue.
     """
     if not spawner.kernel_profiles:
-        return KernelPlan((), 0, 0)
+        return KernelPlan((), 0, 0, queue, SKEIN_HEARTBEAT)
     groups = [group.name for group in spawner.user.groups]
     profiles = [
         profile
@@ -51,7 +52,12 @@ async def plan_kernels(spawner: SpawnerSettings, resource_manager: ResourceManag
     too_large = [one for one in profiles if largest and _exceeds(one.size, largest)]
     for profile in too_large:
         spawner.log.warning("kernel_profiles: %s is larger than YARN's largest container", profile.size.slug)
-    return KernelPlan(tuple(one for one in profiles if one not in too_large), *read_kernel_limit(spawner.kernel_limit))
+    return KernelPlan(
+        tuple(one for one in profiles if one not in too_large),
+        *read_kernel_limit(spawner.kernel_limit),
+        queue,
+        spawner.application_master_heartbeat,
+    )
 
 
 @dataclass(frozen=True)
@@ -62,23 +68,34 @@ class KernelPlan:
         profiles: the offered profiles.
         containers: most kernels at the same time; 0 for no limit.
         memory: most memory of all kernels together in MiB; 0 for no limit.
+        queue: the queue in which their containers wait.
+        heartbeat: seconds between two requests of the idle application master to the ResourceManager.
     """
 
     profiles: tuple[KernelProfile, ...]
     containers: int
     memory: int
+    queue: str
+    heartbeat: float
 
     @property
     def environment(self) -> dict[str, str]:
         """The server's variable that says which kernels it may start."""
         if not self.profiles:
             return {}
-        offer = KernelOffer(tuple(profile.size for profile in self.profiles), self.containers, self.memory)
+        sizes = tuple(profile.size for profile in self.profiles)
+        offer = KernelOffer(sizes, self.containers, self.memory, self.queue)
         return {KernelOffer.variable: offer.to_json()}
 
-    def new_secret(self) -> dict[str, bytes]:
-        """Return a new private file from which a server and its kernels derive their keys."""
-        return {SECRET_FILE: secrets.token_bytes(32)} if self.profiles else {}
+    def new_files(self) -> dict[str, bytes]:
+        """Return new private files by name.
+
+        The server and its kernels derive their keys from one; the other sets the application master's heartbeat.
+        """
+        if not self.profiles:
+            return {}
+        jar = {HEARTBEAT_JAR: heartbeat_jar(self.heartbeat)} if self.heartbeat < SKEIN_HEARTBEAT else {}
+        return {SECRET_FILE: secrets.token_bytes(32), **jar}
 
     @property
     def archives(self) -> dict[str, Any]:

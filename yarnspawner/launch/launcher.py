@@ -264,7 +264,7 @@ class Launcher:
         # JupyterHub lets the values of `environment` be callables.
         environment = await call_hook("environment", container_environment, self._spawner, log=self._log)
         environment |= kernels.environment
-        return {ENVIRONMENT_FILE: environment_file(environment), **self._ssl.files, **kernels.new_secret()}
+        return {ENVIRONMENT_FILE: environment_file(environment), **self._ssl.files, **kernels.new_files()}
 
     async def _submit_again_if_uploads_are_gone(
         self,

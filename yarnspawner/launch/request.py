@@ -25,6 +25,7 @@ from yarnspawner.launch.specification import (
 )
 from yarnspawner.settings.typing import SpawnerSettings
 from yarnspawner.skein_driver import SKEIN_JAR_NAME
+from yarnspawner.skein_driver.application_master import HEARTBEAT_JAR
 from yarnspawner.state.credentials import Credentials
 from yarnspawner.state.server_state import ServerState
 from yarnspawner.yarn.tags import server_tags
@@ -160,7 +161,8 @@ async def build_request(
         spawner: its settings describe the server.
         server: the state of this start.
         credentials: those of this start's key-value store.
-        paths: local paths of the private files by name in the container, including the environment file.
+        paths: local paths of the private files by name in the container, including the environment file and the jar with the
+            application master's heartbeat.
         files: the admin's files, from :func:`localized_files` or as shared copies.
         skein_jar: URL of a public copy of skein's jar; "" if there is none.
         hub_id: this hub's id.
@@ -171,6 +173,9 @@ async def build_request(
         TemplateError: a template has an unknown field.
         SpecificationError: a setting is invalid.
     """
+    master_files = {SKEIN_JAR_NAME: skein.File(skein_jar, type="file", visibility="public")} if skein_jar else {}
+    if HEARTBEAT_JAR in paths:
+        master_files[HEARTBEAT_JAR] = skein.File(paths[HEARTBEAT_JAR], type="file", visibility="application")
     return ServerRequest(
         name=await resolve_setting(spawner, "application_name"),
         user=server.hadoop_user,
@@ -190,9 +195,9 @@ async def build_request(
             epilogue=await resolve_shell(spawner, "epilogue"),
         ),
         environment_path=paths[ENVIRONMENT_FILE],
-        private_files={name: path for name, path in paths.items() if name != ENVIRONMENT_FILE},
+        private_files={name: path for name, path in paths.items() if name not in (ENVIRONMENT_FILE, HEARTBEAT_JAR)},
         files=files,
-        master_files={SKEIN_JAR_NAME: skein.File(skein_jar, type="file", visibility="public")} if skein_jar else {},
+        master_files=master_files,
         credentials=credentials,
         java_options=spawner.application_master_java_options,
         log_level=spawner.application_master_log_level,

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from jupyterhub.traitlets import Callable
-from traitlets import Enum, Integer, List, Set, Unicode
+from traitlets import Enum, Float, Integer, List, Set, Unicode
 from traitlets.config import Configurable
 
 from yarnspawner.common.notebook_storage import STORAGES
+from yarnspawner.skein_driver.application_master import SKEIN_HEARTBEAT
 
 
 class YarnSettings(Configurable):
@@ -118,6 +119,23 @@ class YarnSettings(Configurable):
         Log level of skein's application master, for its log ``application.master.log``.
 
         Default: ``"INFO"``. Example: ``"DEBUG"``.
+
+        .. versionadded:: 1.0
+        """,
+    )
+
+    application_master_heartbeat = Float(
+        1.0,
+        min=0.2,
+        max=SKEIN_HEARTBEAT,
+        config=True,
+        help="""
+        Seconds between two requests of an idle application master to the ResourceManager, from 0.2 to 5.
+
+        It applies to servers that offer :attr:`kernel_profiles`. A kernel's start waits for the next request. With fewer seconds,
+        kernels start sooner, and the ResourceManager has more to do: 1,000 such servers send 1,000 requests each second by
+        default. Hadoop's MapReduce has the same default (``yarn.app.mapreduce.am.scheduler.heartbeat.interval-ms``).
+        Default: ``1``. Example: ``5``, skein's own interval.
 
         .. versionadded:: 1.0
         """,

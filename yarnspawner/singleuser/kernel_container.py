@@ -56,8 +56,8 @@ _SERVER_INTERVAL = 5.0
 def main() -> int:
     """Run the kernel until the server releases the container; return the exit status."""
     try:
-        store = Store()
-    except (NotInContainer, ImportError) as error:
+        store = Store(lazy=True)  # the kernel starts meanwhile
+    except NotInContainer as error:
         say(_NAME, str(error))
         return 1
     kernel_id, launch = os.environ.get(KERNEL_ID_VARIABLE, ""), os.environ.pop(LAUNCH_VARIABLE, "")
@@ -74,6 +74,9 @@ def main() -> int:
         container = KernelContainer(store, kernel_id, folder)
         try:
             container.run(container.await_launch() if spare else launch)
+        except (NotInContainer, ImportError) as error:
+            say(_NAME, str(error))
+            return 1
         except (RecipeError, ProtocolError, OSError) as error:
             say(_NAME, str(error))
             container.fail(str(error))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 from yarnspawner.common.grpc_import import import_grpc
@@ -47,28 +49,37 @@ class Store:
     - a proxy in the environment does not matter
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, lazy: bool = False) -> None:
         """Connect.
+
+        Args:
+            lazy: connect at the first request. The imports for it take as long as half of a kernel's start.
 
         Raises:
             NotInContainer: skein's variables or certificates are not there.
-            ImportError: skein is not installed, or it lacks the ``setuptools`` that it needs from Python 3.12 on.
+            ImportError: skein is not installed, or it lacks the ``setuptools`` that it needs from Python 3.12 on. If the
+                store is lazy, this is raised by the first request.
         """
         if "SKEIN_APPLICATION_ID" not in os.environ:
             raise NotInContainer("this works only in a YARN container that skein has started")
+        self.container_id: str | None = os.environ.get("SKEIN_CONTAINER_ID")
+        """Skein's id of a service container; None in the master container."""
+        self.container_folder: str = _container_folder()
+        """Folder of the container's files."""
+        if not lazy:
+            _ = self._application
+
+    @cached_property
+    def _application(self) -> Any:
         # Late, since nothing is to be slow or break without skein before this is known to be a container.
         import_grpc()
         with use_stdlib_distutils():
             import skein
 
         try:
-            self._application = _connect(skein)
+            return _connect(skein)
         except (OSError, ValueError) as error:
             raise NotInContainer(f"the application master's address or certificate is missing: {error}") from error
-        self.container_id: str | None = skein.properties.container_id
-        """Skein's id of a service container; None in the master container."""
-        self.container_folder: str = skein.properties.container_dir
-        """Folder of the container's files."""
 
     def put(self, key: str, value: bytes, *, lasting: bool = False) -> None:
         """Set a key.
@@ -164,6 +175,19 @@ class Store:
             return self._application._call(method, request, timeout=_DEADLINE)  # noqa: SLF001
         except Exception as error:
             raise StoreError(f"{type(error).__name__}: {error}") from error
+
+
+def _container_folder() -> str:
+    """Return the folder of the container's files, wherever the process was started.
+
+    YARN makes a folder on each of the node's disks, and fills one. Skein finds it in the same way.
+    """
+    container = os.environ.get("CONTAINER_ID", "")
+    for disk in os.environ.get("LOCAL_DIRS", "").split(","):
+        folder = Path(disk, container)
+        if container and all((folder / name).exists() for name in (".skein.crt", ".skein.pem")):
+            return str(folder)
+    raise NotInContainer("the certificate of the application master is in none of the container's folders")
 
 
 def _connect(skein: Any) -> Any:

@@ -1,4 +1,7 @@
-"""Memory and Java options of skein's application master, the Java process that serves the key-value store."""
+"""Memory, Java options and heartbeat of skein's application master, the Java process that serves the key-value store."""
+
+import io
+import zipfile
 
 MEMORY = 256
 """Minimum memory in MiB. An idle application master uses about 130 MiB; skein limits its heap to 128 MiB."""
@@ -37,3 +40,32 @@ def master_environment(java_options: str) -> dict[str, str]:
 
 UNSET_MASTER_ENVIRONMENT = "unset JAVA_TOOL_OPTIONS JDK_JAVA_OPTIONS MALLOC_ARENA_MAX"
 """Shell code that keeps these variables from the user's programs."""
+
+SKEIN_HEARTBEAT = 5.0
+"""Seconds between two requests of an idle application master to the ResourceManager, with Hadoop's defaults."""
+
+HEARTBEAT_JAR = "yarnspawner-heartbeat.jar"
+"""Name of the jar in the application master's container. Its class path has all jars of its working directory."""
+
+# skein takes half of this, and at most its own interval. The ResourceManager reads the same property from its own file.
+_HEARTBEAT_PROPERTY = "yarn.am.liveness-monitor.expiry-interval-ms"
+
+
+def heartbeat_jar(interval: float) -> bytes:
+    """Return a jar that changes how often an application master asks the ResourceManager.
+
+    skein's master learns of new requests for containers only at its next heartbeat. Hadoop reads the old ``hadoop-site.xml``
+    in addition to all other files, if there is one. A final value in it holds against ``yarn-default.xml``, which is read
+    later. So no file of the node is replaced.
+
+    Args:
+        interval: seconds between two requests of an idle master, at most `SKEIN_HEARTBEAT`.
+    """
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w") as jar:
+        jar.writestr(
+            "hadoop-site.xml",
+            f"<configuration><property><name>{_HEARTBEAT_PROPERTY}</name><value>{round(interval * 2000)}</value>"
+            "<final>true</final></property></configuration>",
+        )
+    return content.getvalue()

@@ -14,10 +14,25 @@ import pytest
 
 from demo.hub import Hub
 from localhadoop import LocalHadoop
+from localhadoop.fixtures import hadoop_version, why_no_kerberos
 from tests.support import fault_injection, outcomes
 from tests.support.hub_user import END, HubUser, unfinished, until
 from tests.support.hubs import running
 from tests.support.outcomes import Outcome
+
+_PREEMPTION = "yarn.resourcemanager.monitor.capacity.preemption"
+_STRICT = {
+    # Without cgroups, YARN's own look at a container's processes is what ends one that is too large.
+    "yarn.nodemanager.resource.memory.enforced": "false",
+    "yarn.nodemanager.container-monitor.interval-ms": "1000",
+    # A queue takes back what it was promised.
+    "yarn.resourcemanager.scheduler.monitor.enable": "true",
+    f"{_PREEMPTION}.monitoring_interval": "1000",
+    f"{_PREEMPTION}.max_wait_before_kill": "2000",
+    f"{_PREEMPTION}.total_preemption_per_round": "1.0",
+    f"{_PREEMPTION}.natural_termination_factor": "1.0",
+    f"{_PREEMPTION}.max_ignored_over_capacity": "0.0",
+}
 
 _OUTCOMES = pytest.StashKey[list[Outcome]]()
 _ORDER = pytest.StashKey[list[str]]()
@@ -122,3 +137,19 @@ def alice(hub: Hub, cluster: LocalHadoop) -> Iterator[HubUser]:
         alice.ask_to_stop(name)
     alice.wait_gone(*alice.servers())
     until(lambda: not unfinished(cluster), END, "without applications")
+
+
+@pytest.fixture(scope="module")
+def strict_of_module(request: pytest.FixtureRequest) -> Iterator[LocalHadoop]:
+    if reason := why_no_kerberos():
+        pytest.skip(reason)
+    properties = {**_STRICT, **getattr(request.module, "PROPERTIES", {})}
+    with LocalHadoop(kerberos=True, nodes=1, hadoop=hadoop_version(), properties=properties) as strict:
+        yield strict
+
+
+@pytest.fixture
+def strict(strict_of_module: LocalHadoop, fault: Outcome) -> Iterator[LocalHadoop]:
+    """A cluster that ends containers which take more than they were given, and on which queues get what they are due."""
+    yield strict_of_module
+    until(lambda: not unfinished(strict_of_module), END, "without applications")

@@ -11,27 +11,14 @@ import websocket
 from demo.hub import Hub
 from demo.visitor import VisitError
 from localhadoop import LocalHadoop
-from localhadoop.fixtures import hadoop_version, why_no_kerberos
 from tests.support.containers import application_of, processes
-from tests.support.hub_user import END, START, HubUser, unfinished, until
+from tests.support.hub_user import END, START, HubUser, until
 from tests.support.hubs import log_of, log_size, running
 from tests.support.outcomes import Outcome
 
-QUEUE = "yarn.scheduler.capacity.root"
-PREEMPTION = "yarn.resourcemanager.monitor.capacity.preemption"
-STRICT = {
-    # Without cgroups, YARN's own look at a container's processes is what ends one that is too large.
-    "yarn.nodemanager.resource.memory.enforced": "false",
-    "yarn.nodemanager.container-monitor.interval-ms": "1000",
-    # A queue takes back what it was promised.
-    "yarn.resourcemanager.scheduler.monitor.enable": "true",
-    f"{PREEMPTION}.monitoring_interval": "1000",
-    f"{PREEMPTION}.max_wait_before_kill": "2000",
-    f"{PREEMPTION}.total_preemption_per_round": "1.0",
-    f"{PREEMPTION}.natural_termination_factor": "1.0",
-    f"{PREEMPTION}.max_ignored_over_capacity": "0.0",
+PROPERTIES = {
     # Application masters are spared up to their queue's share, and a server is one.
-    f"{QUEUE}.default.maximum-am-resource-percent": "0.01",
+    "yarn.scheduler.capacity.root.default.maximum-am-resource-percent": "0.01",
 }
 
 
@@ -62,24 +49,9 @@ def test_killed_by_an_admin(hub: Hub, alice: HubUser, cluster: LocalHadoop, faul
 
 
 @pytest.fixture(scope="module")
-def strict_of_module() -> Iterator[LocalHadoop]:
-    if reason := why_no_kerberos():
-        pytest.skip(reason)
-    with LocalHadoop(kerberos=True, nodes=1, hadoop=hadoop_version(), properties=STRICT) as strict:
-        yield strict
-
-
-@pytest.fixture(scope="module")
 def strict_hub(strict_of_module: LocalHadoop, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
     with running(strict_of_module, tmp_path_factory.mktemp("hub")) as hub:
         yield hub
-
-
-@pytest.fixture
-def strict(strict_of_module: LocalHadoop, fault: Outcome) -> Iterator[LocalHadoop]:
-    """A cluster that ends containers which take more than they were given, and on which queues get what they are due."""
-    yield strict_of_module
-    until(lambda: not unfinished(strict_of_module), END, "without applications")
 
 
 def stop_all(*members: HubUser) -> None:

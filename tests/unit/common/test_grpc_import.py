@@ -64,6 +64,14 @@ def python(code: str, folder: Path, **environment: str) -> subprocess.CompletedP
     )
 
 
+def container_environment(disk: Path) -> dict[str, str]:
+    """What skein's application master sets; the container's folder is on the second disk."""
+    (disk / "container").mkdir()
+    for name in (".skein.crt", ".skein.pem"):
+        (disk / "container" / name).touch()
+    return {"SKEIN_APPLICATION_ID": "application_1_0001", "CONTAINER_ID": "container", "LOCAL_DIRS": f"/nowhere,{disk}"}
+
+
 @pytest.mark.parametrize(
     "code",
     [
@@ -76,9 +84,15 @@ def python(code: str, folder: Path, **environment: str) -> subprocess.CompletedP
 def test_settings_at_import(code: str, tmp_path: Path) -> None:
     """Hub, command and container import gRPC with these settings, unless a variable is set."""
     (tmp_path / "grpc.py").write_text(SEEN)
-    container = {"SKEIN_APPLICATION_ID": "application_1_0001"}
+    container = container_environment(tmp_path)
     assert python(code, tmp_path, **container).stdout == "0 NONE\n"
     assert python(code, tmp_path, GRPC_VERBOSITY="DEBUG", **container).stdout == "0 DEBUG\n"
+
+
+def test_a_lazy_store_imports_nothing_yet(tmp_path: Path) -> None:
+    """A kernel's container starts the kernel before these imports, and they go on while it starts."""
+    code = "import sys; from yarnspawner.singleuser.store import Store; Store(lazy=True); print('grpc' in sys.modules)"
+    assert python(code, tmp_path, **container_environment(tmp_path)).stdout == "False\n"
 
 
 def test_environment_is_restored(tmp_path: Path) -> None:

@@ -82,7 +82,9 @@ def test_a_short_secret_is_refused() -> None:
 
 
 def test_an_offer_travels_as_json() -> None:
-    offer = KernelOffer((KernelSize("a", "python3", "Größe", 512, 2, 1, own_environment=True),), 3, 4096)
+    offer = KernelOffer(
+        (KernelSize("a", "python3", "Größe", 512, 2, 1, own_environment=True),), 3, 4096, "root.analysts"
+    )
     assert KernelOffer.from_json(offer.to_json()) == offer
     assert KernelOffer.from_json("") == KernelOffer(())
     for wrong in ("{", "{}", '{"sizes": [{"slug": 1}], "containers": 1, "memory": 1}'):

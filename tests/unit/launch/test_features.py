@@ -15,6 +15,7 @@ from yarnspawner.hub.account_registry import AccountRegistry
 from yarnspawner.launch.hooks import apply_spec_hook
 from yarnspawner.launch.request import build_request, localized_files, resolve_hadoop_user
 from yarnspawner.launch.specification import ENVIRONMENT_FILE, application_specification
+from yarnspawner.skein_driver.application_master import HEARTBEAT_JAR
 from yarnspawner.state.credentials import Credentials
 from yarnspawner.state.server_state import ServerState
 from yarnspawner.yarn.lifetime import has_exceeded_lifetime, set_lifetime, time_left
@@ -22,13 +23,13 @@ from yarnspawner.yarn.lifetime import has_exceeded_lifetime, set_lifetime, time_
 CREDENTIALS = Credentials(b"certificate", b"key")
 
 
-async def specification(spawner):
+async def specification(spawner, **paths):
     server = ServerState.new("alice", "default", CREDENTIALS)
     request = await build_request(
         spawner,
         server,
         CREDENTIALS,
-        {ENVIRONMENT_FILE: "/e"},
+        {ENVIRONMENT_FILE: "/e", **paths},
         files=await localized_files(spawner),
         skein_jar="",
         hub_id="hub",
@@ -43,6 +44,12 @@ async def hooked(spawner, specification):
 
 async def limited(spawner):
     return await set_lifetime(SUBMITTED, spawner.maximum_lifetime, spawner.resource_manager, spawner.log)
+
+
+async def test_the_heartbeat_is_a_file_of_the_application_master_alone(spawner_of):
+    made = await specification(spawner_of(server_container="service"), **{HEARTBEAT_JAR: "/hub/heartbeat.jar"})
+    assert made.master.files[HEARTBEAT_JAR].source == "file:///hub/heartbeat.jar"
+    assert HEARTBEAT_JAR not in made.services["server"].files
 
 
 # -- Templates

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import io
+import zipfile
 from typing import Any
+from xml.etree import ElementTree as ET
 
 from yarnspawner.common.kernel_protocol import SECRET_FILE, KernelOffer
 from yarnspawner.launch.kernels import KernelPlan, plan_kernels
 from yarnspawner.launch.specification import ENVIRONMENT_FILE, application_specification
 from yarnspawner.options.kernel_profiles import read_kernel_profiles
+from yarnspawner.skein_driver.application_master import HEARTBEAT_JAR
 
 PROFILES = [
     {"slug": "small", "memory": "1 G"},
@@ -25,7 +29,7 @@ async def planned(spawner: Any) -> KernelPlan:
 async def test_without_profiles_the_application_has_no_more(spawner_of: Any) -> None:
     spawner = spawner_of()
     plan = await planned(spawner)
-    assert (plan.environment, plan.new_secret(), plan.archives) == ({}, {}, {})
+    assert (plan.environment, plan.new_files(), plan.archives) == ({}, {}, {})
     assert await plan.services(spawner, "alice", {}, PATHS) == []
 
 
@@ -34,14 +38,28 @@ async def test_a_user_gets_the_sizes_that_are_offered_and_fit(spawner_of: Any) -
     spawner = spawner_of(kernel_profiles=PROFILES, kernel_limit={"containers": 2, "memory": "4 G"})
     offer = KernelOffer.from_json((await planned(spawner)).environment[KernelOffer.variable])
     assert [size.slug for size in offer.sizes] == ["small", "torch"]
-    assert (offer.containers, offer.memory) == (2, 4096)
+    assert (offer.containers, offer.memory, offer.queue) == (2, 4096, "default")
 
 
 async def test_each_server_has_a_secret_of_its_own(spawner_of: Any) -> None:
     plan = await planned(spawner_of(kernel_profiles=PROFILES))
-    one, other = (plan.new_secret()[SECRET_FILE] for _ in range(2))
+    one, other = (plan.new_files()[SECRET_FILE] for _ in range(2))
     assert len(one) == 32
     assert one != other
+
+
+async def test_the_application_master_asks_yarn_more_often(spawner_of: Any) -> None:
+    """Its configuration has a final value that Hadoop reads before its own default."""
+    spawner = spawner_of(kernel_profiles=PROFILES, application_master_heartbeat=0.5)
+    with zipfile.ZipFile(io.BytesIO((await planned(spawner)).new_files()[HEARTBEAT_JAR])) as jar:
+        assert jar.namelist() == ["hadoop-site.xml"]
+        (setting,) = ET.fromstring(jar.read("hadoop-site.xml"))  # noqa: S314 - our own
+    assert [part.text for part in setting] == ["yarn.am.liveness-monitor.expiry-interval-ms", "1000", "true"]
+
+
+async def test_skeins_own_heartbeat_needs_no_file(spawner_of: Any) -> None:
+    plan = await planned(spawner_of(kernel_profiles=PROFILES, application_master_heartbeat=5))
+    assert list(plan.new_files()) == [SECRET_FILE]
 
 
 async def test_a_kernels_script_is_the_servers_with_the_kernels_recipe(spawner_of: Any) -> None:
@@ -65,7 +83,7 @@ async def test_a_kernels_script_is_the_servers_with_the_kernels_recipe(spawner_o
 
 def test_the_folder_of_an_environment_is_activated_where_it_is() -> None:
     (profile,) = read_kernel_profiles([{"memory": "1 G", "environment": "/opt/torch"}])
-    assert not KernelPlan((profile,), 0, 0).archives
+    assert not KernelPlan((profile,), 0, 0, "default", 1.0).archives
 
 
 async def test_kernels_start_with_no_container_and_may_fail(spawner_of: Any) -> None:
