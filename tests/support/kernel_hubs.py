@@ -5,14 +5,16 @@ from __future__ import annotations
 import json
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
+import requests
 
 from demo.hub import Hub
+from demo.visitor import VisitError
 from localhadoop import LocalHadoop
-from tests.support.hub_user import END, unfinished, until
+from tests.support.hub_user import END, START, unfinished, until
 from tests.support.hubs import running
 from tests.support.kernel_user import KernelUser
 
@@ -21,6 +23,9 @@ PYTHON = "yarn-python3-400-mb-1-core"
 
 WARM = "yarn-warm"
 """The one with a spare container."""
+
+COMPUTE = "import time; answer = 0\nfor _ in range(20):\n    time.sleep(1); answer += 1"
+"""Twenty seconds of work."""
 
 # Ids of the spare containers that are ready.
 _SPARES = """
@@ -67,3 +72,24 @@ def spares(alice: KernelUser, kernel: str) -> list[str]:
     """The ids of the ready spare containers, as a kernel sees them in the store."""
     found: list[str] = json.loads(alice.execute(kernel, _SPARES))
     return found
+
+
+def computing(alice: KernelUser) -> str:
+    """A kernel in a container that computes."""
+    kernel = alice.start_kernel(PYTHON)
+    alice.begin(kernel, COMPUTE)
+    return kernel
+
+
+def goes_on(hub: Hub, kernel: str) -> None:
+    """The kernel is there, and its cell runs to its end."""
+
+    def done() -> bool:
+        with suppress(requests.RequestException, VisitError):
+            again = KernelUser(hub.address, "alice", hub.password)
+            again.wait_ready(timeout=START)
+            again.open_lab()
+            return again.execute(kernel, "print(answer)") == "20\n"
+        return False
+
+    until(done, START, "done with its cell")

@@ -9,7 +9,6 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-import requests
 
 from demo.hub import Hub
 from demo.visitor import VisitError
@@ -17,12 +16,10 @@ from localhadoop import LocalHadoop
 from localhadoop.daemons import Daemon
 from tests.support.containers import application_of, processes
 from tests.support.hub_user import END, START, unfinished, until
-from tests.support.kernel_hubs import PYTHON, hub_with_kernels
+from tests.support.kernel_hubs import COMPUTE, PYTHON, computing, goes_on, hub_with_kernels
 from tests.support.kernel_user import KernelUser
 from tests.support.outcomes import Outcome
 
-# Twenty seconds of work.
-COMPUTE = "import time; answer = 0\nfor _ in range(20):\n    time.sleep(1); answer += 1"
 NODE = "import os; print(os.environ['NM_HOST'], os.environ['NM_PORT'], os.environ['CONTAINER_ID'])"
 
 
@@ -111,27 +108,6 @@ def test_node_lost(alice: KernelUser, cluster: LocalHadoop, fault: Outcome) -> N
         "The notebook shows the kernel as dead; the server keeps running, and a new kernel starts on another node"
     )
     fault.lost = "the kernel"
-
-
-def computing(alice: KernelUser) -> str:
-    """A kernel in a container that computes."""
-    kernel = alice.start_kernel(PYTHON)
-    alice.begin(kernel, COMPUTE)
-    return kernel
-
-
-def goes_on(hub: Hub, kernel: str) -> None:
-    """The kernel is there, and its cell runs to its end."""
-
-    def done() -> bool:
-        with suppress(requests.RequestException, VisitError):
-            again = KernelUser(hub.address, "alice", hub.password)
-            again.wait_ready(timeout=START)
-            again.open_lab()
-            return again.execute(kernel, "print(answer)") == "20\n"
-        return False
-
-    until(done, START, "done with its cell")
 
 
 def kernel_elsewhere(alice: KernelUser, cluster: LocalHadoop, server: list[str]) -> tuple[str, Daemon, str]:

@@ -15,6 +15,8 @@ from localhadoop.daemons import Daemon
 from localhadoop.fixtures import hadoop_version, why_no_kerberos
 from tests.support.hub_user import END, START, HubUser, unfinished, until
 from tests.support.hubs import log_of, log_size, running
+from tests.support.kernel_hubs import PYTHON, computing, goes_on
+from tests.support.kernel_user import KernelUser
 from tests.support.outcomes import Outcome
 
 # Seconds. Nodes that were not heard of for 30 s are lost to a ResourceManager that wakes up, in these tests' clusters.
@@ -209,7 +211,8 @@ def pair_of_module() -> Iterator[LocalHadoop]:
 
 @pytest.fixture(scope="module")
 def hub_of_pair(pair_of_module: LocalHadoop, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
-    with running(pair_of_module, tmp_path_factory.mktemp("hub")) as hub:
+    settings = {"YARNSPAWNER_KERNEL_SIZES": "400M"}
+    with running(pair_of_module, tmp_path_factory.mktemp("hub"), settings=settings) as hub:
         yield hub
 
 
@@ -224,8 +227,8 @@ def pair(pair_of_module: LocalHadoop, fault: Outcome) -> Iterator[LocalHadoop]:
 
 
 @pytest.fixture
-def alice_of_pair(hub_of_pair: Hub, pair: LocalHadoop) -> Iterator[HubUser]:
-    alice = HubUser(hub_of_pair.address, "alice", hub_of_pair.password)
+def alice_of_pair(hub_of_pair: Hub, pair: LocalHadoop) -> Iterator[KernelUser]:
+    alice = KernelUser(hub_of_pair.address, "alice", hub_of_pair.password)
     yield alice
     pair.restore()
     for name in alice.servers():
@@ -271,3 +274,21 @@ def test_failover_while_a_server_runs(
     until(lambda: len(unfinished(pair)) == 1, END, "with one application")
     remembers(alice_of_pair, pair)
     fault.saw = GOES_ON
+
+
+def test_failover_while_a_kernel_computes(
+    hub_of_pair: Hub, alice_of_pair: KernelUser, pair: LocalHadoop, fault: Outcome
+) -> None:
+    """Failover to the second ResourceManager while a kernel in a container computes."""
+    start_and_remember(alice_of_pair)
+    alice_of_pair.open_lab()
+    kernel = computing(alice_of_pair)
+    first = active(pair)
+    first.kill()
+    fault.begins()
+    goes_on(hub_of_pair, kernel)
+    fault.recovered()
+    assert active(pair).name != first.name
+    another = alice_of_pair.start_kernel(PYTHON)
+    assert alice_of_pair.execute(another, "print(6 * 7)") == "42\n"
+    fault.saw = "The server keeps running, the cell runs to its end, and another kernel starts"
