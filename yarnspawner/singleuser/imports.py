@@ -10,12 +10,14 @@ import importlib.util
 import sys
 import types
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 # Builds a grammar when it is imported, which takes as long as half of all that Jupyter imports. jsonschema does so, for
 # a format ("iri") that none of Jupyter's own schemas has.
 _GRAMMAR = "rfc3987_syntax"
+# The tables of the hub's database.
+_DATABASE = "jupyterhub.orm"
 
 
 def defer_grammar_import() -> None:
@@ -41,6 +43,39 @@ def defer_grammar_import() -> None:
 
     stand_in.__dict__.update(is_valid_syntax=is_valid_syntax, __getattr__=__getattr__)
     sys.modules[_GRAMMAR] = stand_in
+
+
+def defer_hub_imports() -> None:
+    """Import JupyterHub's part of a server without the hub's own database and pages.
+
+    A server needs none of them, and they take half of these imports. Nothing is changed if JupyterHub was imported before.
+    """
+    if importlib.util.find_spec("jupyterhub") is None or _DATABASE in sys.modules:
+        return
+    _import_lazily(_DATABASE)
+    # Its log imports the hub's pages for one class, whose requests it logs as debug messages.
+    pages = "jupyterhub.handlers.pages"
+    stand_ins = {name: types.ModuleType(name) for name in ("jupyterhub.handlers", pages)}
+    stand_ins[pages].HealthCheckHandler = type("HealthCheckHandler", (), {})  # type: ignore[attr-defined]
+    sys.modules.update(stand_ins)
+    try:
+        with suppress(ImportError):  # of another JupyterHub, whose log needs more of them; it is imported as usual
+            importlib.import_module("jupyterhub.log")
+    finally:
+        for name, module in stand_ins.items():
+            if sys.modules.get(name) is module:
+                del sys.modules[name]
+
+
+def _import_lazily(name: str) -> None:
+    """Import a module of a package that runs its code at the first access to anything in it."""
+    if name in sys.modules or (spec := importlib.util.find_spec(name)) is None or spec.loader is None:
+        return
+    spec.loader = importlib.util.LazyLoader(spec.loader)
+    module = sys.modules[name] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    package, _, attribute = name.rpartition(".")
+    setattr(sys.modules[package], attribute, module)
 
 
 @contextmanager

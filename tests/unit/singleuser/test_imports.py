@@ -26,6 +26,20 @@ def test_the_grammar_is_built_when_it_is_needed_and_not_before():
     """).splitlines() == ["True False", "rfc3987_syntax.syntax_helpers"]
 
 
+def test_a_server_imports_neither_the_hubs_database_nor_its_pages():
+    assert python("""
+        import sys
+        from yarnspawner.singleuser.imports import defer_hub_imports
+        defer_hub_imports()
+        import jupyterhub.log, jupyterhub.singleuser.extension
+        print([name for name in ("alembic", "jupyterhub.handlers") if name in sys.modules])
+        # Who needs them, has them.
+        import jupyterhub.orm, jupyterhub.handlers.pages
+        print(jupyterhub.orm.User.__name__, jupyterhub.handlers.pages.HealthCheckHandler.__mro__[1].__name__)
+        print("alembic" in sys.modules)
+    """).splitlines() == ["[]", "User BaseHandler", "True"]
+
+
 def test_skein_is_imported_without_setuptools_where_python_has_a_distutils():
     assert (
         python("""
