@@ -67,7 +67,9 @@ case $subcommand in
     [a-z]*.*) main=$subcommand ;;
     *) echo "usage: {command} {subcommands}|CLASS ..." >&2; exit 2 ;;
 esac
-exec {java} ${{HADOOP_CLIENT_OPTS:-}} ${{HADOOP_OPTS:-}} "$main" "$@"
+# As distributions of Hadoop set it. Java itself reserves a quarter of the machine's memory, for which YARN's check of
+# virtual memory kills a container.
+exec {java} -Xmx512m ${{HADOOP_CLIENT_OPTS:-}} ${{HADOOP_OPTS:-}} "$main" "$@"
 """
 
 JAVA_SHELL = """\
