@@ -31,7 +31,7 @@ from yarnspawner.singleuser.descendants import guard
 from yarnspawner.singleuser.environment import ensure_writable_dirs, node_name, resolve_certificate_paths
 from yarnspawner.singleuser.failure import RecipeError, Tail, explain, say
 from yarnspawner.singleuser.fast_exit import FastExit
-from yarnspawner.singleuser.imports import defer_grammar_import, defer_hub_imports
+from yarnspawner.singleuser.imports import defer_grammar_import, defer_hub_imports, skip_yarn_configuration
 from yarnspawner.singleuser.kernel_specs import install_kernelspecs
 from yarnspawner.singleuser.log import LogLimit
 from yarnspawner.singleuser.notebook_storage import install_labextension, show_storage, storage_of
@@ -100,6 +100,7 @@ class Recipe:
         # What is imported stays, so nothing is gained by looking for garbage among it until the server listens.
         gc.disable()
         defer_hub_imports()
+        skip_yarn_configuration()
         # Late, and here: the import of Jupyter takes a second and is the first thing to go wrong.
         from yarnspawner.singleuser.server import serve
 

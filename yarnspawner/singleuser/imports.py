@@ -67,6 +67,18 @@ def defer_hub_imports() -> None:
                 del sys.modules[name]
 
 
+def skip_yarn_configuration() -> None:
+    """Keep JupyterLab from running Node.js at each start.
+
+    It asks yarn for npm's registry, which it needs only to build itself, and waits as long as for all other imports. Where
+    there is no Node.js, it uses the default registry, and so it does here.
+    """
+    with suppress(Exception):  # Jupyter itself says what is missing or broken
+        commands: Any = importlib.import_module("jupyterlab.commands")
+        if hasattr(commands, "_yarn_config"):
+            commands._yarn_config = lambda _logger: {"yarn config": {}, "npm config": {}}  # noqa: SLF001
+
+
 def _import_lazily(name: str) -> None:
     """Import a module of a package that runs its code at the first access to anything in it."""
     if name in sys.modules or (spec := importlib.util.find_spec(name)) is None or spec.loader is None:

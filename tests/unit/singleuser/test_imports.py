@@ -1,13 +1,19 @@
 """What the recipe puts off, in processes of their own."""
 
+import os
 import subprocess
 import sys
 import textwrap
 
 
-def python(code: str) -> str:
+def python(code: str, **environment: str) -> str:
     return subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, timeout=120, check=True
+        [sys.executable, "-c", textwrap.dedent(code)],
+        env=os.environ | environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
     ).stdout.strip()
 
 
@@ -38,6 +44,24 @@ def test_a_server_imports_neither_the_hubs_database_nor_its_pages():
         print(jupyterhub.orm.User.__name__, jupyterhub.handlers.pages.HealthCheckHandler.__mro__[1].__name__)
         print("alembic" in sys.modules)
     """).splitlines() == ["[]", "User BaseHandler", "True"]
+
+
+def test_jupyterlab_does_not_run_node(tmp_path):
+    node, called = tmp_path / "node", tmp_path / "called"
+    node.write_text(f"#!/bin/sh\ntouch {called}\n")
+    node.chmod(0o755)
+    path = f"{tmp_path}:{os.environ['PATH']}"
+    assert python("import jupyterlab.labapp; print('loaded')", PATH=path) == "loaded"
+    assert called.exists(), "then there is no need to skip it"
+    called.unlink()
+    code = """
+        from yarnspawner.singleuser.imports import skip_yarn_configuration
+        skip_yarn_configuration()
+        import jupyterlab.labapp
+        print(jupyterlab.labapp.get_app_version())
+    """
+    assert python(code, PATH=path)
+    assert not called.exists()
 
 
 def test_skein_is_imported_without_setuptools_where_python_has_a_distutils():
