@@ -125,10 +125,10 @@ def test_notebooks_on_one_node(
             alice.press_start()
             assert any("The next server can run on another node" in message for message in alice.wait_for_lab())
             for _ in range(2):
-                notice = alice.page.get_by_role("alert").filter(has_text="Download what you want to keep.")
+                notice = alice.page.locator(".Toastify__toast", has_text="Download what you want to keep.")
                 expect(notice).to_be_visible(timeout=60_000)
                 picture(alice.page, "notebook-storage")
-                notice.get_by_role("button", name="Hide notification").click()
+                notice.get_by_title("Hide notification").click()
                 expect(notice).to_be_hidden()
                 expect(alice.page.locator("#yarnspawner-notice")).to_be_visible()
                 alice.page.reload()
