@@ -23,6 +23,9 @@ KEEPER = "yarnspawner_kernels"
 
 _NAME = "yarnspawner.singleuser"
 
+# Seconds for answers to requests that were accepted before. The proxy makes a connection for each request.
+_ANSWER_TIME = 0.5
+
 
 class KernelKeeper(Protocol):
     """Keeps kernels that run in other containers; see `yarnspawner/kernels/kept.py`."""
@@ -121,6 +124,9 @@ class Restart:
 
     async def _end(self, app: Any) -> None:
         try:
+            # Nobody accepts connections from here on. They wait for the new server, since copies of the sockets stay open.
+            app.http_server.stop()
+            await asyncio.sleep(_ANSWER_TIME)
             self._detached = True
             if (keeper := keeper_of(app)) is not None:
                 await keeper.detach()
