@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import os
 import signal
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from yarnspawner.common.kernel_protocol import CONNECTION_FILE
 from yarnspawner.kernels.application_settings import ApplicationSettings
 from yarnspawner.kernels.containers import KernelContainers, KernelRefused
 from yarnspawner.kernels.kept import take_known
-from yarnspawner.kernels.remote_kernel import INTERVAL, OBEDIENCE, RemoteKernel
+from yarnspawner.kernels.remote_kernel import INTERVAL, OBEDIENCE, LostKernel, RemoteKernel
 from yarnspawner.singleuser.store import StoreError
 
 _SECRETS = ("key", "curve_publickey", "curve_secretkey")
@@ -100,7 +101,7 @@ class YarnProvisioner(ApplicationSettings, KernelProvisionerBase):  # type: igno
         if self._kernel is None:
             self._kernel = self._find_kernel()
         kernel = self._kernel
-        self._refuse_silent_restart(kernel)
+        self._refuse_silent_restart(kernel, kwargs.get("env", {}).get("JPY_SESSION_NAME", ""))
         supported = self.kernel_spec.metadata.get("supported_encryption", [])
         # The container has the server's own environment already.
         added = {name: value for name, value in kwargs.get("env", {}).items() if os.environ.get(name) != value}
@@ -133,12 +134,14 @@ class YarnProvisioner(ApplicationSettings, KernelProvisionerBase):  # type: igno
             raise KernelRefused(str(error)) from None
         return RemoteKernel(application, kernel_id, "", self.log)
 
-    def _refuse_silent_restart(self, kernel: RemoteKernel) -> None:
-        """Raise if Jupyter restarts a kernel by itself although YARN stopped its container."""
+    def _refuse_silent_restart(self, kernel: RemoteKernel, notebook: str) -> None:
+        """Raise if Jupyter restarts a kernel by itself although YARN stopped its container. The page of kernels then says why."""
         end = kernel.end
         if end is None or not end.final or self._user_restarts:
             return
         self._user_restarts = True  # Jupyter tries once
+        name = notebook or str(self.kernel_id)
+        RemoteKernel.lost.appendleft(LostKernel(name, kernel.size.text, end.message, time.time()))
         restarter = getattr(self.parent, "_restarter", None)
         if restarter is not None:
             restarter._fire_callbacks("dead")  # noqa: SLF001 - else Jupyter shows "Restarting" forever

@@ -20,6 +20,7 @@ from yarnspawner.common.kernel_protocol import SECRET_FILE, KernelEnd, end_key
 from yarnspawner.common.spare_protocol import ready_key
 from yarnspawner.kernels import spares
 from yarnspawner.kernels.containers import KernelRefused
+from yarnspawner.kernels.remote_kernel import RemoteKernel
 from yarnspawner.provisioner import YarnProvisioner
 from yarnspawner.singleuser.store import StoreError
 
@@ -120,6 +121,7 @@ async def test_a_container_that_yarn_stops_is_not_replaced_silently(store: FileS
         assert "YARN stopped the kernel's container. It was over its memory." in kernel.reason
         with pytest.raises(KernelRefused, match="not restarted automatically"):
             await kernel.restart_kernel(now=True)
+        assert "It was over its memory." in RemoteKernel.lost[0].reason
         await kernel.restart_kernel()
         assert await run("print(6 * 7)") == "42"
         assert list(store.containers()) == ["kernel-small_1"]

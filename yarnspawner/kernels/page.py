@@ -82,6 +82,11 @@ def describe(kernel_id: str, kernel: RemoteKernel, model: Mapping[str, Any], not
     return KernelRow(kernel_id, notebook, kernel.size.text, holds, node, state)
 
 
+def lost_kernels(now: float) -> list[tuple[str, str, str, str]]:
+    """Return notebook, size, time and reason of the last kernels that YARN has stopped, the latest first."""
+    return [(one.name, one.size, f"{duration(now - one.ended)} ago", one.reason) for one in RemoteKernel.lost]
+
+
 class KernelsHandler(JupyterHandler):
     """The page, and the form behind its Stop buttons."""
 
@@ -98,7 +103,7 @@ class KernelsHandler(JupyterHandler):
             if kernel.present
         ]
         self.set_header("Cache-Control", "no-store")
-        await self.finish(_template().render(rows=rows, form=self.xsrf_form_html()))
+        await self.finish(_template().render(rows=rows, lost=lost_kernels(time.time()), form=self.xsrf_form_html()))
 
     @web.authenticated
     @authorized

@@ -7,6 +7,8 @@ import json
 import logging
 import signal
 import time
+from collections import deque
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 from weakref import WeakValueDictionary
 
@@ -36,6 +38,23 @@ _STARTING = "The container runs, and the kernel starts in it."
 _KILLED = 128 + signal.SIGKILL
 
 
+@dataclass(frozen=True)
+class LostKernel:
+    """A kernel that YARN has stopped.
+
+    Attributes:
+        name: its notebook's path, or its id.
+        size: its size for people.
+        reason: YARN's reason, and what to do.
+        ended: when the server noticed, in seconds since the epoch.
+    """
+
+    name: str
+    size: str
+    reason: str
+    ended: float
+
+
 class RemoteKernel:
     """A kernel's container, its address and its end.
 
@@ -54,6 +73,9 @@ class RemoteKernel:
 
     known: ClassVar[WeakValueDictionary[str, RemoteKernel]] = WeakValueDictionary()
     """All kernels of this process by id, with those whose start is still in progress."""
+
+    lost: ClassVar[deque[LostKernel]] = deque(maxlen=10)
+    """The last ones that YARN has stopped. Jupyter forgets them."""
 
     def __init__(
         self, containers: KernelContainers | KernelApplication, kernel_id: str, size: str, log: logging.Logger

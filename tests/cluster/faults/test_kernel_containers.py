@@ -39,7 +39,9 @@ def test_over_its_memory(hub: Hub, strict: LocalHadoop, stack: ExitStack, fault:
     assert alice.kernel(kernel) is None
     assert alice.execute(other, "print(kept)") == "42\n"
     assert alice.execute(alice.start_kernel(PYTHON), "print(6 * 7)") == "42\n"
-    fault.saw = "The notebook shows the kernel as dead; the server and its other kernels keep running"
+    page = alice.kernels_page()
+    assert "Choose a larger kernel." in page, page
+    fault.saw = "The notebook shows the kernel as dead, the page of kernels says why; the server and its other kernels keep running"
     fault.lost = "the kernel"
 
 

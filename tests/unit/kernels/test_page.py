@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import logging
+from collections import deque
 from typing import Any
 from unittest.mock import Mock
 
+import pytest
+
 from yarnspawner.common.kernel_protocol import PORT_NAMES, KernelAddress, KernelEnd, KernelSize
-from yarnspawner.kernels.page import KernelRow, _template, describe
-from yarnspawner.kernels.remote_kernel import RemoteKernel
+from yarnspawner.kernels.page import KernelRow, _template, describe, lost_kernels
+from yarnspawner.kernels.remote_kernel import LostKernel, RemoteKernel
 
 NOW = 1_795_800_000.0
 ADDRESS = KernelAddress(1, "10.0.0.7", dict.fromkeys(PORT_NAMES, 4711), "n1", "container_1", True)
@@ -57,6 +60,17 @@ def test_names_of_notebooks_cannot_change_the_page() -> None:
     assert "<script>" not in page
     assert "&lt;script&gt;" in page
     assert "No kernel runs" in _template().render(rows=[], form="")
+
+
+def test_a_kernel_that_yarn_stopped_is_listed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        RemoteKernel, "lost", deque([LostKernel("<b>.ipynb", "32 GB · 8 cores", "Too large.", NOW - 120)])
+    )
+    (lost,) = lost_kernels(NOW)
+    assert lost == ("<b>.ipynb", "32 GB · 8 cores", "2 min ago", "Too large.")
+    page = _template().render(rows=[], lost=[lost], form="")
+    assert "Stopped by YARN" in page
+    assert "<td>&lt;b&gt;.ipynb</td>" in page
 
 
 def test_only_living_kernels_are_known() -> None:
