@@ -8,8 +8,7 @@ import logging
 import signal
 import time
 from collections import deque
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 from weakref import WeakValueDictionary
 
 from yarnspawner.common.kernel_protocol import (
@@ -38,21 +37,13 @@ _STARTING = "The container runs, and the kernel starts in it."
 _KILLED = 128 + signal.SIGKILL
 
 
-@dataclass(frozen=True)
-class LostKernel:
-    """A kernel that YARN has stopped.
-
-    Attributes:
-        name: its notebook's path, or its id.
-        size: its size for people.
-        reason: YARN's reason, and what to do.
-        ended: when the server noticed, in seconds since the epoch.
-    """
+class LostKernel(NamedTuple):
+    """A kernel that YARN has stopped: its notebook's path or its id, its size, YARN's reason, and when the server noticed."""
 
     name: str
     size: str
     reason: str
-    ended: float
+    ended: float  # in seconds since the epoch
 
 
 class RemoteKernel:
