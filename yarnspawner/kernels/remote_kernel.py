@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 INTERVAL = 0.1
 OBEDIENCE = 2.0
 """Seconds for a container to obey a command before it is killed."""
-# Seconds for YARN to report why it stopped a container; the application master asks every five seconds.
+# Seconds for YARN to report why it stopped a container; an application master asks every five seconds at the latest.
 _REASON_LIMIT = 7.0
 _REQUESTED = "The kernel's container is requested."
 _STARTING = "The container runs, and the kernel starts in it."
