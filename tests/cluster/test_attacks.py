@@ -8,11 +8,10 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing, suppress
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 import requests
 
@@ -20,6 +19,7 @@ from demo.hub import Hub
 from localhadoop import LocalHadoop
 from tests.support.hub_user import END, START, HubUser, unfinished, until
 from tests.support.hubs import log_of, running
+from tests.support.processes import drivers_of, environments
 
 CONFIGURATION = Path(__file__).resolve().parent.parent / "support" / "jupyterhub_config_attacks.py"
 PORTS = range(30000, 40000)
@@ -254,9 +254,8 @@ def drivers(hub: Hub) -> list[str]:
     """The addresses of the hub's drivers."""
     assert hub._process is not None
     found = []
-    for process in psutil.Process(hub._process.pid).children():
-        if "com.anaconda.skein.Driver" in process.cmdline():
-            found += [f"localhost:{c.laddr.port}" for c in process.net_connections("tcp") if c.status == "LISTEN"]
+    for driver in drivers_of(hub._process.pid):
+        found += [f"localhost:{c.laddr.port}" for c in driver.net_connections("tcp") if c.status == "LISTEN"]
     assert found
     return found
 
@@ -376,13 +375,6 @@ def test_attack_bob_cannot_eavesdrop_on_alices_kernel(alice: HubUser, bob: HubUs
 
 
 # -- What alice can post
-
-
-def environments() -> Iterator[dict[str, str]]:
-    """Those of all processes."""
-    for process in psutil.process_iter():
-        with suppress(psutil.Error):
-            yield process.environ()
 
 
 def test_attack_posted_options_are_neither_settings_nor_templates(alice: HubUser, bob: HubUser, hub: Hub) -> None:

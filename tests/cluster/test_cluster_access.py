@@ -17,6 +17,7 @@ import pytest
 import skein
 
 from localhadoop import LocalHadoop
+from tests.support.processes import drivers_of
 from yarnspawner.skein_driver import Cluster, ClusterRefused, ClusterUnavailable, Report
 from yarnspawner.yarn.reflector import ApplicationReflector
 from yarnspawner.yarn.status import Status
@@ -84,14 +85,7 @@ def specification(
 
 def drivers() -> set[int]:
     """The driver JVMs that this process has started."""
-    return {process.pid for process in psutil.Process().children() if "com.anaconda.skein.Driver" in cmdline(process)}
-
-
-def cmdline(process: psutil.Process) -> list[str]:
-    try:
-        return list(process.cmdline())
-    except psutil.Error:
-        return []
+    return {driver.pid for driver in drivers_of(os.getpid())}
 
 
 async def until(

@@ -15,6 +15,7 @@ import psutil
 import pytest
 
 from demo.visitor import Visitor
+from tests.support.processes import names_of
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 
@@ -70,7 +71,7 @@ def test_nothing_of_a_demo_is_left_behind(number: signal.Signals) -> None:
         assert alice.run("print(6 * 7)") == "42\n"
 
         everything = psutil.Process(process.pid).children(recursive=True)
-        assert {"java", "node"} <= {child.name() for child in everything}
+        assert {"java", "node"} <= names_of(everything)
         process.send_signal(number)
         process.wait(60)
         _, alive = psutil.wait_procs(everything, timeout=30)

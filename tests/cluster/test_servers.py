@@ -6,13 +6,13 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
-import psutil
 import pytest
 
 from demo.hub import Hub
 from localhadoop import LocalHadoop
 from tests.support.hub_user import END, START, HubUser, applications, unfinished, until
 from tests.support.hubs import running
+from tests.support.processes import with_command_line
 
 
 @pytest.fixture(scope="module")
@@ -202,7 +202,4 @@ def test_no_process_outlives_a_server(end: str, alice: HubUser, cluster: LocalHa
 
 def sleepers() -> list[int]:
     """The processes that are to end with the server."""
-    found = psutil.process_iter(["cmdline"])
-    return [
-        process.pid for process in found if (process.info["cmdline"] or [])[1:] in (["98763"], ["98764"], ["98765"])
-    ]
+    return with_command_line([["98763"], ["98764"], ["98765"]])
