@@ -53,3 +53,38 @@ def test_check_release(tmp_path, tag, heading, complaint):
     assert done.returncode == bool(complaint)
     assert complaint in done.stderr
     assert bool(done.stderr) == bool(complaint)
+
+
+NO_HUB = """
+import sys
+
+HUB_ONLY = {"alembic", "certipy", "jupyterhub", "oauthlib", "pamela", "prometheus_client", "sqlalchemy"}
+
+
+class Missing:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in HUB_ONLY:
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+
+sys.meta_path.insert(0, Missing())
+"""
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        "import sys, yarnspawner; sys.argv = ['yarnspawner', 'kernel', '--help']; yarnspawner.main()",
+        "import sys, yarnspawner; sys.argv = ['yarnspawner', 'kernelspec', '--help']; yarnspawner.main()",
+        "import yarnspawner.kernels.application, yarnspawner.kernels.command, yarnspawner.kernels.start",
+        "import yarnspawner.provisioner, yarnspawner.kernels.containers, yarnspawner.kernels.remote_kernel",
+        "import yarnspawner.singleuser.kernel_app, yarnspawner.singleuser.kernel_container",
+        "from yarnspawner.common.metrics import DRIVERS, timed_call\nDRIVERS.inc()\nwith timed_call('/a/b'): pass",
+    ],
+)
+def test_without_hub(use):
+    """Kernels run in environments that have this package and none of the hub's, as in docs/tutorials/remote-kernel.md."""
+    done = subprocess.run(
+        [sys.executable, "-c", NO_HUB + use], capture_output=True, text=True, check=False, timeout=60, cwd=ROOT
+    )
+    assert done.returncode == 0, done.stderr

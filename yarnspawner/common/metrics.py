@@ -5,8 +5,26 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
-from prometheus_client import Counter, Gauge, Histogram
+if TYPE_CHECKING:
+    from prometheus_client import Counter, Gauge, Histogram
+else:
+    try:
+        from prometheus_client import Counter, Gauge, Histogram
+    except ImportError:
+        # `yarnspawner kernel` runs in an environment without a hub, where nobody asks for metrics.
+        class _Unread:
+            def __init__(self, *_: Any, **__: Any) -> None: ...
+
+            def labels(self, *_: str) -> _Unread:
+                return self
+
+            def inc(self, *_: Any) -> None: ...
+
+            observe = set_function = set_to_current_time = inc
+
+        Counter = Gauge = Histogram = _Unread
 
 _SECONDS = (0.5, 1, 2, 3, 5, 8, 13, 20, 30, 60, 120, 300, 600)
 _CALL_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 120)
