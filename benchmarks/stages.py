@@ -60,12 +60,15 @@ def moments(cluster: LocalHadoop, application_id: str) -> dict[str, float]:
 
 
 def durations(asked: float, at: dict[str, float]) -> dict[str, float]:
-    """How long each stage took, from moments of which each is the end of a stage."""
+    """How long each stage took, from moments of which each is the end of a stage.
+
+    A stage that ends before the one above it took no time of its own: they ran side by side.
+    """
     took, before = {}, asked
     for stage in STAGES:
         if stage in at:
-            took[stage] = at[stage] - before
-            before = at[stage]
+            took[stage] = max(at[stage] - before, 0.0)
+            before = max(at[stage], before)
     return took
 
 

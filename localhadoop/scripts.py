@@ -58,7 +58,9 @@ SCRIPT = """\
 {variables}
 [ -n "${{HADOOP_CONF_DIR:-}}" ] || HADOOP_CONF_DIR={conf}
 CLASSPATH=$HADOOP_CONF_DIR:{jars}
-export HADOOP_CONF_DIR CLASSPATH
+# As in Hadoop's own scripts (hadoop-functions.sh).
+MALLOC_ARENA_MAX=${{MALLOC_ARENA_MAX:-4}}
+export HADOOP_CONF_DIR CLASSPATH MALLOC_ARENA_MAX
 subcommand=${{1:-}}
 [ $# -gt 0 ] && shift
 case $subcommand in

@@ -13,7 +13,7 @@ else:
     try:
         from prometheus_client import Counter, Gauge, Histogram
     except ImportError:
-        # `yarnspawner kernel` runs in an environment without a hub, where nobody asks for metrics.
+        # `yarnspawner kernel` runs in an environment without a hub, where no one asks for metrics.
         class _Unread:
             def __init__(self, *_: Any, **__: Any) -> None: ...
 

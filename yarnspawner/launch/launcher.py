@@ -15,6 +15,7 @@ from yarnspawner.diagnosis.explain import explain_submission_error, explain_time
 from yarnspawner.hadoop.accounts import IdentityRefused
 from yarnspawner.hub.context import HubContext
 from yarnspawner.launch.certificates import InternalSSL
+from yarnspawner.launch.early_start import start_early
 from yarnspawner.launch.errors import StartFailed
 from yarnspawner.launch.hooks import apply_spec_hook, call_hook
 from yarnspawner.launch.kernels import KernelPlan, plan_kernels
@@ -247,7 +248,10 @@ class Launcher:
             settings=self._options.chosen,
         )
         kernels = await plan_kernels(spawner, resource_manager_of(self._context), server.queue)
-        with private_files(await self._private_files(kernels)) as paths:
+        # A call, since JupyterHub lets the values of `environment` be callables.
+        environment = await call_hook("environment", container_environment, spawner, log=self._log)
+        own = {ENVIRONMENT_FILE: environment_file(environment | kernels.environment)}
+        with private_files({**own, **self._ssl.files, **kernels.new_files()}) as paths:
             submission = self._submit_again_if_uploads_are_gone(server, credentials, paths, kernels, keep_account)
             application_id = await submission
         keep_account()
@@ -259,12 +263,6 @@ class Launcher:
         facts = {"hadoop_user": user, "queue": server.queue, **self._context.audit_facts}
         audit("submitted", application=application_id, **facts)
         return server
-
-    async def _private_files(self, kernels: KernelPlan) -> dict[str, str | bytes]:
-        # JupyterHub lets the values of `environment` be callables.
-        environment = await call_hook("environment", container_environment, self._spawner, log=self._log)
-        environment |= kernels.environment
-        return {ENVIRONMENT_FILE: environment_file(environment), **self._ssl.files, **kernels.new_files()}
 
     async def _submit_again_if_uploads_are_gone(
         self,
@@ -326,4 +324,8 @@ class Launcher:
             hub_user=access.hub_user,
             kernels=await kernels.services(spawner, server.hadoop_user, archives, paths),
         )
-        return await apply_spec_hook(spawner.modify_spec_hook, spawner, application_specification(request), self._log)
+        specification = application_specification(request)
+        specification = await apply_spec_hook(spawner.modify_spec_hook, spawner, specification, self._log)
+        if spawner.early_start:
+            start_early(specification, paths[ENVIRONMENT_FILE])
+        return specification

@@ -38,6 +38,9 @@ export HOME
 export JUPYTER_RUNTIME_DIR="$PWD/.jupyter-runtime"
 mkdir -p -m 700 "$JUPYTER_RUNTIME_DIR"
 unset account
+# For a command such as `hdfs dfs`, Java reserves gigabytes of addresses by default, and YARN's check of virtual memory (on by
+# default) kills the container for them. The node's hadoop-env.sh and the environment below can add to this.
+export HADOOP_CLIENT_OPTS="${{HADOOP_CLIENT_OPTS--Xmx512m -XX:CompressedClassSpaceSize=128m -XX:ReservedCodeCacheSize=64m}}"
 # The environment has secrets in it, so it travels as a private file: what YARN itself sets is copied to the logs.
 . ./{environment_file} || exit 1
 """

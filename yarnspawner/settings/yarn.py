@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from jupyterhub.traitlets import Callable
-from traitlets import Enum, Float, Integer, List, Set, Unicode
+from traitlets import Bool, Enum, Float, Integer, List, Set, Unicode
 from traitlets.config import Configurable
 
 from yarnspawner.common.notebook_storage import STORAGES
@@ -28,6 +28,20 @@ class YarnSettings(Configurable):
           applies to the small container.
 
         Default: ``"master"``. Example: ``"service"``.
+
+        .. versionadded:: 1.0
+        """,
+    )
+
+    early_start = Bool(
+        True,
+        config=True,
+        help="""
+        Whether the server's script starts with its container, while skein's application master still registers with YARN.
+
+        Users have their server some seconds earlier. The script then begins without skein's variables. So it starts after the
+        application master, as with ``False``, if it mentions ``skein`` or ``SKEIN_``, and if :attr:`server_container` is
+        ``"service"``. Default: ``True``. Example: ``False``.
 
         .. versionadded:: 1.0
         """,

@@ -132,6 +132,9 @@ class Recipe:
                 self._store.discard(STATUS_KEY)
 
     def _watch(self, app: Any) -> None:
+        # Nobody can use the server before it is published, and what extensions begin now would slow the application master.
+        with contextlib.suppress(NotInContainer):  # the watcher reports it
+            self._store.connect()
         gc.enable()
         address = Address("https" if app.certfile else "http", node_name(), app.port)
         storage = storage_of(app, self._store.container_folder)

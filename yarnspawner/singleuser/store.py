@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 from yarnspawner.common.grpc_import import import_grpc
 from yarnspawner.singleuser.imports import use_stdlib_distutils
 from yarnspawner.singleuser.key_watch import KeyWatch
+from yarnspawner.singleuser.registration import NotRegistered, await_registration, registration_pending
 
 # Seconds that the application master may take to answer. It runs on the same machine or a neighbour of it.
 _DEADLINE = 5.0
@@ -66,19 +68,29 @@ class Store:
         """Skein's id of a service container; None in the master container."""
         self.container_folder: str = _container_folder()
         """Folder of the container's files."""
-        if not lazy:
-            _ = self._application
+        if lazy:
+            return
+        if registration_pending():
+            _import_skein()  # and connect at the first request
+        else:
+            self.connect()
+
+    def connect(self) -> None:
+        """Connect, once the application master has registered. Every request does so as well.
+
+        Raises:
+            NotInContainer: the address or the certificates are not there, or the application master has ended.
+        """
+        _ = self._application
 
     @cached_property
     def _application(self) -> Any:
-        # Late, since nothing is to be slow or break without skein before this is known to be a container.
-        import_grpc()
-        with use_stdlib_distutils():
-            import skein
-
+        skein = _import_skein()
         try:
-            return _connect(skein)
-        except (OSError, ValueError) as error:
+            connect = _prepared(skein)
+            await_registration()
+            return connect()
+        except (OSError, ValueError, NotRegistered) as error:
             raise NotInContainer(f"the application master's address or certificate is missing: {error}") from error
 
     def put(self, key: str, value: bytes, *, lasting: bool = False) -> None:
@@ -190,13 +202,19 @@ def _container_folder() -> str:
     raise NotInContainer("the certificate of the application master is in none of the container's folders")
 
 
-def _connect(skein: Any) -> Any:
+def _import_skein() -> Any:
+    # Late, since nothing is to be slow or break without skein before this is known to be a container.
+    import_grpc()
+    with use_stdlib_distutils():
+        import skein
+    return skein
+
+
+def _prepared(skein: Any) -> Callable[[], Any]:
+    """Return what connects to the application master. The rest takes longer, and does not need to know the address."""
     import grpc
     from skein import proto
 
-    properties = skein.properties
-    if not properties.appmaster_address:
-        raise ValueError("SKEIN_APPMASTER_ADDRESS is not set")
     security = skein.Security.from_default()
     certificate, key = (security._get_bytes(kind) for kind in ("cert", "key"))  # noqa: SLF001
     credentials = grpc.ssl_channel_credentials(certificate, key, certificate)
@@ -209,13 +227,18 @@ def _connect(skein: Any) -> Any:
 
     class Application(skein.ApplicationClient):
         def __init__(self) -> None:
-            self.address = properties.appmaster_address
+            # Skein reads its variables when it is imported. A script that has started early imports it before it has them.
+            skein.properties.__init__()
+            if not skein.properties.appmaster_address:
+                raise ValueError("SKEIN_APPMASTER_ADDRESS is not set")
+            self.address = skein.properties.appmaster_address
             self.security = security
-            self.id = properties.application_id
+            self.id = skein.properties.application_id
             self._channel = grpc.secure_channel(self.address, credentials, options)
             self._stub = proto.AppMasterStub(self._channel)
 
         def asynchronous_channel(self) -> Any:
             return grpc.aio.secure_channel(self.address, credentials, options)
 
-    return Application()
+    grpc.insecure_channel("localhost:1").close()  # gRPC starts its threads with the first channel
+    return Application
