@@ -9,6 +9,7 @@ import os
 import socket
 import sys
 import threading
+import time
 from collections.abc import MutableMapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,8 +24,8 @@ KEEPER = "yarnspawner_kernels"
 
 _NAME = "yarnspawner.singleuser"
 
-# Seconds for answers to requests that were accepted before. The proxy makes a connection for each request.
-_ANSWER_TIME = 0.5
+# Seconds at most for answers to requests that were accepted before. The proxy makes a connection for each request.
+_ANSWER_LIMIT = 3.0
 
 
 class KernelKeeper(Protocol):
@@ -126,7 +127,7 @@ class Restart:
         try:
             # Nobody accepts connections from here on. They wait for the new server, since copies of the sockets stay open.
             app.http_server.stop()
-            await asyncio.sleep(_ANSWER_TIME)
+            await _answered(app.http_server)
             self._detached = True
             if (keeper := keeper_of(app)) is not None:
                 await keeper.detach()
@@ -139,3 +140,11 @@ class Restart:
             with contextlib.suppress(Exception):
                 asyncio.run(keeper.save())
         self.run()
+
+
+async def _answered(server: Any) -> None:
+    """Wait until all requests have their answers. Connections of WebSockets do not count."""
+    until = time.monotonic() + _ANSWER_LIMIT
+    await asyncio.sleep(0.05)  # what was accepted last becomes a request
+    while server._connections and time.monotonic() < until:  # noqa: SLF001 - Tornado only offers to close them
+        await asyncio.sleep(0.05)
