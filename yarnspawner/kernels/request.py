@@ -18,7 +18,7 @@ from yarnspawner.singleuser.listening import PORT_RANGE_VARIABLE
 from yarnspawner.skein_driver.application_master import (
     JAVA_OPTIONS,
     MEMORY,
-    UNSET_MASTER_ENVIRONMENT,
+    RESET_MASTER_ENVIRONMENT,
     master_environment,
 )
 
@@ -189,7 +189,7 @@ def _files(request: KernelRequest) -> dict[str, skein.File]:
 
 
 def _script(request: KernelRequest, program: str) -> str:
-    python, lines = shlex.quote(sys.executable), [UNSET_MASTER_ENVIRONMENT]
+    python, lines = shlex.quote(sys.executable), [RESET_MASTER_ENVIRONMENT]
     if request.environment:
         folder = "environment" if is_archive(request.environment) else request.environment
         lines.append(f"source {shlex.quote(folder)}/bin/activate")

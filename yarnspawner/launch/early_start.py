@@ -70,8 +70,8 @@ fi
 _NEEDS_SKEIN = re.compile(r"SKEIN_|\bskein\b")
 
 
-def start_early(specification: skein.ApplicationSpec, environment_path: str) -> None:
-    """Make the application master's script start with its container, if it can.
+def start_early(specification: skein.ApplicationSpec, environment_path: str) -> skein.ApplicationSpec:
+    """Make the application master's script start with its container, if it can, and return the specification.
 
     Args:
         specification: of the application; changed in place. Nothing is changed if the script mentions skein or its
@@ -80,10 +80,11 @@ def start_early(specification: skein.ApplicationSpec, environment_path: str) -> 
     """
     master = specification.master
     if not master.script or ENVIRONMENT_FILE not in master.files or _NEEDS_SKEIN.search(master.script):
-        return
+        return specification
     file = Path(environment_path)
     environment = file.read_text()
     if not environment.startswith(_AT_LAUNCH):  # a second attempt has the same script
         file.write_text(f"{_AT_LAUNCH}{environment}return 0\n{_MARK}\n{master.script}")
     master.env["BASH_ENV"] = ENVIRONMENT_FILE
     master.script = _HANDOVER + master.script
+    return specification

@@ -326,6 +326,4 @@ class Launcher:
         )
         specification = application_specification(request)
         specification = await apply_spec_hook(spawner.modify_spec_hook, spawner, specification, self._log)
-        if spawner.early_start:
-            start_early(specification, paths[ENVIRONMENT_FILE])
-        return specification
+        return start_early(specification, paths[ENVIRONMENT_FILE]) if spawner.early_start else specification

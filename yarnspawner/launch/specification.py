@@ -12,7 +12,7 @@ from typing import Any
 import skein
 
 from yarnspawner.launch.node_text import NodeText, argument, node_quoted
-from yarnspawner.skein_driver.application_master import MEMORY, UNSET_MASTER_ENVIRONMENT, master_environment
+from yarnspawner.skein_driver.application_master import MEMORY, RESET_MASTER_ENVIRONMENT, master_environment
 from yarnspawner.state.credentials import Credentials
 
 MEBIBYTE = 2**20
@@ -237,7 +237,7 @@ def server_script(template: str, *, user: str, prologue: str, command: str, epil
             " and {epilogue}, and other braces are doubled."
         ) from None
     preamble = _PREAMBLE.format(
-        unset=UNSET_MASTER_ENVIRONMENT, environment_file=ENVIRONMENT_FILE, user=shlex.quote(user)
+        unset=RESET_MASTER_ENVIRONMENT, environment_file=ENVIRONMENT_FILE, user=shlex.quote(user)
     )
     return preamble + body + "\n"
 

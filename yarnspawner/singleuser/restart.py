@@ -24,8 +24,10 @@ KEEPER = "yarnspawner_kernels"
 
 _NAME = "yarnspawner.singleuser"
 
-# Seconds at most for answers to requests that were accepted before. The proxy makes a connection for each request.
+# Seconds at most for answers to requests that were accepted before.
 _ANSWER_LIMIT = 3.0
+# Seconds after which a connection without a request is idle.
+_IDLE_TIME = 0.5
 
 
 class KernelKeeper(Protocol):
@@ -143,8 +145,14 @@ class Restart:
 
 
 async def _answered(server: Any) -> None:
-    """Wait until all requests have their answers. Connections of WebSockets do not count."""
-    until = time.monotonic() + _ANSWER_LIMIT
-    await asyncio.sleep(0.05)  # what was accepted last becomes a request
-    while server._connections and time.monotonic() < until:  # noqa: SLF001 - Tornado only offers to close them
+    """Wait until all requests have their answers, then close the connections. Those of WebSockets do not count."""
+    # Node.js keeps connections for further requests, which must not come while the process is replaced.
+    server.conn_params.no_keep_alive = True
+    began = time.monotonic()
+    while server._connections and (passed := time.monotonic() - began) < _ANSWER_LIMIT:  # noqa: SLF001 - there is no event
+        # All wait for a request that does not come.
+        if passed > _IDLE_TIME and all(one.stream.reading() for one in server._connections):  # noqa: SLF001
+            break
         await asyncio.sleep(0.05)
+    with contextlib.suppress(asyncio.TimeoutError):
+        await asyncio.wait_for(server.close_all_connections(), 1)

@@ -38,8 +38,12 @@ def master_environment(java_options: str) -> dict[str, str]:
     return environment
 
 
-UNSET_MASTER_ENVIRONMENT = "unset JAVA_TOOL_OPTIONS JDK_JAVA_OPTIONS MALLOC_ARENA_MAX"
-"""Shell code that keeps these variables from the user's programs."""
+RESET_MASTER_ENVIRONMENT = "unset JAVA_TOOL_OPTIONS JDK_JAVA_OPTIONS\nexport MALLOC_ARENA_MAX=4"
+"""Shell code that keeps these variables from the user's programs.
+
+The last one has the value of Hadoop's own scripts (``hadoop-functions.sh``), which NodeManagers pass on to all containers
+(``yarn.nodemanager.admin-env``). Without it, glibc reserves 64 MiB of addresses for each of a program's first threads.
+"""
 
 SKEIN_HEARTBEAT = 5.0
 """Seconds between two requests of an idle application master to the ResourceManager, with Hadoop's defaults."""
