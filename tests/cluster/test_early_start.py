@@ -9,6 +9,7 @@ import pytest
 
 from demo.hub import Hub
 from localhadoop import LocalHadoop
+from tests.support.cluster_kinds import mostly_on_simple
 from tests.support.hub_user import END, HubUser, unfinished, until
 from tests.support.hubs import running
 
@@ -37,7 +38,7 @@ os.kill(shell, signal.SIGKILL)
 """
 
 
-@pytest.fixture(params=["simple_cluster", "kerberos_cluster"], ids=["simple", "kerberos"])
+@pytest.fixture
 def cluster(request: pytest.FixtureRequest) -> Iterator[LocalHadoop]:
     cluster: LocalHadoop = request.getfixturevalue(request.param)
     yield cluster
@@ -50,6 +51,7 @@ def hub(cluster: LocalHadoop, tmp_path: Path) -> Iterator[Hub]:
         yield hub
 
 
+@mostly_on_simple("cluster")
 def test_early_start(hub: Hub, cluster: LocalHadoop) -> None:
     """The server knows what skein tells its scripts, has skein's log, and ends with its shell."""
     alice = HubUser(hub.address, "alice", hub.password)

@@ -39,9 +39,10 @@ class YarnSettings(Configurable):
         help="""
         Whether the server's script starts with its container, while skein's application master still registers with YARN.
 
-        Users have their server some seconds earlier. The script then begins without skein's variables. So it starts after the
+        Users have their server about a second earlier. The script then begins without skein's variables. So it starts after the
         application master, as with ``False``, if it mentions ``skein`` or ``SKEIN_``, and if :attr:`server_container` is
-        ``"service"``. Default: ``True``. Example: ``False``.
+        ``"service"``. Until the application master has registered, the script's log in the container's log folder is
+        ``yarnspawner.start.log``. Default: ``True``. Example: ``False``.
 
         .. versionadded:: 1.0
         """,
