@@ -52,8 +52,14 @@ fi
 """
 
 _HANDOVER = """\
-if [ -p .yarnspawner.end ] && read -r yarnspawner_shell yarnspawner_script < .yarnspawner.pids; then
-    # The script already runs. From here on, its log has the name that skein gives to it.
+if [ -p .yarnspawner.end ]; then
+    # The script already runs, or its shell is about to start it on a busy node. It must not run twice.
+    for _ in {1..600}; do
+        read -r yarnspawner_shell yarnspawner_script 2> /dev/null < .yarnspawner.pids && break
+        sleep 0.1
+    done
+    [ -n "$yarnspawner_script" ] || exit 137
+    # From here on, its log has the name that skein gives to it.
     log=$(readlink "/proc/$$/fd/1")
     mv -f "${log%/*}/yarnspawner.start.log" "$log" && exec >> "$log" 2>&1
     for name in "${!SKEIN_@}"; do printf '%s=%s\\n' "$name" "${!name}"; done > .yarnspawner.registered
@@ -82,9 +88,9 @@ def start_early(specification: skein.ApplicationSpec, environment_path: str) -> 
     if not master.script or ENVIRONMENT_FILE not in master.files or _NEEDS_SKEIN.search(master.script):
         return specification
     file = Path(environment_path)
-    environment = file.read_text()
-    if not environment.startswith(_AT_LAUNCH):  # a second attempt has the same script
-        file.write_text(f"{_AT_LAUNCH}{environment}return 0\n{_MARK}\n{master.script}")
+    environment = file.read_bytes()  # as text, a carriage return in a value would be lost
+    if not environment.startswith(_AT_LAUNCH.encode()):  # a second attempt has the same script
+        file.write_bytes(_AT_LAUNCH.encode() + environment + f"return 0\n{_MARK}\n{master.script}".encode())
     master.env["BASH_ENV"] = ENVIRONMENT_FILE
     master.script = _HANDOVER + master.script
     return specification

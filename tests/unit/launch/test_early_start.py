@@ -47,7 +47,7 @@ class Container:
         java.write_text(JAVA)
         java.chmod(0o755)
         text = environment_file(environment or {"SECRET": "s3cret"})
-        (self.folder / ENVIRONMENT_FILE).write_text(text)
+        (self.folder / ENVIRONMENT_FILE).write_bytes(text.encode())
         file = skein.File(str(self.folder / ENVIRONMENT_FILE), type="file")
         master = skein.Master(script=script, files={ENVIRONMENT_FILE: file}, env={"OTHER": "1"})
         self.specification = skein.ApplicationSpec(master=master)
@@ -134,6 +134,15 @@ def test_registration(tmp_path):
     assert not [line for line in java if line.startswith(("BASH_ENV", "SECRET", "yarnspawner", "YARNSPAWNER"))]
 
 
+def test_environment(tmp_path):
+    """Values arrive as they are, with carriage returns, line breaks and any characters."""
+    value = "a\r\nb\rc\n# -- The script\n'ü' $(id) \\"
+    container = Container(tmp_path, '. ./yarnspawner.env; printf %s "$VALUE" > value', {"VALUE": value})
+    container.launch()
+    assert container.end() == 0
+    assert (container.folder / "value").read_bytes() == value.encode()
+
+
 def test_log_continues(tmp_path):
     """What the script writes before and after the registration is in one log."""
     script = 'echo before; until [ -e "$YARNSPAWNER_REGISTRATION" ]; do sleep 0.05; done; echo after; echo worse >&2'
@@ -165,6 +174,21 @@ def test_killed_shell(tmp_path):
     os.kill(shell, signal.SIGKILL)
     assert container.end() == 137
     os.kill(script, signal.SIGKILL)
+
+
+def test_slow_shell(tmp_path):
+    """The script runs once, even if the application master registers before the script's shell has run."""
+    container = Container(tmp_path, "echo began")
+    pids = container.folder / ".yarnspawner.pids"
+    script = container.folder / "skein.sh"
+    # Until then, the shell's own file is not there.
+    moved = "mv .yarnspawner.pids late; (sleep 1; mv late .yarnspawner.pids) &\n"
+    wait = "until [ -e .yarnspawner.pids ]; do sleep 0.02; done\n"
+    script.write_text(wait + moved + script.read_text())
+    container.launch()
+    assert container.end() == 0
+    assert container.log == "began\n"
+    assert pids.exists()
 
 
 def test_application_master_fails(tmp_path):
