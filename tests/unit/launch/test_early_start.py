@@ -32,7 +32,7 @@ echo "$status" > status
 exit 0
 """
 
-LONG = 20
+LONG = 60
 
 
 class Container:
@@ -159,7 +159,8 @@ def test_signal_reaches_script(tmp_path):
     handover = int(container.read("handover.pid"))
     while "ready" not in container.log:
         time.sleep(0.02)
-    time.sleep(0.3)
+    container.read(".yarnspawner.registration")
+    time.sleep(1)
     os.kill(handover, signal.SIGTERM)
     container.end()
     assert container.log == "ready\ntold\n"
