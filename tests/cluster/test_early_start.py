@@ -13,7 +13,8 @@ from tests.support.cluster_kinds import mostly_on_simple
 from tests.support.hub_user import END, HubUser, unfinished, until
 from tests.support.hubs import running
 
-# Prints whether the script started early, skein's variables and the names of its process's ancestors and logs.
+# Prints skein's variables, whether they are those of the registration, and variables that belong to the launch alone.
+# It fails in a server that did not start early.
 LOOK = """
 import os, pathlib
 

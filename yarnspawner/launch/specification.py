@@ -28,7 +28,7 @@ SERVER_SERVICE = "server"
 # anything, and it sets no variable after that: the admin's values win.
 _PREAMBLE = """\
 # The application master's own options are not those of the user's programs.
-{unset}
+{reset}
 # The user's own home where the container runs as that user and has it, else the container's folder.
 account=$(id -un)
 HOME=$(getent passwd "$account" | cut -d: -f6)
@@ -237,7 +237,7 @@ def server_script(template: str, *, user: str, prologue: str, command: str, epil
             " and {epilogue}, and other braces are doubled."
         ) from None
     preamble = _PREAMBLE.format(
-        unset=RESET_MASTER_ENVIRONMENT, environment_file=ENVIRONMENT_FILE, user=shlex.quote(user)
+        reset=RESET_MASTER_ENVIRONMENT, environment_file=ENVIRONMENT_FILE, user=shlex.quote(user)
     )
     return preamble + body + "\n"
 

@@ -240,5 +240,6 @@ def _prepared(skein: Any) -> Callable[[], Any]:
         def asynchronous_channel(self) -> Any:
             return grpc.aio.secure_channel(self.address, credentials, options)
 
-    grpc.insecure_channel("localhost:1").close()  # gRPC starts its threads with the first channel
+    if registration_pending():
+        grpc.insecure_channel("localhost:1").close()  # gRPC starts its threads with the first channel
     return Application

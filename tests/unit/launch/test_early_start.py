@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -33,6 +34,17 @@ exit 0
 """
 
 LONG = 60
+
+launched: list[subprocess.Popen] = []
+
+
+@pytest.fixture(autouse=True)
+def nothing_left():
+    """A test that fails leaves no process behind, as YARN ends a container's group."""
+    yield
+    while launched:
+        with suppress(ProcessLookupError):
+            os.killpg(launched.pop().pid, signal.SIGKILL)
 
 
 class Container:
@@ -74,6 +86,7 @@ class Container:
                 stderr=errors,
                 start_new_session=True,
             )
+        launched.append(self.process)
 
     def read(self, name: str, folder: Path | None = None) -> str:
         """Return a file's text once it is there, and not empty."""
@@ -104,13 +117,12 @@ class Container:
 
 def test_script_starts_early(tmp_path):
     """The script runs while the application master registers, and its log and status are skein's."""
-    container = Container(tmp_path, "echo began; . ./yarnspawner.env; echo $SECRET; touch began; exit 3").registers()
+    container = Container(
+        tmp_path, "echo began; . ./yarnspawner.env; echo $SECRET; echo yes > began; exit 3"
+    ).registers()
     container.launch()
     assert container.read("yarnspawner.start.log", container.logs)
-    until = time.monotonic() + LONG
-    while not (container.folder / "began").exists():
-        assert time.monotonic() < until
-        time.sleep(0.02)
+    assert container.read("began")
     container.registered()
     assert container.end() == 3
     assert container.log == "began\ns3cret\n"
