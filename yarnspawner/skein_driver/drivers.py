@@ -11,7 +11,6 @@ import atexit
 import collections
 import logging
 import os
-import re
 import socket
 import struct
 import subprocess
@@ -31,6 +30,7 @@ from yarnspawner.skein_driver.driver_process import (
     driver_command,
     driver_environment,
 )
+from yarnspawner.skein_driver.refusals import Refusals
 from yarnspawner.skein_driver.rpc import (
     LONGEST_MESSAGE,
     MEBIBYTE,
@@ -44,17 +44,12 @@ from yarnspawner.skein_driver.rpc import (
 # Enough for the reports of about 50,000 applications.
 _LARGEST_RESPONSE = 64 * MEBIBYTE
 _LOG_LINES_KEPT = 50
-_REFUSALS_KEPT = 20
-_REASON_LINES = 10
 _NOISE = (
     "at ",
     "... ",
     "Error: Could not create the Java Virtual Machine",
     "Error: A fatal exception has occurred",
 )
-# skein's message if YARN refuses an impersonated user: the exception is wrapped in one without a message.
-_NO_REASON = "exception:\nnull"
-_REFUSED = re.compile(r"PrivilegedActionException as: ?(?P<user>\S+) \(auth:PROXY\)")
 
 _T = TypeVar("_T")
 
@@ -75,8 +70,7 @@ class Driver:
         self._stopping = threading.Event()
         self._exited = threading.Event()
         self._last_lines: collections.deque[str] = collections.deque(maxlen=_LOG_LINES_KEPT)
-        self._refused: tuple[str, list[str]] | None = None
-        self._refusals: collections.deque[tuple[float, str, str]] = collections.deque(maxlen=_REFUSALS_KEPT)
+        self._refusals = Refusals()
         self._loop: asyncio.AbstractEventLoop | None = None
         self.on_exit: Callable[[], None] | None = None
         self.calls_in_flight = 0
@@ -119,16 +113,13 @@ class Driver:
         Raises:
             RpcError: the call failed.
         """
-        assert self._channel is not None, "started"  # noqa: S101
+        channel = self._channel
+        assert channel is not None, "started"  # noqa: S101
         self.calls_in_flight += 1
-        began = time.monotonic()
         try:
-            return await self._channel.call(f"/skein.Driver/{request.method}", request.message, timeout)
-        except RpcError as failure:
-            if request.user and failure.details.endswith(_NO_REASON):
-                reason = await self._find_refusal(request.user, began)
-                raise RpcError(failure.code, reason or failure.details) from None
-            raise
+            return await self._refusals.explained(
+                request.user, lambda: channel.call(f"/skein.Driver/{request.method}", request.message, timeout)
+            )
         finally:
             self.calls_in_flight -= 1
 
@@ -178,18 +169,6 @@ class Driver:
                 if escalate:
                     escalate()
         _running.discard(self)
-
-    async def _find_refusal(self, user: str, since: float) -> str:
-        """Return why YARN refused ``user``, from the JVM's log, or "".
-
-        skein's answer contains the reason only for the hub's own user.
-        """
-        for _ in range(20):
-            for when, refused_user, reason in reversed(self._refusals):
-                if refused_user == user and when >= since:
-                    return reason
-            await asyncio.sleep(0.05)  # the log line may arrive after the answer
-        return ""
 
     def _launch(self, security: skein.Security) -> int:
         deadline = time.monotonic() + self._settings.start_timeout
@@ -248,7 +227,7 @@ class Driver:
                 if line:
                     self._last_lines.append(line)
                     self._log.debug("driver %d: %s", self.pid, line)
-                    self._collect_refusal(line)
+                    self._refusals.collect(line)
         self._process.wait()
         self._exited.set()
         if self._loop is not None:
@@ -256,18 +235,6 @@ class Driver:
                 self._loop.call_soon_threadsafe(self._report_exit)
             except RuntimeError:  # the event loop is closed
                 return
-
-    def _collect_refusal(self, line: str) -> None:
-        """Collect the lines between Hadoop's message about an impersonated user's failure and the stack trace."""
-        if refused := _REFUSED.search(line):
-            self._refused = (refused["user"], [])
-        elif self._refused is not None:
-            user, reason = self._refused
-            if line.startswith("at ") or len(reason) == _REASON_LINES:
-                self._refusals.append((time.monotonic(), user, "\n".join(reason)))
-                self._refused = None
-            else:
-                reason.append(line)
 
     def _report_exit(self) -> None:
         assert self._process is not None  # noqa: S101
