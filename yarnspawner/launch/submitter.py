@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Callable
 
 import skein
 
 from yarnspawner.diagnosis.explain import explain_outage
+from yarnspawner.hadoop.resourcemanager import ResourceManagerUnavailable
 from yarnspawner.hub.context import HubContext
 from yarnspawner.launch.errors import StartFailed
 from yarnspawner.launch.progress import Progress
-from yarnspawner.skein_driver import ClusterUnavailable
+from yarnspawner.skein_driver import ClusterRefused, ClusterUnavailable
 from yarnspawner.state.server_state import ServerState
 from yarnspawner.yarn.reflector import ApplicationReflector
 from yarnspawner.yarn.tags import start_tag
@@ -22,6 +24,10 @@ PAUSE = 2.0
 
 # Seconds after which the user is told that YARN has not answered the submission.
 _SUBMISSION_IS_SLOW = 10.0
+
+# Words of YARN's schedulers, and seconds for YARN to list its queues.
+_UNKNOWN_QUEUE = "unknown queue"
+_PATIENCE = 10.0
 
 
 async def find_application(server: ServerState, reflector: ApplicationReflector) -> str:
@@ -49,6 +55,7 @@ class Submitter:
 
     - It retries while YARN is unavailable. The caller limits the time.
     - Before it submits again, it looks for an application of the attempt before, so that a start has one application.
+    - If YARN does not accept a queue's path, it uses the queue's name.
     - It kills an application that YARN accepts after the start has failed or has another one.
 
     Args:
@@ -99,6 +106,12 @@ class Submitter:
             slow = asyncio.get_running_loop().call_later(_SUBMISSION_IS_SLOW, self._tell_of_slow_submission)
             try:
                 return answers.take(await self._access.cluster.submit(specification, on_late=late))
+            except ClusterRefused as error:
+                name = await self._short_name(server.queue, error)
+                if not name or name == specification.queue:
+                    raise
+                specification.queue = name
+                continue
             except ClusterUnavailable as error:
                 outage, passes = explain_outage(error)
                 if not passes:
@@ -118,6 +131,14 @@ class Submitter:
                 return answers.take(found)
             if answers.first.done():
                 return answers.first.result()
+
+    async def _short_name(self, queue: str, error: ClusterRefused) -> str:
+        """Return the name of a queue that YARN does not accept by its path, as before Hadoop 3.4; "" for another refusal."""
+        if "." in queue and _UNKNOWN_QUEUE in str(error):
+            with contextlib.suppress(ResourceManagerUnavailable, asyncio.TimeoutError):
+                found = await asyncio.wait_for(self._access.resource_manager.queue(queue), _PATIENCE)
+                return found.name if found is not None and found.path == queue else ""
+        return ""
 
     def _tell_of_slow_submission(self) -> None:
         what = "YARN has not answered yet" if self._access.cluster.connected else "The hub is still connecting to YARN"

@@ -8,9 +8,10 @@ from jupyterhub.objects import Server
 from jupyterhub.orm import Server as ServerRow
 
 from tests.support.one_application import ID, KILLED, RUNNING, OneApplication
+from yarnspawner.hadoop.scheduler import Queue
 from yarnspawner.launch.recovery import Phase
 from yarnspawner.launch.submitter import Submitter
-from yarnspawner.skein_driver import ClusterUnavailable, Report
+from yarnspawner.skein_driver import ClusterRefused, ClusterUnavailable, Report
 from yarnspawner.state.credentials import Credentials
 from yarnspawner.state.server_state import ServerState
 from yarnspawner.yarn.tags import start_tag
@@ -232,6 +233,42 @@ async def submitted_to(spawner, monkeypatch):
     server = ServerState.new("alice", "default", Credentials.new())
     submitter = Submitter(spawner.hub_context, spawner.progress_events, spawner.log)
     return await submitter.submit(server, None, lambda: None)
+
+
+class KnowsQueuesByName(OneApplication):
+    """Refuses a queue's path, as Hadoop does before 3.4."""
+
+    def __init__(self):
+        super().__init__()
+        self.queues = []
+
+    async def submit(self, spec, on_late):
+        self.queues.append(spec.queue)
+        if "." in spec.queue:
+            raise ClusterRefused(f"Application {ID} submitted by user alice to unknown queue: {spec.queue}")
+        return ID
+
+
+@pytest.mark.parametrize(("queue", "known"), [("root.users.small", True), ("root.other.small", False)])
+async def test_path_of_a_queue(spawner_on, monkeypatch, queue, known):
+    """A queue that YARN knows by its name only is used, and no other queue with that name."""
+    cluster = KnowsQueuesByName()
+    spawner = spawner_on(cluster)
+
+    async def find(self, name):
+        path = "root.users.small"
+        return Queue("small", path, "RUNNING", 1, 1, 0, 0, 0) if name in (path, "root.other.small") else None
+
+    monkeypatch.setattr("yarnspawner.hadoop.resourcemanager.ResourceManager.queue", find)
+    server = ServerState.new("alice", queue, Credentials.new())
+    submitter = Submitter(spawner.hub_context, spawner.progress_events, spawner.log)
+    submitted = submitter.submit(server, SimpleNamespace(queue=queue), lambda: None)
+    if known:
+        assert await submitted == ID
+        assert cluster.queues == [queue, "small"]
+    else:
+        with pytest.raises(ClusterRefused, match=r"unknown queue: root\.other\.small"):
+            await submitted
 
 
 async def test_late_submission(spawner_on, monkeypatch):
