@@ -20,6 +20,7 @@ from jupyter_client import BlockingKernelClient
 
 from localhadoop import LocalHadoop
 from tests.support.cluster_kinds import mostly_on_kerberos
+from tests.support.skein_client import skein_client
 from tests.unit.singleuser.surroundings import hub
 from yarnspawner.common.protocol import ADDRESS_KEY, ERROR_KEY, KERNEL_KEY, STOP_KEY, Address, Failure, StopRequest
 
@@ -46,7 +47,7 @@ class Cluster:
     def __init__(self, hadoop: LocalHadoop) -> None:
         self.hadoop = hadoop
         keytab = hadoop.keytab("jupyterhub")
-        self.client = skein.Client(
+        self.client = skein_client(
             keytab=str(keytab) if keytab else None,
             principal=hadoop.principal("jupyterhub"),
             security=skein.Security.new_credentials(),

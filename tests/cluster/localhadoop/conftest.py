@@ -11,6 +11,7 @@ import pytest
 import skein
 
 from localhadoop import LocalHadoop
+from tests.support.skein_client import skein_client
 
 ENDED = ("FINISHED", "FAILED", "KILLED")
 
@@ -25,7 +26,7 @@ class Skein:
         self.cluster = cluster
         self.submitted: list[str] = []
         self.hub = "jupyterhub" if cluster.kerberos else "root"
-        self.client = skein.Client(log=str(log), **login)
+        self.client = skein_client(log=str(log), **login)
 
     def submit(self, script: str, user: str = "alice", queue: str = "default", memory: int = 512) -> str:
         """Submit an application whose master runs ``script``; its id."""
