@@ -18,6 +18,7 @@ import skein
 
 from localhadoop import LocalHadoop
 from tests.support.processes import drivers_of
+from tests.support.skein_client import MASTER_ENVIRONMENT
 from yarnspawner.skein_driver import Cluster, ClusterRefused, ClusterUnavailable, Report
 from yarnspawner.yarn.reflector import ApplicationReflector
 from yarnspawner.yarn.status import Status
@@ -79,7 +80,7 @@ def specification(
         tags={"access-test"},
         max_attempts=1,
         acls=skein.ACLs(enable=True, view_users=[hub], modify_users=[hub]),
-        master=skein.Master(script=script, resources=resources, security=SECURITY),
+        master=skein.Master(script=script, resources=resources, security=SECURITY, env=MASTER_ENVIRONMENT),
     )
 
 

@@ -20,7 +20,7 @@ from jupyter_client import BlockingKernelClient
 
 from localhadoop import LocalHadoop
 from tests.support.cluster_kinds import mostly_on_kerberos
-from tests.support.skein_client import skein_client
+from tests.support.skein_client import MASTER_ENVIRONMENT, skein_client
 from tests.unit.singleuser.surroundings import hub
 from yarnspawner.common.protocol import ADDRESS_KEY, ERROR_KEY, KERNEL_KEY, STOP_KEY, Address, Failure, StopRequest
 
@@ -58,11 +58,13 @@ class Cluster:
     def submit(self, script: str, *, service: bool = False, **options: Any) -> skein.ApplicationClient:
         """An application whose master, or whose service, runs the script."""
         size = skein.Resources(memory=700, vcores=1)
-        role: dict[str, Any] = (
-            {"services": {"server": skein.Service(resources=size, script=script, **options)}}
-            if service
-            else {"master": skein.Master(resources=size, script=script, **options)}
-        )
+        role: dict[str, Any]
+        if service:
+            master = skein.Master(env=MASTER_ENVIRONMENT)
+            role = {"services": {"server": skein.Service(resources=size, script=script, **options)}, "master": master}
+        else:
+            env = {**MASTER_ENVIRONMENT, **options.pop("env", {})}
+            role = {"master": skein.Master(resources=size, script=script, env=env, **options)}
         hub_users = {"view_users": ["jupyterhub"], "modify_users": ["jupyterhub"]}
         acls = skein.ACLs(enable=True, ui_users=["jupyterhub"], **hub_users)
         return self.client.submit_and_connect(

@@ -11,6 +11,7 @@ import pytest
 import skein
 
 from localhadoop import LocalHadoop
+from tests.support.skein_client import MASTER_ENVIRONMENT
 from yarnspawner.skein_driver import Cluster, ClusterUnavailable, Report
 
 SECURITY = skein.Security.new_credentials()
@@ -44,7 +45,7 @@ def specification(script: str, user: str = "alice", queue: str = "default", memo
             script=script,
             resources=skein.Resources(memory=memory, vcores=1),
             security=SECURITY,
-            env={"JAVA_TOOL_OPTIONS": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"},
+            env={**MASTER_ENVIRONMENT, "JAVA_TOOL_OPTIONS": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"},
         ),
     )
 

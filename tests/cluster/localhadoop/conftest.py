@@ -11,7 +11,7 @@ import pytest
 import skein
 
 from localhadoop import LocalHadoop
-from tests.support.skein_client import skein_client
+from tests.support.skein_client import MASTER_ENVIRONMENT, skein_client
 
 ENDED = ("FINISHED", "FAILED", "KILLED")
 
@@ -35,7 +35,9 @@ class Skein:
             queue=queue,
             user=user,
             acls=skein.ACLs(enable=True, view_users=[self.hub], modify_users=[self.hub]),
-            master=skein.Master(resources=skein.Resources(memory=memory, vcores=1), script=script),
+            master=skein.Master(
+                resources=skein.Resources(memory=memory, vcores=1), script=script, env=MASTER_ENVIRONMENT
+            ),
         )
         self.submitted.append(self.client.submit(specification))
         return self.submitted[-1]
