@@ -91,7 +91,9 @@ def picture(request: pytest.FixtureRequest) -> Callable[[Page, str], None]:
 
     def take(page: Page, name: str) -> None:
         if folder:
-            page.add_style_tag(content=".Toastify { display: none }")  # Jupyter asks whether one wants its news
+            # Jupyter asks whether one wants its news.
+            news = page.locator(".Toastify__toast", has_text="Jupyter news")
+            news.evaluate_all("toasts => toasts.forEach(toast => toast.style.display = 'none')")
             page.screenshot(path=Path(folder) / f"{name}.png")
 
     return take

@@ -14,6 +14,7 @@ from playwright.sync_api import Browser, Locator, Page, expect
 from demo.hub import Hub
 from localhadoop import LocalHadoop
 from tests.support.browser_user import START, BrowserUser
+from tests.support.full_cluster import full
 from tests.support.hub_user import until
 from tests.support.hubs import running
 from tests.support.kernel_hubs import containers
@@ -129,6 +130,22 @@ def test_jupyter_restarts_under_an_open_notebook(alice: BrowserUser) -> None:
     expect(page.locator("#jp-main-statusbar")).to_contain_text(f"{SMALL} | Idle")
     expect(page.locator(".jp-Dialog")).to_have_count(0)
     hub.close()
+
+
+def test_a_kernel_waits_in_a_full_queue(
+    alice: BrowserUser, kerberos_cluster_of_session: LocalHadoop, picture: Callable[[Page, str], None]
+) -> None:
+    """A notification says why, and goes away when the kernel starts."""
+    page = alice.page
+    page.goto(f"{alice.address}/user/alice/lab/workspaces/{uuid.uuid4().hex}")
+    expect(card(page, SMALL)).to_be_visible(timeout=START)
+    notification = page.locator(".Toastify__toast").filter(has_text="Waiting in queue")
+    with full(kerberos_cluster_of_session):
+        card(page, SMALL).click()
+        expect(notification).to_contain_text("because the queue is full.", timeout=60_000)
+        picture(page, "kernels-waiting")
+    expect(page.locator("#jp-main-statusbar")).to_contain_text(f"{SMALL} | Idle", timeout=KERNEL)
+    expect(notification).to_have_count(0)
 
 
 def card(page: Page, name: str) -> Locator:

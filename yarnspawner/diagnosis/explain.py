@@ -199,6 +199,22 @@ def describe_wait(report: Report, waited: float = math.inf) -> str:
     return f"Waiting in queue {report.queue}{', ' * bool(reason)}{reason}"
 
 
+def explain_constraint(code: str, *, user: str = "", label: str = "") -> str:
+    """Return why a running application waits for another container.
+
+    Args:
+        code: result of :meth:`~yarnspawner.hadoop.headroom.Headroom.constraint`; "" if it is not known.
+        user: its Hadoop user.
+        label: label of the nodes that it wants.
+
+    Returns:
+        A clause as of :func:`explain_queueing`; "" if the reason is not known.
+    """
+    cause = next((cause for cause in QUEUEING if cause.code == code), None)
+    fields = {"user": one_line(user, _NAME_LIMIT), "label": one_line(label, _NAME_LIMIT)}
+    return cause.message.format_map(fields) if cause else ""
+
+
 def explain_timeout(
     limit: float, last: str, *, log_tail: str = "", silent: bool = False, waiting: Report | None = None
 ) -> Diagnosis:

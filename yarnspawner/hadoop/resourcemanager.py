@@ -18,9 +18,19 @@ from urllib.parse import quote, urlsplit
 from yarnspawner.common.ids import checked_application_id
 from yarnspawner.hadoop.accounts import hub_account
 from yarnspawner.hadoop.configuration import ConfigurationError, HadoopConfiguration
+from yarnspawner.hadoop.headroom import Headroom
 from yarnspawner.hadoop.http_client import HadoopHttpClient, Response, WebError, WebInsecure, WebRefused
 from yarnspawner.hadoop.kerberos import TicketCache
-from yarnspawner.hadoop.scheduler import Queue, Resources, as_list, as_resources, largest, read_queues, smaller
+from yarnspawner.hadoop.scheduler import (
+    Queue,
+    Resources,
+    as_list,
+    as_resources,
+    largest,
+    queue_of,
+    read_queues,
+    smaller,
+)
 
 # Nodes, queues and limits rarely change: by an admin, or when a node joins or leaves.
 _CACHE_SECONDS = 60
@@ -174,16 +184,23 @@ class ResourceManager:
         return {queue.path: queue for queue in read_queues(await self._get_cached("/ws/v1/cluster/scheduler"))}
 
     async def queue(self, name: str) -> Queue | None:
-        """Return the queue with a path or an unambiguous name, or None if there is none. YARN accepts both.
+        """Return the queue with a path or an unambiguous name, or None if there is none.
+
+        YARN accepts both. Before Hadoop 3.4, the capacity scheduler accepts only the name.
 
         Raises:
             ResourceManagerUnavailable: no ResourceManager answered.
         """
-        queues = await self.queues()
-        if name in queues:
-            return queues[name]
-        found = [queue for queue in queues.values() if queue.name == name]
-        return found[0] if len(found) == 1 else None
+        return queue_of(await self.queues(), name)
+
+    async def headroom(self) -> Headroom:
+        """Return the unused resources of queues and nodes. With many nodes this is a large document; see ``ContainerWaits``.
+
+        Raises:
+            ResourceManagerUnavailable: no ResourceManager answered.
+        """
+        scheduler = await self._require(self._get("/ws/v1/cluster/scheduler"))
+        return Headroom.read(scheduler, await self._require(self._get("/ws/v1/cluster/nodes?states=RUNNING")))
 
     async def pending_applications(self, queue: str) -> list[str]:
         """Return the ids of the applications that wait in a queue for their first container.

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 # YARN reports Java's largest integer for no limit.
 _NO_LIMIT = 2**31 - 1
@@ -52,12 +52,43 @@ class Queue:
     maximum_allocation: Resources | None = None
 
 
+class NamedQueue(Protocol):
+    """A record with the last part of a queue's path."""
+
+    @property
+    def name(self) -> str: ...
+
+
+AnyQueue = TypeVar("AnyQueue", bound=NamedQueue)
+
+
 def read_queues(document: dict[str, Any]) -> Iterator[Queue]:
     """Yield the leaf queues of the ResourceManager's document."""
-    scheduler = (document.get("scheduler") or {}).get("schedulerInfo") or {}
+    scheduler = scheduler_information(document)
     if "rootQueue" in scheduler:
         return _fair_queues(scheduler["rootQueue"])
     return _capacity_queues(scheduler, "")
+
+
+def scheduler_information(document: dict[str, Any]) -> dict[str, Any]:
+    """Return the part of the ResourceManager's document that describes the queues."""
+    found: dict[str, Any] = (document.get("scheduler") or {}).get("schedulerInfo") or {}
+    return found
+
+
+def queue_of(queues: Mapping[str, AnyQueue], name: str) -> AnyQueue | None:
+    """Return the queue with a path or an unambiguous name, or None if there is none.
+
+    YARN accepts both. Before Hadoop 3.4, the capacity scheduler accepts only the name.
+
+    Args:
+        queues: the leaf queues by path.
+        name: path or name.
+    """
+    if name in queues:
+        return queues[name]
+    found = [queue for queue in queues.values() if queue.name == name]
+    return found[0] if len(found) == 1 else None
 
 
 def as_list(document: dict[str, Any] | None, *names: str) -> list[dict[str, Any]]:
@@ -128,15 +159,15 @@ def _fair_queues(parent: dict[str, Any]) -> Iterator[Queue]:
             path.rpartition(".")[2],
             path,
             "RUNNING",
-            _share(parent.get("steadyFairResources"), cluster),
-            _share(parent.get("maxResources"), cluster),
-            _share(parent.get("usedResources"), cluster),
+            memory_share(parent.get("steadyFairResources"), cluster),
+            memory_share(parent.get("maxResources"), cluster),
+            memory_share(parent.get("usedResources"), cluster),
             int(parent.get("numActiveApps", 0)),
             int(parent.get("numPendingApps", 0)),
             as_resources(parent.get("maxContainerAllocation")),
         )
 
 
-def _share(part: dict[str, Any] | None, whole: Resources | None) -> float:
+def memory_share(part: dict[str, Any] | None, whole: Resources | None) -> float:
     """Return the share of the cluster's memory, in percent."""
     return min(100.0, 100 * int((part or {}).get("memory", 0)) / whole.memory) if whole and whole.memory else 0.0

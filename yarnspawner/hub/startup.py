@@ -102,11 +102,13 @@ def prepare(hub: Any, spawner_class: type[Any]) -> None:
             hub.log.warning("%s", warning)
         access = settings_of(hub).hub_context.access
         # JupyterHub's handlers are imported only in a hub.
+        from yarnspawner.hub.kernel_waits import add_kernel_waits
         from yarnspawner.hub.log_page import add_log_page
         from yarnspawner.hub.restart_page import add_restart_page
 
         add_log_page(hub, access)
         add_restart_page(hub)
+        add_kernel_waits(hub)
         access.warm()
     except TraitError as error:
         # Otherwise, each start would fail.

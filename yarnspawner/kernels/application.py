@@ -26,10 +26,12 @@ from yarnspawner.common.private_files import private_files
 from yarnspawner.common.protocol import ProtocolError
 from yarnspawner.common.text import one_line
 from yarnspawner.kernels.application_secrets import ApplicationSecrets, SecretsFile
+from yarnspawner.kernels.application_waits import ApplicationWaits
 from yarnspawner.kernels.cluster_thread import ClusterThread
 from yarnspawner.kernels.containers import KernelRefused, Published
 from yarnspawner.kernels.messages import failure_message, log_hint, progress_message, submission_error_message
 from yarnspawner.kernels.request import KernelError, KernelRequest, container_specification
+from yarnspawner.kernels.wait_reasons import WaitReasons
 from yarnspawner.singleuser.store import ServiceContainer, StoreError
 from yarnspawner.skein_driver import (
     ApplicationUnknown,
@@ -82,6 +84,8 @@ class KernelApplication:
         self._id = ""
         self._known: _Known | None = None
         self._store: Store | None = None
+        self.wait_reasons = WaitReasons(self._wait_reason)
+        self._application_waits = ApplicationWaits(request)
 
     def size(self, slug: str) -> KernelSize:
         """Return the application's size."""
@@ -144,7 +148,7 @@ class KernelApplication:
             reason = failure_message(report) or log_hint(report.id)
             state = report.final_status if report.final_status in ("SUCCEEDED", "FAILED") else "KILLED"
             return ServiceContainer(size.service, state, one_line(reason, 500))
-        return ServiceContainer(size.service, "REQUESTED", "", waiting=f"{progress_message(report)}.")
+        return ServiceContainer(size.service, "REQUESTED", "", waiting=progress_message(report))
 
     async def command(self, kernel_id: str, command: KernelCommand) -> None:
         """Give a command to the kernel's container.
@@ -169,6 +173,10 @@ class KernelApplication:
     async def forget(self, kernel_id: str) -> None:
         """Remove the application's secrets."""
         self._file.remove()
+
+    async def _wait_reason(self, slug: str) -> str:
+        report = self._known.report if self._known else None
+        return await self._thread.run(self._application_waits.reason(report))
 
     # -- On the thread's event loop
 

@@ -28,6 +28,7 @@ from yarnspawner.common.kernel_protocol import (
 )
 from yarnspawner.common.protocol import ProtocolError
 from yarnspawner.kernels.spares import Spare, SpareContainers
+from yarnspawner.kernels.wait_reasons import HubQuestion, WaitReasons
 from yarnspawner.singleuser.store import NotInContainer, ServiceContainer, Store, StoreError
 
 T = TypeVar("T")
@@ -74,6 +75,7 @@ class KernelContainers:
     _current: KernelContainers | None = None
 
     def __init__(self, store: Store, offer: KernelOffer, secret: bytes) -> None:
+        self.wait_reasons = WaitReasons(HubQuestion(os.environ).ask)
         self._store = store
         self._offer = offer
         self._secret = secret
@@ -181,7 +183,7 @@ class KernelContainers:
         if container is None or container.state not in ("WAITING", "REQUESTED"):
             return container
         queue = f" in queue {self._offer.queue}" if self._offer.queue else ""
-        return replace(container, waiting=f"Waiting{queue} for a container with {size.text}.")
+        return replace(container, waiting=f"Waiting{queue} for a container with {size.text}")
 
     async def active(self) -> dict[str, ServiceContainer]:
         """Return all containers of kernels that YARN runs or will run, by skein's id, without spare ones.

@@ -23,6 +23,7 @@ from tornado import web
 
 from yarnspawner.common.units import duration, text
 from yarnspawner.kernels.remote_kernel import RemoteKernel
+from yarnspawner.kernels.wait_events import emit_waits
 from yarnspawner.singleuser.store import StoreError
 
 PATH = "yarnspawner/kernels"
@@ -42,6 +43,7 @@ def _load_jupyter_server_extension(app: Any) -> None:
     app.web_app.add_handlers(".*$", [(pattern, KernelsHandler)])
     # yarnspawner's extension of JupyterLab then offers the page.
     app.web_app.settings.setdefault("page_config_data", {})[_PAGE_OPTION] = PATH
+    emit_waits(app.event_logger)
 
 
 @dataclass(frozen=True)
@@ -71,11 +73,11 @@ def describe(kernel_id: str, kernel: RemoteKernel, model: Mapping[str, Any], not
     if kernel.end is not None and kernel.end.message:
         state = kernel.end.message
     elif kernel.address is None:
-        state = f"{kernel.waiting} It has waited for {duration(now - kernel.requested)}."
+        state = f"{kernel.progress.sentence} It has waited for {duration(now - kernel.progress.requested)}."
     else:
         state = str(model.get("execution_state", ""))
-        if kernel.requested:
-            holds += f" for {duration(now - kernel.requested)}"
+        if kernel.progress.requested:
+            holds += f" for {duration(now - kernel.progress.requested)}"
         if state == "idle" and model.get("last_activity"):
             holds += f", idle for {duration(now - _seconds(model['last_activity']))}"
     node = kernel.address.node if kernel.address else ""
@@ -99,7 +101,7 @@ class KernelsHandler(JupyterHandler):
         notebooks = {one["kernel"]["id"]: one["path"] for one in await self.session_manager.list_sessions()}
         rows = [
             describe(kernel_id, kernel, self._model(kernel_id), notebooks.get(kernel_id, ""), time.time())
-            for kernel_id, kernel in sorted(RemoteKernel.known.items(), key=lambda item: item[1].requested)
+            for kernel_id, kernel in sorted(RemoteKernel.known.items(), key=lambda item: item[1].progress.requested)
             if kernel.present
         ]
         self.set_header("Cache-Control", "no-store")

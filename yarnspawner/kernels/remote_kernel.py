@@ -6,7 +6,6 @@ import asyncio
 import json
 import logging
 import signal
-import time
 from collections import deque
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 from weakref import WeakValueDictionary
@@ -20,6 +19,7 @@ from yarnspawner.common.kernel_protocol import (
     KernelSize,
 )
 from yarnspawner.kernels.containers import KernelContainers, KernelRefused
+from yarnspawner.kernels.start_progress import StartProgress
 from yarnspawner.singleuser.store import ServiceContainer, StoreError
 
 if TYPE_CHECKING:
@@ -31,8 +31,6 @@ OBEDIENCE = 2.0
 """Seconds for a container to obey a command before it is killed."""
 # Seconds for YARN to report why it stopped a container; an application master asks every five seconds at the latest.
 _REASON_LIMIT = 7.0
-_REQUESTED = "The kernel's container is requested."
-_STARTING = "The container runs, and the kernel starts in it."
 # Exit status of a kernel whose container YARN stopped.
 _KILLED = 128 + signal.SIGKILL
 
@@ -79,10 +77,7 @@ class RemoteKernel:
         self._serial = 0
         self.address: KernelAddress | None = None
         self.end: KernelEnd | None = None
-        self.requested = 0.0
-        """When the container was requested, in seconds since the epoch."""
-        self.waiting = ""
-        """A sentence that says what a starting kernel waits for."""
+        self.progress = StartProgress(kernel_id, self._size, containers.wait_reasons)
         self.known[kernel_id] = self
 
     @property
@@ -136,11 +131,12 @@ class RemoteKernel:
         await self.release()
         self.address, self.end, self._serial = None, None, 0
         self._container = await self._containers.add(self._size, self._id, launch)
-        self.requested, self.waiting = time.time(), _REQUESTED
+        self.progress.begin()
         self._log.info("Kernel %s: its container is %s, with %s", self._id, self._container, self._size.text)
         try:
             await self._wait_listening(timeout, run=1, launch=launch)
         except BaseException:
+            self.progress.end()
             await asyncio.shield(self.release())
             raise
 
@@ -179,7 +175,7 @@ class RemoteKernel:
                 if container is None:
                     return
                 if loop.time() > until:
-                    raise KernelRefused(self._timeout_message(container, timeout))
+                    raise KernelRefused(self.progress.timeout_message(container, timeout))
                 if launch is not None and container.state != "RUNNING" and loop.time() > again:
                     again = loop.time() + self._containers.patience
                     await self._containers.kill(self._container)
@@ -195,7 +191,8 @@ class RemoteKernel:
         """Return the container in which the kernel does not listen yet; None if it listens."""
         published = await self._containers.published(self._id)
         if published.address is not None and published.address.run == run:
-            self.address, self.waiting = published.address, ""
+            self.address = published.address
+            self.progress.end()
             return None
         if published.end is not None and published.end.run == run:
             raise KernelRefused(published.end.message)
@@ -204,15 +201,8 @@ class RemoteKernel:
         container = await self._containers.container(self._size, self._container)
         if container is None or not container.active:
             raise KernelRefused(_with_reason("The kernel's container ended before the kernel listened.", container))
-        self.waiting = container.waiting or (_STARTING if container.state == "RUNNING" else _REQUESTED)
+        self.progress.look(container)
         return container
-
-    def _timeout_message(self, container: ServiceContainer, timeout: float) -> str:
-        limit = f"within {timeout:g} seconds"
-        if container.state == "RUNNING":
-            return f"The kernel did not listen {limit}, although its container runs."
-        waiting = container.waiting or f"The kernel needs a container with {self._size.text}."
-        return f"{waiting} YARN gave none {limit}. Try again later, or choose a smaller kernel."
 
     async def find_end(self) -> KernelEnd | None:
         """Return how the kernel ended; None while it runs.
@@ -302,7 +292,7 @@ class RemoteKernel:
             "container": self._container,
             "serial": self._serial,
             "address": address,
-            "requested": self.requested,
+            "requested": self.progress.requested,
         }
 
     def load(self, known: dict[str, Any]) -> None:
@@ -312,7 +302,7 @@ class RemoteKernel:
             ProtocolError: this is not the result of :meth:`to_dict`.
         """
         self._container, self._serial = known["container"], known["serial"]
-        self.requested = known.get("requested", 0.0)
+        self.progress.requested = known.get("requested", 0.0)
         self.address = KernelAddress.from_bytes(json.dumps(known["address"]).encode()) if known["address"] else None
 
 

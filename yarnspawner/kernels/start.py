@@ -6,7 +6,9 @@ import asyncio
 import contextlib
 import getpass
 import json
+import math
 import sys
+import time
 from typing import Any
 
 import skein
@@ -14,6 +16,7 @@ import skein
 from yarnspawner.common.private_files import private_files
 from yarnspawner.common.protocol import KERNEL_KEY
 from yarnspawner.hadoop.logs import LogsUnavailable, tail
+from yarnspawner.kernels.application_waits import ApplicationWaits
 from yarnspawner.kernels.connection_files import ConnectionFile
 from yarnspawner.kernels.messages import (
     failure_message,
@@ -22,6 +25,7 @@ from yarnspawner.kernels.messages import (
     submission_error_message,
 )
 from yarnspawner.kernels.request import KernelError, KernelRequest, connection_information, specification
+from yarnspawner.kernels.wait_reasons import WaitReasons
 from yarnspawner.skein_driver import Cluster, ClusterError, ClusterRefused, ClusterUnavailable, Report, Store
 
 # Seconds between two requests for a report.
@@ -59,7 +63,9 @@ async def start_kernel(
         try:
             application_id = await asyncio.shield(submission)
             say(f"Submitted as {application_id}")
-            information = connection_information(await _wait_published(cluster, application_id, security), keys)
+            waits = ApplicationWaits(request)
+            published = await _wait_published(cluster, application_id, security, waits)
+            information = connection_information(published, keys)
             file = ConnectionFile(application_id)
             file.write(information)
             say(f"The connection is {'' if 'curve_publickey' in information else 'not '}encrypted.")
@@ -96,17 +102,26 @@ class _ApplicationEnded(Exception):
         self.report = report
 
 
-async def _wait_published(cluster: Cluster, application_id: str, security: skein.Security) -> bytes:
+async def _wait_published(
+    cluster: Cluster, application_id: str, security: skein.Security, waits: ApplicationWaits
+) -> bytes:
     """Wait until the kernel publishes its connection, and return the raw document."""
     store: Store | None = None
     shown = ""
+    last: Report | None = None
+    reasons = WaitReasons(lambda _: waits.reason(last))
+    running_since = math.inf
     try:
         while True:
             try:
                 report = await cluster.report(application_id)
                 if report.ended:
                     raise _ApplicationEnded(report)
-                if (progress := progress_message(report)) != shown:
+                last = report
+                if report.state == "RUNNING":
+                    running_since = min(running_since, time.monotonic())
+                progress = f"{progress_message(report)}{reasons.clause('', time.monotonic() - running_since)}"
+                if progress != shown:
                     shown = progress
                     say(shown)
                 if report.state == "RUNNING" and report.host:

@@ -36,7 +36,7 @@ class ServiceContainer:
     exit_message: str
     """YARN's reason of a failure; "" for none."""
     waiting: str = ""
-    """A sentence that says what the container waits for, if that is known."""
+    """What the container waits for, as words that begin a sentence; "" if that is not known."""
 
     @property
     def active(self) -> bool:

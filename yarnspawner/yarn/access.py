@@ -15,6 +15,7 @@ from yarnspawner.hadoop.resourcemanager import ResourceManager
 from yarnspawner.hadoop.skein_staging import StagingFolders
 from yarnspawner.hadoop.uploads import Uploads
 from yarnspawner.skein_driver import SKEIN_JAR, Cluster
+from yarnspawner.yarn.container_waits import ContainerWaits
 from yarnspawner.yarn.pending import PendingApplications
 from yarnspawner.yarn.port_check import PortChecker
 from yarnspawner.yarn.reflector import ApplicationReflector
@@ -110,6 +111,11 @@ class ClusterAccess:
     def pending_applications(self) -> PendingApplications:
         """Counts the applications that wait in the queues."""
         return PendingApplications(lambda: self.resource_manager)
+
+    @cached_property
+    def container_waits(self) -> ContainerWaits:
+        """Says why running servers wait for containers of their kernels."""
+        return ContainerWaits(lambda: self.resource_manager)
 
     @cached_property
     def node_manager_client(self) -> HadoopHttpClient:

@@ -55,9 +55,9 @@ def test_full_queue(hub: Hub, strict: LocalHadoop, stack: ExitStack, fault: Outc
     with ThreadPoolExecutor() as threads:
         fault.begins()
         requested = threads.submit(alice.start_kernel, PYTHON)
-        waiting = "Waiting in queue default for a container with 400 MB"
+        waiting = "Waiting in queue default for a container with 400 MB · 1 core, because the queue is full."
         until(lambda: waiting in alice.kernels_page(), START, "waiting")
         bob.shut_down(theirs[0])
         assert alice.execute(requested.result(), "print(6 * 7)") == "42\n"
     fault.recovered()
-    fault.saw = "The kernel waits, the page of kernels says in which queue, and then it starts"
+    fault.saw = "The kernel waits, the page of kernels says in which queue and why, and then it starts"

@@ -77,9 +77,10 @@ def test_a_hub_starts_its_drivers_with_itself(monkeypatch):
     added = []
     monkeypatch.setattr("yarnspawner.hub.log_page.add_log_page", lambda *what: added.append(what))
     monkeypatch.setattr("yarnspawner.hub.restart_page.add_restart_page", lambda *what: added.append(what))
+    monkeypatch.setattr("yarnspawner.hub.kernel_waits.add_kernel_waits", lambda *what: added.append(what))
     hub.prepare(one, int)
     assert (len(warmed), logged) == (1, [])
-    assert added == [(one, access), (one,)]
+    assert added == [(one, access), (one,), (one,)]
     settings.hub_context = None
     hub.prepare(one, int)
     assert len(logged) == 1

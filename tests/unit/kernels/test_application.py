@@ -21,6 +21,7 @@ from yarnspawner.common.kernel_protocol import (
 )
 from yarnspawner.kernels import application, cluster_thread
 from yarnspawner.kernels.application import KernelApplication
+from yarnspawner.kernels.application_waits import ApplicationWaits
 from yarnspawner.kernels.cluster_thread import ClusterThread
 from yarnspawner.kernels.containers import KernelRefused
 from yarnspawner.kernels.remote_kernel import RemoteKernel
@@ -124,6 +125,20 @@ async def test_an_application_without_an_application_master_is_killed(cluster: O
     with pytest.raises(KernelRefused, match=r"Waiting in queue small\. YARN gave none within .*\. Try again"):
         await start(kernel, 0.05)
     assert cluster.killed == 1
+
+
+async def test_an_application_whose_container_waits_says_why(
+    cluster: OneCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def reason(self: ApplicationWaits, report: Report | None) -> str:
+        assert report == cluster.report_now
+        return "because the queue is full"
+
+    monkeypatch.setattr(ApplicationWaits, "reason", reason)
+    monkeypatch.setattr("yarnspawner.kernels.wait_reasons._WORTH_ASKING", 0)
+    cluster.keys.clear()
+    with pytest.raises(KernelRefused, match=r"container, because the queue is full\. YARN gave none within"):
+        await start(remote(cluster), 0.5)
 
 
 async def test_an_end_of_the_application_is_the_kernels_end(cluster: OneCluster) -> None:

@@ -17,10 +17,11 @@ NOW = 1_795_800_000.0
 ADDRESS = KernelAddress(1, "10.0.0.7", dict.fromkeys(PORT_NAMES, 4711), "n1", "container_1", True)
 
 
-def kernel(**attributes: Any) -> RemoteKernel:
+def kernel(requested: float = 0.0, waiting: str = "", **attributes: Any) -> RemoteKernel:
     containers = Mock()
     containers.size.return_value = KernelSize("large", "python3", "", 32 * 1024, 8)
     kernel = RemoteKernel(containers, "1", "large", logging.getLogger())
+    kernel.progress.requested, kernel.progress.sentence = requested, waiting
     for name, value in attributes.items():
         setattr(kernel, name, value)
     return kernel

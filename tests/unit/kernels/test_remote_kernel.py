@@ -11,6 +11,7 @@ import pytest
 from yarnspawner.common.kernel_protocol import KernelEnd, KernelLaunch, KernelSize
 from yarnspawner.kernels.containers import KernelRefused, Published
 from yarnspawner.kernels.remote_kernel import RemoteKernel
+from yarnspawner.kernels.wait_reasons import HubQuestion, WaitReasons
 from yarnspawner.singleuser.store import ServiceContainer
 
 
@@ -21,6 +22,7 @@ class Containers:
 
     def __init__(self, lost: int, patience: float) -> None:
         self.patience = patience
+        self.wait_reasons = WaitReasons(HubQuestion({}).ask)
         self.lost = lost
         self.added: list[str] = []
         self.killed: list[str] = []

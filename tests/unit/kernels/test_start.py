@@ -9,6 +9,7 @@ import pytest
 
 from tests.support.one_application import ID
 from yarnspawner.kernels import start
+from yarnspawner.kernels.application_waits import ApplicationWaits
 from yarnspawner.kernels.request import KernelError, KernelRequest
 from yarnspawner.skein_driver import ClusterRefused, Report
 
@@ -76,6 +77,27 @@ async def test_cancelled() -> None:
     with pytest.raises(asyncio.CancelledError):
         await starting
     assert cluster.killed == [ID]
+
+
+async def test_waiting(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """If YARN gives no container, the reason is told."""
+
+    async def reason(self: ApplicationWaits, report: Report | None) -> str:
+        assert report is not None
+        return "because the queue is full"
+
+    monkeypatch.setattr(ApplicationWaits, "reason", reason)
+    monkeypatch.setattr("yarnspawner.kernels.wait_reasons._WORTH_ASKING", 0)
+    monkeypatch.setattr(start, "_INTERVAL", 0.01)
+    starting = asyncio.create_task(begin(Cluster(None)))
+    message = "The application runs; waiting for resources for the kernel's container"
+    told = ""
+    while f"{message}, because the queue is full\n" not in told:
+        await asyncio.sleep(0.01)
+        told += capsys.readouterr().err
+    starting.cancel()
+    await asyncio.wait([starting])
+    assert f"{message}\n" in told
 
 
 async def test_rejected() -> None:

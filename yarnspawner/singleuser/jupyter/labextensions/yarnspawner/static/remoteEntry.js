@@ -5,6 +5,10 @@
 
   const KERNELS = "Kernels in containers";
   const COMMAND = "yarnspawner:kernels";
+  // The id of `SCHEMA` in kernels/wait_events.py.
+  const WAIT = "https://github.com/jupyterhub/yarnspawner/kernel-wait/v1";
+  // Most kernels wait for less than this many milliseconds.
+  const WORTH_TELLING = 3000;
 
   let shared = {};
 
@@ -95,10 +99,43 @@
     };
   }
 
+  // A notification for each kernel that waits. Without it, its notebook says no more than "Connecting".
+  function showWait(app, waiting, kernel, message) {
+    const execute = (name, args) => app.commands.execute(`apputils:${name}`, args);
+    const options = { autoClose: false, actions: [{ label: "Show kernels", commandId: COMMAND }] };
+    const known = waiting.get(kernel);
+    if (!message) {
+      waiting.delete(kernel);
+      known && clearTimeout(known.timer);
+      known && known.id && known.id.then(id => execute("dismiss-notification", { id }));
+    } else if (known) {
+      known.message = message;
+      known.id && known.id.then(id => execute("update-notification", { id, message, type: "in-progress", options }));
+    } else {
+      const entry = { message };
+      entry.timer = setTimeout(() => {
+        entry.id = execute("notify", { message: entry.message, type: "in-progress", options });
+      }, WORTH_TELLING);
+      waiting.set(kernel, entry);
+    }
+  }
+
+  const waits = {
+    id: "yarnspawner:kernel-waits",
+    autoStart: true,
+    activate: app => {
+      const waiting = new Map();
+      const { events } = app.serviceManager;
+      events && events.stream.connect((_, event) => {
+        event.schema_id === WAIT && showWait(app, waiting, event.kernel, event.message);
+      });
+    },
+  };
+
   // If JupyterLab lacks a module, the notice still works.
   async function plugins() {
     try {
-      return option("yarnspawnerKernels") ? [notice, await kernels()] : [notice];
+      return option("yarnspawnerKernels") ? [notice, waits, await kernels()] : [notice];
     } catch (error) {
       console.error("yarnspawner:", error);
       return [notice];

@@ -1,0 +1,110 @@
+"""The hub's answer to a server whose kernel waits, in a real JupyterHub without a cluster."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from jupyterhub import orm
+from jupyterhub.app import JupyterHub
+from tornado.httpclient import AsyncHTTPClient, HTTPResponse
+from tornado.httpserver import HTTPServer
+from tornado.testing import bind_unused_port
+
+from yarnspawner.hadoop.scheduler import Resources
+from yarnspawner.hub.kernel_waits import add_kernel_waits
+
+PROFILES = [
+    {"slug": "small", "memory": "1 G"},
+    {"slug": "gpu", "memory": "4 G", "vcores": 2, "gpus": 1, "node_label": "gpu"},
+]
+
+
+class Site:
+    """A hub with servers of alice, "" and "second", whose tokens are known, and what it has asked the cluster."""
+
+    def __init__(self, hub: Any, address: str) -> None:
+        self.hub = hub
+        self.asked: list[Any] = []
+        self._address = address
+
+    def token(self, user: str, server: str = "") -> str:
+        """Return a token as JupyterHub makes it for a server."""
+        row = orm.User.find(self.hub.db, user)
+        scopes = [f"access:servers!server={user}/{server}", f"users:activity!user={user}"]
+        token: str = row.new_api_token(scopes=scopes)
+        return token
+
+    async def ask(self, token: str, path: str) -> HTTPResponse:
+        return await AsyncHTTPClient().fetch(
+            f"{self._address}/hub/api/yarnspawner/kernel-waits/{path}",
+            headers={"Authorization": f"token {token}"},
+            follow_redirects=False,
+            raise_error=False,
+        )
+
+    async def reason(self, *asked: Any, user: str, label: str) -> str:
+        self.asked.append((*asked, user, label))
+        return "because the queue is full"
+
+
+@pytest.fixture
+async def site(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Site]:
+    monkeypatch.chdir(tmp_path)
+    hub = JupyterHub(db_url="sqlite:///:memory:", authenticator_class="dummy", spawner_class="simple", log_level=50)
+    hub.config.Authenticator.allow_all = True
+    hub.config.Authenticator.allowed_users = {"alice", "bob"}
+    await hub.initialize([])
+    add_kernel_waits(hub)
+    socket, port = bind_unused_port()
+    server = HTTPServer(hub.tornado_application)
+    server.add_socket(socket)
+    site = Site(hub, f"http://127.0.0.1:{port}")
+    row = orm.User.find(hub.db, "alice")
+    hub.db.add_all([orm.Spawner(user=row, name=name) for name in ("", "second")])
+    hub.db.commit()
+    access = SimpleNamespace(container_waits=site)
+    for name in ("", "second"):
+        spawner = hub.users[row].spawners[name]
+        state = SimpleNamespace(application_id="application_1_0001", queue="root.users", hadoop_user="alice-h")
+        spawner.record, spawner.hub_context = SimpleNamespace(server=state), SimpleNamespace(access=access)
+        spawner.kernel_profiles, spawner.node_label = PROFILES, "cpu"
+        spawner.hadoop_user = "{username}"
+    yield site
+    server.stop()
+    hub.db.close()
+
+
+async def test_reason(site: Site) -> None:
+    """A server asks with its own token. Size, queue and user are those that the hub knows."""
+    answer = await site.ask(site.token("alice"), "alice?size=small")
+    assert answer.code == 200, answer.body
+    assert json.loads(answer.body) == {"reason": "because the queue is full"}
+    answer = await site.ask(site.token("alice", "second"), "alice/second?size=gpu")
+    assert answer.code == 200, answer.body
+    assert site.asked == [
+        (Resources(1024, 1, 0), "root.users", "alice-h", "cpu"),
+        (Resources(4096, 2, 1), "root.users", "alice-h", "gpu"),
+    ]
+
+
+async def test_others(site: Site) -> None:
+    """Nobody learns anything with a token of another user or server, or without one."""
+    for token in (site.token("bob"), site.token("alice", "second"), "guessed"):
+        assert (await site.ask(token, "alice?size=small")).code in (403, 404)
+    assert (await site.ask(site.token("bob"), "nobody?size=small")).code in (403, 404)
+    assert site.asked == []
+
+
+async def test_unknown(site: Site) -> None:
+    """A size that is not offered, no size, and a server that does not run."""
+    token = site.token("alice")
+    assert (await site.ask(token, "alice?size=huge")).code == 404
+    assert (await site.ask(token, "alice")).code == 400
+    row = orm.User.find(site.hub.db, "alice")
+    site.hub.users[row].spawners[""].record.server = None
+    assert (await site.ask(token, "alice?size=small")).code == 404
+    assert site.asked == []

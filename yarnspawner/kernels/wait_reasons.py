@@ -1,0 +1,111 @@
+"""Why a kernel waits for its container, as the hub or the ResourceManager says."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from urllib.parse import quote
+
+from tornado.httpclient import HTTPClientError, HTTPRequest
+from tornado.simple_httpclient import SimpleAsyncHTTPClient
+
+from yarnspawner.common.text import one_line
+from yarnspawner.singleuser.hub_wait import context_of
+
+_log = logging.getLogger(__name__)
+
+# Most kernels wait for less than this many seconds.
+_WORTH_ASKING = 2.0
+# Seconds between two questions, and after one without an answer: an older hub has none.
+_INTERVAL = 5.0
+_PAUSE = 60.0
+# Seconds for the hub's answer, and its largest size in bytes.
+_TIMEOUT = 10.0
+_LARGEST_ANSWER = 10_000
+_LONGEST_REASON = 300
+
+
+@dataclass
+class _Known:
+    reason: str = ""
+    next: float = 0.0
+    task: asyncio.Task[None] | None = None
+
+
+class WaitReasons:
+    """Keep the reasons of kernels that wait. Nobody waits for an answer: a call returns what the last one has brought.
+
+    Args:
+        ask: returns the reason for a size of kernels by its slug, such as "because the queue is full", or "".
+    """
+
+    def __init__(self, ask: Callable[[str], Awaitable[str]]) -> None:
+        self._ask = ask
+        self._known: dict[str, _Known] = {}
+
+    def clause(self, slug: str, waited: float) -> str:
+        """Return ", " and why a kernel waits; "" if this is not known, or if it has hardly waited.
+
+        Args:
+            slug: of its size.
+            waited: for how many seconds it has waited.
+        """
+        if waited < _WORTH_ASKING:
+            self._known.pop(slug, None)
+            return ""
+        known = self._known.setdefault(slug, _Known())
+        if (known.task is None or known.task.done()) and time.monotonic() >= known.next:
+            known.task = asyncio.create_task(self._refresh(slug, known))
+        return f", {known.reason}" if known.reason else ""
+
+    async def _refresh(self, slug: str, known: _Known) -> None:
+        try:
+            known.reason = one_line(await self._ask(slug), _LONGEST_REASON)
+            known.next = time.monotonic() + _INTERVAL
+        except (HTTPClientError, OSError, ValueError) as error:
+            _log.debug("It is not known why kernels of size %s wait: %s", slug, error)
+            known.reason, known.next = "", time.monotonic() + _PAUSE
+
+
+class HubQuestion:
+    """Asks the hub of this server why a kernel waits.
+
+    Args:
+        environ: the server's environment, which names the hub and has the server's token.
+    """
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        server = (environ.get("JUPYTERHUB_USER", ""), environ.get("JUPYTERHUB_SERVER_NAME", ""))
+        name = "/".join(quote(part, safe="") for part in server if part)
+        self._url = f"{environ.get('JUPYTERHUB_API_URL', '').rstrip('/')}/yarnspawner/kernel-waits/{name}"
+        self._token = environ.get("JUPYTERHUB_API_TOKEN", "")
+        self._certificate = [environ.get(f"JUPYTERHUB_SSL_{part}", "") for part in ("KEYFILE", "CERTFILE", "CLIENT_CA")]
+
+    async def ask(self, slug: str) -> str:
+        """Return the hub's answer; "" if there is no hub.
+
+        Raises:
+            HTTPClientError, OSError, ValueError: it has no answer.
+        """
+        if not self._token:
+            return ""
+        client = SimpleAsyncHTTPClient(force_instance=True, max_body_size=_LARGEST_ANSWER)
+        try:
+            request = HTTPRequest(
+                f"{self._url}?size={quote(slug, safe='')}",
+                headers={"Authorization": f"token {self._token}"},
+                ssl_options=context_of(*self._certificate),
+                follow_redirects=False,
+                request_timeout=_TIMEOUT,
+            )
+            answer = json.loads((await client.fetch(request)).body)
+        finally:
+            client.close()
+        reason = answer.get("reason") if isinstance(answer, dict) else None
+        if isinstance(reason, str):
+            return reason
+        raise ValueError("the hub's answer has no reason")
