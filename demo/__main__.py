@@ -21,7 +21,7 @@ from demo.visitor import VisitError, Visitor
 from localhadoop import LocalHadoop, LocalHadoopError
 
 # Of kernels that JupyterLab's launcher offers in containers of their own.
-KERNEL_SIZES = "512M 1G 2G"
+KERNEL_SIZES = "512M 768M 1G"
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
