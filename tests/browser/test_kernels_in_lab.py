@@ -143,6 +143,7 @@ def test_a_kernel_waits_in_a_full_queue(
     with full(kerberos_cluster_of_session):
         card(page, SMALL).click()
         expect(notification).to_contain_text("because the queue is full.", timeout=60_000)
+        page.wait_for_timeout(1500)  # it moves into the page
         picture(page, "kernels-waiting")
     expect(page.locator("#jp-main-statusbar")).to_contain_text(f"{SMALL} | Idle", timeout=KERNEL)
     expect(notification).to_have_count(0)
