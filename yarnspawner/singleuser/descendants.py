@@ -94,11 +94,18 @@ def terminate_descendants() -> None:
 
 
 def _reap(child: int) -> int:
-    """Wait for the child, reap all other children until then, and return the child's exit status."""
-    while True:
-        pid, status = os.waitpid(-1, 0)
-        if pid == child:
-            return status
+    """Wait for the child, reap all other children until then, and return the child's exit status.
+
+    A signal that comes just before a system call does not interrupt it, so Python would call its handler only after the call.
+    So each signal writes a byte into a pipe (see ``signal.set_wakeup_fd``), and this waits for bytes.
+    """
+    signals, written = os.pipe()
+    os.set_blocking(written, False)
+    signal.set_wakeup_fd(written, warn_on_full_buffer=False)
+    signal.signal(signal.SIGCHLD, lambda _number, _frame: None)
+    while (status := reap_children(child)) is None:
+        os.read(signals, 4096)
+    return status
 
 
 def _leave(status: int) -> NoReturn:
