@@ -86,10 +86,13 @@ class Headroom:
             "" if nothing does: a node gets the container with one of its next heartbeats.
         """
         found = queue_of(self._queues, queue)
-        label = label or (found.label if found else "")
+        asked, label = label, label or (found.label if found else "")
         nodes = [node for node in self._nodes if (label in node.labels if label else not node.labels)]
+        if not nodes and asked:
+            return "queue-no-label"
         if not nodes:
-            return "queue-no-label" if label else "queue-no-node"
+            # With other nodes, the sentence would be wrong; the queue's own label is not named to users.
+            return "" if self._nodes else "queue-no-node"
         room = found.room.get(label, 100.0) + _ROUNDING if found else 100.0
         if _percent(wanted.memory, sum(node.total.memory for node in nodes)) > room:
             return "queue-full"

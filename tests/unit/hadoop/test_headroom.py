@@ -116,6 +116,8 @@ def test_labels() -> None:
     assert found(capacity(10), node(4096), labelled, label="gpu") == ""
     assert found(capacity(10), node(4096), label="gpu") == "queue-no-label"
     assert found(capacity(10), node(300), labelled) == "queue-no-room"
+    assert found(capacity(10), labelled) == ""
+    assert found(capacity(10, defaultNodeLabelExpression="ssd"), node(4096)) == ""
     assert found(capacity(10, defaultNodeLabelExpression="gpu"), node(300), node(4096, labels="gpu")) == ""
 
 
