@@ -37,9 +37,9 @@ class QueueRoom:
 
 @dataclass(frozen=True)
 class NodeRoom:
-    """The resources of a running node, as a whole and unused."""
+    """A running node: its memory in MiB, its unused resources and its labels."""
 
-    total: Resources
+    memory: int
     free: Resources
     labels: tuple[str, ...] = ()
 
@@ -94,7 +94,7 @@ class Headroom:
             # With other nodes, the sentence would be wrong; the queue's own label is not named to users.
             return "" if self._nodes else "queue-no-node"
         room = found.room.get(label, 100.0) + _ROUNDING if found else 100.0
-        if _percent(wanted.memory, sum(node.total.memory for node in nodes)) > room:
+        if _percent(wanted.memory, sum(node.memory for node in nodes)) > room:
             return "queue-full"
         used, limit = found.users.get(user, (0, 0)) if found and not label else (0, 0)
         if used > limit:
@@ -153,13 +153,10 @@ def _unused_vcores(largest: dict[str, Any] | None, used: dict[str, Any] | None) 
 
 
 def _node(node: dict[str, Any]) -> NodeRoom:
-    free, used = (
-        Resources(int(node.get(f"{kind}MemoryMB", 0)), int(node.get(f"{cores}VirtualCores", 0)))
-        for kind, cores in (("avail", "available"), ("used", "used"))
-    )
+    free = Resources(int(node.get("availMemoryMB", 0)), int(node.get("availableVirtualCores", 0)))
     labels = node.get("nodeLabels") or ()
     return NodeRoom(
-        Resources(free.memory + used.memory, free.vcores + used.vcores),
+        free.memory + int(node.get("usedMemoryMB", 0)),
         as_resources(node.get("availableResource")) or free,
         (labels,) if isinstance(labels, str) else tuple(str(label) for label in labels),
     )
