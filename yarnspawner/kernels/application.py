@@ -85,7 +85,7 @@ class KernelApplication:
         self._known: _Known | None = None
         self._store: Store | None = None
         self.wait_reasons = WaitReasons(self._wait_reason)
-        self._application_waits = ApplicationWaits(request)
+        self._application_waits = ApplicationWaits(request, thread.container_waits)
 
     def size(self, slug: str) -> KernelSize:
         """Return the application's size."""

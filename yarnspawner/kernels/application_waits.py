@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from yarnspawner.hadoop.resourcemanager import ResourceManager
 from yarnspawner.hadoop.scheduler import Resources
 from yarnspawner.kernels.request import KernelRequest
 from yarnspawner.skein_driver import Report
@@ -14,11 +13,12 @@ class ApplicationWaits:
 
     Args:
         request: what was started.
+        container_waits: shared by the kernels of this process.
     """
 
-    def __init__(self, request: KernelRequest) -> None:
+    def __init__(self, request: KernelRequest, container_waits: ContainerWaits) -> None:
         self._wanted = Resources(request.memory, request.vcores, request.gpus)
-        self._container_waits = ContainerWaits(ResourceManager.from_configuration)
+        self._container_waits = container_waits
 
     async def reason(self, report: Report | None) -> str:
         """Return a clause such as "because the queue is full"; "" if it is not known.

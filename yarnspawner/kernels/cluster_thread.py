@@ -7,7 +7,9 @@ import threading
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
+from yarnspawner.hadoop.resourcemanager import ResourceManager
 from yarnspawner.skein_driver import Cluster
+from yarnspawner.yarn.container_waits import ContainerWaits
 
 T = TypeVar("T")
 
@@ -30,6 +32,8 @@ class ClusterThread:
 
     def __init__(self, connect: Callable[[], Cluster] = Cluster) -> None:
         self._connect = connect
+        self.container_waits = ContainerWaits(ResourceManager.from_configuration)
+        """Says why containers wait. Called on the loop of this thread only."""
         self._cluster: Cluster | None = None
         self._calls = 0
         self._idle: asyncio.TimerHandle | None = None

@@ -16,6 +16,7 @@ import skein
 from yarnspawner.common.private_files import private_files
 from yarnspawner.common.protocol import KERNEL_KEY
 from yarnspawner.hadoop.logs import LogsUnavailable, tail
+from yarnspawner.hadoop.resourcemanager import ResourceManager
 from yarnspawner.kernels.application_waits import ApplicationWaits
 from yarnspawner.kernels.connection_files import ConnectionFile
 from yarnspawner.kernels.messages import (
@@ -27,6 +28,7 @@ from yarnspawner.kernels.messages import (
 from yarnspawner.kernels.request import KernelError, KernelRequest, connection_information, specification
 from yarnspawner.kernels.wait_reasons import WaitReasons
 from yarnspawner.skein_driver import Cluster, ClusterError, ClusterRefused, ClusterUnavailable, Report, Store
+from yarnspawner.yarn.container_waits import ContainerWaits
 
 # Seconds between two requests for a report.
 _INTERVAL = 0.5
@@ -63,7 +65,7 @@ async def start_kernel(
         try:
             application_id = await asyncio.shield(submission)
             say(f"Submitted as {application_id}")
-            waits = ApplicationWaits(request)
+            waits = ApplicationWaits(request, ContainerWaits(ResourceManager.from_configuration))
             published = await _wait_published(cluster, application_id, security, waits)
             information = connection_information(published, keys)
             file = ConnectionFile(application_id)

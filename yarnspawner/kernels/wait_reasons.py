@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import logging
-import time
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from functools import partial
 from urllib.parse import quote
 
 from tornado.httpclient import HTTPClientError, HTTPRequest
 from tornado.simple_httpclient import SimpleAsyncHTTPClient
 
+from yarnspawner.common.refreshed_value import RefreshedValue
 from yarnspawner.common.text import one_line
 from yarnspawner.singleuser.hub_wait import context_of
 
@@ -20,20 +19,10 @@ _log = logging.getLogger(__name__)
 
 # Most kernels wait for less than this many seconds.
 _WORTH_ASKING = 2.0
-# Seconds between two questions, and after one without an answer: an older hub has none.
-_INTERVAL = 5.0
-_PAUSE = 60.0
 # Seconds for the hub's answer, and its largest size in bytes.
 _TIMEOUT = 10.0
 _LARGEST_ANSWER = 10_000
 _LONGEST_REASON = 300
-
-
-@dataclass
-class _Known:
-    reason: str = ""
-    next: float = 0.0
-    task: asyncio.Task[None] | None = None
 
 
 class WaitReasons:
@@ -45,7 +34,7 @@ class WaitReasons:
 
     def __init__(self, ask: Callable[[str], Awaitable[str]]) -> None:
         self._ask = ask
-        self._known: dict[str, _Known] = {}
+        self._known: dict[str, RefreshedValue[str]] = {}
 
     def clause(self, slug: str, waited: float) -> str:
         """Return ", " and why a kernel waits; "" if this is not known, or if it has hardly waited.
@@ -57,18 +46,20 @@ class WaitReasons:
         if waited < _WORTH_ASKING:
             self._known.pop(slug, None)
             return ""
-        known = self._known.setdefault(slug, _Known())
-        if (known.task is None or known.task.done()) and time.monotonic() >= known.next:
-            known.task = asyncio.create_task(self._refresh(slug, known))
-        return f", {known.reason}" if known.reason else ""
+        if slug not in self._known:
+            # An older hub has no answer.
+            self._known[slug] = RefreshedValue(
+                partial(self._read, slug),
+                "",
+                expected=(HTTPClientError, OSError, ValueError),
+                what=f"why kernels of size {slug} wait",
+                log=_log,
+            )
+        reason = self._known[slug].last()
+        return f", {reason}" if reason else ""
 
-    async def _refresh(self, slug: str, known: _Known) -> None:
-        try:
-            known.reason = one_line(await self._ask(slug), _LONGEST_REASON)
-            known.next = time.monotonic() + _INTERVAL
-        except (HTTPClientError, OSError, ValueError) as error:
-            _log.debug("It is not known why kernels of size %s wait: %s", slug, error)
-            known.reason, known.next = "", time.monotonic() + _PAUSE
+    async def _read(self, slug: str) -> str:
+        return one_line(await self._ask(slug), _LONGEST_REASON)
 
 
 class HubQuestion:
