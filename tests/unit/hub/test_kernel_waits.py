@@ -8,12 +8,9 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from jupyterhub import orm
-from jupyterhub.app import JupyterHub
-from tornado.httpclient import AsyncHTTPClient, HTTPResponse
-from tornado.httpserver import HTTPServer
-from tornado.testing import bind_unused_port
+from tornado.httpclient import HTTPResponse
 
+from tests.support.plain_hub import PlainHub, plain_hub
 from yarnspawner.hadoop.scheduler import Resources
 from yarnspawner.hub.kernel_waits import add_kernel_waits
 
@@ -26,24 +23,20 @@ PROFILES = [
 class Site:
     """A hub with servers of alice, "" and "second", whose tokens are known, and what it has asked the cluster."""
 
-    def __init__(self, hub: Any, address: str) -> None:
-        self.hub = hub
+    def __init__(self, hub: PlainHub) -> None:
         self.asked: list[Any] = []
-        self._address = address
+        self.spawners = hub.servers("alice", "", "second")
+        self._hub = hub
 
     def token(self, user: str, server: str = "") -> str:
         """Return a token as JupyterHub makes it for a server."""
-        row = orm.User.find(self.hub.db, user)
         scopes = [f"access:servers!server={user}/{server}", f"users:activity!user={user}"]
-        token: str = row.new_api_token(scopes=scopes)
+        token: str = self._hub.row(user).new_api_token(scopes=scopes)
         return token
 
     async def ask(self, token: str, path: str) -> HTTPResponse:
-        return await AsyncHTTPClient().fetch(
-            f"{self._address}/hub/api/yarnspawner/kernel-waits/{path}",
-            headers={"Authorization": f"token {token}"},
-            follow_redirects=False,
-            raise_error=False,
+        return await self._hub.fetch(
+            f"api/yarnspawner/kernel-waits/{path}", headers={"Authorization": f"token {token}"}
         )
 
     async def reason(self, *asked: Any, user: str, label: str) -> str:
@@ -54,28 +47,15 @@ class Site:
 @pytest.fixture
 async def site(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Site]:
     monkeypatch.chdir(tmp_path)
-    hub = JupyterHub(db_url="sqlite:///:memory:", authenticator_class="dummy", spawner_class="simple", log_level=50)
-    hub.config.Authenticator.allow_all = True
-    hub.config.Authenticator.allowed_users = {"alice", "bob"}
-    await hub.initialize([])
-    add_kernel_waits(hub)
-    socket, port = bind_unused_port()
-    server = HTTPServer(hub.tornado_application)
-    server.add_socket(socket)
-    site = Site(hub, f"http://127.0.0.1:{port}")
-    row = orm.User.find(hub.db, "alice")
-    hub.db.add_all([orm.Spawner(user=row, name=name) for name in ("", "second")])
-    hub.db.commit()
-    access = SimpleNamespace(container_waits=site)
-    for name in ("", "second"):
-        spawner = hub.users[row].spawners[name]
-        state = SimpleNamespace(application_id="application_1_0001", queue="root.users", hadoop_user="alice-h")
-        spawner.record, spawner.hub_context = SimpleNamespace(server=state), SimpleNamespace(access=access)
-        spawner.kernel_profiles, spawner.node_label = PROFILES, "cpu"
-        spawner.hadoop_user = "{username}"
-    yield site
-    server.stop()
-    hub.db.close()
+    async with plain_hub(add_kernel_waits, users=("alice", "bob")) as hub:
+        site = Site(hub)
+        access = SimpleNamespace(container_waits=site)
+        for spawner in site.spawners:
+            state = SimpleNamespace(application_id="application_1_0001", queue="root.users", hadoop_user="alice-h")
+            spawner.record, spawner.hub_context = SimpleNamespace(server=state), SimpleNamespace(access=access)
+            spawner.kernel_profiles, spawner.node_label = PROFILES, "cpu"
+            spawner.hadoop_user = "{username}"
+        yield site
 
 
 async def test_reason(site: Site) -> None:
@@ -104,7 +84,6 @@ async def test_unknown(site: Site) -> None:
     token = site.token("alice")
     assert (await site.ask(token, "alice?size=huge")).code == 404
     assert (await site.ask(token, "alice")).code == 400
-    row = orm.User.find(site.hub.db, "alice")
-    site.hub.users[row].spawners[""].record.server = None
+    site.spawners[0].record.server = None
     assert (await site.ask(token, "alice?size=small")).code == 404
     assert site.asked == []

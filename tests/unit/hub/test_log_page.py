@@ -7,13 +7,9 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from jupyterhub import orm
-from jupyterhub.app import JupyterHub
-from tornado.httpclient import AsyncHTTPClient, HTTPResponse
-from tornado.httpserver import HTTPServer
-from tornado.testing import bind_unused_port
-from tornado.web import create_signed_value
+from tornado.httpclient import HTTPResponse
 
+from tests.support.plain_hub import PlainHub, plain_hub
 from yarnspawner.hub import log_page
 
 FIRST = {
@@ -30,22 +26,14 @@ BOBS = {"application_id": "application_1_0003", "hadoop_user": "bob", "began": "
 
 
 class Site:
-    """A hub that answers requests of its pages, and what it has read of the cluster."""
+    """A hub's pages, and what it has read of the cluster."""
 
-    def __init__(self, hub: Any, address: str, asked: list[str]) -> None:
-        self.hub = hub
+    def __init__(self, hub: PlainHub, asked: list[str]) -> None:
         self.asked = asked
-        self._address = address
+        self._hub = hub
 
     async def get(self, user: str, path: str) -> HTTPResponse:
-        row = orm.User.find(self.hub.db, user)
-        cookie = create_signed_value(self.hub.cookie_secret, self.hub.hub.cookie_name, row.cookie_id)
-        return await AsyncHTTPClient().fetch(
-            f"{self._address}/hub/{path}",
-            headers={"Cookie": f"{self.hub.hub.cookie_name}={cookie.decode()}"},
-            follow_redirects=False,
-            raise_error=False,
-        )
+        return await self._hub.fetch(path, headers={"Cookie": self._hub.cookie(user)})
 
     async def page(self, user: str, path: str) -> str:
         answer = await self.get(user, path)
@@ -56,16 +44,6 @@ class Site:
 @pytest.fixture
 async def site(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Site]:
     monkeypatch.chdir(tmp_path)
-    hub = JupyterHub(db_url="sqlite:///:memory:", authenticator_class="dummy", spawner_class="simple", log_level=40)
-    hub.config.Authenticator.allow_all = True
-    hub.config.Authenticator.admin_users = {"root"}
-    hub.load_roles = [{"name": "helpdesk", "users": ["helper"], "scopes": ["admin:servers!user=alice"]}]
-    hub.config.Authenticator.allowed_users = {"alice", "bob", "helper", "new"}
-    await hub.initialize([])
-    for name, starts in (("alice", [FIRST, LAST]), ("bob", [BOBS])):
-        row = orm.User.find(hub.db, name)
-        hub.db.add(orm.Spawner(user=row, name="", state={"starts": starts}))
-    hub.db.commit()
     asked: list[str] = []
 
     async def start_log(access: Any, start: dict[str, str], **_: Any) -> str:
@@ -73,13 +51,13 @@ async def site(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[
         return "line 1\n<script>alert(1)</script>"
 
     monkeypatch.setattr(log_page, "start_log", start_log)
-    log_page.add_log_page(hub, SimpleNamespace())
-    socket, port = bind_unused_port()
-    server = HTTPServer(hub.tornado_application)
-    server.add_socket(socket)
-    yield Site(hub, f"http://127.0.0.1:{port}", asked)
-    server.stop()
-    hub.db.close()
+    roles = [{"name": "helpdesk", "users": ["helper"], "scopes": ["admin:servers!user=alice"]}]
+    async with plain_hub(
+        lambda hub: log_page.add_log_page(hub, SimpleNamespace()), users=("alice", "bob", "helper", "new"), roles=roles
+    ) as hub:
+        hub.servers("alice", "", state={"starts": [FIRST, LAST]})
+        hub.servers("bob", "", state={"starts": [BOBS]})
+        yield Site(hub, asked)
 
 
 async def test_pages(site: Site) -> None:

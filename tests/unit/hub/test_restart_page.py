@@ -9,13 +9,9 @@ from typing import Any
 from urllib.parse import urlencode
 
 import pytest
-from jupyterhub import orm
-from jupyterhub.app import JupyterHub
-from tornado.httpclient import AsyncHTTPClient, HTTPResponse
-from tornado.httpserver import HTTPServer
-from tornado.testing import bind_unused_port
-from tornado.web import create_signed_value
+from tornado.httpclient import HTTPResponse
 
+from tests.support.plain_hub import PlainHub, plain_hub
 from yarnspawner import TEMPLATE_PATHS
 from yarnspawner.common.protocol import Restarted
 from yarnspawner.hub import restart_page
@@ -23,28 +19,17 @@ from yarnspawner.launch.restarter import RestartFailed
 
 
 class Site:
-    """A hub that answers requests of its pages, and whose servers it has restarted."""
+    """A hub's pages, and the servers that it has restarted."""
 
-    def __init__(self, hub: Any, address: str) -> None:
-        self.hub = hub
+    def __init__(self, hub: PlainHub) -> None:
         self.restarts: list[str] = []
         self.failure = ""
-        self._address = address
+        self._hub = hub
 
     async def ask(self, user: str, path: str, method: str = "GET", cookies: str = "", **form: str) -> HTTPResponse:
-        row = orm.User.find(self.hub.db, user)
-        cookie = create_signed_value(self.hub.cookie_secret, self.hub.hub.cookie_name, row.cookie_id)
-        return await AsyncHTTPClient().fetch(
-            f"{self._address}/hub/{path}",
-            method=method,
-            body=urlencode(form) if method == "POST" else None,
-            headers={
-                "Cookie": f"{self.hub.hub.cookie_name}={cookie.decode()}; {cookies}",
-                "Sec-Fetch-Mode": "navigate",
-            },
-            follow_redirects=False,
-            raise_error=False,
-        )
+        headers = {"Cookie": f"{self._hub.cookie(user)}; {cookies}", "Sec-Fetch-Mode": "navigate"}
+        body = urlencode(form) if method == "POST" else None
+        return await self._hub.fetch(path, headers=headers, method=method, body=body)
 
     async def press(self, user: str, path: str) -> HTTPResponse:
         """Open the page and press its button."""
@@ -61,24 +46,6 @@ class Site:
 @pytest.fixture
 async def site(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Site]:
     monkeypatch.chdir(tmp_path)
-    hub = JupyterHub(db_url="sqlite:///:memory:", authenticator_class="dummy", spawner_class="simple", log_level=40)
-    hub.template_paths, hub.allow_named_servers = TEMPLATE_PATHS, True
-    hub.config.Authenticator.allow_all = True
-    hub.config.Authenticator.admin_users = {"root"}
-    hub.config.Authenticator.allowed_users = {"alice", "bob", "reader"}
-    hub.load_roles = [{"name": "reading", "users": ["reader"], "scopes": ["access:servers!user=alice"]}]
-    await hub.initialize([])
-    restart_page.add_restart_page(hub)
-    socket, port = bind_unused_port()
-    server = HTTPServer(hub.tornado_application)
-    server.add_socket(socket)
-    site = Site(hub, f"http://127.0.0.1:{port}")
-    row = orm.User.find(hub.db, "alice")
-    hub.db.add_all([orm.Spawner(user=row, name=name) for name in ("", "gpu")])
-    hub.db.commit()
-    for name in ("", "gpu"):
-        spawner = hub.users[row].spawners[name]
-        spawner.offers_restart, spawner.hub_context, spawner.record = True, None, spawner
 
     class Restarter:
         def __init__(self, context: Any, record: Any) -> None:
@@ -91,9 +58,13 @@ async def site(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[
             return Restarted("a1", 1)
 
     monkeypatch.setattr(restart_page, "Restarter", Restarter)
-    yield site
-    server.stop()
-    hub.db.close()
+    roles = [{"name": "reading", "users": ["reader"], "scopes": ["access:servers!user=alice"]}]
+    pages = {"template_paths": TEMPLATE_PATHS, "allow_named_servers": True}
+    async with plain_hub(restart_page.add_restart_page, users=("alice", "bob", "reader"), roles=roles, **pages) as hub:
+        site = Site(hub)
+        for spawner in hub.servers("alice", "", "gpu"):
+            spawner.offers_restart, spawner.hub_context, spawner.record = True, None, spawner
+        yield site
 
 
 async def test_restart(site: Site) -> None:
