@@ -56,9 +56,8 @@ def test_the_demo_checks_itself() -> None:
     assert "alice FINISHED SUCCEEDED" in said
 
 
-@pytest.mark.parametrize(
-    "number", [signal.SIGINT, *(pytest.param(n, marks=pytest.mark.full) for n in (signal.SIGHUP, signal.SIGKILL))]
-)
+@pytest.mark.full  # tests/cluster/localhadoop/test_ending.py has Ctrl-C in the fast tier, for a cluster
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP, signal.SIGKILL])
 def test_nothing_of_a_demo_is_left_behind(number: signal.Signals) -> None:
     with demo("--port", "8100") as process:
         said = told(process)

@@ -229,6 +229,7 @@ def test_a_kernel_that_dies_ends_its_application_with_the_reason(cluster: Cluste
 
 
 @mostly_on_kerberos("cluster")
+@pytest.mark.full  # tests/cluster/test_kernels.py has more of such kernels
 def test_a_kernel_among_others_fails_alone_and_its_key_goes(cluster: Cluster) -> None:
     with ending(cluster.submit(KERNEL, service=True, instances=2, allow_failures=True)) as application:
         with connected(json.loads(key(application, KERNEL_KEY))) as client:

@@ -80,6 +80,7 @@ async def run(cluster: Cluster, files: dict[str, skein.File], user: str) -> str:
 
 
 @mostly_on_simple("hadoop")
+@pytest.mark.full  # every start on a shared cluster uses the public jar
 async def test_one_public_jar_and_file_serve_the_applications_of_several_users(hadoop, uploads, cluster, data, own):
     jar = await uploads.public(SKEIN_JAR)
     url = await uploads.public(data)

@@ -42,6 +42,7 @@ def test_daemons_killed_at_once_come_back_with_their_state(kind, request, driver
     cluster.hdfs("-rm", "-skipTrash", "/tmp/kept")
 
 
+@pytest.mark.full
 def test_a_node_manager_that_is_stopped_in_order_keeps_its_containers(simple_cluster, driver):
     skein = driver(simple_cluster)
     application = skein.submit(HOLD)

@@ -25,6 +25,7 @@ def test_an_application_runs_as_alice_in_the_simple_kind(simple_cluster, driver)
     assert [found["user"] for found in simple_cluster.applications() if found["id"] == application] == ["alice"]
 
 
+@pytest.mark.full  # tests/browser/test_people.py has the same by a server
 def test_a_container_has_alices_uid_in_the_kerberos_kind(kerberos_cluster, driver):
     skein = driver(kerberos_cluster)
     application = skein.submit("id -u; id -un; umask; hdfs dfs -touch hello; hdfs dfs -ls")
@@ -59,6 +60,7 @@ def test_the_hub_may_not_impersonate_carl(kind, request, driver):
         skein.submit("true", user="carl")
 
 
+@pytest.mark.full  # tests/cluster/test_logs.py has the same of a server's
 def test_nobody_reads_the_files_and_logs_of_another(kerberos_cluster, driver):
     skein = driver(kerberos_cluster)
     application = skein.submit("echo secret; sleep 300")
