@@ -73,11 +73,12 @@ def hub(
         settings: more of the environment variables that the example reads.
         code: folder of an older revision to run, see :mod:`benchmarks.revision`; None for the installed one.
     """
+    variables = {"PYTHONUNBUFFERED": "1", **(revision.environment(code) if code else {}), **(settings or {})}
     loaded = revision.configuration(code) if code else f"c = get_config()\nload_subconfig({str(CONFIGURATION)!r})\n"
     with tempfile.TemporaryDirectory(prefix="yarnspawner-benchmark-") as folder:
         file = Path(folder) / "configuration.py"
         file.write_text(f"{loaded}{configuration}\n")
-        started = Hub(on, Path(folder), configuration=file, settings={"PYTHONUNBUFFERED": "1", **(settings or {})})
+        started = Hub(on, Path(folder), configuration=file, settings=variables)
         try:
             started.start()
             yield started

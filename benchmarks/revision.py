@@ -1,6 +1,7 @@
 """An older revision of the package, which takes turns with today's in the same run.
 
-Its hub runs in today's environment, with the older code before today's on the path of hub and containers.
+Its hub runs in today's environment, with the older code before today's on the path of hub and containers. JupyterHub imports
+the package before it reads its configuration, so the hub needs the path in its environment.
 """
 
 from __future__ import annotations
@@ -46,9 +47,14 @@ def unpacked(revision: str) -> Iterator[Path]:
 
 
 def configuration(folder: Path) -> str:
-    """Return the configuration of a hub that runs the code in a folder."""
+    """Return the configuration of a hub that runs the code in a folder. The hub does not start with other code."""
     path = str(folder)
     return (
-        f"import sys\nsys.path.insert(0, {path!r})\nc = get_config()\n"
+        f"import yarnspawner\nassert yarnspawner.__file__.startswith({path!r}), yarnspawner.__file__\nc = get_config()\n"
         f"load_subconfig({str(folder / CONFIGURATION.name)!r})\nc.Spawner.environment = {{'PYTHONPATH': {path!r}}}\n"
     )
+
+
+def environment(folder: Path) -> dict[str, str]:
+    """Return the environment variables of a hub that runs the code in a folder."""
+    return {"PYTHONPATH": str(folder)}

@@ -96,12 +96,13 @@ class Hub:
             self._environment["YARNSPAWNER_KEYTAB"] = str(cluster.keytab("jupyterhub"))
         if authority := cluster.settings.certificate_authority:
             self._environment["YARNSPAWNER_HADOOP_CA_FILE"] = str(authority)
-        self._environment.update(settings or {})
+        self.settings = dict(settings or {})
+        """More of its environment variables, from its next start on."""
 
     @property
     def environment(self) -> dict[str, str]:
         """What it runs in; for commands of an admin on the hub's machine."""
-        return dict(self._environment)
+        return {**self._environment, **self.settings}
 
     def start(self, timeout: float = 60) -> None:
         """Start it and wait until it answers.
@@ -113,7 +114,7 @@ class Hub:
             self._process = subprocess.Popen(
                 self._cluster.client_command([sys.executable, "-m", "jupyterhub", "-f", str(self.configuration)]),
                 cwd=self.folder,
-                env=self._environment,
+                env=self.environment,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,

@@ -39,7 +39,8 @@ def test_a_hub_upgraded_from_an_older_version_keeps_its_servers(
     cluster: LocalHadoop = request.getfixturevalue(f"{kind}_cluster")
     old_settings = tmp_path / "old_config.py"
     old_settings.write_text(revision.configuration(old_package))
-    with running(cluster, tmp_path, configuration=old_settings) as hub:
+    variables = revision.environment(old_package)
+    with running(cluster, tmp_path, configuration=old_settings, settings=variables) as hub:
         alice, bob = (HubUser(hub.address, name, hub.password) for name in ("alice", "bob"))
         alice.ask_to_start()
         alice.wait_ready()
@@ -52,7 +53,7 @@ def test_a_hub_upgraded_from_an_older_version_keeps_its_servers(
         until(lambda: unfinished(cluster, "bob"), START, "submitted")
         hub.kill()
 
-        hub.configuration = CONFIGURATION
+        hub.configuration, hub.settings = CONFIGURATION, {}
         since = log_size(hub)
         hub.start()
         _kept(hub, alice, bob, cluster, before)
