@@ -21,6 +21,13 @@ _MARK = "# -- The script of an early start"
 # Bash reads the file in $BASH_ENV before it runs a command ("Bash Startup Files" in its manual). YARN runs the command of
 # each container with `/bin/bash -c`. The environment file has this part at its beginning, because a further file would
 # have to be uploaded and fetched.
+#
+# When netty, in skein's jar, loads OpenSSL, it creates a key and a certificate to learn whether OpenSSL takes them from Java's key
+# managers. This takes a second of the processor. Skein's own key is in a file, which OpenSSL reads itself. If netty cannot create
+# the certificate, it does without key managers (the static initializer of `OpenSsl`). It cannot if this class is not to be read.
+# An empty file comes first on the class path.
+_SLOW_TEST = "com/anaconda/skein/shaded/io/netty/handler/ssl/util/SelfSignedCertificate.class"
+
 _AT_LAUNCH = f"""\
 # YARN's shell reads this before it starts the application master. No other process has this variable.
 if [ "${{BASH_ENV-}}" = {ENVIRONMENT_FILE} ]; then
@@ -42,6 +49,8 @@ if [ "${{BASH_ENV-}}" = {ENVIRONMENT_FILE} ]; then
             ) &
         fi
         unset yarnspawner_log
+        mkdir -p .yarnspawner.classes/{_SLOW_TEST.rpartition("/")[0]} && : > .yarnspawner.classes/{_SLOW_TEST} &&
+            export CLASSPATH=.yarnspawner.classes:$CLASSPATH
         # Without a process in the background, the shell would do so by itself: YARN signals the container's first process.
         eval "exec $BASH_EXECUTION_STRING"
         ;;

@@ -142,7 +142,8 @@ def test_registration(tmp_path):
     assert container.end() == 0
     assert container.log == "none none\nSKEIN_APPMASTER_ADDRESS=node:4711\n"
     java = container.read("java.environment").splitlines()
-    assert "CLASSPATH=./*" in java
+    assert "CLASSPATH=.yarnspawner.classes:./*" in java
+    assert [file.stat().st_size for file in (container.folder / ".yarnspawner.classes").rglob("*.class")] == [0]
     assert not [line for line in java if line.startswith(("BASH_ENV", "SECRET", "yarnspawner", "YARNSPAWNER"))]
 
 
