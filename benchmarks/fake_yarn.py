@@ -195,7 +195,10 @@ class Yarn:
             await asyncio.sleep(LISTING * len(self.unfinished))
             return self.listed(wanted)
         if method == "submit":
-            return self.submitted(messages.ApplicationSpec.FromString(request))
+            spec = messages.ApplicationSpec.FromString(request)
+            if missing := [one.source.file for one in spec.master.files.values() if _is_missing(one.source)]:
+                await context.abort(grpc.StatusCode.INVALID_ARGUMENT, f"File {missing[0]} does not exist")
+            return self.submitted(spec)
         if method in {"getStatus", "kill"}:
             wanted_id = messages.Application.FromString(request).id  # the field is the same in both requests
             found = self.unfinished.get(wanted_id) or self.ended.get(wanted_id)
@@ -245,6 +248,10 @@ class Yarn:
 
         one.store, port = await _serve(answer, security.cert_bytes, security.key_bytes)
         one.change(state=self.states.RUNNING, host="127.0.0.1", port=port)
+
+
+def _is_missing(source: Any) -> bool:
+    return source.scheme == "file" and not Path(source.file).exists()
 
 
 def _varint(number: int) -> bytes:

@@ -21,6 +21,7 @@ from yarnspawner.skein_driver.driver_process import JAVA_OPTIONS, SKEIN_JAR, SKE
 from yarnspawner.skein_driver.driver_slots import DriverLost, DriverSlot
 from yarnspawner.skein_driver.drivers import Driver, in_thread
 from yarnspawner.skein_driver.key_value_store import Store
+from yarnspawner.skein_driver.rehearsal import rehearsal
 from yarnspawner.skein_driver.reports import ClusterNode, Report, ReportLists
 from yarnspawner.skein_driver.rpc import (
     ApplicationUnknown,
@@ -117,6 +118,15 @@ class Cluster:
             await control.driver()
         for slot in submitters:
             slot.warm()
+        for slot in submitters:
+            await self._rehearse(slot)
+
+    async def _rehearse(self, slot: DriverSlot) -> None:
+        try:
+            request = Request("submit", await in_thread(rehearsal))
+            await (await slot.driver()).call(request, self._submission_timeout)
+        except (RpcError, ClusterUnavailable) as error:
+            self._log.debug("A rehearsal ended as expected: %s", error)
 
     async def submit(self, spec: skein.ApplicationSpec, on_late: LateSubmission | None = None) -> str:
         """Submit an application and return its id.

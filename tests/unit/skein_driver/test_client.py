@@ -29,6 +29,7 @@ from yarnspawner.skein_driver import (
     driver_process,
 )
 from yarnspawner.skein_driver.key_value_store import LARGEST_VALUE, Store
+from yarnspawner.skein_driver.rehearsal import rehearsal
 from yarnspawner.skein_driver.reports import Report, ReportLists
 from yarnspawner.skein_driver.rpc import AnswerTooLarge, RpcError, cluster_error_from
 
@@ -111,6 +112,24 @@ async def test_warm(hadoop: FakeHadoop, cluster: Cluster) -> None:
     await eventually(lambda: len(hadoop.running()) == 2)
     await cluster.submit(specification())
     assert len(hadoop.started()) == 2
+
+
+async def test_rehearsal(hadoop: FakeHadoop, cluster: Cluster) -> None:
+    """`warm` lets each driver for submissions try one that fails, and nobody is told."""
+    hadoop.behave(fail={"submit": ("INVALID_ARGUMENT", "File file:/dev/null/none does not exist")})
+    cluster.warm()
+    await eventually(lambda: len(hadoop.calls("submit")) == 1)
+    await cluster.active()
+    assert len(hadoop.running()) == 2
+
+
+def test_rehearsal_cannot_be_submitted() -> None:
+    """Its file is a local one that cannot exist, and its credentials are its own."""
+    spec = messages.ApplicationSpec.FromString(rehearsal())
+    (file,) = spec.master.files.values()
+    assert (file.source.scheme, spec.user) == ("file", "")
+    assert not Path(file.source.file).exists()
+    assert spec.master.security.key_bytes
 
 
 # Drivers that exit or hang
