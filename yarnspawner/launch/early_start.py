@@ -18,16 +18,15 @@ from yarnspawner.launch.specification import ENVIRONMENT_FILE
 
 _MARK = "# -- The script of an early start"
 
-# Bash reads the file in $BASH_ENV before it runs a command ("Bash Startup Files" in its manual). YARN runs the command of
-# each container with `/bin/bash -c`. The environment file has this part at its beginning, because a further file would
-# have to be uploaded and fetched.
-#
 # When netty, in skein's jar, loads OpenSSL, it creates a key and a certificate to learn whether OpenSSL takes them from Java's key
 # managers. This takes a second of the processor. Skein's own key is in a file, which OpenSSL reads itself. If netty cannot create
 # the certificate, it does without key managers (the static initializer of `OpenSsl`). It cannot if this class is not to be read.
 # An empty file comes first on the class path.
 _SLOW_TEST = "com/anaconda/skein/shaded/io/netty/handler/ssl/util/SelfSignedCertificate.class"
 
+# Bash reads the file in $BASH_ENV before it runs a command ("Bash Startup Files" in its manual). YARN runs the command of
+# each container with `/bin/bash -c`. The environment file has this part at its beginning, because a further file would
+# have to be uploaded and fetched.
 _AT_LAUNCH = f"""\
 # YARN's shell reads this before it starts the application master. No other process has this variable.
 if [ "${{BASH_ENV-}}" = {ENVIRONMENT_FILE} ]; then

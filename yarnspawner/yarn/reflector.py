@@ -27,17 +27,13 @@ from yarnspawner.yarn.status import Status, TrackedApplication, forgotten, wait_
 # (`python -m benchmarks list`). This pause, per second of listing, limits lists to a fifth of the time.
 _PAUSE_PER_LIST = 4.0
 
-# The same while something starts, as long as the interval is between `soon` and `fast` seconds. Each interval delays a start by
-# half of it.
-_SHORT_PAUSE_PER_LIST = 20.0
-
 
 class ApplicationReflector:
     """Keep a view of YARN's applications. One list call refreshes it, whatever their number.
 
     - Spawners `watch` the application they own, and `unwatch` it when they no longer own it.
-    - The view refreshes every ``fast`` seconds while an application is watched closely, or every ``soon`` seconds if lists
-      are short. It refreshes every ``slow`` seconds while others are watched. Otherwise it does not refresh.
+    - The view refreshes every ``fast`` seconds while an application is watched closely, and every ``slow`` seconds
+      while others are watched. Otherwise it does not refresh.
     - Each change wakes the callers of `wait_change`.
     - If an application disappears from the list, the view requests its own report. It has ended if YARN says so, or if
       YARN does not know it and two lists lacked it. While YARN does not respond, it is unknown, never ended.
@@ -45,17 +41,10 @@ class ApplicationReflector:
     """
 
     def __init__(
-        self,
-        cluster: Cluster,
-        *,
-        soon: float = 0.2,
-        fast: float = 0.5,
-        slow: float = 5.0,
-        log: logging.Logger | None = None,
+        self, cluster: Cluster, *, fast: float = 0.5, slow: float = 5.0, log: logging.Logger | None = None
     ) -> None:
-        """Initialize the view without a request to YARN. ``soon``, ``fast`` and ``slow`` are in seconds."""
+        """Initialize the view without a request to YARN. ``fast`` and ``slow`` are in seconds."""
         self._cluster = cluster
-        self._soon = min(soon, fast)
         self._fast = fast
         self._slow = slow
         self._log: logging.Logger = log or logging.getLogger(__name__)
@@ -222,9 +211,9 @@ class ApplicationReflector:
 
     async def _pause(self, took: float) -> None:
         failing = max(self._outage.pause, self._refreshes.pause)
+        pause = failing or (self._fast if any(watched.poll_fast for watched in self._watched.values()) else self._slow)
         # This minimum protects the ResourceManager from many concurrent waits and from long lists.
-        least = max(self._soon, min(self._fast, took * _SHORT_PAUSE_PER_LIST), took * _PAUSE_PER_LIST)
-        pause = failing or (least if any(watched.poll_fast for watched in self._watched.values()) else self._slow)
+        least = max(self._fast, took * _PAUSE_PER_LIST)
         if failing:
             least = min(least, self._slow)  # most of that time was spent waiting for a response
         await asyncio.sleep(least)

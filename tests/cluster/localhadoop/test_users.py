@@ -15,6 +15,7 @@ from localhadoop import LocalHadoopError, commands
 HOLD = "sleep 300"
 
 
+@pytest.mark.full  # every server of the simple cluster runs as its user, too
 def test_an_application_runs_as_alice_in_the_simple_kind(simple_cluster, driver):
     skein = driver(simple_cluster)
     application = skein.submit('echo "user is $USER"; hdfs dfs -touch hello; exit 0')
