@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import statistics
 import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -43,7 +44,7 @@ _MANY = {
 # How many are submitted, or ended, at a time.
 _AT_ONCE = 16
 # In the driver's and the ResourceManager's terms; what the view asks for.
-INTERVALS = {"fast": 0.5, "slow": 5.0}
+INTERVALS = {"soon": 0.2, "fast": 0.5, "slow": 5.0}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -121,7 +122,10 @@ async def measure(options: argparse.Namespace, results: Results, hadoop: LocalHa
         for name, values in counted.items():
             table.extend(name, (1000 * value for value in values))
     results.facts["bytes"] = {"empty": empty["bytes"], "full": full["bytes"]}
-    shares.goal("while something starts, %", shares.median("fast: a list every 0.5 s"), 5)
+    # By the view's own rule, a list of this length decides how soon the next one is made.
+    soon = 20 * statistics.median(full["took"]) <= INTERVALS["soon"]
+    name = "soon: a list every 0.2 s" if soon else "fast: a list every 0.5 s"
+    shares.goal("while something starts, %", shares.median(name), 5)
 
 
 async def lists(cluster: Cluster, hadoop: LocalHadoop, runs: int) -> dict[str, Any]:

@@ -17,7 +17,9 @@ import traceback
 from typing import Any
 
 from yarnspawner.common.protocol import (
+    ADDRESS_KEY,
     ERROR_KEY,
+    NOTEBOOKS_KEY,
     STATUS_KEY,
     STOP_KEY,
     Address,
@@ -28,6 +30,7 @@ from yarnspawner.common.protocol import (
     Waiting,
 )
 from yarnspawner.singleuser.descendants import guard
+from yarnspawner.singleuser.early_publication import publish_early
 from yarnspawner.singleuser.environment import ensure_writable_dirs, node_name, resolve_certificate_paths
 from yarnspawner.singleuser.failure import RecipeError, Tail, explain, say
 from yarnspawner.singleuser.fast_exit import FastExit
@@ -132,13 +135,13 @@ class Recipe:
                 self._store.discard(STATUS_KEY)
 
     def _watch(self, app: Any) -> None:
-        # Nobody can use the server before it is published, and what extensions begin now would slow the application master.
-        with contextlib.suppress(NotInContainer):  # the watcher reports it
-            self._store.connect()
-        gc.enable()
         address = Address("https" if app.certfile else "http", node_name(), app.port)
         storage = storage_of(app, self._store.container_folder)
         show_storage(app, storage)
+        # Nobody can use the server before it is published, and what extensions begin now would slow the application master.
+        values = {NOTEBOOKS_KEY: Notebooks(storage).to_bytes(), ADDRESS_KEY: address.to_bytes()}
+        publish_early(self._store, values, app.sockets, address.host)
+        gc.enable()
 
         def stop() -> None:
             app.io_loop.add_callback(app.stop)

@@ -15,6 +15,10 @@ _INTERVAL = 0.02
 _LIMIT = 3600.0
 
 
+ADDRESS_VARIABLE = "SKEIN_APPMASTER_ADDRESS"
+"""Environment variable in which skein tells its scripts the address of the application master."""
+
+
 class NotRegistered(Exception):
     """The application master ended before it registered with YARN."""
 
@@ -37,7 +41,7 @@ def await_registration() -> None:
         return
     until = time.monotonic() + _LIMIT
     while not (file := Path(told)).exists():
-        if not _container_runs() or time.monotonic() > until:
+        if not container_runs() or time.monotonic() > until:
             raise NotRegistered("the application master has ended before it registered with YARN")
         time.sleep(_INTERVAL)
     for line in file.read_text().splitlines():
@@ -45,7 +49,7 @@ def await_registration() -> None:
         os.environ[name] = value
 
 
-def _container_runs() -> bool:
+def container_runs() -> bool:
     """Return whether the first process of this container, which leads its session, still runs."""
     leader = os.getsid(0)
     return leader == 0 or Path(f"/proc/{leader}/fd/0").is_symlink()

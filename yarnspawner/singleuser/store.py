@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -12,7 +12,12 @@ from typing import Any
 from yarnspawner.common.grpc_import import import_grpc
 from yarnspawner.singleuser.imports import use_stdlib_distutils
 from yarnspawner.singleuser.key_watch import KeyWatch
-from yarnspawner.singleuser.registration import NotRegistered, await_registration, registration_pending
+from yarnspawner.singleuser.registration import (
+    ADDRESS_VARIABLE,
+    NotRegistered,
+    await_registration,
+    registration_pending,
+)
 
 # Seconds that the application master may take to answer. It runs on the same machine or a neighbour of it.
 _DEADLINE = 5.0
@@ -92,6 +97,20 @@ class Store:
             return connect()
         except (OSError, ValueError, NotRegistered) as error:
             raise NotInContainer(f"the application master's address or certificate is missing: {error}") from error
+
+    def put_at(self, address: str, values: Mapping[str, bytes]) -> None:
+        """Set keys at an address, before the application master has registered.
+
+        Raises:
+            StoreError: no store of this application answers there.
+        """
+        skein = _import_skein()
+        try:
+            with _prepared(skein)(address) as application:
+                for key, value in values.items():
+                    application.kv._apply_op(skein.kv.put(key, value), timeout=_DEADLINE)  # noqa: SLF001
+        except Exception as error:
+            raise StoreError(f"{type(error).__name__}: {error}") from error
 
     def put(self, key: str, value: bytes, *, lasting: bool = False) -> None:
         """Set a key.
@@ -210,8 +229,8 @@ def _import_skein() -> Any:
     return skein
 
 
-def _prepared(skein: Any) -> Callable[[], Any]:
-    """Return what connects to the application master. The rest takes longer, and does not need to know the address."""
+def _prepared(skein: Any) -> Callable[..., Any]:
+    """Return what connects to the application master, which may be told its address. The rest takes longer."""
     import grpc
     from skein import proto
 
@@ -226,12 +245,12 @@ def _prepared(skein: Any) -> Callable[[], Any]:
     ]
 
     class Application(skein.ApplicationClient):
-        def __init__(self) -> None:
+        def __init__(self, address: str = "") -> None:
             # Skein reads its variables when it is imported. A script that has started early imports it before it has them.
             skein.properties.__init__()
-            if not skein.properties.appmaster_address:
-                raise ValueError("SKEIN_APPMASTER_ADDRESS is not set")
-            self.address = skein.properties.appmaster_address
+            self.address = address or skein.properties.appmaster_address
+            if not self.address:
+                raise ValueError(f"{ADDRESS_VARIABLE} is not set")
             self.security = security
             self.id = skein.properties.application_id
             self._channel = grpc.secure_channel(self.address, credentials, options)

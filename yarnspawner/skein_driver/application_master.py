@@ -12,7 +12,7 @@ JAVA_OPTIONS = (
     " -XX:+UnlockDiagnosticVMOptions -XX:-BytecodeVerificationRemote"
     # The store gets a few requests a second, so it does not need the 16 MiB that netty's pool allocates.
     " -Dcom.anaconda.skein.shaded.io.netty.allocator.type=unpooled"
-    " -Xms8m -Xmn4m"
+    " -Xms24m -Xmn12m"
     # By default, Java reserves 1 GiB of addresses for classes and 48 MiB for code, which count for YARN's check of virtual
     # memory (on by default). Only tens of MiB are used.
     " -XX:CompressedClassSpaceSize=64m -XX:ReservedCodeCacheSize=32m"

@@ -27,13 +27,16 @@ from yarnspawner.yarn.status import Status, TrackedApplication, forgotten, wait_
 # (`python -m benchmarks list`). This pause, per second of listing, limits lists to a fifth of the time.
 _PAUSE_PER_LIST = 4.0
 
+# The same while something starts, if that is between _SOON and `fast` seconds. On average, a start is delayed by half of it.
+_SOON = 0.2
+_SHORT_PAUSE_PER_LIST = 20.0
+
 
 class ApplicationReflector:
     """Keep a view of YARN's applications. One list call refreshes it, whatever their number.
 
     - Spawners `watch` the application they own, and `unwatch` it when they no longer own it.
-    - The view refreshes every ``fast`` seconds while an application is watched closely, and every ``slow`` seconds
-      while others are watched. Otherwise it does not refresh.
+    - The view refreshes every ``fast`` seconds while an application is watched closely, or sooner if lists are short. It refreshes every ``slow`` seconds while others are watched. Otherwise it does not refresh.
     - Each change wakes the callers of `wait_change`.
     - If an application disappears from the list, the view requests its own report. It has ended if YARN says so, or if
       YARN does not know it and two lists lacked it. While YARN does not respond, it is unknown, never ended.
@@ -45,8 +48,7 @@ class ApplicationReflector:
     ) -> None:
         """Initialize the view without a request to YARN. ``fast`` and ``slow`` are in seconds."""
         self._cluster = cluster
-        self._fast = fast
-        self._slow = slow
+        self._soon, self._fast, self._slow = min(_SOON, fast), fast, slow
         self._log: logging.Logger = log or logging.getLogger(__name__)
         self._watched: dict[str, TrackedApplication] = {}
         self._outage = Retry(
@@ -172,8 +174,7 @@ class ApplicationReflector:
         tasks = {task for task in (self._refreshing, *self._lists) if task is not None}
         for task in tasks:
             task.cancel()
-        if tasks:
-            await asyncio.wait(tasks)
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     def _entry(self, application_id: str) -> TrackedApplication:
         return self._watched.setdefault(application_id, TrackedApplication(since=time.monotonic()))
@@ -211,9 +212,9 @@ class ApplicationReflector:
 
     async def _pause(self, took: float) -> None:
         failing = max(self._outage.pause, self._refreshes.pause)
-        pause = failing or (self._fast if any(watched.poll_fast for watched in self._watched.values()) else self._slow)
         # This minimum protects the ResourceManager from many concurrent waits and from long lists.
-        least = max(self._fast, took * _PAUSE_PER_LIST)
+        least = max(self._soon, min(self._fast, took * _SHORT_PAUSE_PER_LIST), took * _PAUSE_PER_LIST)
+        pause = failing or (least if any(watched.poll_fast for watched in self._watched.values()) else self._slow)
         if failing:
             least = min(least, self._slow)  # most of that time was spent waiting for a response
         await asyncio.sleep(least)

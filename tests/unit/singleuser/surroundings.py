@@ -29,7 +29,7 @@ CONTAINER = "container_1_0001_01_000001"
 class ApplicationMaster(skein_pb2_grpc.AppMasterServicer):
     """The key-value store and the shutdown of skein's application master, over mutual TLS."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, host: str = "127.0.0.1") -> None:
         self.folder = folder / CONTAINER
         self.folder.mkdir()
         credentials = skein.Security.new_credentials()
@@ -45,7 +45,7 @@ class ApplicationMaster(skein_pb2_grpc.AppMasterServicer):
         self._server = grpc.server(ThreadPoolExecutor(8))
         skein_pb2_grpc.add_AppMasterServicer_to_server(self, self._server)
         port = self._server.add_secure_port(
-            "127.0.0.1:0", grpc.ssl_server_credentials([(key, certificate)], certificate, require_client_auth=True)
+            f"{host}:0", grpc.ssl_server_credentials([(key, certificate)], certificate, require_client_auth=True)
         )
         self.environment = {
             "SKEIN_APPLICATION_ID": "application_1_0001",

@@ -709,17 +709,19 @@ async def test_the_latest_application_is_found(view: ApplicationReflector, yarn:
 @pytest.mark.parametrize(
     ("took", "fast", "outages", "errors", "waits"),
     [
-        (0, True, 0, 0, [0.25]),
-        (0, False, 0, 0, [0.25, 4.75]),
+        (0, True, 0, 0, [0.125]),
+        (0.01, True, 0, 0, [0.2]),
+        (0.05, True, 0, 0, [0.25]),
+        (0, False, 0, 0, [0.125, 4.875]),
         (0.5, True, 0, 0, [2]),
         (0.5, False, 0, 0, [2, 3]),
         (10, False, 0, 0, [40]),
-        (0, True, 1, 0, [0.25, 0.25]),
-        (0, True, 3, 0, [0.25, 1.75]),
-        (0, True, 0, 1, [0.25, 0.75]),
-        (0, True, 3, 1, [0.25, 1.75]),
-        (0, False, 9, 0, [0.25, 4.75]),
-        (0, False, 0, 9, [0.25, 4.75]),
+        (0, True, 1, 0, [0.125, 0.375]),
+        (0, True, 3, 0, [0.125, 1.875]),
+        (0, True, 0, 1, [0.125, 0.875]),
+        (0, True, 3, 1, [0.125, 1.875]),
+        (0, False, 9, 0, [0.125, 4.875]),
+        (0, False, 0, 9, [0.125, 4.875]),
         (10, True, 9, 0, [5]),
     ],
 )
@@ -740,6 +742,7 @@ async def test_the_pause_before_the_next_list(
     monkeypatch.setattr(applications.asyncio, "sleep", sleep)
     monkeypatch.setattr(applications, "wait_for_event", wait_for_event)
     view = ApplicationReflector(yarn, fast=0.25, slow=5)  # type: ignore[arg-type]
+    view._soon = 0.125
     view._entry(ID).close_watchers = fast
     for _ in range(outages):
         view._outage.failed(ClusterUnavailable("away"))
