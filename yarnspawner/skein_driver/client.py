@@ -123,8 +123,11 @@ class Cluster:
 
     async def _rehearse(self, slot: DriverSlot) -> None:
         try:
-            request = Request("submit", await in_thread(rehearsal))
-            await (await slot.driver()).call(request, self._submission_timeout)
+            driver = await slot.driver()
+            if driver.rehearsed:
+                return  # JupyterHub makes a spawner, and so calls `warm`, for each user
+            driver.rehearsed = True
+            await driver.call(Request("submit", await in_thread(rehearsal)), self._submission_timeout)
         except (RpcError, ClusterUnavailable) as error:
             self._log.debug("A rehearsal ended as expected: %s", error)
 

@@ -74,6 +74,7 @@ class Driver:
         self._loop: asyncio.AbstractEventLoop | None = None
         self.on_exit: Callable[[], None] | None = None
         self.calls_in_flight = 0
+        self.rehearsed = False
 
     @property
     def pid(self) -> int:

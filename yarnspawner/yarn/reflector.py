@@ -36,7 +36,8 @@ class ApplicationReflector:
     """Keep a view of YARN's applications. One list call refreshes it, whatever their number.
 
     - Spawners `watch` the application they own, and `unwatch` it when they no longer own it.
-    - The view refreshes every ``fast`` seconds while an application is watched closely, or sooner if lists are short. It refreshes every ``slow`` seconds while others are watched. Otherwise it does not refresh.
+    - The view refreshes every ``fast`` seconds or sooner while an application is watched closely, and every ``slow``
+      seconds while others are watched. Otherwise it does not refresh.
     - Each change wakes the callers of `wait_change`.
     - If an application disappears from the list, the view requests its own report. It has ended if YARN says so, or if
       YARN does not know it and two lists lacked it. While YARN does not respond, it is unknown, never ended.

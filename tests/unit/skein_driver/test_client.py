@@ -121,6 +121,10 @@ async def test_rehearsal(hadoop: FakeHadoop, cluster: Cluster) -> None:
     await eventually(lambda: len(hadoop.calls("submit")) == 1)
     await cluster.active()
     assert len(hadoop.running()) == 2
+    for _ in range(3):  # one for each spawner
+        cluster.warm()
+        await asyncio.sleep(0.3)
+    assert len(hadoop.calls("submit")) == 1
 
 
 def test_rehearsal_cannot_be_submitted() -> None:
