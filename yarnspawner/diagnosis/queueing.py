@@ -86,7 +86,7 @@ QUEUEING = [
     Cause(
         "queue-registering",
         "waiting for AM container to register",
-        message="because its container has not registered with YARN yet",
+        message="because its container is still starting",
         admin="check the application master's log if this lasts.",
     ),
     Cause(

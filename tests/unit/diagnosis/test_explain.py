@@ -305,7 +305,7 @@ QUEUEING = [
     ),
     (
         "AM container is launched, waiting for AM container to Register with RM",
-        "because its container has not registered with YARN yet",
+        "because its container is still starting",
     ),
     ("Application is added to the scheduler and is not yet activated. ", "because YARN has not activated it yet"),
 ]
