@@ -30,8 +30,10 @@ DEFAULT_RUNS = 1
 MASTER, SERVER, PLAIN = "application master", "server", "plain jupyter-server"
 # Seconds after a start until nothing of it is left to do: the compiler of the application master is the last.
 _SETTLED = 30.0
-# Seconds for all servers to start, and for YARN to end them.
+# Seconds for some servers to start, and for YARN to end all.
 _LIMIT = 900.0
+# Servers that start at the same time. More than this, and some are not ready within the timeout of a start.
+_AT_ONCE = 10
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -80,7 +82,7 @@ def _idle_together(hadoop: LocalHadoop, people: dict[str, Person], servers: int,
     known: set[str] = set()
     try:
         for name, person in people.items():
-            person.start_many(servers, _LIMIT)
+            person.start_many(servers, _LIMIT, at_once=_AT_ONCE)
             running = {application["id"] for application in hadoop.applications(states="RUNNING", user=USER)} - known
             known |= running
             for application in running:

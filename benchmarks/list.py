@@ -5,14 +5,15 @@ made. Measured: the hub's own call through a driver, its size, the CPU time that
 spend on it, and beside it a report of a single application. The applications are real, but run nowhere: the cluster's nodes
 are taken away.
 
-With ``--others``, as many applications of other programs wait as well, as on a busy cluster. Then the count of the applications
-that wait in a queue is measured too.
+With ``--others``, as many applications of other programs wait as well, as on a busy cluster: a thousand in the queue of the hub,
+the rest in other queues. Then the count of the applications that wait in a queue is measured too.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import math
 import statistics
 import tempfile
 import time
@@ -24,6 +25,7 @@ import requests
 
 from benchmarks.burst import USER, specification, waiting
 from benchmarks.clusters import cluster as some_cluster
+from benchmarks.clusters import until
 from benchmarks.processes import cpu_seconds
 from benchmarks.results import Results
 from localhadoop import LocalHadoop
@@ -37,12 +39,14 @@ DEFAULT_RUNS = 5
 # Lists in a row, for which CPU time is counted.
 IN_A_ROW = 20
 # Room for all applications in one queue.
-_MANY = {
-    "yarn.scheduler.capacity.maximum-applications": "100000",
-    "yarn.scheduler.capacity.root.default.maximum-applications": "100000",
-}
+_MANY = "100000"
+# Queues of the applications of others. For each application that comes, the scheduler looks at all that wait in its queue, so
+# ten thousand in one queue take it many minutes.
+_IN_A_QUEUE = 1000
 # How many are submitted, or ended, at a time.
 _AT_ONCE = 16
+# Seconds for the scheduler to accept the applications of others.
+_LIMIT = 900.0
 # In the driver's and the ResourceManager's terms; what the view asks for.
 INTERVALS = {"soon": 0.2, "fast": 0.5, "slow": 5.0}
 
@@ -60,11 +64,33 @@ def run(options: argparse.Namespace, results: Results) -> None:
     if options.others and options.kerberos:
         raise SystemExit("benchmarks: --others submits without Kerberos; leave out --kerberos")
     with (
-        some_cluster(kerberos=options.kerberos, memory=65536, vcores=1000, properties=_MANY) as hadoop,
+        some_cluster(
+            kerberos=options.kerberos, memory=65536, vcores=1000, properties=properties(options.others)
+        ) as hadoop,
         waiting(hadoop, containers=False),
         tempfile.TemporaryDirectory() as folder,
     ):
         asyncio.run(measure(options, results, hadoop, Path(folder)))
+
+
+def properties(others: int) -> dict[str, str]:
+    """Return the properties of a cluster with room for all applications, and queues for those of others."""
+    prefix = "yarn.scheduler.capacity"
+    hub_queue, *more = other_queues(others)
+    made = {
+        f"{prefix}.maximum-applications": _MANY,
+        f"{prefix}.root.{hub_queue}.maximum-applications": _MANY,
+        f"{prefix}.root.queues": ",".join([hub_queue, "small", "stopped", *more]),
+    }
+    for name in more:
+        made[f"{prefix}.root.{name}.capacity"] = "0"
+        made[f"{prefix}.root.{name}.maximum-applications"] = _MANY
+    return made
+
+
+def other_queues(others: int) -> list[str]:
+    """Return the queues in which so many applications of others wait. The hub's is the first."""
+    return ["default", *(f"busy{number}" for number in range(1, math.ceil(others / _IN_A_QUEUE)))]
 
 
 async def measure(options: argparse.Namespace, results: Results, hadoop: LocalHadoop, folder: Path) -> None:
@@ -91,6 +117,7 @@ async def measure(options: argparse.Namespace, results: Results, hadoop: LocalHa
         empty = await lists(cluster, hadoop, options.runs)
         if options.others:
             await asyncio.to_thread(submit_others, hadoop.active_resource_manager_url(), options.others)
+            await asyncio.to_thread(wait_accepted, hadoop.active_resource_manager_url(), options.others)
             print(f"{options.others} applications of others wait", flush=True)
         await in_turns(come_and_go, options.ended)
         print(f"{options.ended} applications have ended", flush=True)
@@ -162,6 +189,7 @@ async def counts(hadoop: LocalHadoop, runs: int) -> dict[str, list[float]]:
 
 def submit_others(resource_manager: str, count: int) -> None:
     """Submit applications that are not skein's, as another user, by the ResourceManager's web service."""
+    queues = other_queues(count)
 
     def submit(number: int) -> None:
         with requests.Session() as session:
@@ -173,13 +201,23 @@ def submit_others(resource_manager: str, count: int) -> None:
                 "application-type": "SPARK",
                 "am-container-spec": {"commands": {"command": "sleep 1"}},
                 "resource": {"memory": 256, "vCores": 1},
-                "queue": "default",
+                "queue": queues[number % len(queues)],
             }
             address = f"{resource_manager}/ws/v1/cluster/apps?user.name=bob"
             session.post(address, json=document, timeout=60).raise_for_status()
 
     with ThreadPoolExecutor(_AT_ONCE) as threads:
         list(threads.map(submit, range(count)))
+
+
+def wait_accepted(resource_manager: str, count: int) -> None:
+    """Wait until the scheduler has so many applications. It takes them one after the other."""
+
+    def accepted() -> bool:
+        metrics = requests.get(f"{resource_manager}/ws/v1/cluster/metrics", timeout=60).json()
+        return int(metrics["clusterMetrics"]["appsPending"]) >= count
+
+    until(accepted, _LIMIT, "applications to be accepted", pause=5)
 
 
 async def timed(call: Any) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from functools import partial
 from typing import Any
 
 from benchmarks.clusters import until
@@ -53,16 +54,16 @@ class Person(Visitor):
                     break
         raise VisitError(f"the server is not ready after {timeout:.0f} s")
 
-    def start_many(self, servers: int, timeout: float) -> None:
-        """Start named servers, all at once, and wait until they are ready."""
-        for number in range(servers):
-            self._call("POST", f"/hub/api/users/{self.name}/servers/s{number}", {})
-        until(
-            lambda: sum(server["ready"] for server in self._servers().values()) == servers,
-            timeout,
-            "servers to be ready",
-            pause=0.5,
-        )
+    def start_many(self, servers: int, timeout: float, *, at_once: int) -> None:
+        """Start named servers, so many at a time, and wait until all are ready."""
+        for first in range(0, servers, at_once):
+            last = min(first + at_once, servers)
+            for number in range(first, last):
+                self._call("POST", f"/hub/api/users/{self.name}/servers/s{number}", {})
+            until(partial(self._are_ready, last), timeout, "servers to be ready", pause=0.5)
+
+    def _are_ready(self, servers: int) -> bool:
+        return servers == sum(bool(server["ready"]) for server in self._servers().values())
 
     def stop_many(self, timeout: float) -> None:
         """Stop all of the user's servers, and wait until they are gone."""

@@ -1,4 +1,4 @@
-"""Causes of an application waiting in ACCEPTED. Each message follows "Waiting in queue <name>, "."""
+"""Causes of an application waiting in ACCEPTED."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from yarnspawner.diagnosis.cause import Cause
 # heartbeat, every second by default.
 _HEARTBEATS = 5.0
 
+# Each message follows "Waiting in queue <name>, ".
 QUEUEING = [
     Cause(
         "queue-no-node",
@@ -78,18 +79,6 @@ QUEUEING = [
         lasting=_HEARTBEATS,
     ),
     Cause(
-        "queue-starting",
-        "waiting for AM container to be launched",
-        message="because the node is starting its container",
-        admin="check the NodeManager's log if this lasts.",
-    ),
-    Cause(
-        "queue-registering",
-        "waiting for AM container to register",
-        message="because its container is still starting",
-        admin="check the application master's log if this lasts.",
-    ),
-    Cause(
         "queue-no-room",
         "Application is Activated, waiting for resources to be assigned for AM",
         message="because no node that the queue can use has enough free resources",
@@ -102,5 +91,21 @@ QUEUEING = [
         message="because YARN has not activated it yet",
         admin="check the scheduler's page if this lasts.",
         lasting=_HEARTBEATS,
+    ),
+]
+
+# The application has left its queue, although YARN still calls it ACCEPTED. Each message begins a sentence.
+STARTING = [
+    Cause(
+        "queue-starting",
+        "waiting for AM container to be launched",
+        message="YARN has found a node for the container",
+        admin="check the NodeManager's log if this lasts.",
+    ),
+    Cause(
+        "queue-registering",
+        "waiting for AM container to register",
+        message="The container is starting",
+        admin="check the application master's log if this lasts.",
     ),
 ]

@@ -20,7 +20,15 @@ from yarnspawner.common.protocol import (
     Waiting,
 )
 from yarnspawner.common.units import duration
-from yarnspawner.diagnosis.explain import Diagnosis, describe_wait, explain, explain_timeout, has_log, own_cause
+from yarnspawner.diagnosis.explain import (
+    Diagnosis,
+    describe_wait,
+    explain,
+    explain_timeout,
+    has_log,
+    is_queued,
+    own_cause,
+)
 from yarnspawner.hadoop.configuration import ConfigurationError, HadoopConfiguration
 from yarnspawner.hadoop.logs import LogsUnavailable, tail
 from yarnspawner.launch.errors import StartFailed
@@ -139,7 +147,7 @@ class ReadinessWaiter:
             self._waiting_since = self._waiting_since or time.monotonic()
             waited = time.monotonic() - self._waiting_since
             message = f"{describe_wait(report, waited)}{_so_far(waited)}."
-            if waited >= _COUNTED:
+            if waited >= _COUNTED and is_queued(report):
                 message += _ahead(self._access.pending_applications.before(report.queue, self._application_id))
             self._progress.tell(30, message, self._link)
 

@@ -13,12 +13,14 @@ import pytest
 from yarnspawner.common.protocol import Failure
 from yarnspawner.diagnosis.explain import (
     Diagnosis,
+    describe_wait,
     explain,
     explain_outage,
     explain_queueing,
     explain_submission_error,
     explain_timeout,
     has_log,
+    is_queued,
 )
 from yarnspawner.skein_driver import ClusterUnavailable
 
@@ -299,14 +301,6 @@ QUEUEING = [
         ),
         "because no node with the label gpu is up",
     ),
-    (
-        "Scheduler has assigned a container for AM, waiting for AM container to be launched",
-        "because the node is starting its container",
-    ),
-    (
-        "AM container is launched, waiting for AM container to Register with RM",
-        "because its container is still starting",
-    ),
     ("Application is added to the scheduler and is not yet activated. ", "because YARN has not activated it yet"),
 ]
 
@@ -320,6 +314,25 @@ def test_queueing(text: str, clause: str) -> None:
 def test_queueing_without_reason() -> None:
     """Without diagnostics there is no reason."""
     assert explain_queueing(Report("")) == ""  # type: ignore[arg-type]
+    assert describe_wait(Report("")) == "Waiting in queue small"  # type: ignore[arg-type]
+    assert is_queued(Report(""))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        (
+            "Scheduler has assigned a container for AM, waiting for AM container to be launched",
+            "YARN has found a node for the container",
+        ),
+        ("AM container is launched, waiting for AM container to Register with RM", "The container is starting"),
+    ],
+)
+def test_starting(text: str, sentence: str) -> None:
+    """An application that YARN has given a container does not wait in its queue, although YARN calls it ACCEPTED."""
+    report = Report(ACCEPTED + text)
+    assert describe_wait(report) == sentence  # type: ignore[arg-type]
+    assert not is_queued(report)  # type: ignore[arg-type]
 
 
 YARN_DIAGNOSTICS = [

@@ -16,14 +16,14 @@ from yarnspawner.common.protocol import Failure
 from yarnspawner.diagnosis.exits import EXIT_CODES, YARN_DIAGNOSTICS
 from yarnspawner.diagnosis.explain import explain, explain_queueing, explain_submission_error
 from yarnspawner.diagnosis.log_messages import LOG_MESSAGES
-from yarnspawner.diagnosis.queueing import QUEUEING
+from yarnspawner.diagnosis.queueing import QUEUEING, STARTING
 from yarnspawner.diagnosis.submission_errors import SUBMISSION_ERRORS
 from yarnspawner.launch.errors import StartFailed
 from yarnspawner.skein_driver import ClusterRefused, Report
 
 PATTERNS = [
     pattern
-    for table in (YARN_DIAGNOSTICS, EXIT_CODES, LOG_MESSAGES, SUBMISSION_ERRORS, QUEUEING)
+    for table in (YARN_DIAGNOSTICS, EXIT_CODES, LOG_MESSAGES, SUBMISSION_ERRORS, QUEUEING, STARTING)
     for cause in table
     for pattern in cause.patterns
 ]

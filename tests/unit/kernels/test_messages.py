@@ -9,7 +9,7 @@ import pytest
 from yarnspawner.diagnosis.exits import EXIT_CODES, YARN_DIAGNOSTICS
 from yarnspawner.diagnosis.log_messages import LOG_MESSAGES
 from yarnspawner.diagnosis.outages import DRIVER_FAILURES, PERMANENT, TEMPORARY
-from yarnspawner.diagnosis.queueing import QUEUEING
+from yarnspawner.diagnosis.queueing import QUEUEING, STARTING
 from yarnspawner.diagnosis.submission_errors import SUBMISSION_ERRORS
 from yarnspawner.kernels.messages import end_message, failure_message, outage_message, submission_error_message
 from yarnspawner.skein_driver import ClusterRefused, ClusterUnavailable, Report
@@ -23,6 +23,7 @@ TABLES = (
     TEMPORARY,
     DRIVER_FAILURES,
     QUEUEING,
+    STARTING,
 )
 
 

@@ -312,6 +312,11 @@ async def test_a_long_wait_counts_who_has_waited_longer(monkeypatch):
         assert progress.last == f"Waiting in queue root.default.{told}"
     assert asked == [("root.default", ID)] * 2
 
+    launched = "AM container is launched, waiting for AM container to Register with RM"
+    wait._tell(status("ACCEPTED", diagnostics=launched))
+    assert progress.last == "The container is starting."
+    assert len(asked) == 2
+
 
 @pytest.mark.parametrize(("seconds", "told"), [(59, ""), (60, " (1 min so far)"), (179, " (2 min so far)")])
 def test_a_long_wait_says_how_long(seconds, told):
