@@ -67,12 +67,13 @@ class YarnSpawner(ServerSettings, YarnSettings, ProfileSettings, HubSettings, Sp
         known: dict[str, Any] = state if isinstance(state, dict) else {}
         super().load_state(known)
         self.user_choices.load(known)
-        # The drivers start now, so that the first start need not wait for them.
-        self.hub_context.access.warm()
         self.recovery.load(state)
         if self.record.server is not None:
             self.user_choices.restore(self.record.server.settings)
             self._watch(self.record.server)
+        else:
+            # The drivers start now, so that the first start need not wait for them.
+            self.hub_context.access.warm()
 
     def get_state(self) -> dict[str, Any]:
         """Return what is stored for a restart of the hub, with sealed secrets. Called by `User.spawn` and `User.stop`."""

@@ -30,39 +30,29 @@ def is_oneself(printed: str, name: str) -> bool:
     return account == f"{name} {pwd.getpwnam(name).pw_uid}" and container.startswith("container_")
 
 
-def test_alice_watches_her_server_start_and_works_as_herself(
+def test_alice_and_bob_watch_their_servers_start_and_work_as_themselves(
     person: Callable[[str], BrowserUser], picture: Callable[[Page, str], None]
 ) -> None:
-    alice = person("alice")
-    alice.press_start()
+    both = [person("bob"), person("alice")]
+    for someone in both:
+        someone.press_start()
+    alice = both[-1]
     alice.page.locator("#progress-details").click()
     # The last stage that lasts: the server listens as soon as YARN's report names its node.
     expect(alice.page.locator("#progress-message")).to_contain_text("container is starting", timeout=START)
     picture(alice.page, "progress")
-    messages = alice.wait_for_lab()
-    assert any("Submitting" in message for message in messages), messages
-    assert any("queue" in message for message in messages), messages
-
-    alice.open_notebook()
-    assert is_oneself(alice.run(WHO), "alice")
-    alice.run(PUT.format(name="alice"))
-    assert "greeting-alice.txt" in alice.run("!hdfs dfs -ls")
-    picture(alice.page, "notebook")
-
-
-def test_alice_and_bob_use_hdfs_as_themselves_at_the_same_time(person: Callable[[str], BrowserUser]) -> None:
-    both = [person("alice"), person("bob")]
     for someone in both:
-        someone.press_start()
-    for someone in both:
-        someone.wait_for_lab()
+        messages = someone.wait_for_lab()
+        assert any("Submitting" in message for message in messages), messages
+        assert any("queue" in message for message in messages), messages
+
         someone.open_notebook()
-    for someone in both:
+        assert is_oneself(someone.run(WHO), someone.name)
         someone.run(PUT.format(name=someone.name))
     for someone in both:
-        assert is_oneself(someone.run(WHO), someone.name)
         assert someone.run(STAT.format(name=someone.name)) == f"{someone.name} greeting-{someone.name}.txt"
         assert someone.run(READ.format(name=someone.name)) == f"hello from {someone.name}"
+    picture(alice.page, "notebook")
 
 
 def test_an_admin_starts_and_stops_her_server(

@@ -246,7 +246,9 @@ def explain_timeout(
     if outage:
         return replace(late, remedy="", code=outage.code, admin=outage.admin)
     found = _find(last, LOG_MESSAGES, {"user": "", "queue": "", **_limit("")}, HUB_USER, "")
-    found = found or (_find(waiting.diagnostics, [*QUEUEING, *STARTING], _names(waiting), HUB_USER, "") if waiting else None)
+    found = found or (
+        _find(waiting.diagnostics, [*QUEUEING, *STARTING], _names(waiting), HUB_USER, "") if waiting else None
+    )
     if not found:
         return late
     remedy = found.remedy if waiting is None else late.remedy

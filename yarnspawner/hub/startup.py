@@ -20,7 +20,7 @@ from traitlets import TraitError
 
 from yarnspawner.hadoop.configuration import ConfigurationError, HadoopConfiguration
 from yarnspawner.hub.context import HubContext
-from yarnspawner.hub.owned_servers import live_spawners, read_owned
+from yarnspawner.hub.owned_servers import live_spawners, read_owned, users_with_servers
 from yarnspawner.settings.typing import SpawnerSettings
 from yarnspawner.yarn.orphan_reaper import OrphanReaper, ReaperLoop
 
@@ -57,18 +57,24 @@ def _install(hub_class: Any, spawner_class: type[Any]) -> None:
 
     @functools.wraps(original)
     async def init_spawners(self: Any) -> Any:
+        if not issubclass(self.spawner_class, spawner_class):
+            return await original(self)
         prepare(self, spawner_class)
-        checks = asyncio.ensure_future(original(self))
-        if issubclass(self.spawner_class, spawner_class):
-            await _wait_for_running_servers(self, checks)
-        else:
-            await checks
-        # JupyterHub only logs how many servers it checks.
-        result = checks.result() if checks.done() else len(_checked_spawners(self))
+        result = await _check_servers(self, original)
         start_reaper(self, spawner_class)
+        start_drivers(self, spawner_class)
         return result
 
     hub_class.init_spawners = init_spawners
+
+
+async def _check_servers(hub: Any, original: Any) -> Any:
+    """Let JupyterHub check its servers, and return what it logs: how many there are."""
+    users = users_with_servers(hub.db)
+    checks = asyncio.ensure_future(original(hub))
+    await _wait_for_running_servers(hub, checks)
+    users.clear()  # until then, they are kept for JupyterHub
+    return checks.result() if checks.done() else len(_checked_spawners(hub))
 
 
 async def _wait_for_running_servers(hub: Any, checks: asyncio.Future[Any]) -> None:
@@ -86,10 +92,9 @@ def _checked_spawners(hub: Any) -> list[Any]:
 
 
 def prepare(hub: Any, spawner_class: type[Any]) -> None:
-    """Start the drivers, check Hadoop's configuration and add the hub's pages before the hub checks its servers.
+    """Start the driver for reports, check Hadoop's configuration and add the hub's pages before the hub checks its servers.
 
-    That check can take long, and the first user should not wait for a driver. Errors are logged. If a setting has a value that
-    it does not accept, the hub exits.
+    Errors are logged. If a setting has a value that it does not accept, the hub exits.
 
     Args:
         hub: JupyterHub's application.
@@ -109,13 +114,27 @@ def prepare(hub: Any, spawner_class: type[Any]) -> None:
         add_log_page(hub, access)
         add_restart_page(hub)
         add_kernel_waits(hub)
-        access.warm()
+        access.connect()
     except TraitError as error:
         # Otherwise, each start would fail.
         hub.log.critical("The hub does not start, because a setting of its configuration is invalid: %s", error)
         hub.exit(1)
     except Exception:
         hub.log.exception("The hub cannot prepare its access to YARN; the first start will try again")
+
+
+def start_drivers(hub: Any, spawner_class: type[Any]) -> None:
+    """Start all drivers, so that the first user does not wait for one. While the hub checks its servers, it needs the CPU.
+
+    Args:
+        hub: JupyterHub's application.
+        spawner_class: see :func:`install_startup_hook`.
+    """
+    try:
+        if issubclass(hub.spawner_class, spawner_class):
+            settings_of(hub).hub_context.access.warm()
+    except Exception:
+        hub.log.exception("The drivers do not start; the first start will try again")
 
 
 def start_reaper(hub: Any, spawner_class: type[Any]) -> None:

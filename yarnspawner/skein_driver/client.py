@@ -21,7 +21,7 @@ from yarnspawner.skein_driver.driver_process import JAVA_OPTIONS, SKEIN_JAR, SKE
 from yarnspawner.skein_driver.driver_slots import DriverLost, DriverSlot
 from yarnspawner.skein_driver.drivers import Driver, in_thread
 from yarnspawner.skein_driver.key_value_store import Store
-from yarnspawner.skein_driver.rehearsal import rehearsal
+from yarnspawner.skein_driver.rehearsal import rehearse
 from yarnspawner.skein_driver.reports import ClusterNode, Report, ReportLists
 from yarnspawner.skein_driver.rpc import (
     ApplicationUnknown,
@@ -98,11 +98,12 @@ class Cluster:
         self._background: set[asyncio.Task[None]] = set()
         self._warming: asyncio.Task[None] | None = None
 
-    def warm(self) -> None:
-        """Start the drivers in the background, so that the first user does not wait for them. Failures are logged.
+    def connect(self) -> None:
+        """Start the driver for reports in the background. A restarted hub waits for its first report."""
+        self._slots[0].warm()
 
-        The driver for reports starts first and has the CPU for itself, since a restarted hub waits for its first report.
-        """
+    def warm(self) -> None:
+        """Start all drivers in the background, so that the first user does not wait for them. Failures are logged."""
         if self._warming is None or self._warming.done():
             self._warming = asyncio.create_task(self._warm())
 
@@ -113,23 +114,14 @@ class Cluster:
 
     async def _warm(self) -> None:
         control, *submitters = self._slots
-        control.warm()
+        self.connect()
         with contextlib.suppress(ClusterUnavailable):
-            await control.driver()
+            await control.driver()  # until then, it has the CPU for itself
         for slot in submitters:
             slot.warm()
         for slot in submitters:
-            await self._rehearse(slot)
-
-    async def _rehearse(self, slot: DriverSlot) -> None:
-        try:
-            driver = await slot.driver()
-            if driver.rehearsed:
-                return  # JupyterHub makes a spawner, and so calls `warm`, for each user
-            driver.rehearsed = True
-            await driver.call(Request("submit", await in_thread(rehearsal)), self._submission_timeout)
-        except (RpcError, ClusterUnavailable) as error:
-            self._log.debug("A rehearsal ended as expected: %s", error)
+            with contextlib.suppress(RpcError, ClusterUnavailable):
+                await rehearse(await slot.driver(), self._submission_timeout)
 
     async def submit(self, spec: skein.ApplicationSpec, on_late: LateSubmission | None = None) -> str:
         """Submit an application and return its id.

@@ -4,8 +4,26 @@ from __future__ import annotations
 
 import skein
 
+from yarnspawner.skein_driver.drivers import Driver, in_thread
+from yarnspawner.skein_driver.rpc import Request
+
 # Nothing can exist below a device.
 _NO_FILE = "file:///dev/null/none"
+
+
+async def rehearse(driver: Driver, timeout: float) -> None:
+    """Let a driver try one submission, if it has tried none: JupyterHub warms the drivers for each user's spawner.
+
+    Args:
+        driver: a driver for submissions.
+        timeout: seconds.
+
+    Raises:
+        RpcError: as expected.
+    """
+    if not driver.rehearsed:
+        driver.rehearsed = True
+        await driver.call(Request("submit", await in_thread(rehearsal)), timeout)
 
 
 def rehearsal() -> bytes:

@@ -159,6 +159,10 @@ class ClusterAccess:
             log=self.log,
         )
 
+    def connect(self) -> None:
+        """Start the driver for reports, for which a restarted hub waits. Return immediately."""
+        self.cluster.connect()
+
     def warm(self) -> None:
         """Start the drivers and the upload of skein's jar, so that the first start need not wait.
 

@@ -5,6 +5,7 @@ import sys
 from types import ModuleType, SimpleNamespace
 
 import pytest
+from jupyterhub import orm
 
 from yarnspawner.hub import startup
 from yarnspawner.hub.startup import configuration_warning, install_startup_hook
@@ -41,6 +42,8 @@ async def test_the_hub_is_found_under_both_its_names(monkeypatch):
 
     class JupyterHub:
         spawner_class = int
+        users = {}
+        db = orm.new_session_factory("sqlite:///:memory:")()
 
         async def init_spawners(self):
             return "done"
@@ -53,10 +56,11 @@ async def test_the_hub_is_found_under_both_its_names(monkeypatch):
     begun = []
     monkeypatch.setattr("yarnspawner.hub.startup.prepare", lambda hub, spawner_class: begun.append("prepared"))
     monkeypatch.setattr("yarnspawner.hub.startup.start_reaper", lambda hub, spawner_class: begun.append(hub))
-    install_startup_hook(str)
+    monkeypatch.setattr("yarnspawner.hub.startup.start_drivers", lambda hub, spawner_class: begun.append("drivers"))
+    install_startup_hook(int)
     hub = JupyterHub()
     assert await hub.init_spawners() == "done"
-    assert begun == ["prepared", hub]
+    assert begun == ["prepared", hub, "drivers"]
 
 
 def test_a_hub_starts_its_drivers_with_itself(monkeypatch):
@@ -64,7 +68,7 @@ def test_a_hub_starts_its_drivers_with_itself(monkeypatch):
     from yarnspawner.hub import startup as hub
 
     warmed, logged = [], []
-    access = SimpleNamespace(warm=lambda: warmed.append(True))
+    access = SimpleNamespace(connect=lambda: warmed.append("reports"), warm=lambda: warmed.append("all"))
     settings = SimpleNamespace(hub_context=SimpleNamespace(access=access), sweep_interval=-1)
     monkeypatch.setattr(hub, "settings_of", lambda _: settings)
     log = SimpleNamespace(exception=logged.append, warning=lambda *words: None)
@@ -79,11 +83,16 @@ def test_a_hub_starts_its_drivers_with_itself(monkeypatch):
     monkeypatch.setattr("yarnspawner.hub.restart_page.add_restart_page", lambda *what: added.append(what))
     monkeypatch.setattr("yarnspawner.hub.kernel_waits.add_kernel_waits", lambda *what: added.append(what))
     hub.prepare(one, int)
-    assert (len(warmed), logged) == (1, [])
+    assert (warmed, logged) == (["reports"], [])
+    hub.start_drivers(one, int)
+    assert (warmed, logged) == (["reports", "all"], [])
     assert added == [(one, access), (one,), (one,)]
     settings.hub_context = None
     hub.prepare(one, int)
-    assert len(logged) == 1
+    hub.start_drivers(one, int)
+    assert len(logged) == 2
+    hub.start_drivers(one, str)
+    assert len(logged) == 2
 
 
 def test_a_configuration_that_cannot_be_read_keeps_no_hub_from_starting(monkeypatch):
@@ -112,6 +121,7 @@ class Checking:
         ]
         self.users = {"alice": SimpleNamespace(spawners=dict(enumerate(self.spawners)))}
         self.rest = asyncio.Event()
+        self.db = orm.new_session_factory("sqlite:///:memory:")()
 
     async def init_spawners(self):
         await asyncio.sleep(0.1)
@@ -127,6 +137,7 @@ async def checked(hub, spawner_class, monkeypatch):
     reapers = []
     monkeypatch.setattr("yarnspawner.hub.startup.prepare", lambda *_: None)
     monkeypatch.setattr("yarnspawner.hub.startup.start_reaper", lambda hub, _: reapers.append(hub))
+    monkeypatch.setattr("yarnspawner.hub.startup.start_drivers", lambda *_: None)
     hub_class = type("Hub", (), {"init_spawners": Checking.init_spawners})
     startup._install(hub_class, spawner_class)
     return asyncio.ensure_future(hub_class.init_spawners(hub)), reapers
