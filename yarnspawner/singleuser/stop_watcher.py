@@ -30,9 +30,9 @@ from yarnspawner.singleuser.store import Store, StoreError
 # Seconds between two requests to the store without a watch. A request takes some milliseconds, and half of the interval
 # is what a user who stops waits for it.
 _INTERVAL = 0.25
-# Seconds between two requests with a watch, for a watch that broke without a sign. With longer intervals, nothing more is
-# saved that could be measured.
-_WATCHED_INTERVAL = 10.0
+# Seconds between two requests with a watch, for a watch that broke without a sign. A request takes some ten milliseconds of the
+# processor: the application master's Java code is not compiled, and gRPC's threads look around for seconds after it.
+_WATCHED_INTERVAL = 30.0
 # Seconds between two looks at this process's ancestors where no event tells of them.
 _ANCESTORS_INTERVAL = 1.0
 # Seconds between two attempts to watch the store.
