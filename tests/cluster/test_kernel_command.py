@@ -46,7 +46,7 @@ def wait_for(alice: Alice, said: str, state: str, seconds: float) -> None:
 @pytest.mark.timeout(600)
 def test_interrupted_while_it_waits_it_leaves_no_application(alice: Alice) -> None:
     process = alice.start("--no-console")
-    said = heard(process, "Waiting")
+    said = heard(process, "container")
     process.send_signal(signal.SIGINT)
     _, rest = process.communicate(timeout=60)
     assert process.returncode == 130, rest
