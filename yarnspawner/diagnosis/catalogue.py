@@ -9,13 +9,13 @@ from yarnspawner.diagnosis.exits import EXIT_CODES, YARN_DIAGNOSTICS
 from yarnspawner.diagnosis.log_messages import LOG_MESSAGES
 from yarnspawner.diagnosis.outages import DRIVER_FAILURES, PERMANENT, TEMPORARY
 from yarnspawner.diagnosis.own_causes import OWN_CAUSES
-from yarnspawner.diagnosis.queueing import QUEUEING, STARTING
+from yarnspawner.diagnosis.queueing import WAITING
 from yarnspawner.diagnosis.submission_errors import SUBMISSION_ERRORS
 
 SECTIONS: Sequence[tuple[str, Sequence[Cause]]] = [
     ("The hub cannot connect to the cluster", [*PERMANENT, *TEMPORARY, *DRIVER_FAILURES]),
     ("YARN, HDFS or Kerberos rejects a start", SUBMISSION_ERRORS),
-    ("A start waits in its queue, or for its container", [*QUEUEING, *STARTING]),
+    ("A start waits in its queue, or for its container", WAITING),
     ("A container ends or does not start", [*YARN_DIAGNOSTICS, *EXIT_CODES]),
     ("The server's log has the reason", LOG_MESSAGES),
     ("The hub itself finds the reason", OWN_CAUSES),

@@ -18,7 +18,7 @@ from yarnspawner.diagnosis.exits import EXIT_CODES, YARN_DIAGNOSTICS
 from yarnspawner.diagnosis.log_messages import LOG_MESSAGES
 from yarnspawner.diagnosis.outages import DRIVER_FAILURES, PERMANENT, TEMPORARY
 from yarnspawner.diagnosis.own_causes import OWN_CAUSES
-from yarnspawner.diagnosis.queueing import QUEUEING, STARTING
+from yarnspawner.diagnosis.queueing import QUEUEING, STARTING, WAITING
 from yarnspawner.diagnosis.submission_errors import SUBMISSION_ERRORS
 
 if TYPE_CHECKING:
@@ -195,7 +195,7 @@ def describe_wait(report: Report, waited: float = math.inf) -> str:
         report: its last report.
         waited: for how many seconds it has waited.
     """
-    if starting := _find(report.diagnostics, STARTING, {}, HUB_USER, ""):
+    if starting := _explain_starting(report):
         return starting.cause
     reason = explain_queueing(report, waited)
     return f"Waiting in queue {report.queue}{', ' * bool(reason)}{reason}"
@@ -203,7 +203,11 @@ def describe_wait(report: Report, waited: float = math.inf) -> str:
 
 def is_queued(report: Report) -> bool:
     """Return whether an application that YARN has accepted still waits for its first container."""
-    return not any(cause.find(report.diagnostics) is not None for cause in STARTING)
+    return _explain_starting(report) is None
+
+
+def _explain_starting(report: Report) -> Diagnosis | None:
+    return _find(report.diagnostics, STARTING, {}, HUB_USER, "")
 
 
 def explain_constraint(code: str, *, user: str = "", label: str = "") -> str:
@@ -246,9 +250,7 @@ def explain_timeout(
     if outage:
         return replace(late, remedy="", code=outage.code, admin=outage.admin)
     found = _find(last, LOG_MESSAGES, {"user": "", "queue": "", **_limit("")}, HUB_USER, "")
-    found = found or (
-        _find(waiting.diagnostics, [*QUEUEING, *STARTING], _names(waiting), HUB_USER, "") if waiting else None
-    )
+    found = found or (_find(waiting.diagnostics, WAITING, _names(waiting), HUB_USER, "") if waiting else None)
     if not found:
         return late
     remedy = found.remedy if waiting is None else late.remedy

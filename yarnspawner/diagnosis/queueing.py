@@ -109,3 +109,5 @@ STARTING = [
         admin="check the application master's log if this lasts.",
     ),
 ]
+
+WAITING = [*QUEUEING, *STARTING]
