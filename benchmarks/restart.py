@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import secrets
-import signal
 import subprocess
 import sys
 import threading
 import time
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
 from benchmarks.fake_yarn import CHECKOUT, Behaviour
+from demo.hub import end_proxy
 
 # Seconds for a hub to find a thousand servers again; after that something is wrong.
 _LIMIT = 300.0
@@ -115,13 +114,7 @@ def _hub(configuration: Path, environment: dict[str, str]) -> Iterator[subproces
     finally:
         hub.terminate()
         hub.wait()
-        _end_proxy(configuration.parent / "proxy.pid")
-
-
-def _end_proxy(pid_file: Path) -> None:
-    """End the proxy of a hub that has left it running, as it does if it is stopped while its start goes on."""
-    with suppress(FileNotFoundError, ProcessLookupError):
-        os.kill(int(pid_file.read_text().split()[0]), signal.SIGTERM)
+        end_proxy(configuration.parent / "proxy.pid")
 
 
 class _Found(threading.Thread):

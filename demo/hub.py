@@ -154,7 +154,7 @@ class Hub:
             self._process.wait(20)
         except subprocess.TimeoutExpired:
             self.kill()
-        self._end_proxy()
+        end_proxy(self.folder / "jupyterhub-proxy.pid")
 
     def last_words(self) -> str:
         """The line of its log that says best why it ended."""
@@ -171,12 +171,13 @@ class Hub:
         finally:
             connection.close()
 
-    def _end_proxy(self) -> None:
-        # A hub that ended in order has taken its proxy along, and the file with it.
-        with suppress(OSError, ValueError):
-            pid = int((self.folder / "jupyterhub-proxy.pid").read_text())
-            if b"configurable-http-proxy" in Path(f"/proc/{pid}/cmdline").read_bytes():
-                os.kill(pid, signal.SIGTERM)
+
+def end_proxy(pid_file: Path) -> None:
+    """End the proxy that a hub has left. A hub that ended in order has taken its proxy along, and the file with it."""
+    with suppress(OSError, ValueError):
+        pid = int(pid_file.read_text())
+        if b"configurable-http-proxy" in Path(f"/proc/{pid}/cmdline").read_bytes():
+            os.kill(pid, signal.SIGTERM)
 
 
 def _end_with_parent() -> None:
