@@ -9,7 +9,7 @@ import time
 from yarnspawner.singleuser.store import Store
 
 # Seconds between two requests with an event stream, for one that broke without a sign. As in `stop_watcher`.
-_WATCHED_INTERVAL = 30.0
+_WATCHED_INTERVAL = 120.0
 # Seconds until the next attempt after the stream could not be opened, and after it has reported or broken.
 _AGAIN = 20.0
 _SOON = 0.1

@@ -17,9 +17,11 @@ _NAME = "yarnspawner.singleuser.kernel_container"
 # Seconds after which an unused container ends by itself, also if no server knows it any more. docs/kernels.md and the help of
 # kernel_profiles tell it.
 _LIMIT = 1800.0
-# Seconds between two requests to the store, with and without an event stream.
-_WATCHED_INTERVAL = 1.0
+# Seconds between two requests to the store, without an event stream and with one, which may break without a sign.
 _INTERVAL = 0.25
+_WATCHED_INTERVAL = 30.0
+# Seconds between two checks for a reason to stop. They cost nothing.
+_CHECK_INTERVAL = 1.0
 
 
 def await_assignment(store: Store, reason_to_stop: Callable[[], str]) -> KernelAssignment | None:
@@ -53,25 +55,28 @@ async def _wait(store: Store, reason_to_stop: Callable[[], str]) -> KernelAssign
     with suppress(Exception):  # without the event stream, the store is asked more often
         await watch.open()
     ready = False
+    ask = 0.0
     until = time.monotonic() + _LIMIT
     try:
         while True:
             # No assignment can be lost: after the last request, the server finds no spare container here.
             last = time.monotonic() > until or bool(reason_to_stop())
-            with suppress(StoreError):
-                if last:
-                    store.discard(ready_key(container_id))
-                elif not ready:
-                    store.put(ready_key(container_id), b"1")
-                    ready = True
-                    say(_NAME, "the spare container waits for a kernel")
-                if (raw := store.get(key)) is not None:
-                    store.discard_prefix(spare_prefix(container_id))
-                    return KernelAssignment.from_bytes(raw)
+            if last or not watch.active or time.monotonic() >= ask:
+                with suppress(StoreError):
+                    if last:
+                        store.discard(ready_key(container_id))
+                    elif not ready:
+                        store.put(ready_key(container_id), b"1")
+                        ready = True
+                        say(_NAME, "the spare container waits for a kernel")
+                    if (raw := store.get(key)) is not None:
+                        store.discard_prefix(spare_prefix(container_id))
+                        return KernelAssignment.from_bytes(raw)
+                    ask = time.monotonic() + _WATCHED_INTERVAL
             if last:
                 return None
             if watch.active:
-                await watch.wait(_WATCHED_INTERVAL)
+                await watch.wait(_CHECK_INTERVAL)
             else:
                 await asyncio.sleep(_INTERVAL)
     except ProtocolError as error:

@@ -32,7 +32,7 @@ from yarnspawner.singleuser.store import Store, StoreError
 _INTERVAL = 0.25
 # Seconds between two requests with a watch, for a watch that broke without a sign. A request takes some ten milliseconds of the
 # processor: the application master's Java code is not compiled, and gRPC's threads look around for seconds after it.
-_WATCHED_INTERVAL = 30.0
+_WATCHED_INTERVAL = 120.0
 # Seconds between two looks at this process's ancestors where no event tells of them.
 _ANCESTORS_INTERVAL = 1.0
 # Seconds between two attempts to watch the store.

@@ -207,9 +207,9 @@ class ApplicationReflector:
             await self._list()
         except ClusterUnavailable:
             return  # already recorded where it was raised
-        for application_id, watched in list(self._watched.items()):
-            if watched.missed_lists and watched.open:
-                await self._resolve_missing(application_id, watched)
+        # A list of all items would make Python's garbage collector look at the whole hub, at each refresh.
+        for application_id, watched in [item for item in self._watched.items() if item[1].missing]:
+            await self._resolve_missing(application_id, watched)
 
     async def _pause(self, took: float) -> None:
         failing = max(self._outage.pause, self._refreshes.pause)

@@ -58,6 +58,11 @@ class TrackedApplication:
     def poll_fast(self) -> bool:
         return self.open and self.close_watchers > 0
 
+    @property
+    def missing(self) -> bool:
+        """True if it has not ended, and the last list lacks it."""
+        return self.missed_lists > 0 and self.open
+
     def status(self, unknown_since: float | None, reason: str) -> Status:
         """Return the application's status.
 
