@@ -2,7 +2,8 @@
 
 The plain server idles on the same machine at the same time. What a user's own server uses more than it, is the recipe's. All
 figures are means for each server. Processor times are those of the processes, so other work on the machine disturbs them little.
-With ``--old``, as many servers of an older revision idle at the same time.
+With ``--old``, as many servers of an older revision idle at the same time. With ``--kernels``, each server has as many idle kernels
+in containers of their own.
 """
 
 from __future__ import annotations
@@ -27,11 +28,13 @@ if TYPE_CHECKING:
     from localhadoop import LocalHadoop
 
 DEFAULT_RUNS = 1
-MASTER, SERVER, PLAIN = "application master", "server", "plain jupyter-server"
+MASTER, SERVER, KERNELS, PLAIN = "application master", "server", "kernels' containers", "plain jupyter-server"
 # Seconds after a start until nothing of it is left to do: the compiler of the application master is the last.
 _SETTLED = 30.0
 # Seconds for some servers to start, and for YARN to end all.
 _LIMIT = 900.0
+# MiB of a kernel's container.
+_KERNEL_MEMORY = 300
 # Servers that start at the same time. More than this, and some are not ready within the timeout of a start.
 _AT_ONCE = 10
 
@@ -42,6 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     revision.add_argument(parser)
     parser.add_argument("--minutes", type=float, default=10, metavar="N", help="of each run (default: %(default)s)")
     parser.add_argument("--servers", type=int, default=1, metavar="N", help="on one node (default: %(default)s)")
+    parser.add_argument("--kernels", type=int, default=0, metavar="N", help="of each server (default: %(default)s)")
 
 
 def run(options: argparse.Namespace, results: Results) -> None:
@@ -51,38 +55,48 @@ def run(options: argparse.Namespace, results: Results) -> None:
     table = results.table("CPU while idle, for each server", unit="% of a core")
     with ExitStack() as stack:
         # Room for all servers; nothing is used of it until they need it.
-        memory = max(4096, 4096 * options.servers)
+        memory = max(4096, 4096 * options.servers) + 2 * options.servers * options.kernels * _KERNEL_MEMORY
         hadoop = stack.enter_context(
-            clusters.cluster(kerberos=options.kerberos, nodes=1, memory=memory, vcores=32 + 4 * options.servers)
+            clusters.cluster(
+                kerberos=options.kerberos,
+                nodes=1,
+                memory=memory,
+                vcores=32 + 4 * options.servers * (1 + options.kernels),
+            )
         )
         # A request for a start does not wait for its server, so that all start at once.
         unlimited = (
-            "c.JupyterHub.named_server_limit_per_user = 0\nc.JupyterHub.tornado_settings = {'slow_spawn_timeout': 0}"
+            "c.JupyterHub.named_server_limit_per_user = 0\nc.JupyterHub.tornado_settings = {'slow_spawn_timeout': 0}\n"
         )
+        if options.kernels:
+            unlimited += f'c.YarnSpawner.kernel_profiles = [{{"slug": "small", "memory": "{_KERNEL_MEMORY} M"}}]\n'
         people = {OURS: Person(stack.enter_context(clusters.hub(hadoop, configuration=unlimited)), USER)}
         if options.old:
             code = stack.enter_context(revision.unpacked(options.old))
             hub = stack.enter_context(clusters.hub(hadoop, configuration=unlimited, code=code))
             people[options.old] = Person(hub, USER)
         for turn in range(options.runs):
-            found = _idle_together(hadoop, people, options.servers, options.minutes * 60)
+            found = _idle_together(hadoop, people, options)
             for name, share in found.items():
                 table.add(name, share)
             for name in people:
                 more = found[f"{name}: {MASTER}"] + found[f"{name}: {SERVER}"] - found[PLAIN]
                 table.add(f"{name}: more than the plain server", more)
             results.progress(turn, found)
-    row = f"{OURS}: more than the plain server"
-    table.goal(row, table.median(row), 0.3)
+    if not options.kernels:
+        row = f"{OURS}: more than the plain server"
+        table.goal(row, table.median(row), 0.3)
 
 
-def _idle_together(hadoop: LocalHadoop, people: dict[str, Person], servers: int, seconds: float) -> dict[str, float]:
+def _idle_together(hadoop: LocalHadoop, people: dict[str, Person], options: argparse.Namespace) -> dict[str, float]:
     """Start the servers of all hubs, let them idle and stop them. Return the processor time of each part."""
     processes: dict[str, list[int]] = {}
     known: set[str] = set()
+    servers = options.servers
     try:
         for name, person in people.items():
             person.start_many(servers, _LIMIT, at_once=_AT_ONCE)
+            person.start_kernels(servers, options.kernels, "yarn-small", _LIMIT)
             running = {application["id"] for application in hadoop.applications(states="RUNNING", user=USER)} - known
             known |= running
             for application in running:
@@ -90,7 +104,7 @@ def _idle_together(hadoop: LocalHadoop, people: dict[str, Person], servers: int,
                     processes.setdefault(f"{name}: {part}", []).extend(pids)
         with plain_server() as plain:
             time.sleep(_SETTLED)
-            shares = idle({**processes, PLAIN: [plain]}, seconds)
+            shares = idle({**processes, PLAIN: [plain]}, options.minutes * 60)
     finally:
         for person in people.values():
             person.stop_many(_LIMIT)
@@ -98,12 +112,21 @@ def _idle_together(hadoop: LocalHadoop, people: dict[str, Person], servers: int,
 
 
 def by_part(application_id: str) -> dict[str, list[int]]:
-    """Return the processes of an application: the Java ones, and all others, which are of the server."""
+    """Return the processes of an application: the Java ones, those of the server, and those of its kernels' containers."""
     found = processes_of(application_id)
-    return {
+    parts = {
         MASTER: [pid for pid, program in found.items() if "java" in program],
-        SERVER: [pid for pid, program in found.items() if "java" not in program],
+        SERVER: [pid for pid, program in found.items() if "java" not in program and not _in_service(pid)],
+        KERNELS: [pid for pid, program in found.items() if "java" not in program and _in_service(pid)],
     }
+    return {part: pids for part, pids in parts.items() if pids}
+
+
+def _in_service(pid: int) -> bool:
+    """Return True if a process runs in a container of a skein service. The server runs in the application master's."""
+    with suppress(OSError):
+        return b"\0SKEIN_CONTAINER_ID=" in b"\0" + Path(f"/proc/{pid}/environ").read_bytes()
+    return False
 
 
 def idle(processes: dict[str, list[int]], seconds: float) -> dict[str, float]:

@@ -7,6 +7,8 @@ import time
 from functools import partial
 from typing import Any
 
+import requests
+
 from benchmarks.clusters import until
 from demo.hub import Hub
 from demo.visitor import VisitError, Visitor
@@ -61,6 +63,14 @@ class Person(Visitor):
             for number in range(first, last):
                 self._call("POST", f"/hub/api/users/{self.name}/servers/s{number}", {})
             until(partial(self._are_ready, last), timeout, "servers to be ready", pause=0.5)
+
+    def start_kernels(self, servers: int, kernels: int, name: str, timeout: float) -> None:
+        """Start so many kernels in each of the servers of `start_many`."""
+        headers = {"Authorization": f"token {self.new_token()}"}
+        for number in range(servers):
+            for _ in range(kernels):
+                url = self._url(f"/user/{self.name}/s{number}/api/kernels")
+                self._check(requests.post(url, json={"name": name}, headers=headers, timeout=timeout))
 
     def _are_ready(self, servers: int) -> bool:
         return servers == sum(bool(server["ready"]) for server in self._servers().values())

@@ -90,7 +90,7 @@ class FileStore:
                 found[name] = ServiceContainer(own, state, "It was over its memory." if state == "FAILED" else "")
         return found
 
-    def watch(self, first: str, last: str) -> NoWatch:
+    def watch(self, first: str, last: str, *, removals: bool = False) -> NoWatch:
         return NoWatch()
 
     def _file(self, key: str) -> Path:

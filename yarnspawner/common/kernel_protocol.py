@@ -34,9 +34,13 @@ CONTAINER_FOLDER = "{yarnspawner_container}"
 CONNECTION_FILE = "{connection_file}"
 
 
+KERNELS_PREFIX = "jupyter.kernel."
+"""Prefix of the keys of all kernels in the store."""
+
+
 def key_prefix(kernel_id: str) -> str:
     """Return the prefix of a kernel's keys in the store."""
-    return f"jupyter.kernel.{kernel_id}."
+    return f"{KERNELS_PREFIX}{kernel_id}."
 
 
 def address_key(kernel_id: str) -> str:

@@ -73,6 +73,9 @@ class KernelApplication:
     patience = math.inf
     """An application is submitted once. YARN itself keeps it in its queue."""
 
+    changes = None
+    """YARN is asked for the application's end, which no event stream tells of."""
+
     folder = ""
     """A notebook's folder has the same path on the nodes, or it does not exist there."""
 

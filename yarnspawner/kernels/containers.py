@@ -12,6 +12,7 @@ from typing import TypeVar
 
 from yarnspawner.common.kernel_protocol import (
     KERNEL_ID_VARIABLE,
+    KERNELS_PREFIX,
     LAUNCH_VARIABLE,
     SECRET_FILE,
     KernelAddress,
@@ -29,6 +30,7 @@ from yarnspawner.common.kernel_protocol import (
 from yarnspawner.common.protocol import ProtocolError
 from yarnspawner.kernels.spares import Spare, SpareContainers
 from yarnspawner.kernels.wait_reasons import HubQuestion, WaitReasons
+from yarnspawner.singleuser.key_news import KeyNews
 from yarnspawner.singleuser.store import NotInContainer, ServiceContainer, Store, StoreError
 
 T = TypeVar("T")
@@ -82,6 +84,7 @@ class KernelContainers:
         # Two kernels that start at the same time must not both get the last free place, or the same spare container.
         self._starting = threading.Lock()
         self._spares = SpareContainers(store, offer, self._starting)
+        self._news: KeyNews | None = None
 
     @classmethod
     def current(cls) -> KernelContainers:
@@ -158,6 +161,18 @@ class KernelContainers:
                 return container_id
 
         return await self._call(add)
+
+    @property
+    def changes(self) -> int | None:
+        """How often what kernels publish may have changed so far; None if that is not known.
+
+        Read it before :meth:`published`. A container's end removes the kernel's address, which is a change. The first call opens the
+        event stream.
+        """
+        if self._news is None:
+            self._news = KeyNews.of_prefix(self._store, KERNELS_PREFIX)
+            self._news.start()
+        return self._news.changes
 
     async def published(self, kernel_id: str) -> Published:
         """Return what a kernel's container has published.

@@ -6,6 +6,7 @@ import asyncio
 import json
 import logging
 import signal
+import time
 from collections import deque
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 from weakref import WeakValueDictionary
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 INTERVAL = 0.1
 OBEDIENCE = 2.0
 """Seconds for a container to obey a command before it is killed."""
+# Seconds between two requests for a kernel's end while no event stream tells of one, for a stream that broke without a sign.
+_UNCHANGED_LIMIT = 30.0
 # Seconds for YARN to report why it stopped a container; an application master asks every five seconds at the latest.
 _REASON_LIMIT = 7.0
 # Exit status of a kernel whose container YARN stopped.
@@ -77,6 +80,8 @@ class RemoteKernel:
         self._serial = 0
         self.address: KernelAddress | None = None
         self.end: KernelEnd | None = None
+        self._running_at: int | None = None
+        self._ask = 0.0
         self.progress = StartProgress(kernel_id, self._size, containers.wait_reasons)
         self.known[kernel_id] = self
 
@@ -129,7 +134,7 @@ class RemoteKernel:
             StoreError: the application master does not answer.
         """
         await self.release()
-        self.address, self.end, self._serial = None, None, 0
+        self.address, self.end, self._serial, self._running_at = None, None, 0, None
         self._container = await self._containers.add(self._size, self._id, launch)
         self.progress.begin()
         self._log.info("Kernel %s: its container is %s, with %s", self._id, self._container, self._size.text)
@@ -215,12 +220,18 @@ class RemoteKernel:
         return self.end
 
     async def _find_end(self) -> KernelEnd | None:
+        # Jupyter calls this each second for each kernel. A request takes some ten milliseconds of the processor.
+        changes, now = self._containers.changes, time.monotonic()
+        if changes is not None and changes == self._running_at and now < self._ask:
+            return None
+        self._running_at = None
         run = self.address.run if self.address else 1
         published = await self._containers.published(self._id)
         if published.end is not None and published.end.run >= run:
             end = published.end
             return KernelEnd(end.run, end.status, await self._reason(end), final=True) if end.final else end
         if published.address is not None:
+            self._running_at, self._ask = changes, now + _UNCHANGED_LIMIT
             return None
         container = await self._containers.container(self._size, self._container)
         if container is not None and container.active:

@@ -21,12 +21,15 @@ from yarnspawner.common.spare_protocol import (
     requested_key,
     spare_prefix,
 )
+from yarnspawner.singleuser.key_news import KeyNews
 from yarnspawner.singleuser.store import ServiceContainer, Store, StoreError
 
 # Seconds between two looks at the spare containers, while the server keeps any.
 _INTERVAL = 2.0
 # Seconds between the start of a kernel and the request for a spare container: the kernel itself comes first.
 _DELAY = 3.0
+# The same while none is missing and an event stream tells of changes, for a stream that broke without a sign.
+_COMPLETE_INTERVAL = 30.0
 # Seconds for which a server keeps spare containers of a size after the last start of such a kernel.
 _KEEP = 1800.0
 # Seconds for a ready container to accept a kernel. It takes some hundredths of a second.
@@ -96,6 +99,8 @@ class SpareContainers:
         self._demands: dict[str, _Demand] = {}
         self._requests: dict[str, _Request] = {}
         self._thread: threading.Thread | None = None
+        self._news: KeyNews | None = None
+        self._complete_at: int | None = None
         self._log = get_logger()
 
     def find(self, active: Mapping[str, ServiceContainer]) -> list[Spare]:
@@ -178,25 +183,38 @@ class SpareContainers:
         demand = self._demands.setdefault(size.slug, _Demand(size))
         demand.used = time.monotonic()
         demand.again = max(demand.again, demand.used + _DELAY)
+        self._complete_at = None
         if self._thread is None:
             self._thread = threading.Thread(target=self._keep, name="yarnspawner-spares", daemon=True)
             self._thread.start()
 
     def _keep(self) -> None:
+        if self._news is None:
+            self._news = KeyNews.of_prefix(self._store, SPARES_PREFIX)
+            self._news.start()
+        again = 0.0
         while True:
             time.sleep(_INTERVAL)
+            changes, now = self._news.changes, time.monotonic()
+            if changes is not None and changes == self._complete_at and now < again:
+                continue
             with self._lock:
+                self._complete_at = None
                 with contextlib.suppress(StoreError):  # the next look may succeed
-                    self.look(time.monotonic())
+                    if self.look(now):
+                        self._complete_at, again = changes, now + _COMPLETE_INTERVAL
                 if not self._demands:
                     self._thread = None
                     return
 
-    def look(self, now: float) -> None:
+    def look(self, now: float) -> bool:
         """Notice lost containers, and request missing ones.
 
         Args:
             now: time of the monotonic clock.
+
+        Returns:
+            True if none is missing, and all are ready.
 
         Raises:
             StoreError: the application master does not answer.
@@ -218,12 +236,15 @@ class SpareContainers:
             if (ended is None or ended.state != "SUCCEEDED") and request.slug in self._demands:
                 self._log.warning("The spare container %s is lost, or YARN did not give it", container_id)
                 self._demands[request.slug].fail(now)
+        complete = all(spare.ready for spare in spares.values())
         for demand in list(self._demands.values()):
             missing = demand.size.warm - sum(spare.service == demand.size.service for spare in spares.values())
+            complete = complete and missing <= 0
             if missing > 0 and now > demand.used + _KEEP:
                 del self._demands[demand.size.slug]
             elif missing > 0 and now >= demand.again:
                 self._request(demand.size, missing, list(active.values()), now)
+        return complete
 
     def _request(self, size: KernelSize, missing: int, active: list[ServiceContainer], now: float) -> None:
         used = self._offer.used(container.service for container in active)

@@ -50,7 +50,7 @@ _INTERVAL = 0.25
 _RESTART_LIMIT = 20.0
 _READ_LIMIT = 2.0
 # Seconds between two checks that the server is still there.
-_SERVER_INTERVAL = 5.0
+_SERVER_INTERVAL = 30.0
 
 
 def main() -> int:

@@ -1,4 +1,4 @@
-"""Ask for a key of the store only when it may have been set, in a process without an event loop."""
+"""Ask for keys of the store only when they may have changed, in a process without an event loop."""
 
 from __future__ import annotations
 
@@ -18,20 +18,36 @@ _FOREVER = 1e6
 
 
 class KeyNews(threading.Thread):
-    """Follow a key's event stream. Without the stream, each request is due.
+    """Follow the event stream of a key, or of all keys with a prefix. Without the stream, each request is due.
 
     Args:
         store: the application's key-value store.
-        key: the key.
+        first: the key, or the first one.
+        last: the last one; "" for only one key, whose removal is no news.
     """
 
-    def __init__(self, store: Store, key: str) -> None:
+    def __init__(self, store: Store, first: str, last: str = "") -> None:
         super().__init__(name="yarnspawner-key-news", daemon=True)
         self._store = store
-        self._key = key
+        self._first = first
+        self._last = last
         self._set = threading.Event()
         self._active = False
+        self._changes = 0
         self._ask = 0.0
+
+    @classmethod
+    def of_prefix(cls, store: Store, prefix: str) -> KeyNews:
+        """Return the news of all keys with a prefix; the removal of a key is news as well."""
+        return cls(store, prefix, f"{prefix}\x7f")
+
+    @property
+    def changes(self) -> int | None:
+        """How often the keys may have changed so far; None if that is not known, because there is no stream.
+
+        For several callers. Read it before the keys: as long as it stays the same, so do they.
+        """
+        return self._changes if self._active else None
 
     def due(self) -> bool:
         """Return True if the key may have been set since the last time that this returned True."""
@@ -55,11 +71,12 @@ class KeyNews(threading.Thread):
 
     async def _follow(self) -> None:
         while True:
-            watch = self._store.watch(self._key, self._key)
+            watch = self._store.watch(self._first, self._last or self._first, removals=bool(self._last))
             pause = _AGAIN
             try:
                 await watch.open()
                 if watch.active:
+                    self._changes += 1
                     pause, self._active = _SOON, True
                     self._set.set()  # what was set before the stream was open
                     await watch.wait(_FOREVER)

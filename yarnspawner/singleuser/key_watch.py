@@ -1,4 +1,4 @@
-"""Notice at once that one of some keys of the application's store is set, without asking again and again."""
+"""Notice at once that one of some keys of the application's store has changed, without asking again and again."""
 
 from __future__ import annotations
 
@@ -22,12 +22,14 @@ class KeyWatch:
     Args:
         connect: opens a channel of ``grpc.aio`` to the application master.
         first, last: the first and the last key.
+        removals: the removal of a key is reported as well, not only that it is set.
     """
 
-    def __init__(self, connect: Callable[[], Any], first: str, last: str) -> None:
+    def __init__(self, connect: Callable[[], Any], first: str, last: str, *, removals: bool = False) -> None:
         self._connect = connect
         self._first = first
         self._last = last
+        self._event_type = "ALL" if removals else "PUT"
         self._channel: Any = None
         self._reading: asyncio.Task[None] | None = None
 
@@ -37,7 +39,7 @@ class KeyWatch:
         return self._reading is not None and not self._reading.done()
 
     async def open(self) -> None:
-        """Open the stream. It reports what is set from now on, so ask for the values afterwards.
+        """Open the stream. It reports changes from now on, so ask for the values afterwards.
 
         Raises:
             Exception: the application master does not confirm the watch in time.
@@ -52,7 +54,7 @@ class KeyWatch:
         self._reading = asyncio.create_task(self._read(stream))
 
     async def wait(self, timeout: float, *others: asyncio.Future[None]) -> None:
-        """Return once a key was set, the stream has ended or another future is done, at the latest after ``timeout`` seconds."""
+        """Return once a key has changed, the stream has ended or another future is done, at the latest after ``timeout`` seconds."""
         if self._reading is not None:
             await asyncio.wait({self._reading, *others}, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
 
@@ -70,7 +72,7 @@ class KeyWatch:
         from skein import proto
 
         stream = proto.AppMasterStub(self._channel).Watch()
-        create = proto.WatchCreateRequest(start=self._first, end=f"{self._last}\0", event_type="PUT")
+        create = proto.WatchCreateRequest(start=self._first, end=f"{self._last}\0", event_type=self._event_type)
         await stream.write(proto.WatchRequest(create=create))
         if (confirmed := await stream.read()).type != proto.WatchResponse.CREATE:
             raise RuntimeError(f"the store answered {confirmed} to a watch")

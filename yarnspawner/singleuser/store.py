@@ -134,9 +134,9 @@ class Store:
 
         self._apply(kv.discard(key))
 
-    def watch(self, first: str, last: str) -> KeyWatch:
+    def watch(self, first: str, last: str, *, removals: bool = False) -> KeyWatch:
         """Return a watch of all keys from one to another, to be opened. Its event loop must be the caller's."""
-        return KeyWatch(self._application.asynchronous_channel, first, last)
+        return KeyWatch(self._application.asynchronous_channel, first, last, removals=removals)
 
     def get_prefix(self, prefix: str) -> dict[str, bytes]:
         """Return all keys that begin with a prefix, and their values."""

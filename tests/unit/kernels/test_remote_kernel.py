@@ -8,17 +8,20 @@ from typing import Any
 
 import pytest
 
-from yarnspawner.common.kernel_protocol import KernelEnd, KernelLaunch, KernelSize
+from yarnspawner.common.kernel_protocol import PORT_NAMES, KernelAddress, KernelEnd, KernelLaunch, KernelSize
 from yarnspawner.kernels.containers import KernelRefused, Published
 from yarnspawner.kernels.remote_kernel import RemoteKernel
 from yarnspawner.kernels.wait_reasons import HubQuestion, WaitReasons
 from yarnspawner.singleuser.store import ServiceContainer
+
+ADDRESS = KernelAddress(1, "127.0.0.1", dict.fromkeys(PORT_NAMES, 1), "node1", "container_1", encrypted=True)
 
 
 class Containers:
     """An application master that loses the first requests."""
 
     folder = ""
+    changes: int | None = None
 
     def __init__(self, lost: int, patience: float) -> None:
         self.patience = patience
@@ -71,3 +74,52 @@ async def test_a_request_is_not_repeated_at_once() -> None:
     with pytest.raises(KernelRefused, match=r"a container with .* YARN gave none within"):
         await kernel_of(containers).start(KernelLaunch(["python"], {}, "", True), 0.2)
     assert containers.added == containers.killed == ["container_0"]
+
+
+class Followed(Containers):
+    """A kernel that runs, and an event stream of its keys."""
+
+    def __init__(self, changes: int | None) -> None:
+        super().__init__(lost=0, patience=60)
+        self.changes = changes
+        self.end: KernelEnd | None = None
+        self.asked = 0
+
+    async def published(self, kernel_id: str) -> Published:
+        self.asked += 1
+        return Published(ADDRESS, self.end)
+
+
+async def started(containers: Followed) -> RemoteKernel:
+    kernel = kernel_of(containers)
+    await kernel.start(KernelLaunch(["python"], {}, "", True), 5)
+    assert await kernel.find_end() is None
+    containers.asked = 0
+    return kernel
+
+
+async def test_the_store_is_asked_for_a_kernels_end_after_a_change() -> None:
+    """Jupyter asks each second for each kernel, which would cost as much as a busy server."""
+    containers = Followed(changes=1)
+    kernel = await started(containers)
+    assert [await kernel.find_end() for _ in range(5)] == [None] * 5
+    assert containers.asked == 0
+    containers.changes = 2
+    assert [await kernel.find_end() for _ in range(5)] == [None] * 5
+    assert containers.asked == 1
+    containers.end, containers.changes = KernelEnd(1, 3, "It ended."), 3
+    end = await kernel.find_end()
+    assert end is not None
+    assert end.status == 3
+
+
+@pytest.mark.parametrize(("changes", "limit"), [(None, 30.0), (1, 0.0)])
+async def test_without_a_stream_the_store_is_asked_each_time(
+    changes: int | None, limit: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same holds after the time in which a stream is relied on."""
+    monkeypatch.setattr("yarnspawner.kernels.remote_kernel._UNCHANGED_LIMIT", limit)
+    containers = Followed(changes)
+    kernel = await started(containers)
+    assert [await kernel.find_end() for _ in range(5)] == [None] * 5
+    assert containers.asked == 5

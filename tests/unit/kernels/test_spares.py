@@ -88,8 +88,8 @@ class Server:
     async def start(self, size: KernelSize, kernel_id: str, *, again: bool = False) -> str:
         return await self.containers.add(size, kernel_id, LAUNCH, again=again)
 
-    def look(self, later: float = 10) -> None:
-        self.spares.look(spares.time.monotonic() + later)
+    def look(self, later: float = 10) -> bool:
+        return self.spares.look(spares.time.monotonic() + later)
 
 
 @pytest.fixture
@@ -264,3 +264,17 @@ async def test_without_the_setting_there_is_none(store: MemoryStore) -> None:
     containers._spares.look(1e9)
     assert not store.spare
     assert not [prefix for prefix in asked if "spare" in prefix]
+
+
+async def test_a_look_says_if_all_are_ready(store: MemoryStore) -> None:
+    """Only then are later looks left out until something changes."""
+    server = Server(store)
+    assert server.look()
+    await server.start(SMALL, "1")
+    assert not server.look()
+    (spare,) = store.spare
+    assert not server.look()
+    store.give(spare)
+    assert server.look()
+    store.end(spare, "FAILED")
+    assert not server.look()

@@ -100,6 +100,9 @@ class ApplicationMaster(skein_pb2_grpc.AppMasterServicer):
             for key, value in now.items():
                 if create.start <= key < create.end and before.get(key) != value:
                     yield proto.WatchResponse(type="PUT", watch_id=1, event=[proto.KeyValue(key=key, value=value)])
+            for key in before.keys() - now.keys() if create.event_type != proto.WatchCreateRequest.PUT else ():
+                if create.start <= key < create.end:
+                    yield proto.WatchResponse(type="DELETE", watch_id=1, event=[proto.KeyValue(key=key)])
             before = now
             time.sleep(0.02)
 

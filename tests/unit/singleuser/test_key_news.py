@@ -67,3 +67,25 @@ def test_a_silent_stream_is_not_relied_on(news, monkeypatch):
     _, news = news(Silent)
     until(lambda: not news.due())
     until(news.due)
+
+
+def test_changes_of_all_keys_with_a_prefix_are_counted(news):
+    """A key that is set and a key that is removed are changes, for each caller; other keys are none."""
+    master, _ = news()
+    master.values["a.1.x"] = b"1"
+    found = KeyNews.of_prefix(Store(), "a.")
+    assert found.changes is None
+    found.start()
+    until(lambda: found.changes is not None)
+
+    def changed(change):
+        before = found.changes
+        change()
+        until(lambda: found.changes not in (None, before))
+
+    changed(lambda: master.values.update({"a.2.x": b"1"}))
+    changed(lambda: master.values.pop("a.1.x"))
+    before = found.changes
+    master.values["b.1.x"] = b"1"
+    time.sleep(0.2)
+    assert found.changes == before
