@@ -115,14 +115,16 @@ async def measure(options: argparse.Namespace, results: Results, hadoop: LocalHa
 
     try:
         empty = await lists(cluster, hadoop, options.runs)
-        if options.others:
-            await asyncio.to_thread(submit_others, hadoop.active_resource_manager_url(), options.others)
-            await asyncio.to_thread(wait_accepted, hadoop.active_resource_manager_url(), options.others)
-            print(f"{options.others} applications of others wait", flush=True)
         await in_turns(come_and_go, options.ended)
         print(f"{options.ended} applications have ended", flush=True)
         await in_turns(submit, options.waiting)
         print(f"{options.waiting} applications wait", flush=True)
+        # Last, because the scheduler is busy with them for minutes, and YARN answers slowly meanwhile.
+        if options.others:
+            await asyncio.to_thread(submit_others, hadoop.active_resource_manager_url(), options.others)
+            waiting_now = options.others + options.waiting
+            await asyncio.to_thread(wait_accepted, hadoop.active_resource_manager_url(), waiting_now)
+            print(f"{options.others} applications of others wait", flush=True)
         full = await lists(cluster, hadoop, options.runs)
         reports = [await timed(cluster.report(kept[0])) for _ in range(options.runs * IN_A_ROW)]
         counted = await counts(hadoop, options.runs) if options.others else {}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import string
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 
@@ -75,5 +75,11 @@ def substitute(text: str, fields: Mapping[str, str], *, quoted: Callable[[str], 
         fields: value of each field by its name.
         quoted: escapes a value for the text's language, such as :func:`shlex.quote` for shell.
     """
+    return "".join(quoted(fields[part]) if field else part for part, field in split_fields(text, fields))
+
+
+def split_fields(text: str, fields: Mapping[str, str]) -> Iterator[tuple[str, bool]]:
+    """Split such a text. Yield its parts, and if each is a field's name; other parts are as they were written."""
     names = "|".join(map(re.escape, fields))
-    return re.sub(rf"(?<![${{]){{({names})}}(?!}})", lambda match: quoted(fields[match[1]]), text)
+    for number, part in enumerate(re.split(rf"(?<![${{]){{({names})}}(?!}})", text)):
+        yield part, bool(number % 2)

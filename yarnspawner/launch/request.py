@@ -131,9 +131,9 @@ def container_environment(spawner: SpawnerSettings) -> dict[str, str]:
     for name, written in spawner.environment.items():
         # JupyterHub's variables override the admin's. They can contain braces and are no templates.
         if isinstance(written, str) and environment.get(name) == written:
-            environment[name] = NodeText(substitute(written, fields))
+            environment[name] = NodeText.of(written, fields)
         elif callable(written) and name in environment and not name.startswith("JUPYTERHUB_"):
-            environment[name] = NodeText(environment[name])
+            environment[name] = NodeText.of(environment[name], {})
     environment["YARNSPAWNER_LOG_LIMIT"] = str(spawner.log_limit)
     environment["YARNSPAWNER_START_TIMEOUT"] = str(spawner.start_timeout)
     if spawner.notebook_storage != "detect":

@@ -11,7 +11,7 @@ from typing import Any
 
 import skein
 
-from yarnspawner.launch.node_text import NodeText, argument, node_quoted
+from yarnspawner.launch.node_text import NodeText, argument
 from yarnspawner.skein_driver.application_master import MEMORY, RESET_MASTER_ENVIRONMENT, master_environment
 from yarnspawner.state.credentials import Credentials
 
@@ -267,7 +267,7 @@ def environment_file(environment: Mapping[str, Any]) -> str:
 
 
 def _value(value: Any) -> str:
-    return node_quoted(value, paths=True) if isinstance(value, NodeText) else shlex.quote(str(value))
+    return value.quoted() if isinstance(value, NodeText) else shlex.quote(str(value))
 
 
 def _runtime(image: str) -> dict[str, str]:
