@@ -5,8 +5,8 @@ made. Measured: the hub's own call through a driver, its size, the CPU time that
 spend on it, and beside it a report of a single application. The applications are real, but run nowhere: the cluster's nodes
 are taken away.
 
-With ``--others``, as many applications of other programs wait as well, as on a busy cluster: a thousand in the queue of the hub,
-the rest in other queues. Then the count of the applications that wait in a queue is measured too.
+With ``--others``, as many applications of other programs wait as well, as on a busy cluster: up to a thousand in the queue of the
+hub, more in other queues. Then the count of the applications that wait in a queue is measured too.
 """
 
 from __future__ import annotations
@@ -76,11 +76,11 @@ def run(options: argparse.Namespace, results: Results) -> None:
 def properties(others: int) -> dict[str, str]:
     """Return the properties of a cluster with room for all applications, and queues for those of others."""
     prefix = "yarn.scheduler.capacity"
-    hub_queue, *more = other_queues(others)
+    more = [name for name in other_queues(others) if name != "default"]
     made = {
         f"{prefix}.maximum-applications": _MANY,
-        f"{prefix}.root.{hub_queue}.maximum-applications": _MANY,
-        f"{prefix}.root.queues": ",".join([hub_queue, "small", "stopped", *more]),
+        f"{prefix}.root.default.maximum-applications": _MANY,
+        f"{prefix}.root.queues": ",".join(["default", "small", "stopped", *more]),
     }
     for name in more:
         made[f"{prefix}.root.{name}.capacity"] = "0"
@@ -89,8 +89,10 @@ def properties(others: int) -> dict[str, str]:
 
 
 def other_queues(others: int) -> list[str]:
-    """Return the queues in which so many applications of others wait. The hub's is the first."""
-    return ["default", *(f"busy{number}" for number in range(1, math.ceil(others / _IN_A_QUEUE)))]
+    """Return the queues in which so many applications of others wait: the hub's, or other ones if they are too many for it."""
+    if others <= _IN_A_QUEUE:
+        return ["default"]
+    return [f"busy{number}" for number in range(math.ceil(others / _IN_A_QUEUE))]
 
 
 async def measure(options: argparse.Namespace, results: Results, hadoop: LocalHadoop, folder: Path) -> None:

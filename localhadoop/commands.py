@@ -18,7 +18,8 @@ MAIN_CLASSES = {
 }
 
 #: Heap in MiB: what each needs for some dozens of applications, so that a small machine has the rest for containers.
-HEAPS = {"namenode": 256, "datanode": 192, "resourcemanager": 320, "nodemanager": 256, "zookeeper": 96}
+#: The ResourceManager takes more only for thousands, as in `benchmarks list --others`.
+HEAPS = {"namenode": 256, "datanode": 192, "resourcemanager": 1024, "nodemanager": 256, "zookeeper": 96}
 
 #: Hadoop reaches into these packages of Java 17.
 OPENED = (

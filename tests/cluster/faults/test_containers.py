@@ -39,7 +39,8 @@ def test_killed_by_an_admin(hub: Hub, alice: HubUser, cluster: LocalHadoop, faul
     said = gone(alice)
     fault.recovered()
     assert "The server's application was killed by yarn. If that was not you, ask your administrator why." in said
-    assert f"{application_id} of alice has ended: The server's application was killed by yarn." in log_of(hub, since)
+    reason = "[killed-by-user] The server's application was killed by yarn."
+    assert f"{application_id} of alice has ended: {reason}" in log_of(hub, since)
     until(lambda: not processes(application_id), END, "without processes")
     fault.saw = "The server stops, and the page says who killed it"
     fault.lost = "the server"

@@ -127,7 +127,7 @@ def hub_without(
 def test_keytab_missing(cluster: LocalHadoop, hub_without: Hub, keytab: Path, fault: Outcome) -> None:
     """Keytab of the hub missing."""
     told = alice_of(hub_without).failure()
-    admin = f"Please tell your administrator: the hub expects it as {keytab}."
+    admin = f"Please tell your administrator: the hub expects it at {keytab}."
     assert told == f"{MAY_NOT_LOG_IN}: its keytab does not exist. {admin}"
     assert f"The keytab {keytab} does not exist" in log_of(hub_without)
     fault.saw = "The start fails at once, says that the hub cannot log in, and names the file"
