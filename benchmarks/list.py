@@ -71,6 +71,8 @@ def run(options: argparse.Namespace, results: Results) -> None:
         tempfile.TemporaryDirectory() as folder,
     ):
         asyncio.run(measure(options, results, hadoop, Path(folder)))
+        # The end of a ResourceManager with thousands of applications takes long, and may fail.
+        results.show()
 
 
 def properties(others: int) -> dict[str, str]:
