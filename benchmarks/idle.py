@@ -113,13 +113,11 @@ def _idle_together(hadoop: LocalHadoop, people: dict[str, Person], options: argp
 
 def by_part(application_id: str) -> dict[str, list[int]]:
     """Return the processes of an application: the Java ones, those of the server, and those of its kernels' containers."""
-    found = processes_of(application_id)
-    parts = {
-        MASTER: [pid for pid, program in found.items() if "java" in program],
-        SERVER: [pid for pid, program in found.items() if "java" not in program and not _in_service(pid)],
-        KERNELS: [pid for pid, program in found.items() if "java" not in program and _in_service(pid)],
-    }
-    return {part: pids for part, pids in parts.items() if pids}
+    parts: dict[str, list[int]] = {}
+    for pid, program in processes_of(application_id).items():
+        part = MASTER if "java" in program else KERNELS if _in_service(pid) else SERVER
+        parts.setdefault(part, []).append(pid)
+    return parts
 
 
 def _in_service(pid: int) -> bool:

@@ -20,7 +20,7 @@ _LIMIT = 1800.0
 # Seconds between two requests to the store, without an event stream and with one, which may break without a sign.
 _INTERVAL = 0.25
 _WATCHED_INTERVAL = 30.0
-# Seconds between two checks for a reason to stop. They cost nothing.
+# Seconds between two checks for a reason to stop. Most of them ask no other process.
 _CHECK_INTERVAL = 1.0
 
 
