@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from yarnspawner.check.reading import as_properties
 from yarnspawner.check.result import NotUsed, Unknown
 from yarnspawner.check.trial_user import trial_spawner
+from yarnspawner.common.tasks import consume_exception
 from yarnspawner.common.text import one_line
 from yarnspawner.hadoop.configuration import ConfigurationError, HadoopConfiguration
 from yarnspawner.hadoop.filesystem import DefaultFileSystem, FileSystem, FileSystemError
@@ -163,6 +164,7 @@ class CheckContext:
         """Return the result of an earlier call with this key, or call."""
         if key not in self._requests:
             self._requests[key] = asyncio.ensure_future(ask())
+            self._requests[key].add_done_callback(consume_exception)
         found: _T = await asyncio.shield(self._requests[key])
         return found
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 
 from yarnspawner.check.context import CheckContext
 from yarnspawner.check.result import Finished, Mark, NotUsed, Result, Step, Unknown
+from yarnspawner.common.tasks import consume_exception
 from yarnspawner.common.text import one_line
 
 _FINDING = 2000
@@ -31,6 +32,7 @@ async def run_steps(steps: Iterable[Step], context: CheckContext, report: Callab
 async def run_step(step: Step, context: CheckContext) -> Result:
     """Run one step and return its result, whatever happens."""
     running = asyncio.ensure_future(step.run(context))
+    running.add_done_callback(consume_exception)
     try:
         done, _ = await asyncio.wait([running], timeout=step.timeout)
     except asyncio.CancelledError:

@@ -6,7 +6,7 @@ import asyncio
 from typing import Any
 
 
-def consume_exception(task: asyncio.Task[Any]) -> None:
+def consume_exception(task: asyncio.Future[Any]) -> None:
     """Retrieve a task's exception, so that asyncio does not log it if no caller waits any more."""
     if not task.cancelled():
         task.exception()

@@ -14,8 +14,9 @@ OWN_CAUSES = [
     ),
     Cause(
         "never-listened",
-        message="The {what}'s command runs, but did not report an address within {seconds} seconds.",
-        admin=NOT_OUR_RECIPE,
+        # The prologue may not have ended, so nothing is known of the command.
+        message="The {what}'s container runs, but did not report an address within {seconds} seconds.",
+        admin=f"if the prologue hangs, correct it. Otherwise, {NOT_OUR_RECIPE}",
     ),
     Cause(
         "start-timeout",

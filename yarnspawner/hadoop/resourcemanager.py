@@ -16,6 +16,7 @@ from typing import Any
 from urllib.parse import quote, urlsplit
 
 from yarnspawner.common.ids import checked_application_id
+from yarnspawner.common.tasks import consume_exception
 from yarnspawner.hadoop.accounts import hub_account
 from yarnspawner.hadoop.configuration import ConfigurationError, HadoopConfiguration
 from yarnspawner.hadoop.headroom import Headroom
@@ -249,6 +250,7 @@ class ResourceManager:
         failed = request is not None and request.done() and (request.cancelled() or request.exception() is not None)
         if request is None or failed or (old and request.done()):
             request = asyncio.ensure_future(self._require(self._get(path)))
+            request.add_done_callback(consume_exception)
             self._cache[path] = (time.monotonic(), request)
         # A cancelled caller must not cancel the request of the others.
         return await asyncio.shield(request)

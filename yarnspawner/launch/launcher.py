@@ -180,7 +180,7 @@ class Launcher:
         finally:
             if not starting.done():
                 starting.cancel()
-                await asyncio.wait([starting])
+                await asyncio.gather(starting, return_exceptions=True)
         if not done and (starting.cancelled() or isinstance(starting.exception(), asyncio.TimeoutError)):
             raise self._timed_out(log_tail)
         return starting.result()

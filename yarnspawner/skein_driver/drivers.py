@@ -22,6 +22,7 @@ from typing import TypeVar
 import skein
 
 from yarnspawner.common.metrics import DRIVERS
+from yarnspawner.common.tasks import consume_exception
 from yarnspawner.common.text import sanitize
 from yarnspawner.skein_driver.driver_process import (
     DriverSettings,
@@ -96,6 +97,7 @@ class Driver:
         # Each driver has new credentials, so those in an old crash dump are useless.
         security = await in_thread(skein.Security.new_credentials)
         launch = asyncio.ensure_future(in_thread(lambda: self._launch(security)))
+        launch.add_done_callback(consume_exception)
         try:
             port = await asyncio.shield(launch)
         except asyncio.CancelledError:

@@ -116,10 +116,11 @@ def test_the_start_timeout_is_reached_in_the_container(
     hub = hub_with(configuration=CONFIGURATION, settings=settings)
     alice = HubUser(hub.address, "alice", hub.password)
     told = alice.failure()
-    assert "The server's command runs, but did not report an address within 100 seconds." in told
+    assert "The server's container runs, but did not report an address within 100 seconds." in told
+    assert "if the prologue hangs, correct it." in told
     alice.wait_gone()
     until(lambda: not unfinished(cluster), END, "ended")
-    fault.saw = "A message that the server's command runs, but reported no address in time"
+    fault.saw = "A message that the server's container runs, but reported no address in time"
     fault.lost = "the start"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import io
 import json
 from typing import Any
@@ -48,8 +49,10 @@ async def test_no_step_ends_the_command() -> None:
 
 
 async def test_cancelled_step_cleans_up() -> None:
-    """A step that is cancelled finishes its cleaning before the command ends."""
+    """A step that is cancelled finishes its cleaning before the command ends, also if that fails."""
     cleaned = []
+    logged: list[str] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: logged.append(context["message"]))
 
     async def cleans(context: Any) -> Result:
         try:
@@ -57,7 +60,7 @@ async def test_cancelled_step_cleans_up() -> None:
         finally:
             await asyncio.sleep(0.05)
             cleaned.append(True)
-        return ok("")
+            raise ConnectionError("the cluster does not answer")
 
     running = asyncio.ensure_future(run_step(step(cleans), None))  # type: ignore[arg-type]
     await asyncio.sleep(0.05)
@@ -65,6 +68,9 @@ async def test_cancelled_step_cleans_up() -> None:
     await asyncio.wait([running])
     assert running.cancelled()
     assert cleaned == [True]
+    del running
+    gc.collect()
+    assert logged == []
 
 
 def test_text() -> None:

@@ -29,7 +29,7 @@ def test_reason():
     """The code of the cause is the reason in JupyterHub's metrics, and in the log."""
     failed = StartFailed(own_cause("never-listened", seconds="60"))
     assert failed.reason == "never-listened"
-    assert "[never-listened] The server's command runs" in str(failed)
+    assert "[never-listened] The server's container runs" in str(failed)
 
 
 def test_log_page():
@@ -47,6 +47,6 @@ def test_page():
     )
     html = failed.jupyterhub_html_message
     assert "Code: never-listened" in html and "Queue: &lt;b&gt;q&lt;/b&gt;" in html and "Node:" not in html
-    assert "Remedy: cmd must run" in html
+    assert "Remedy: if the prologue hangs, correct it. Otherwise, cmd must run" in html
     assert html.count("<button") == html.count("execCommand") == 1
     assert "<i>" not in html and html.count("onclick") == 1
