@@ -33,12 +33,14 @@ END
 }
 
 choose_engine() {
+    reasons=
     for engine in ${CONTAINER_ENGINE:-podman docker}; do
         command -v "$engine" >/dev/null || continue
         if [ "$engine" = podman ] && [ ! -d /run/systemd/system ] && [ "$(id -u)" = 0 ]; then podman_without_systemd; fi
-        if "$engine" info >/dev/null 2>&1; then return 0; fi
+        if said=$("$engine" info 2>&1 >/dev/null); then return 0; fi
+        reasons="$reasons ($engine: $(echo "$said" | tail -n 1))"
     done
-    echo "${0##*/}: neither podman nor docker works here; install one of them (Debian: apt-get install podman)" >&2
+    echo "${0##*/}: neither podman nor docker works here$reasons; on Debian, install them with: apt-get install podman runc" >&2
     return 3
 }
 
