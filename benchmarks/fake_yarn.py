@@ -31,6 +31,8 @@ CHECKOUT = Path(__file__).resolve().parent.parent
 HUB_USER = "hub"
 # Seconds that a driver takes for each application in a list, as `python -m benchmarks list` finds.
 LISTING = 0.0002
+# Under which a server publishes its address (yarnspawner/common/protocol.py).
+_ADDRESS_KEY = "jupyter.server.address"
 TAGS = ("hub", "user", "server", "start")
 
 
@@ -241,9 +243,9 @@ class Yarn:
             self.calls[f"store {method}"] += 1
             if method != "GetRange":
                 return b""
-            key = self.messages.GetRangeRequest.FromString(request).start
-            found = [self.messages.KeyValue(key=key, value=address)]
-            there = key.endswith("address") and time.monotonic() > arrives
+            asked = self.messages.GetRangeRequest.FromString(request)
+            found = [self.messages.KeyValue(key=_ADDRESS_KEY, value=address)]
+            there = asked.start <= _ADDRESS_KEY < asked.end and time.monotonic() > arrives
             return bytes(self.messages.GetRangeResponse(result=found if there else []).SerializeToString())
 
         one.store, port = await _serve(answer, security.cert_bytes, security.key_bytes)

@@ -19,6 +19,9 @@ from yarnspawner.common.text import printable
 if TYPE_CHECKING:
     from typing_extensions import Self
 
+SERVER_KEYS = "jupyter.server."
+"""The prefix of the keys that concern a server, but not its kernels. With it, one request reads them all."""
+
 ADDRESS_KEY = "jupyter.server.address"
 """The address that a server listens on: an :class:`Address`, written by the container."""
 

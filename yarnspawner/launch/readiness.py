@@ -12,6 +12,7 @@ from yarnspawner.common.protocol import (
     ADDRESS_KEY,
     ERROR_KEY,
     NOTEBOOKS_KEY,
+    SERVER_KEYS,
     STATUS_KEY,
     Address,
     Failure,
@@ -162,17 +163,18 @@ class ReadinessWaiter:
             if not self._silent_since:
                 what = "application master" if self._in_service else "container"
                 self._progress.tell(60, f"The {what} runs on {node.host}; the server is starting.", self._link)
-            if (raw := await self._channel.get(report, ERROR_KEY)) is not None:
-                raise self._failed(explain(report, failure=Failure.from_bytes(raw)))
+            published = await self._channel.get_prefix(report, SERVER_KEYS)
+            if ERROR_KEY in published:
+                raise self._failed(explain(report, failure=Failure.from_bytes(published[ERROR_KEY])))
             self._silent_since = 0.0
-            if (raw := await self._channel.get(report, ADDRESS_KEY)) is None:
-                if (raw := await self._channel.get(report, STATUS_KEY)) is not None:
-                    self._progress.tell(70, Waiting.from_bytes(raw).message, self._link)
-                self._silent = raw is None
+            if ADDRESS_KEY not in published:
+                self._silent = STATUS_KEY not in published
+                if not self._silent:
+                    self._progress.tell(70, Waiting.from_bytes(published[STATUS_KEY]).message, self._link)
                 return None
-            said = Address.from_bytes(raw)
-            if (raw := await self._channel.get(report, NOTEBOOKS_KEY)) is not None:
-                self.notebook_storage = Notebooks.from_bytes(raw).storage
+            said = Address.from_bytes(published[ADDRESS_KEY])
+            if NOTEBOOKS_KEY in published:
+                self.notebook_storage = Notebooks.from_bytes(published[NOTEBOOKS_KEY]).storage
             self._probe.check_address(said)
             if self._in_service and (node := await self._channel.server_node(said.host)) is None:
                 return None

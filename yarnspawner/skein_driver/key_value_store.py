@@ -54,14 +54,20 @@ class Store:
             ClusterRefused: the answer is too large or invalid.
             ClusterUnavailable: the application master does not answer.
         """
-        # The answer comes from the user's container, so it is parsed here and not by skein's client.
-        request = kv.get(key)._build_operation().SerializeToString()  # noqa: SLF001
-        answer = await self._call("GetRange", request, timeout)
-        try:
-            found = messages.GetRangeResponse.FromString(answer).result
-        except DecodeError as error:
-            raise ClusterRefused(f"The store of {self._application_id} sent an invalid answer") from error
-        return next((bytes(item.value) for item in found if item.key == key), None)
+        return (await self._read(kv.get(key), timeout)).get(key)
+
+    async def get_prefix(self, prefix: str, timeout: float = _TIMEOUT) -> dict[str, bytes]:
+        """Return all keys that begin with a prefix, and their values. Together, they have at most 64 KiB.
+
+        Args:
+            prefix: the keys' beginning, not "".
+            timeout: seconds.
+
+        Raises:
+            ClusterRefused: the answer is too large or invalid.
+            ClusterUnavailable: the application master does not answer.
+        """
+        return await self._read(kv.get_prefix(prefix), timeout)
 
     async def put(self, key: str, value: bytes, timeout: float = _TIMEOUT) -> None:
         """Set a key within ``timeout`` seconds.
@@ -83,6 +89,16 @@ class Store:
     async def close(self) -> None:
         """Close the connection. Idempotent."""
         await self._channel.close()
+
+    async def _read(self, operation: kv.Operation, timeout: float) -> dict[str, bytes]:
+        request = operation._build_operation().SerializeToString()  # noqa: SLF001
+        answer = await self._call("GetRange", request, timeout)
+        # The answer comes from the user's container, so it is parsed here and not by skein's client.
+        try:
+            found = messages.GetRangeResponse.FromString(answer).result
+        except DecodeError as error:
+            raise ClusterRefused(f"The store of {self._application_id} sent an invalid answer") from error
+        return {item.key: bytes(item.value) for item in found}
 
     async def _call(self, method: str, request: bytes, timeout: float) -> bytes:
         try:

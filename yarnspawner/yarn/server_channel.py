@@ -112,6 +112,14 @@ class ServerChannel:
         """
         return await (await self._store(report)).get(key)
 
+    async def get_prefix(self, report: Report, prefix: str) -> dict[str, bytes]:
+        """Return what the server published under the keys with a prefix.
+
+        Raises:
+            ClusterError: the store could not be reached.
+        """
+        return await (await self._store(report)).get_prefix(prefix)
+
     async def put(self, report: Report, key: str, value: bytes) -> None:
         """Publish a value to the server under a key.
 

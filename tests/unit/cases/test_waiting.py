@@ -23,7 +23,7 @@ class Silent:
     async def node(self, report):
         return Node(self.host)
 
-    async def get(self, report, key):
+    async def get_prefix(self, report, prefix):
         raise ClusterUnavailable("Deadline exceeded")
 
 

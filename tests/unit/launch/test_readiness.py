@@ -61,11 +61,11 @@ class ServerChannel:
     async def server_node(self, said):
         return Node("worker2")
 
-    async def get(self, report, key):
+    async def get_prefix(self, report, prefix):
         self._silent -= 1
         if self._silent >= 0:
             raise ClusterUnavailable("no answer")
-        return self._said.get(key)
+        return {key: value for key, value in self._said.items() if key.startswith(prefix)}
 
 
 class Found(ServerProbe):
@@ -187,10 +187,10 @@ async def test_a_yarn_that_does_not_answer_is_no_end():
 async def test_a_store_that_says_too_much_ends_the_start():
     conversation = ServerChannel()
 
-    async def get(report, key):
+    async def get_prefix(report, prefix):
         raise ClusterRefused("The store of application_1_0001 sent more than 64 KiB")
 
-    conversation.get = get
+    conversation.get_prefix = get_prefix
     wait, _ = arrival([status("RUNNING")], conversation)
     with pytest.raises(StartFailed, match="does not accept"):
         await wait.wait()

@@ -526,6 +526,13 @@ async def test_get_other_key(answer: bytes) -> None:
             assert await store.get("address") is None
 
 
+async def test_get_prefix() -> None:
+    """All values under a prefix come with one request."""
+    with master(values(("server.address", b"here"), ("server.error", b"none"))) as port:
+        async with store_at(port) as store:
+            assert await store.get_prefix("server.") == {"server.address": b"here", "server.error": b"none"}
+
+
 async def test_large_value_is_refused() -> None:
     """A value of 10 MiB is refused."""
     with master(values(("address", bytes(10 << 20)))) as port:

@@ -45,6 +45,9 @@ class Store:
     async def get(self, key):
         return b"value"
 
+    async def get_prefix(self, prefix):
+        return {f"{prefix}address": b"value"}
+
     async def close(self):
         Store.closed += 1
 
@@ -61,6 +64,7 @@ async def test_the_host_is_the_resourcemanagers_whatever_the_container_registere
     cluster = Cluster(Node("worker1"))
     async with conversation(cluster) as talk:
         assert await talk.get(registered("169.254.169.254"), "key") == b"value"
+        assert await talk.get_prefix(registered("169.254.169.254"), "server.") == {"server.address": b"value"}
     assert cluster.connected == [("worker1", 4000)]
 
 
