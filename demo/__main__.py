@@ -1,4 +1,4 @@
-"""`scripts/demo`: a hub on a Hadoop of its own, until it is told to stop."""
+"""`scripts/demo`: a hub on a Hadoop of its own, until it is stopped."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ import socket
 class Ports:
     """Claims free ports of this machine for as long as this process lives.
 
-    A port is claimed by a name in Linux's abstract socket namespace: nobody listens on the port itself yet, and two
+    A port is claimed by a name in Linux's abstract socket namespace: no program listens on the port itself yet, and two
     demos that start at the same moment must not take the same one. It lies below those that the kernel gives to
     outgoing connections.
     """
@@ -40,7 +40,7 @@ class Ports:
 
 
 def is_free(port: int) -> bool:
-    """Whether nobody listens on this port of 127.0.0.1."""
+    """Whether no program listens on this port of 127.0.0.1."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # a port in TIME_WAIT is free
         try:

@@ -16,7 +16,7 @@ class Terminal(ConsoleProgress):
 
     @contextlib.contextmanager
     def timed(self, name: str) -> Iterator[Tell]:
-        """Something happens that is told when it is done, with the seconds that it took and a result, if any."""
+        """Print a step when it is done, with the seconds that it took and its result, if any."""
         results: list[str] = []
         began = time.monotonic()
         try:

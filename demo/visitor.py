@@ -95,7 +95,7 @@ class Visitor:
     # -- Requests
 
     def _told(self, server: str, timeout: float) -> Iterator[dict[str, Any]]:
-        """What the page of a start is told, until the hub has said all or the time is over."""
+        """The events that the page of a start receives, until the last one or the time is over."""
         end = time.monotonic() + timeout
         headers = {"X-XSRFToken": self._token("/hub/"), "Accept": "text/event-stream"}
         # The hub sends a sign of life every few seconds.

@@ -95,7 +95,7 @@ def parser() -> argparse.ArgumentParser:
         type=int,
         default=0,
         metavar="N",
-        help="GPUs that YARN believes each NodeManager to have (yarn.io/gpu), to try requests for them (default: 0)",
+        help="GPUs that YARN counts for each NodeManager, without any hardware (yarn.io/gpu), to try requests for them (default: 0)",
     )
     up.add_argument(
         "--label",
@@ -187,13 +187,13 @@ def chosen(arguments: argparse.Namespace) -> str:
 
 
 def print_usage(cluster: LocalHadoop, options: str) -> None:
-    """Say how the cluster is used, where its logs are and how it is ended."""
+    """Say how the cluster is used, where its logs are and how to stop it."""
     print(f"\nHDFS {cluster.hdfs_url}, ResourceManager {cluster.resource_manager_url}\n")
     print("Use it in a shell of its own, or in this one:")
     print(f"  python -m localhadoop shell{options}" + (" --user alice" if cluster.kerberos else ""))
     print_exports(cluster)
     if cluster.kerberos:
-        # A cache of its own: whoever uses the default one may have tickets of another realm there.
+        # A cache of its own: the default one may have tickets of another realm.
         print('  export KRB5CCNAME="FILE:$(mktemp -d)/tickets"')
         print(f"  kinit -kt {cluster.keytab('alice')} alice   # or with the password {cluster.password('alice')!r}")
     print(f"Logs: {cluster.directory / 'logs'}")

@@ -75,7 +75,7 @@ def prepare(
 
 
 def java_for(kerberos: bool, progress: Progress) -> Java:
-    """A Java that fits; in the kerberos kind, which needs the system's packages anyway, it is installed if missing."""
+    """A Java that fits; for a Kerberos cluster, which needs the system's packages anyway, it is installed if missing."""
     try:
         return find_java(kerberos)
     except LocalHadoopError:

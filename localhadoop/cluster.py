@@ -35,11 +35,11 @@ class LocalHadoop(RunningCluster):
       dies. :meth:`attach` gives a cluster that ``up`` made; leaving that one's context ends nothing.
     * Daemons can be stopped, killed and started one by one, and come back with their state.
 
-    Parameters: ``kerberos``, the kind; ``nodes``, how many NodeManagers; ``hadoop``, a version or series; ``ha``, two
+    Parameters: ``kerberos``, True for a Kerberos cluster; ``nodes``, how many NodeManagers; ``hadoop``, a version or series; ``ha``, two
     ResourceManagers; ``name`` and ``directory``, where it lives (by default a temporary folder that goes with it);
     ``progress`` sees the steps; ``memory`` (MiB) and ``vcores`` of each NodeManager; ``gpus``, how many of each YARN counts,
     though there are none; ``label``, the node label of the last NodeManager, which the queue ``default`` may use; ``web``, how
-    the kerberos kind's web pages are protected (``kerberos`` or ``simple``); ``strict``, a cluster as a hardened site has it
+    a Kerberos cluster's web pages are protected (``kerberos`` or ``simple``); ``strict``, a cluster as a hardened site has it
     (``strict.py``); ``port``, the first of its block of ports; ``properties``, Hadoop's own, that override those of
     ``configuration.py``.
     """

@@ -56,7 +56,7 @@ def names(settings: Settings) -> list[str]:
 
 
 def environment(settings: Settings) -> dict[str, str]:
-    """What daemons get, and through the NodeManager containers: nothing of the environment of whoever starts them."""
+    """What daemons get, and through the NodeManager containers: nothing of the environment of the program that starts them."""
     variables = {
         "PATH": f"{settings.folder / 'bin'}:{SYSTEM_PATH}",
         "HOME": os.environ.get("HOME", "/"),
@@ -90,7 +90,7 @@ def java_options(settings: Settings, heap: int) -> list[str]:
 
 
 def argument_file(arguments: Iterable[str]) -> str:
-    """The text of a file of arguments (``java @FILE``): ``ps`` stays readable beside class paths of 20,000 characters."""
+    """The text of a file of arguments (``java @FILE``): ``ps`` stays readable with class paths of 20,000 characters."""
     return "".join('"' + argument.replace("\\", r"\\").replace('"', r"\"") + '"\n' for argument in arguments)
 
 

@@ -61,7 +61,7 @@ def core(settings: Settings) -> Properties:
         "hadoop.tmp.dir": str(settings.folder / "tmp"),
         "hadoop.security.authorization": "true",
     }
-    # In the simple kind the hub is whoever runs the process: impersonation is bounded there as well.
+    # On a simple cluster, the hub is the user who runs the process: impersonation is limited there as well.
     for proxy in {HUB} if settings.kerberos else {HUB, operator()}:
         properties[f"hadoop.proxyuser.{proxy}.hosts"] = "*"
         properties[f"hadoop.proxyuser.{proxy}.users"] = ",".join(IMPERSONATED)
@@ -165,7 +165,7 @@ def yarn(settings: Settings) -> Properties:
         "yarn.nodemanager.admin-env": ",".join(container_environment(settings)),
         # The disk may be nearly full of other things: that is no reason to refuse containers on a small machine.
         "yarn.nodemanager.disk-health-checker.max-disk-utilization-per-disk-percentage": "100",
-        # One that is full all the same is noticed after 5 s, not after two minutes.
+        # One that is still full is noticed after 5 s, not after two minutes.
         "yarn.nodemanager.disk-health-checker.interval-ms": "5000",
         "yarn.nodemanager.recovery.enabled": "true",
         # Containers survive a NodeManager that is stopped, not only one that is killed.

@@ -166,7 +166,7 @@ class Daemon:
 
     def _answers(self, port: str) -> bool:
         if self._settings.isolated:
-            # Its firewall lets nobody from outside connect to some of them.
+            # Its firewall refuses connections from outside to some of them.
             return is_listening(self.pid, self._settings.ports[port])
         try:
             socket.create_connection((self.host, self._settings.ports[port]), timeout=2).close()

@@ -53,14 +53,14 @@ def kerberos_cluster_of_session() -> Iterator[LocalHadoop]:
 
 @pytest.fixture
 def simple_cluster(simple_cluster_of_session: LocalHadoop) -> LocalHadoop:
-    """A cluster of the simple kind with two NodeManagers, all its daemons running."""
+    """A simple cluster with two NodeManagers, all its daemons running."""
     simple_cluster_of_session.restore()
     return simple_cluster_of_session
 
 
 @pytest.fixture
 def kerberos_cluster(kerberos_cluster_of_session: LocalHadoop) -> LocalHadoop:
-    """A cluster of the kerberos kind with two NodeManagers, all its daemons running."""
+    """A Kerberos cluster with two NodeManagers, all its daemons running."""
     kerberos_cluster_of_session.restore()
     return kerberos_cluster_of_session
 

@@ -99,7 +99,7 @@ def create(settings: Settings) -> None:
     for user in (*USERS, HUB):
         principal = settings.principal(user)
         lines.append(f"addprinc -pw {password(user)} {principal}")
-        # -norandkey: the password stays good beside the keytab.
+        # -norandkey: the password stays valid in addition to the keytab.
         lines.append(f"ktadd -k {shlex.quote(str(keytab(settings, user)))} -norandkey {principal}")
     administer(settings, ["kadmin.local", "-r", REALM], "\n".join(lines) + "\n")
     file.chmod(0o400)

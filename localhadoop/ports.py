@@ -2,7 +2,7 @@
 
 A daemon that is killed must come back on its own port, and two clusters must not collide. So the ports lie below those
 that the kernel gives to outgoing connections, and the supervisor listens on the first port of its cluster's block for as
-long as the cluster lives: whoever cannot bind that one takes another block.
+long as the cluster lives: a cluster that cannot bind that one takes another block.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ def taken(name: str, port: int) -> LocalHadoopError:
 
 
 def is_free(port: int) -> bool:
-    """Whether nobody listens on ``port``, on any address of this machine."""
+    """Whether no program listens on ``port``, on any address of this machine."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # a port in TIME_WAIT is free
         try:

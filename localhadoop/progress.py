@@ -21,7 +21,7 @@ class Progress:
 
     @contextlib.contextmanager
     def downloading(self, label: str, total: int) -> Iterator[Advance]:
-        """Downloads of ``total`` bytes are under way; the callable that is given takes the bytes that arrived."""
+        """Downloads of ``total`` bytes are in progress; the yielded callable takes the bytes that arrived."""
         yield lambda count: None
 
 

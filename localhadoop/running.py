@@ -76,15 +76,15 @@ class RunningCluster:
         return f"hdfs://{self.settings.address('namenode')}"
 
     def principal(self, user: str) -> str | None:
-        """The Kerberos principal of a user or of ``jupyterhub``, None in the simple kind."""
+        """The Kerberos principal of a user or of ``jupyterhub``, None on a simple cluster."""
         return self.settings.principal(user) if self.kerberos else None
 
     def keytab(self, user: str) -> Path | None:
-        """The keytab of a user or of ``jupyterhub``, None in the simple kind."""
+        """The keytab of a user or of ``jupyterhub``, None on a simple cluster."""
         return self.settings.folder / "kerberos" / "keytabs" / f"{user}.keytab" if self.kerberos else None
 
     def password(self, user: str) -> str | None:
-        """The Kerberos password of a user, None in the simple kind."""
+        """The Kerberos password of a user, None on a simple cluster."""
         return kdc.password(user) if self.kerberos else None
 
     def environment(self) -> dict[str, str]:
@@ -102,7 +102,7 @@ class RunningCluster:
     def run(self, command: Sequence[str], user: str | None = None, **options: Any) -> subprocess.CompletedProcess[str]:
         """Run a client's command to its end, its output caught as text.
 
-        ``user`` is who it is for Hadoop: in the kerberos kind that user's own ticket and uid, in the simple kind
+        ``user`` is who it is for Hadoop: on a Kerberos cluster that user's own ticket and uid, on a simple one
         ``HADOOP_USER_NAME``. ``options`` go to :func:`subprocess.run`; ``timeout`` is 120 seconds if not given.
         """
         variables = {**os.environ, **self.environment(), **options.pop("env", {})}

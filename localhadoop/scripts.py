@@ -1,6 +1,6 @@
 """The commands in a cluster's ``bin``: ``yarn``, ``hdfs`` and ``hadoop``, with the usual subcommands of a client.
 
-skein, and whoever else asks, finds Hadoop through ``yarn classpath --glob``.
+skein and other programs find Hadoop through ``yarn classpath --glob``.
 """
 
 from __future__ import annotations

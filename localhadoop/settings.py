@@ -37,7 +37,7 @@ class Settings:
 
     ``memory`` is in MiB and, like ``vcores`` and ``gpus``, of each NodeManager; ``label`` is the node label of the last of them;
     ``java`` is its home folder; ``properties`` override Hadoop's; ``web`` is ``kerberos`` (SPNEGO) or ``simple`` for the
-    daemons' web pages in the kerberos kind; ``strict`` is a cluster as a hardened site has it (``strict.py``), and
+    daemons' web pages of a Kerberos cluster; ``strict`` is a cluster as a hardened site has it (``strict.py``), and
     ``isolated`` one with a network and mounts of its own (``isolation.py``).
     """
 
@@ -73,7 +73,7 @@ class Settings:
         """The ``JAVA_HOME`` of clients and containers.
 
         The JDK does not look at ``KRB5_CONFIG``, and options in ``JAVA_TOOL_OPTIONS`` would be inherited by users'
-        own programs and printed by each JVM. So in the kerberos kind this folder is a shell around the real one, whose
+        own programs and printed by each JVM. So for a Kerberos cluster this folder is a shell around the real one, whose
         ``bin/java`` tells the JVM where the cluster's krb5.conf is.
         """
         return self.folder / "java" if self.kerberos else Path(self.java)

@@ -83,7 +83,7 @@ def reap() -> dict[int, int]:
 
 
 class Supervisor:
-    """Starts daemons as their files say, and answers requests until it is told to end, or its owner is gone."""
+    """Starts daemons as their files say, and answers requests until a request to stop, or until its owner is gone."""
 
     def __init__(self, folder: Path, owner: int | None) -> None:
         self.folder = folder

@@ -1,4 +1,4 @@
-"""What the kerberos kind needs of the machine: root, a KDC's programs, users."""
+"""What a Kerberos cluster needs of the machine: root, a KDC's programs, users."""
 
 from __future__ import annotations
 

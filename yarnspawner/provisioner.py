@@ -150,7 +150,7 @@ class YarnProvisioner(ApplicationSettings, KernelProvisionerBase):  # type: igno
     # -- Life
 
     async def poll(self) -> int | None:
-        """Return None while the kernel runs, or nobody can tell; else its exit status. Called by `KernelManager.is_alive`."""
+        """Return None while the kernel runs, or if its state is unknown; else its exit status. Called by `KernelManager.is_alive`."""
         kernel = self._kernel
         if kernel is None or not kernel.present:
             return 0

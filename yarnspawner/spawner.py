@@ -44,7 +44,7 @@ class YarnSpawner(ServerSettings, YarnSettings, ProfileSettings, HubSettings, Sp
 
     - A server is one YARN application, which the hub submits as the user.
     - What is needed to find it again is stored before it is submitted.
-    - It counts as running until YARN says that it has ended. If nobody answers, it has not ended.
+    - It counts as running until YARN says that it has ended. No answer from YARN never counts as an end.
     - A start that fails or is cancelled leaves no application behind.
     """
 
@@ -195,7 +195,7 @@ class YarnSpawner(ServerSettings, YarnSettings, ProfileSettings, HubSettings, Sp
     # -- Polls
 
     async def poll(self) -> int | None:
-        """Return None while the server runs, starts, or nobody can tell; else its exit status.
+        """Return None while the server runs or starts, or if its state is unknown; else its exit status.
 
         Called by JupyterHub every ``poll_interval`` seconds, before a stop, and at the hub's start.
 
@@ -228,7 +228,7 @@ class YarnSpawner(ServerSettings, YarnSettings, ProfileSettings, HubSettings, Sp
         return exit_status(self.record, self.hub_context, server, status.report, memory)
 
     async def _answer(self, running: bool, server: ServerState | None) -> int | None:
-        """Return a poll's answer, or poll again if the spawner got another server while the poll was under way."""
+        """Return a poll's answer, or poll again if the spawner got another server during the poll."""
         if running:
             return None
         changed = self.record.server is not None if server is None else not self.record.is_current(server)
@@ -257,8 +257,8 @@ class YarnSpawner(ServerSettings, YarnSettings, ProfileSettings, HubSettings, Sp
     def add_poll_callback(self, callback: Callable[..., Any], *args: Any, **kwargs: Any) -> None:
         """Call back when the server has ended. Called by `User.spawn` and at the hub's start.
 
-        JupyterHub's callback stops the server that the user has by then. So a spawner that JupyterHub has dropped calls
-        nobody: that server is another one.
+        JupyterHub's callback stops the server that the user has by then. So a spawner that JupyterHub has dropped makes
+        no callback: that server is another one.
         """
 
         async def call() -> None:

@@ -252,7 +252,7 @@ def test_the_hub_ends_a_server_of_which_yarn_cannot_be_told_when(
             alice = HubUser(hub.address, "alice", hub.password)
             choose(alice, profile="brief")
             app = application(simple_cluster, "alice")
-            assert f"YARN cannot be told when {app['id']} is to end, so the hub will end it" in log_of(hub)
+            assert f"YARN does not set the lifetime of {app['id']}, so the hub will kill it in time" in log_of(hub)
             # It knows the end of a server's time also when it was down meanwhile.
             hub.kill()
             hub.start()

@@ -36,7 +36,7 @@ def applications(options: argparse.Namespace) -> int:
     rows += [_row(report, found) for report in found.ours]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
-        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+        print("  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip())
     return 0
 
 
@@ -45,7 +45,7 @@ def sweep(options: argparse.Namespace) -> int:
     if options.dry_run:
         return int(_with_reaper(options, _dry_run))
     swept: Swept = _with_reaper(options, lambda sweep: sweep.run(confirmed=options.yes))
-    print(f"Stopped {_count(swept.ended, 'application')} and removed {_count(swept.removed, 'folder')} in HDFS.")
+    print(f"Stopped {_count(swept.killed, 'application')} and removed {_count(swept.removed, 'folder')} in HDFS.")
     if swept.held:
         print(f"yarnspawner: No application was stopped: {swept.held}. {_CONFIRM}", file=sys.stderr)
     return 1 if swept.held else 0
@@ -57,10 +57,10 @@ async def _dry_run(sweep: OrphanReaper) -> int:
         print(f"{held}. {_CONFIRM}")
     turn, left = sweep.turn(found.orphans), await sweep.left_behind()
     for orphan in turn:
-        whose = _cell(str(found.owned.name(orphan) or orphan.user))
-        print(f"would stop {orphan.id} of {whose}, {orphan.state} in {_cell(orphan.queue)}")
+        whose = cell(str(found.owned.name(orphan) or orphan.user))
+        print(f"would stop {orphan.id} of {whose}, {orphan.state} in {cell(orphan.queue)}")
     for report in left[:MOST]:
-        print(f"would remove the files of {report.id} from the home of {_cell(report.user)}")
+        print(f"would remove the files of {report.id} from the home of {cell(report.user)}")
     to_end, to_remove = _count(len(turn), "application"), _count(len(left[:MOST]), "folder")
     print(f"Nothing was done: {to_end} to stop and {to_remove} to remove.")
     if later := len(found.orphans) - len(turn) + max(0, len(left) - MOST):
@@ -77,10 +77,10 @@ def _row(report: Report, found: Found) -> tuple[str, ...]:
     server = "" if name is None else name.server or "(default)"
     started = "" if report.started is None else f"{report.started.astimezone():%Y-%m-%d %H:%M:%S}"
     cells = (report.id, name.user if name else "?", server, report.user, report.queue, report.state, started, owner)
-    return tuple(map(_cell, cells))
+    return tuple(map(cell, cells))
 
 
-def _cell(text: str) -> str:
+def cell(text: str) -> str:
     """Return the text as one line without control characters."""
     return one_line(text, 200)
 

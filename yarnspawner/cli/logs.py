@@ -9,7 +9,7 @@ from typing import Any
 
 from jupyterhub import orm
 
-from yarnspawner.cli.hub import HubConfigError, load_hub, spawner_settings
+from yarnspawner.cli.hub import HubConfigError, cell, load_hub, spawner_settings
 from yarnspawner.common.text import one_line
 from yarnspawner.hadoop.logs import LogsUnavailable
 from yarnspawner.state.start_history import read_starts
@@ -39,11 +39,11 @@ def _starts(db: Any, user: str, server: str) -> list[dict[str, str]]:
     """Return the last starts of a server, oldest first."""
     found = orm.User.find(db, user)
     if found is None:
-        raise HubConfigError(f"The hub has no user {_cell(user)}.")
+        raise HubConfigError(f"The hub has no user {cell(user)}.")
     spawner = found.orm_spawners.get(server)
     if spawner is None:
-        names = ", ".join(sorted(_cell(name) or "(default)" for name in found.orm_spawners)) or "none"
-        raise HubConfigError(f"{_cell(user)} has no server {_cell(server) or '(default)'}. Servers: {names}.")
+        names = ", ".join(sorted(cell(name) or "(default)" for name in found.orm_spawners)) or "none"
+        raise HubConfigError(f"{cell(user)} has no server {cell(server) or '(default)'}. Servers: {names}.")
     if starts := read_starts(spawner.state):
         return starts
     raise HubConfigError("The hub's database has no start of this server that YARN accepted.")
@@ -55,7 +55,7 @@ def _chosen(starts: list[dict[str, str]], application_id: str) -> dict[str, str]
     for start in starts:
         if start["application_id"] == application_id:
             return start
-    raise HubConfigError(f"{_cell(application_id)} is not one of the last starts of this server; see --list.")
+    raise HubConfigError(f"{cell(application_id)} is not one of the last starts of this server; see --list.")
 
 
 def _line(start: dict[str, str]) -> str:
@@ -65,9 +65,4 @@ def _line(start: dict[str, str]) -> str:
     cause = (
         f"[{start['code']}] {start.get('said', '')}" if start.get("code") else "stopped" if ended else "runs or starts"
     )
-    return _cell(f"{start['application_id']} as {start.get('hadoop_user', '?')}, {when}: {cause}")
-
-
-def _cell(text: str) -> str:
-    """Return the text as one line without control characters."""
-    return one_line(text, 500)
+    return one_line(f"{start['application_id']} as {start.get('hadoop_user', '?')}, {when}: {cause}", 500)

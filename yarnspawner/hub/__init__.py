@@ -1,1 +1,1 @@
-"""Objects that exist once for each hub: its identity, its accounts, its start-up."""
+"""What a spawner shares with its hub: identity, accounts, start-up and pages."""

@@ -102,7 +102,7 @@ class HubContext:
             return ""
         return str(url_path_join(spawner.hub.base_url, "server-logs", spawner.user.escaped_name, application_id))
 
-    def is_own(self, server: ServerState) -> bool:
+    def belongs_to_this_hub(self, server: ServerState) -> bool:
         """Return True if this hub started a server that it finds in its database. Otherwise log a warning."""
         own = self.identity.is_same_hub(server.hub)
         if not own:

@@ -33,7 +33,7 @@ def add_kernel_waits(hub: Any) -> None:
 class KernelWaitHandler(APIHandler):
     """Says why YARN gives no container of a size to a running server: ``{"reason": "because the queue is full"}``.
 
-    Each server's own token has the scope. Size, queue and user are those that the hub knows, so nobody can ask about others.
+    Each server's own token has the scope. Size, queue and user are those that the hub knows, so no user can ask about others.
     """
 
     @needs_scope("access:servers")

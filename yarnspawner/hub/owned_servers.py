@@ -22,7 +22,7 @@ def users_with_servers(db: Any) -> list[Any]:
     """Load all users with a running server or a pending start, and return their rows.
 
     JupyterHub 6 loads these users one by one when it starts, with five queries for each, unless its session knows them. The
-    session forgets rows that nobody keeps.
+    session forgets rows without another reference.
 
     Args:
         db: JupyterHub's database session, only read.

@@ -2,7 +2,7 @@
 
 - The reaper does not wait for the first user's spawner, because a hub can have orphans and no users. It starts after
   JupyterHub has checked the servers of its last run. That is the end of ``init_spawners`` in versions 5 and 6.
-- JupyterHub serves nobody until ``init_spawners`` has returned, or for its ``init_spawners_timeout``. Its checks of starts
+- JupyterHub serves no user until ``init_spawners`` has returned, or for its ``init_spawners_timeout``. Its checks of starts
   that are still pending can take minutes, so the wrapper does not wait for them.
 
 Commands and tests also import this module, but never call that method.
@@ -27,7 +27,7 @@ from yarnspawner.yarn.orphan_reaper import OrphanReaper, ReaperLoop
 # Seconds between two looks at JupyterHub's checks. It has no event for a single one.
 _CHECK_INTERVAL = 0.05
 
-_sweepers: weakref.WeakKeyDictionary[Any, ReaperLoop] = weakref.WeakKeyDictionary()
+_reaper_loops: weakref.WeakKeyDictionary[Any, ReaperLoop] = weakref.WeakKeyDictionary()
 
 
 def install_startup_hook(spawner_class: type[Any]) -> None:
@@ -144,20 +144,20 @@ def start_reaper(hub: Any, spawner_class: type[Any]) -> None:
         hub: JupyterHub's application, with its database and secrets.
         spawner_class: see :func:`install_startup_hook`.
     """
-    if hub in _sweepers or not issubclass(hub.spawner_class, spawner_class):
+    if hub in _reaper_loops or not issubclass(hub.spawner_class, spawner_class):
         return
     try:
         settings = settings_of(hub)
         if settings.sweep_interval < 0 or not settings.hub_context.identity.certain:
             return
-        sweep = reaper_of(settings, hub.db, spawners=live_spawners)
-        _sweepers[hub] = ReaperLoop(
-            sweep,
+        reaper = reaper_of(settings, hub.db, spawners=live_spawners)
+        _reaper_loops[hub] = ReaperLoop(
+            reaper,
             grace=settings.sweep_grace,
             interval=settings.sweep_interval,
             log=hub.log,
         )
-        _sweepers[hub].start()
+        _reaper_loops[hub].start()
     except Exception:
         hub.log.exception("Orphaned applications will not be swept")
 
@@ -171,12 +171,12 @@ def configuration_warning() -> str:
     if configuration.flag("yarn.acl.enable"):
         everybody = (configuration.get("yarn.admin.acl") or "").strip() == "*"
         return (
-            "yarn.admin.acl of yarn-site.xml is *: everybody on the cluster can end everybody's server"
+            "yarn.admin.acl of yarn-site.xml is *: any user of the cluster can kill any user's server"
             if everybody
             else ""
         )
     return (
-        "yarn.acl.enable of yarn-site.xml is false: everybody on the cluster can end everybody's server and look at it."
+        "yarn.acl.enable of yarn-site.xml is false: any user of the cluster can view and kill any user's server."
         ' Set it to true (docs/install.md, "YARN\'s own settings")'
     )
 

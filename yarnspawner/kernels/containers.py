@@ -256,7 +256,7 @@ class KernelContainers:
             KernelRefused: it is not within the limits, even without spare containers.
         """
         self._check_limit(size, self._used(active, without=spares))
-        # First those that nobody can use yet, and then the largest.
+        # First those that are not ready yet, and then the largest.
         memory = {one.service: one.memory for one in self._offer.sizes}
         for spare in sorted(spares, key=lambda one: (one.ready, -memory[one.service])):
             if self._offer.allows(self._used(active), size.memory):

@@ -213,7 +213,7 @@ class RemoteKernel:
         """Return how the kernel ended; None while it runs.
 
         Raises:
-            StoreError: nobody can tell.
+            StoreError: its state is unknown.
         """
         if self.end is None:
             self.end = await self._find_end()

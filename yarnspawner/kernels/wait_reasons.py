@@ -26,7 +26,7 @@ _LONGEST_REASON = 300
 
 
 class WaitReasons:
-    """Keep the reasons of kernels that wait. Nobody waits for an answer: a call returns what the last one has brought.
+    """Keep the reasons why kernels wait. Calls never wait: each returns the last known reason.
 
     Args:
         ask: returns the reason for a size of kernels by its slug, such as "because the queue is full", or "".

@@ -74,7 +74,7 @@ if [ -p .yarnspawner.end ]; then
     mv -f .yarnspawner.registered .yarnspawner.registration
     trap 'kill "$yarnspawner_script"' TERM
     exec 8<> .yarnspawner.end
-    # If its shell was killed, nobody tells the script's exit status.
+    # If its shell was killed, the script's exit status never arrives.
     until read -r -t 5 status <&8; do [ -e "/proc/$yarnspawner_shell/fd/0" ] || exit 137; done
     exit "$status"
 fi

@@ -109,9 +109,9 @@ class Launcher:
             raise
         except Exception as error:
             self._audit_failure(error)
-            # JupyterHub does not always call stop() after a failed start. While it does, it tells whoever opens the page
-            # that nothing is starting, and not why. So the application is killed before the failure is told, in less
-            # than what is left of JupyterHub's limit.
+            # JupyterHub does not always call stop() after a failed start. While it does, its page says that nothing is
+            # starting, and not why. So the hub kills the application before it reports the failure, in less than what
+            # is left of JupyterHub's limit.
             if ending := self._terminate(self._record.server):
                 await asyncio.wait([ending], timeout=0.75 * (float(self._spawner.start_timeout) - self._limit))
             raise
@@ -291,7 +291,7 @@ class Launcher:
             except StartFailed:
                 raise  # the hub itself could not submit, so this attempt has submitted nothing
             except BaseException:
-                keep_account()  # nobody knows whether it was submitted
+                keep_account()  # YARN may have accepted it
                 raise
 
     def _refusal(self, error: ClusterRefused, server: ServerState) -> StartFailed:

@@ -34,7 +34,7 @@ from yarnspawner.hadoop.configuration import ConfigurationError, HadoopConfigura
 from yarnspawner.hadoop.logs import LogsUnavailable, tail
 from yarnspawner.launch.errors import StartFailed
 from yarnspawner.launch.progress import Progress
-from yarnspawner.launch.server_probe import NOBODY, ServerProbe, wait_until_ready
+from yarnspawner.launch.server_probe import NO_ANSWER, ServerProbe, wait_until_ready
 from yarnspawner.skein_driver import ClusterError, ClusterRefused, Report
 from yarnspawner.state.server_state import ServerState
 from yarnspawner.yarn.access import ClusterAccess
@@ -50,7 +50,7 @@ _STORE_INTERVAL = 0.25
 _LOG_TIMEOUT = 20.0
 _ONE_ATTEMPT = 5.0
 
-# Seconds without an answer of the key-value store until the user is told. An application master needs a few to start.
+# Seconds without an answer of the key-value store until the page says so. An application master needs a few to start.
 _SILENCE = 20.0
 
 # Seconds between two checks while the status does not change.
@@ -227,7 +227,7 @@ class ReadinessWaiter:
             return address
         if status.report is not None and status.ended:
             raise self._failed(await self._explain_end(status.report))
-        code = "server-unreachable" if found.startswith(NOBODY) else "wrong-server"
+        code = "server-unreachable" if found.startswith(NO_ANSWER) else "wrong-server"
         raise self._failed(own_cause(code, host=address.host, port=str(address.port), found=found))
 
     async def _explain_end(self, report: Report) -> Diagnosis:

@@ -46,7 +46,7 @@ class Phase(Enum):
 
     NOTHING = "the spawner found no server"
     UNREADABLE = "there was a state, but it cannot be used"
-    STORED = "there is a server, which nobody has checked yet"
+    STORED = "there is a server, which was not checked yet"
     LISTENING = "its port accepts connections, and YARN has not been asked yet"
     CONFIRMED = "JupyterHub was told its address"
 
@@ -101,7 +101,7 @@ class Recovery:
                 " not asked to end in order (was the hub's cookie secret replaced?)",
                 self._context.server_name,
             )
-        if self._context.is_own(server):
+        if self._context.belongs_to_this_hub(server):
             self.phase = Phase.STORED
         else:
             self._record.clear()
@@ -150,7 +150,7 @@ class Recovery:
         return False
 
     async def poll_unconfirmed(self, server: ServerState) -> bool:
-        """Return True if a server may run whose submission was never answered, because the hub died meanwhile."""
+        """Return True if a server may run whose submission was never answered, because the hub died first."""
         try:
             application_id = await find_application(server, self._context.access.reflector)
         except ClusterUnavailable:
@@ -195,7 +195,7 @@ class Recovery:
         """Return the Hadoop users that a server with an unreadable state may run as.
 
         Raises:
-            ClusterUnavailable: nobody can tell.
+            ClusterUnavailable: YARN does not answer.
         """
         try:
             return [await resolve_hadoop_user(self._spawner, hub_user=self._context.access.hub_user)]
@@ -220,7 +220,7 @@ class Recovery:
         try:
             await self._wait_for_answer()
         except Exception:  # noqa: BLE001 - see above
-            self._log.exception("Whether %s answers is not known", self._context.server_name)
+            self._log.exception("Could not check whether %s answers", self._context.server_name)
         if time.monotonic() - began > _JUPYTERHUB_ROUTES:
             self._routing = asyncio.create_task(add_route(self._spawner))
         server = self._record.server
@@ -244,11 +244,11 @@ class Recovery:
             if found:
                 # JupyterHub is not told: any answer there counts for it, and its next poll finds an end.
                 self._log.warning(
-                    "At %s, port %s, %s; YARN says %s",
+                    "At %s, port %s, %s; YARN %s",
                     address.host,
                     address.port,
                     found,
-                    "that it has ended" if status.ended else "nothing of an end",
+                    "says that it has ended" if status.ended else "has not reported an end",
                 )
 
     def _address(self, server: ServerState) -> Address | None:

@@ -46,7 +46,7 @@ class Restarter:
         """Restart Jupyter, and wait until the new process listens. Called by `RestartHandler.post`.
 
         Raises:
-            RestartFailed: it did not, or nobody knows.
+            RestartFailed: it did not restart, or its state is unknown.
         """
         server = self._record.server
         if server is None or not server.url or server.stopping or self._record.stopping:

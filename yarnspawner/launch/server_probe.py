@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 FIRST_USER_PORT = 1024
 """The lowest port that an account without privileges may listen on. Ports below belong to services of the node."""
 
-NOBODY = "nobody answers the hub"
-"""The beginning of the clause if nobody answers, which has other remedies than a wrong answer."""
+NO_ANSWER = "no server answers the hub"
+"""The beginning of the clause if nothing answers, which has other remedies than a wrong answer."""
 
 # Bytes: {"version": "2.20.0"}, and room for what others add.
 _LARGEST_ANSWER = 16 * 1024
@@ -34,7 +34,7 @@ _PATIENCE = 5.0
 _INTERVAL = 0.25
 # A server that is away for long is asked less and less often.
 _LONGEST_INTERVAL = 5.0
-# Seconds after which the wait looks again although YARN had no news.
+# Seconds after which the wait checks again without news from YARN.
 _IDLE_INTERVAL = 5.0
 
 
@@ -46,7 +46,7 @@ class ServerProbe:
     - With ``internal_ssl`` it must speak TLS, with the certificate that the hub signed for it.
     - It must answer as a server of JupyterHub at this server's own path, which no other server has.
 
-    Requests carry no token and no cookie, so whoever listens there learns nothing.
+    Requests carry no token and no cookie, so another program that listens there learns nothing.
 
     Attributes:
         base_url: the server's path: ``/user/alice/``.
@@ -120,7 +120,7 @@ def _judged(answer: HTTPResponse) -> tuple[str, bool]:
             final,
         )
     if answer.code == 599:
-        return f"{NOBODY} ({one_line(str(answer.error or ''), 200)})", False
+        return f"{NO_ANSWER} ({one_line(str(answer.error or ''), 200)})", False
     if answer.code >= 500:
         return f"the server answers with status {answer.code}", False
     try:
@@ -144,7 +144,7 @@ async def wait_until_ready(
 
     async def follow() -> None:
         nonlocal status
-        # After a restart of the hub, YARN may not have been asked yet. The server is asked meanwhile.
+        # After a restart of the hub, YARN may not have been asked yet. The server is asked at the same time.
         status = await reflector.status(application_id)
         while not status.ended:
             status = await reflector.wait_change(application_id, status, timeout=_IDLE_INTERVAL)

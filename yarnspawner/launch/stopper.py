@@ -60,7 +60,7 @@ class Stopper:
     def _terminate_when_found(self, server: ServerState) -> None:
         # The user may want to start again, and need not wait for that.
         self._log.warning(
-            "YARN does not say whether %s was submitted; if so, it is ended as soon as YARN says so",
+            "YARN does not say whether %s was submitted; if so, the hub kills it as soon as YARN lists it",
             self._context.server_name,
         )
         find = partial(find_with_retries, server, self._access.reflector, self._log)
@@ -76,7 +76,8 @@ class Stopper:
                 await asyncio.wait_for(self._context.terminate(server, by="stop"), _END_TIMEOUT)
             except asyncio.TimeoutError:
                 self._log.warning(
-                    "YARN does not say that %s has ended; it is ended in the background", server.application_id
+                    "YARN does not say that %s has ended; the hub keeps killing it in the background",
+                    server.application_id,
                 )
 
     async def _ask_to_stop(self, server: ServerState) -> bool:

@@ -22,7 +22,7 @@ from yarnspawner.yarn.tags import start_tag
 # Seconds between two attempts while YARN does not answer.
 PAUSE = 2.0
 
-# Seconds after which the user is told that YARN has not answered the submission.
+# Seconds after which the page says that YARN has not answered the submission.
 _SUBMISSION_IS_SLOW = 10.0
 
 # Words of YARN's schedulers, and seconds for YARN to list its queues.

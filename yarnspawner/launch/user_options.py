@@ -215,7 +215,7 @@ class UserOptions:
             profiles = [mine for one in read if (mine := one.offered_to(self._spawner.user.name, groups))]
             limits = await self._limits()
         except ProfileError as error:
-            self._log.error("%s: nobody can choose from this: %s", self._context.server_name, error)
+            self._log.error("%s: the options page cannot be shown: %s", self._context.server_name, error)
             raise OptionsRefused("What may be chosen here is misconfigured. Please tell your administrator.") from None
         cluster_maximum = await self._cluster_maximum(patience) if limits or _have_limits(profiles) else {}
         return Offer(profiles, limits, cluster_maximum, to_others=bool(read))

@@ -48,8 +48,8 @@ _HELP = """\
 python -m yarnspawner.singleuser [options of jupyterhub-singleuser]
 
 Starts a JupyterHub server in the YARN container that this runs in. It listens on any free port, or on one of
-YARNSPAWNER_PORT_RANGE=first:last, publishes its address in the application's key-value store, from where the hub
-reads it, and stops or restarts in order when the hub asks for it. If it cannot start, it publishes why. All options are those of
+YARNSPAWNER_PORT_RANGE=first:last. It publishes its address in the application's key-value store, where the hub reads it.
+It stops or restarts in order when the hub requests it. If it cannot start, it publishes why. All options are those of
 jupyterhub-singleuser:
 """
 
@@ -138,7 +138,7 @@ class Recipe:
         address = Address("https" if app.certfile else "http", node_name(), app.port)
         storage = storage_of(app, self._store.container_folder)
         show_storage(app, storage)
-        # Nobody can use the server before it is published, and what extensions begin now would slow the application master.
+        # The server is of no use before it is published, and what extensions begin now would slow the application master.
         values = {NOTEBOOKS_KEY: Notebooks(storage).to_bytes(), ADDRESS_KEY: address.to_bytes()}
         publish_early(self._store, values, app.sockets, address.host)
         gc.enable()

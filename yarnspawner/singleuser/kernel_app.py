@@ -148,7 +148,7 @@ class KernelApp(IPKernelApp):
         if not closed:
             self.log.warning(
                 "The access control of this application is off, so that its web page shows the kernel's key to everyone"
-                " who can open it. Whoever has the key can run code as you. `acls: {enable: true}` in the"
+                " who can open it. Anyone who has the key can run code as you. `acls: {enable: true}` in the"
                 " specification keeps it to you."
             )
 

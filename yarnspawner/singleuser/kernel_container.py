@@ -56,7 +56,7 @@ _SERVER_INTERVAL = 30.0
 def main() -> int:
     """Run the kernel until the server releases the container; return the exit status."""
     try:
-        store = Store(lazy=True)  # the kernel starts meanwhile
+        store = Store(lazy=True)  # the kernel starts at the same time
     except NotInContainer as error:
         say(_NAME, str(error))
         return 1
@@ -87,7 +87,7 @@ def main() -> int:
 class KernelContainer:
     """Run a kernel, obey the server's commands, and publish where the kernel listens and how it ends.
 
-    - The kernel's end is published at once; the application master hears of a container's end seconds later.
+    - The kernel's end is published at once; the application master learns of a container's end seconds later.
     - After the kernel's end, the container waits for a restart, so that the kernel keeps its address.
     - If YARN stops the container or the server is gone, the kernel ends, with all that it started.
 

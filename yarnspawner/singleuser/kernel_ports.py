@@ -1,4 +1,4 @@
-"""Ports of a kernel that is told where to listen."""
+"""Ports of a kernel that gets them as arguments."""
 
 from __future__ import annotations
 

@@ -43,7 +43,7 @@ class Relay:
             outer.curve_server = True
             outer.curve_secretkey = secret_key.encode()
             if outer_type == zmq.XPUB:
-                # Each client's subscription reaches the kernel, which may welcome it.
+                # Each client's subscription reaches the kernel, which may answer it (JEP 65).
                 outer.setsockopt(zmq.XPUB_VERBOSE, 1)
             if inner_type == zmq.DEALER:
                 inner.setsockopt(zmq.IDENTITY, _IDENTITY)

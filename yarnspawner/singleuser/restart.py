@@ -127,7 +127,7 @@ class Restart:
 
     async def _end(self, app: Any) -> None:
         try:
-            # Nobody accepts connections from here on. They wait for the new server, since copies of the sockets stay open.
+            # From here on, connections wait for the new server, since copies of the sockets stay open.
             app.http_server.stop()
             await _answered(app.http_server)
             self._detached = True

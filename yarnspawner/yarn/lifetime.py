@@ -40,7 +40,9 @@ async def set_lifetime(
     try:
         await resource_manager.set_lifetime(server.application_id, seconds)
     except ResourceManagerUnavailable as error:
-        log.warning("YARN cannot be told when %s is to end, so the hub will end it: %s", server.application_id, error)
+        log.warning(
+            "YARN does not set the lifetime of %s, so the hub will kill it in time: %s", server.application_id, error
+        )
     return server.with_end_time(time.time() + seconds)
 
 

@@ -48,12 +48,12 @@ class Swept(NamedTuple):
     """The result of a sweep.
 
     Attributes:
-        ended: number of applications that were killed.
+        killed: number of applications that were killed.
         removed: number of HDFS folders that were removed.
         held: why nothing was killed until an admin confirms it; "" if the sweep was not held.
     """
 
-    ended: int
+    killed: int
     removed: int
     held: str = ""
 
@@ -113,12 +113,12 @@ class OrphanReaper:
         owned = await self._owned()
         us = self._us
         now = datetime.now(timezone.utc)
-        nobodys = orphans(reports, owned, **us, now=now, grace=self._grace)
+        found = orphans(reports, owned, **us, now=now, grace=self._grace)
         there = {report.id for report in reports}
         self._failed = {name: failed for name, failed in self._failed.items() if name in there}
         self._said = {said for said in self._said if said[0] in {report.user for report in reports}}
         ours = sorted((report for report in reports if is_ours(report, **us)), key=lambda report: report.id)
-        return Found(ours, [report for report in nobodys if report.id not in self._access.terminator.pending], owned)
+        return Found(ours, [report for report in found if report.id not in self._access.terminator.pending], owned)
 
     async def run(self, *, confirmed: bool = False) -> Swept:
         """Sweep once.
@@ -135,7 +135,7 @@ class OrphanReaper:
             SWEEPS.labels("failed").inc()
             raise
         SWEEPS.labels("held" if swept.held else "ok").inc()
-        ORPHANS_STOPPED.inc(swept.ended)
+        ORPHANS_STOPPED.inc(swept.killed)
         return swept
 
     async def _sweep(self, confirmed: bool) -> Swept:
@@ -145,11 +145,11 @@ class OrphanReaper:
         held = "" if confirmed else self.held(found)
         self._hold(held)
         turn = [] if held else self.turn(found.orphans)
-        ended = [orphan for orphan in turn if await self.end(orphan, found.owned)]
+        killed = [orphan for orphan in turn if await self.kill(orphan, found.owned)]
         removed = await self.clean()
-        if ended or removed:
-            self._log.warning("Swept %d orphaned applications and %d folders in HDFS", len(ended), removed)
-        return Swept(len(ended), removed, held)
+        if killed or removed:
+            self._log.warning("Swept %d orphaned applications and %d folders in HDFS", len(killed), removed)
+        return Swept(len(killed), removed, held)
 
     def held(self, found: Found) -> str:
         """Return why an admin must confirm that these are orphans; "" if no confirmation is needed."""
@@ -159,8 +159,8 @@ class OrphanReaper:
         """Log once that the sweep kills nothing, and why. Return the reason."""
         if reason and reason != self._held:
             self._log.error(
-                "The sweep ends nothing: %s. If that is right, look at `yarnspawner sweep --dry-run`, and confirm with"
-                " `yarnspawner sweep --yes`",
+                "The sweep kills nothing: %s. If these are orphans, list them with `yarnspawner sweep --dry-run` and confirm"
+                " with `yarnspawner sweep --yes`",
                 reason,
             )
         self._held = reason
@@ -181,7 +181,7 @@ class OrphanReaper:
         times = self._failed.get(orphan.id, (0, 0.0))[0]
         self._failed[orphan.id] = times + 1, time.monotonic() + _COOL_DOWN * 2 ** min(times, _MOST_DOUBLINGS)
 
-    async def end(self, orphan: Report, owned: OwnedServers) -> bool:
+    async def kill(self, orphan: Report, owned: OwnedServers) -> bool:
         """Kill an orphan. Return True once YARN reports it as finished, and False after a failure."""
         name = owned.name(orphan)
         whose = f" (of {name})" if name else ""
@@ -191,10 +191,10 @@ class OrphanReaper:
             self._postpone(orphan)
             if (said := (orphan.user, str(error))) not in self._said:
                 self._said.add(said)
-                self._log.warning("The orphan %s%s cannot be ended as %s: %s", orphan.id, whose, orphan.user, error)
+                self._log.warning("The orphan %s%s cannot be killed as %s: %s", orphan.id, whose, orphan.user, error)
             return False
         except ClusterError as error:
-            self._log.warning("The orphan %s%s is not ended yet: %s", orphan.id, whose, error)
+            self._log.warning("The orphan %s%s is not killed yet: %s", orphan.id, whose, error)
             return False
         with self._access.reflector.watch_closely(orphan.id):
             if not await self._access.reflector.ended(orphan.id, _END_TIMEOUT):
@@ -262,7 +262,7 @@ class OrphanReaper:
     def _cannot(self, why: str) -> None:
         level = logging.DEBUG if why == self._no_staging else logging.WARNING
         self._no_staging = why
-        self._log.log(level, "What ended applications left in HDFS cannot be removed: %s", why)
+        self._log.log(level, "The HDFS folders of finished applications cannot be removed: %s", why)
 
 
 class ReaperLoop:
@@ -275,8 +275,8 @@ class ReaperLoop:
 
     _RETRY = 30.0
 
-    def __init__(self, sweep: OrphanReaper, *, grace: float, interval: float, log: logging.Logger) -> None:
-        self._sweep = sweep
+    def __init__(self, reaper: OrphanReaper, *, grace: float, interval: float, log: logging.Logger) -> None:
+        self._reaper = reaper
         self._grace = grace
         self._interval = interval
         self._log = log
@@ -293,7 +293,9 @@ class ReaperLoop:
             await asyncio.wait({self._task})
 
     async def _run(self) -> None:
-        self._log.info("All servers were checked; in %g s, what none of them owns is swept", self._grace)
+        self._log.info(
+            "All servers were checked; in %g s, the hub sweeps applications that belong to none of them", self._grace
+        )
         await asyncio.sleep(self._grace)
         longest = min(self._RETRY, self._interval or self._RETRY)
         retry = Retry(
@@ -306,7 +308,7 @@ class ReaperLoop:
         )
         while True:
             with retry.attempt():
-                await self._sweep.run()
+                await self._reaper.run()
             if not retry.failures and not self._interval:
                 return
             await asyncio.sleep(retry.pause or self._interval)

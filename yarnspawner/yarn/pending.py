@@ -20,7 +20,7 @@ _MOST = 200
 class PendingApplications:
     """Count the pending applications of queues.
 
-    - Nobody waits for an answer: each call returns what the last one has brought.
+    - Calls never wait: each returns the last known value.
     - A queue is requested at most once in ``interval`` seconds, however many servers wait in it, and less often if YARN is
       slow or does not answer.
     - Only the number is kept of others' applications. In a queue with hundreds of them, they are not counted.

@@ -54,7 +54,7 @@ class ApplicationReflector:
         self._watched: dict[str, TrackedApplication] = {}
         self._outage = Retry(
             self._log,
-            "YARN does not answer; until it does, what runs counts as running",
+            "YARN does not answer; until it does, running applications count as running",
             recovered="YARN answers again",
             first=2 * fast,
             longest=slow,
@@ -128,7 +128,7 @@ class ApplicationReflector:
     def has_report(self, application_id: str) -> bool:
         """Return True if `status` need not wait: a watched application has a report, or YARN does not respond."""
         watched = self._watched.get(application_id)
-        return watched is not None and (watched.listed or not watched.open or self._outage.since is not None)
+        return watched is not None and (watched.listed or not watched.active or self._outage.since is not None)
 
     async def wait_change(self, application_id: str, previous: Status | None, timeout: float) -> Status:
         """Wait until the status differs from ``previous``, at most ``timeout`` seconds, and return it."""
@@ -148,7 +148,7 @@ class ApplicationReflector:
     async def refresh_one(self, application_id: str) -> None:
         """Request one application's report now, if it is watched. Call this after a change to the application."""
         watched = self._watched.get(application_id)
-        if watched is not None and watched.open:
+        if watched is not None and watched.active:
             await self._resolve_missing(application_id, watched)
 
     async def find(self, tag: str, user: str | None = None) -> Report | None:
@@ -193,7 +193,7 @@ class ApplicationReflector:
     async def _refresh(self) -> None:
         """Refresh the view until all watched applications have ended."""
         before = 0.0
-        while any(watched.open for watched in self._watched.values()):
+        while any(watched.active for watched in self._watched.values()):
             began = time.monotonic()
             with self._refreshes.attempt():
                 await self._refresh_once()
@@ -261,11 +261,11 @@ class ApplicationReflector:
         """
         if not self._too_large:
             self._too_large = True
-            self._log.warning("Each server's application is asked for by itself from now on: %s", error)
+            self._log.warning("The list is too large, so each application is requested separately: %s", error)
         for application_id, watched in list(self._watched.items()):
             now = time.monotonic()
             due = watched.poll_fast or watched.alone is None or now - watched.alone >= self._slow
-            if not watched.open or not due:
+            if not watched.active or not due:
                 continue
             watched.listed, watched.alone = True, now
             watched.missed_lists += 1
@@ -290,7 +290,7 @@ class ApplicationReflector:
             new = not isinstance(error, ClusterError) and type(error) not in self._surprises
             self._surprises.add(type(error))
             level = logging.ERROR if new else logging.DEBUG
-            self._log.log(level, "What became of %s is not known yet: %r", application_id, error, exc_info=new)
+            self._log.log(level, "The state of %s is unknown: %r", application_id, error, exc_info=new)
             watched.settle(None)
             return error
         watched.settle(report)

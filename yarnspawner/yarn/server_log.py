@@ -89,7 +89,7 @@ _log = logging.getLogger(__name__)
 
 
 async def _has_ended(access: ClusterAccess, application_id: str) -> bool:
-    """Return True if an application has ended, or nobody can tell."""
+    """Return True if an application has ended, or its state is unknown."""
     try:
         application = await access.resource_manager.application(application_id)
     except ResourceManagerUnavailable:

@@ -51,17 +51,18 @@ class TrackedApplication:
     on_end: Callable[[], None] | None = None
 
     @property
-    def open(self) -> bool:
+    def active(self) -> bool:
+        """True if it has not ended, as far as the hub knows."""
         return self.report is None or not self.report.ended
 
     @property
     def poll_fast(self) -> bool:
-        return self.open and self.close_watchers > 0
+        return self.active and self.close_watchers > 0
 
     @property
     def missing(self) -> bool:
         """True if it has not ended, and the last list lacks it."""
-        return self.missed_lists > 0 and self.open
+        return self.missed_lists > 0 and self.active
 
     def status(self, unknown_since: float | None, reason: str) -> Status:
         """Return the application's status.
@@ -70,7 +71,7 @@ class TrackedApplication:
             unknown_since: when YARN stopped responding, in seconds of `time.monotonic`; None if it responds.
             reason: why it does not respond.
         """
-        if not self.open:
+        if not self.active:
             return Status(self.report, known=True)
         if unknown_since is not None:
             return Status(self.report, known=False, unknown_since=unknown_since, reason=reason)
@@ -94,7 +95,7 @@ class TrackedApplication:
                 self.changed.set()
             return
         # A list requested before the application was submitted cannot contain it.
-        if self.since > asked or not self.open:
+        if self.since > asked or not self.active:
             return
         self.listed = True
         if report is None:
@@ -110,7 +111,7 @@ class TrackedApplication:
         else:
             self.report, self.missed_lists, self.unconfirmed_since = report, 0, None
         self.changed.set()
-        if not self.open and self.on_end is not None:
+        if not self.active and self.on_end is not None:
             tell, self.on_end = self.on_end, None
             tell()
 

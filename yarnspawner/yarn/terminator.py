@@ -28,9 +28,9 @@ class ApplicationTerminator:
     - JupyterHub forgets a stop that failed or timed out. The terminator does not.
     """
 
-    def __init__(self, cluster: Cluster, applications: ApplicationReflector, *, log: logging.Logger) -> None:
+    def __init__(self, cluster: Cluster, reflector: ApplicationReflector, *, log: logging.Logger) -> None:
         self._cluster = cluster
-        self._applications = applications
+        self._reflector = reflector
         self._log = log
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._searches: set[asyncio.Task[None]] = set()
@@ -95,16 +95,16 @@ class ApplicationTerminator:
         away = self._retry(f"Cannot end {application_id} yet", *_UNAVAILABLE)
         refusals = self._retry(f"YARN refuses to end {application_id}", *_REFUSED)
         # Keep one entry in the view for all attempts, so that the report after a kill is not lost.
-        with self._applications.watch_closely(application_id, closely=False):
+        with self._reflector.watch_closely(application_id, closely=False):
             while True:
                 self._again[application_id].clear()
-                with self._applications.watch_closely(application_id):
-                    status = await self._applications.status(application_id)
+                with self._reflector.watch_closely(application_id):
+                    status = await self._reflector.status(application_id)
                     if status.ended:
                         break
                     await self._kill(application_id, user, away, refusals)
                     if not refusals.pause:
-                        await self._applications.ended(application_id, timeout=away.pause or _TAKEN)
+                        await self._reflector.ended(application_id, timeout=away.pause or _TAKEN)
                 if refusals.pause:
                     await self._cool_down(application_id, refusals.pause)
                 attempted = True
@@ -118,7 +118,7 @@ class ApplicationTerminator:
         try:
             await self._cluster.kill(application_id, user)
             # YARN has just confirmed the kill, so do not wait for the next list.
-            await self._applications.refresh_one(application_id)
+            await self._reflector.refresh_one(application_id)
         except ClusterRefused as error:
             refusals.failed(error)
         except Exception as error:  # noqa: BLE001 - the application must end after any error
@@ -134,7 +134,7 @@ class ApplicationTerminator:
         This does not make the view refresh faster.
         """
         waits = {
-            asyncio.ensure_future(self._applications.ended(application_id, timeout=seconds)),
+            asyncio.ensure_future(self._reflector.ended(application_id, timeout=seconds)),
             asyncio.ensure_future(self._again[application_id].wait()),
         }
         try:

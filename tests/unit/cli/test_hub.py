@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from yarnspawner.cli import hub as command_hub
+from yarnspawner.cli import hub as hub_commands
 from yarnspawner.skein_driver import Report
 from yarnspawner.yarn.orphan_reaper import MOST
 
@@ -36,7 +36,7 @@ class OrphanReaper:
 
 async def test_dry_run(capsys: pytest.CaptureFixture[str]) -> None:
     """A dry run lists what one sweep would do and counts the rest."""
-    await command_hub._dry_run(OrphanReaper(MOST + 7))  # type: ignore[arg-type]
+    await hub_commands._dry_run(OrphanReaper(MOST + 7))  # type: ignore[arg-type]
     lines = capsys.readouterr().out.splitlines()
     assert len([line for line in lines if line.startswith("would stop ")]) == MOST
     assert len([line for line in lines if line.startswith("would remove ")]) == MOST
@@ -45,15 +45,15 @@ async def test_dry_run(capsys: pytest.CaptureFixture[str]) -> None:
 
 async def test_singular(capsys: pytest.CaptureFixture[str]) -> None:
     """Numbers and nouns agree."""
-    await command_hub._dry_run(OrphanReaper(1))  # type: ignore[arg-type]
+    await hub_commands._dry_run(OrphanReaper(1))  # type: ignore[arg-type]
     assert "1 application to stop and 1 folder to remove." in capsys.readouterr().out
 
 
 async def test_control_characters(capsys: pytest.CaptureFixture[str]) -> None:
     """Control characters in user and queue names are not printed."""
-    await command_hub._dry_run(OrphanReaper(1))  # type: ignore[arg-type]
+    await hub_commands._dry_run(OrphanReaper(1))  # type: ignore[arg-type]
     printed = capsys.readouterr().out
     found = await OrphanReaper(1).find()
-    cells = command_hub._row(found.ours[0], found)
+    cells = hub_commands._row(found.ours[0], found)
     assert "bob root, RUNNING in bob root\n" in printed
     assert not set("\x1b\u202e") & set(printed + "".join(cells)) and not any("\n" in cell for cell in cells)

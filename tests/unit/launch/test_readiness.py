@@ -20,7 +20,7 @@ from yarnspawner.launch import readiness
 from yarnspawner.launch.errors import StartFailed
 from yarnspawner.launch.progress import Progress
 from yarnspawner.launch.readiness import ReadinessWaiter
-from yarnspawner.launch.server_probe import NOBODY, ServerProbe
+from yarnspawner.launch.server_probe import NO_ANSWER, ServerProbe
 from yarnspawner.skein_driver import ClusterRefused, ClusterUnavailable, Report
 from yarnspawner.state.credentials import Credentials
 from yarnspawner.state.server_state import ServerState
@@ -196,7 +196,7 @@ async def test_a_store_that_says_too_much_ends_the_start():
         await wait.wait()
 
 
-@pytest.mark.parametrize(("found", "told"), [("there is something else", "something else"), (NOBODY, "firewall")])
+@pytest.mark.parametrize(("found", "told"), [("there is something else", "something else"), (NO_ANSWER, "firewall")])
 async def test_an_address_where_somebody_else_answers_ends_the_start(found, told):
     wait, _ = arrival([status("RUNNING")], ServerChannel(listening("worker1")), found=found)
     with pytest.raises(StartFailed, match=told):
@@ -205,7 +205,7 @@ async def test_an_address_where_somebody_else_answers_ends_the_start(found, told
 
 async def test_a_server_that_dies_before_it_answers_is_told_by_its_end():
     ended = status("FAILED", final_status="FAILED", diagnostics="Application was killed by user admin at 10.0.0.1")
-    wait, _ = arrival([status("RUNNING"), ended], ServerChannel(listening("worker1")), found=NOBODY)
+    wait, _ = arrival([status("RUNNING"), ended], ServerChannel(listening("worker1")), found=NO_ANSWER)
     with pytest.raises(StartFailed) as failed:
         await wait.wait()
     assert "firewall" not in str(failed.value)

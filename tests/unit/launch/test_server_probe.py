@@ -15,7 +15,7 @@ from tornado.testing import bind_unused_port
 from tornado.web import Application, RequestHandler
 
 from yarnspawner.common.protocol import Address, ProtocolError
-from yarnspawner.launch.server_probe import NOBODY, ServerProbe
+from yarnspawner.launch.server_probe import NO_ANSWER, ServerProbe
 
 PATH = "/user/alice/"
 
@@ -139,7 +139,7 @@ async def test_a_silent_server_is_given_up_in_time(listening):
             await asyncio.sleep(5)
 
     began = time.monotonic()
-    assert NOBODY in await welcome(timeout=0.2).wait_until_ready(listening(Mute), lambda: False)
+    assert NO_ANSWER in await welcome(timeout=0.2).wait_until_ready(listening(Mute), lambda: False)
     assert time.monotonic() - began < 3
 
 
@@ -152,7 +152,7 @@ async def test_a_server_that_is_away_is_asked_less_and_less_often(monkeypatch):
         await sleep(0)
 
     monkeypatch.setattr("yarnspawner.launch.server_probe.asyncio.sleep", record)
-    assert NOBODY in await welcome(timeout=60.0).wait_until_ready(
+    assert NO_ANSWER in await welcome(timeout=60.0).wait_until_ready(
         Address("http", "127.0.0.1", 1), lambda: len(pauses) == 20
     )
     assert pauses[:3] == pytest.approx([0.25, 0.3, 0.36])
@@ -196,13 +196,13 @@ async def test_an_answer_is_waited_for_five_seconds(monkeypatch, timeout, patien
 
     monkeypatch.setattr(SimpleAsyncHTTPClient, "fetch", fetch)
     found = await welcome(timeout=timeout).wait_until_ready(Address("http", "x", 40000), lambda: True)
-    assert found.startswith(f"{NOBODY} (slow slow ") and len(found) < 250 and "\n" not in found
+    assert found.startswith(f"{NO_ANSWER} (slow slow ") and len(found) < 250 and "\n" not in found
     (request,) = requests
     assert (request.connect_timeout, request.request_timeout) == (patience, patience)
 
 
 async def test_attack_an_endless_answer_is_cut(listening):
-    assert NOBODY in await welcome(timeout=0.1).wait_until_ready(listening(Huge), lambda: False)
+    assert NO_ANSWER in await welcome(timeout=0.1).wait_until_ready(listening(Huge), lambda: False)
 
 
 async def test_a_server_that_is_not_ready_is_asked_again(listening):
@@ -214,8 +214,8 @@ async def test_nobody_is_waited_for_longer_than_allowed_or_than_there_is_hope():
     socket, port = bind_unused_port()
     socket.close()
     found = await welcome(timeout=0.1).wait_until_ready(Address("http", "127.0.0.1", port), lambda: False)
-    assert NOBODY in found and "Connection refused" in found
-    assert NOBODY in await welcome(timeout=600.0).wait_until_ready(Address("http", "127.0.0.1", port), lambda: True)
+    assert NO_ANSWER in found and "Connection refused" in found
+    assert NO_ANSWER in await welcome(timeout=600.0).wait_until_ready(Address("http", "127.0.0.1", port), lambda: True)
 
 
 async def test_two_starts_at_once_do_not_share_a_client(listening):

@@ -121,7 +121,7 @@ async def test_a_refusal_is_said_once(log, caplog):
     sweep = sweep_of(yarn, log)
     await sweep.run()
     await sweep.run()
-    assert caplog.text.count("cannot be ended as alice") == 1
+    assert caplog.text.count("cannot be killed as alice") == 1
 
 
 async def test_folders_of_our_ended_applications_go_and_each_home_is_looked_at_once(log):
@@ -147,19 +147,20 @@ async def test_folders_that_cannot_be_seen_are_looked_at_again(log, caplog):
     assert (await sweep.run())[:2] == (0, 1)
 
 
-async def test_a_sweeper_tries_again_soon_while_yarn_does_not_answer_and_ends_when_told(log, monkeypatch):
+async def test_loop_retries(log, monkeypatch):
+    """The loop sweeps again soon while YARN does not answer, and stops when it is asked to."""
     monkeypatch.setattr(ReaperLoop, "_RETRY", 0.01)
     yarn = Yarn(application(1))
     yarn.down = True
-    sweeper = ReaperLoop(sweep_of(yarn, log), grace=0, interval=3600, log=log)
-    sweeper.start()
+    loop = ReaperLoop(sweep_of(yarn, log), grace=0, interval=3600, log=log)
+    loop.start()
     await asyncio.sleep(0.1)
     assert not yarn.kills
     yarn.down = False
     for _ in range(1000):
         if not yarn.kills:
             await asyncio.sleep(0.01)
-    await sweeper.stop()
+    await loop.stop()
     assert yarn.kills == [("application_1_0001", "alice")]
 
 
@@ -179,12 +180,12 @@ async def test_applications_that_cannot_be_ended_do_not_fill_every_sweep(log, ca
 
     yarn.kill = kill
     sweep = sweep_of(yarn, log)
-    assert (await sweep.run()).ended == 1
+    assert (await sweep.run()).killed == 1
     assert yarn.reports["application_1_0900"].ended
     asked = len(yarn.kills)
     await sweep.run()
     assert {name for name, _ in yarn.kills[:asked]}.isdisjoint(name for name, _ in yarn.kills[asked:])
-    assert caplog.text.count("cannot be ended as mallory") == 1
+    assert caplog.text.count("cannot be killed as mallory") == 1
 
 
 async def test_what_was_refused_has_another_turn(log, monkeypatch):
@@ -209,7 +210,7 @@ async def test_a_hub_that_owns_nothing_ends_nothing(log, caplog):
     sweep = sweep_of(yarn, log, kept=[])
     for _ in range(2):
         swept = await sweep.run()
-        assert (swept.ended, yarn.kills) == (0, []) and swept.held
+        assert (swept.killed, yarn.kills) == (0, []) and swept.held
     assert [record.levelname for record in caplog.records].count("ERROR") == 1
     assert "--yes" in caplog.text
     assert (await sweep.run(confirmed=True))[:1] == (2,)
@@ -219,13 +220,13 @@ async def test_a_hub_that_owns_nothing_ends_nothing(log, caplog):
 async def test_no_more_than_half_of_what_runs_is_ended(log, lost, kept, ends):
     """A database that knows less than half of what runs is taken for a wrong one."""
     yarn = Yarn(*(application(number, user=f"user{number}") for number in range(lost)))
-    assert (await sweep_of(yarn, log, kept=EXIT_KERNEL_KEPT[:kept]).run()).ended == ends
+    assert (await sweep_of(yarn, log, kept=EXIT_KERNEL_KEPT[:kept]).run()).killed == ends
 
 
 async def test_of_a_shared_account_all_count(log):
     """Only where users share an account may many of its applications be lost at once."""
     reports = [application(number, user="teaching") for number in range(20)]
-    assert (await sweep_of(Yarn(*reports), log).run()).ended == 20
+    assert (await sweep_of(Yarn(*reports), log).run()).killed == 20
     assert (await sweep_of(Yarn(*reports), log, shared={"teaching"}).run()).held
 
 
@@ -234,6 +235,6 @@ async def test_an_id_that_is_not_the_hubs_ends_nothing(log, caplog):
     yarn = Yarn(application(1), application(2, state="FAILED", finished=LONG_AGO))
     yarn.homes = Homes({"application_1_0002"})
     sweep = sweep_of(yarn, log, refusal=lambda: "it belongs to another database")
-    assert (await sweep.run(confirmed=True)).ended == 0
+    assert (await sweep.run(confirmed=True)).killed == 0
     assert (yarn.kills, yarn.homes.folders) == ([], {"application_1_0002"})
     assert "belongs to another database" in caplog.text

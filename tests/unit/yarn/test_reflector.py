@@ -558,7 +558,7 @@ async def test_too_large_a_list_is_no_outage(caplog: pytest.LogCaptureFixture) -
         await view.find("tag")
     cluster.state = "FINISHED"
     assert await view.ended("application_1_0001", 5)
-    (said,) = [record.message for record in caplog.records if "by itself" in record.message]
+    (said,) = [record.message for record in caplog.records if "requested separately" in record.message]
     assert "75499371 vs. 67108864" in said
     await view.close()
 
@@ -675,7 +675,7 @@ async def test_each_time_that_lists_become_too_large_is_logged(yarn: Lists, capl
             await view.tagged("tag")
         except AnswerTooLarge:
             continue
-    assert caplog.text.count("by itself") == 2
+    assert caplog.text.count("requested separately") == 2
 
 
 async def test_an_unknown_application_has_ended_once_two_lists_lacked_it(
