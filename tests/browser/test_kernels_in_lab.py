@@ -53,7 +53,7 @@ def alice(browser: Browser, hub_with_kernels: Hub) -> Iterator[BrowserUser]:
     context.close()
 
 
-def test_kernels_of_three_sizes_in_jupyterlab(
+def test_kernels_of_three_sizes(
     alice: BrowserUser, kerberos_cluster_of_session: LocalHadoop, picture: Callable[[Page, str], None]
 ) -> None:
     """The launcher offers three sizes. Menus interrupt, restart and shut down a kernel, and YARN gets its container back."""
@@ -110,7 +110,7 @@ def test_kernels_of_three_sizes_in_jupyterlab(
     assert time.monotonic() - began < 7
 
 
-def test_jupyter_restarts_under_an_open_notebook(alice: BrowserUser) -> None:
+def test_restart_under_notebook(alice: BrowserUser) -> None:
     """The hub's page restarts Jupyter. The open notebook connects again by itself, and its variables are there."""
     page = alice.page
     page.goto(f"{alice.address}/user/alice/lab/workspaces/{uuid.uuid4().hex}")

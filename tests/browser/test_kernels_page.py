@@ -42,7 +42,8 @@ def _answers() -> bool:
         return False
 
 
-def test_a_tab_of_jupyterlab_shows_kernels_and_stops_them(lab: str, browser: Browser) -> None:
+def test_lab_tab_with_kernels(lab: str, browser: Browser) -> None:
+    """A tab of JupyterLab shows the kernels in containers and stops them."""
     started = requests.post(f"{lab}/api/kernels", json={"name": "yarn-small"}, headers=AS_ALICE, timeout=120)
     assert started.status_code == 201, started.text
     page = browser.new_page()

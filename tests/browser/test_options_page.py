@@ -48,9 +48,10 @@ def open_options(person: BrowserUser) -> Page:
     return person.page
 
 
-def test_what_she_picks_is_what_yarn_gives_and_is_there_the_next_time(
+def test_choices_are_kept(
     visitor: Callable[[str], BrowserUser], simple_cluster: LocalHadoop, picture: Callable[[Page, str], None]
 ) -> None:
+    """YARN gives what a user chooses on the options page, and the page shows the same choices the next time."""
     alice = visitor("alice")
     page = open_options(alice)
     expect(page.get_by_role("radio", name="Small")).to_be_checked()
@@ -92,7 +93,8 @@ def test_what_she_picks_is_what_yarn_gives_and_is_there_the_next_time(
     expect(page.get_by_label("Your own greeting")).to_have_value("good morning")
 
 
-def test_a_keyboard_is_enough(visitor: Callable[[str], BrowserUser], simple_cluster: LocalHadoop) -> None:
+def test_keyboard_only(visitor: Callable[[str], BrowserUser], simple_cluster: LocalHadoop) -> None:
+    """A user chooses a profile, sets its memory and starts the server with the keyboard alone."""
     bob = visitor("bob")
     page = open_options(bob)
     page.get_by_role("radio", name="Small").focus()
@@ -109,8 +111,8 @@ def test_a_keyboard_is_enough(visitor: Callable[[str], BrowserUser], simple_clus
     assert containers(simple_cluster, application(simple_cluster, "bob")) == [(672, 1)]
 
 
-def test_all_that_can_be_reached_has_a_name_and_shows_that_it_is_reached(visitor: Callable[[str], BrowserUser]) -> None:
-    """What a screen reader says of each control, from Chromium's own accessibility tree; and what the eye sees."""
+def test_names_and_focus(visitor: Callable[[str], BrowserUser]) -> None:
+    """Each control has a name for screen readers, in Chromium's accessibility tree, and shows that it has the focus."""
     page = open_options(visitor("alice"))
     page.get_by_role("radio", name="Custom").check()
     page.get_by_label("Greeting", exact=True).select_option("Other...")
@@ -144,7 +146,8 @@ def test_all_that_can_be_reached_has_a_name_and_shows_that_it_is_reached(visitor
     assert len(set(stops)) == len(stops)
 
 
-def test_the_browser_says_what_is_out_of_bounds(visitor: Callable[[str], BrowserUser]) -> None:
+def test_value_out_of_bounds(visitor: Callable[[str], BrowserUser]) -> None:
+    """The browser refuses a value that is too large, and moves the focus to its field."""
     page = open_options(visitor("bob"))
     page.get_by_role("radio", name="Custom").check()
     memory = page.get_by_label("Memory in GiB")
@@ -154,9 +157,8 @@ def test_the_browser_says_what_is_out_of_bounds(visitor: Callable[[str], Browser
     expect(memory).to_be_focused()
 
 
-def test_a_forged_form_is_refused_with_the_reason_on_the_page(
-    visitor: Callable[[str], BrowserUser], simple_cluster: LocalHadoop
-) -> None:
+def test_forged_form(visitor: Callable[[str], BrowserUser], simple_cluster: LocalHadoop) -> None:
+    """The hub refuses a forged form, shows the reason on the page, and starts nothing."""
     page = open_options(visitor("bob"))
     page.get_by_role("radio", name="Custom").check()
     page.get_by_label("Memory in GiB").evaluate("field => { field.removeAttribute('max'); field.value = '90'; }")
@@ -167,6 +169,7 @@ def test_a_forged_form_is_refused_with_the_reason_on_the_page(
     assert not unfinished(simple_cluster)
 
 
-def test_users_of_different_groups_see_different_lists(visitor: Callable[[str], BrowserUser]) -> None:
+def test_profiles_by_group(visitor: Callable[[str], BrowserUser]) -> None:
+    """Users of different groups see different lists of profiles."""
     expect(open_options(visitor("alice")).get_by_role("radio", name="Large")).to_be_visible()
     expect(open_options(visitor("bob")).get_by_role("radio", name="Large")).to_have_count(0)

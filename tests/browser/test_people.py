@@ -30,9 +30,8 @@ def is_oneself(printed: str, name: str) -> bool:
     return account == f"{name} {pwd.getpwnam(name).pw_uid}" and container.startswith("container_")
 
 
-def test_alice_and_bob_watch_their_servers_start_and_work_as_themselves(
-    person: Callable[[str], BrowserUser], picture: Callable[[Page, str], None]
-) -> None:
+def test_two_users(person: Callable[[str], BrowserUser], picture: Callable[[Page, str], None]) -> None:
+    """Two users watch their servers start, and each works in a container and in HDFS as themselves."""
     both = [person("bob"), person("alice")]
     for someone in both:
         someone.press_start()
@@ -55,9 +54,8 @@ def test_alice_and_bob_watch_their_servers_start_and_work_as_themselves(
     picture(alice.page, "notebook")
 
 
-def test_an_admin_starts_and_stops_her_server(
-    person: Callable[[str], BrowserUser], picture: Callable[[Page, str], None]
-) -> None:
+def test_admin_starts_and_stops(person: Callable[[str], BrowserUser], picture: Callable[[Page, str], None]) -> None:
+    """An admin starts and stops a user's server on the admin page, and the user works with it."""
     alice, admin = person("alice"), person(ADMIN)
     admin.page.goto(f"{admin.address}/hub/admin")
     row = admin.page.locator("tr.user-row", has_text="alice")
@@ -75,9 +73,8 @@ def test_an_admin_starts_and_stops_her_server(
     expect(alice.page.locator("#start")).to_have_text("Start My Server")
 
 
-def test_her_kernel_answers_while_the_hub_is_dead_and_when_it_is_back(
-    person: Callable[[str], BrowserUser], hub: Hub
-) -> None:
+def test_kernel_without_hub(person: Callable[[str], BrowserUser], hub: Hub) -> None:
+    """A user's kernel answers while the hub is dead, and is the same when the hub is back."""
     alice = person("alice")
     alice.press_start()
     alice.wait_for_lab()
@@ -93,9 +90,8 @@ def test_her_kernel_answers_while_the_hub_is_dead_and_when_it_is_back(
     expect(alice.page.locator("#start")).to_have_text("My Server")
 
 
-def test_carl_is_told_that_the_hub_may_not_impersonate_him(
-    person: Callable[[str], BrowserUser], picture: Callable[[Page, str], None]
-) -> None:
+def test_refused_impersonation(person: Callable[[str], BrowserUser], picture: Callable[[Page, str], None]) -> None:
+    """A user whom the hub may not impersonate sees this reason on the page."""
     carl = person("carl")
     carl.press_start()
     expect(carl.page.locator("body")).to_contain_text("impersonate", timeout=START)

@@ -157,48 +157,49 @@ def attempts(request: pytest.FixtureRequest, hub: Hub, alice: HubUser, bob: HubU
 
 
 @pytest.mark.parametrize("attack", each(LIES))
-def test_attack_an_address_that_cannot_be_ends_the_start(attack: str, alice: HubUser, attempts: set[str]) -> None:
+def test_attack_invalid_address(attack: str, alice: HubUser, attempts: set[str]) -> None:
+    """A start fails when a container publishes an address that cannot be valid."""
     assert "does not accept" in alice.refusal(attack, PATIENCE)
 
 
 @pytest.mark.parametrize("attack", each(["hubs-own"]))
-def test_attack_the_hubs_own_port_ends_the_start(attack: str, alice: HubUser, attempts: set[str]) -> None:
+def test_attack_hub_port(attack: str, alice: HubUser, attempts: set[str]) -> None:
+    """A start fails when a container publishes the hub's own port."""
     assert "does not accept" in alice.refusal(attack, PATIENCE)
 
 
 @pytest.mark.parametrize("attack", each(["another-users", "another-service"]))
-def test_attack_the_port_of_somebody_else_on_the_node_ends_the_start(
-    attack: str, alice: HubUser, attempts: set[str], hub: Hub
-) -> None:
+def test_attack_foreign_port(attack: str, alice: HubUser, attempts: set[str], hub: Hub) -> None:
+    """A start fails when a container publishes another user's or service's port; the hub sends no browser there."""
     assert "something else than this server" in alice.refusal(attack, PATIENCE)
     # No browser was ever sent there.
     assert ("alice", attack) not in addresses(hub)
 
 
 @pytest.mark.parametrize("attack", each(["nobody-there"]))
-def test_attack_a_port_where_nobody_listens_ends_the_start(attack: str, alice: HubUser, attempts: set[str]) -> None:
+def test_attack_port_without_server(attack: str, alice: HubUser, attempts: set[str]) -> None:
+    """A start fails when a container publishes a port on which no process listens."""
     assert "no server answers" in alice.refusal(attack, PATIENCE)
 
 
 @pytest.mark.parametrize("attack", each(["another-host"]))
-def test_attack_a_host_that_the_container_names_does_not_count(
-    attack: str, alice: HubUser, attempts: set[str], hub: Hub, cluster: LocalHadoop
-) -> None:
+def test_attack_foreign_host(attack: str, alice: HubUser, attempts: set[str], hub: Hub, cluster: LocalHadoop) -> None:
+    """The hub ignores the host that a container names and uses the node on which the container runs."""
     alice.wait_ready(attack, timeout=PATIENCE)
     scheme, host, port = addresses(hub)["alice", attack]
     assert (scheme, port in PORTS) == ("http", True)
     assert host in {node["nodeHostName"] for node in cluster.nodes()}
 
 
-def test_attack_those_who_failed_left_nothing(attempts: set[str], alice: HubUser, cluster: LocalHadoop) -> None:
+def test_attack_nothing_is_left(attempts: set[str], alice: HubUser, cluster: LocalHadoop) -> None:
+    """Attacks that failed leave no server and no application."""
     good = {"", "another-host"}
     until(lambda: set(alice.servers()) <= good, START, "gone")
     until(lambda: len(unfinished(cluster, "alice")) == len(alice.servers()), END, "ended")
 
 
-def test_attack_a_second_publication_changes_nothing(
-    alice: HubUser, bob: HubUser, hub: Hub, cluster: LocalHadoop
-) -> None:
+def test_attack_second_publication(alice: HubUser, bob: HubUser, hub: Hub, cluster: LocalHadoop) -> None:
+    """A second published address changes nothing: the first stays valid, even after the hub's restart."""
     before = addresses(hub)["alice", ""]
     address = {"version": 1, "scheme": "http", "host": "localhost", "port": addresses(hub)["bob", ""][2]}
     said = json.dumps(address).encode()
@@ -240,9 +241,8 @@ def knock(address):
 """
 
 
-def test_attack_alices_credentials_open_neither_bobs_store_nor_the_hubs_driver(
-    alice: HubUser, bob: HubUser, hub: Hub, cluster: LocalHadoop
-) -> None:
+def test_attack_credentials(alice: HubUser, bob: HubUser, hub: Hub, cluster: LocalHadoop) -> None:
+    """The credentials of alice's application open neither bob's store nor the hub's driver."""
     address = bob.run("import os; print(os.environ['SKEIN_APPMASTER_ADDRESS'])").strip()
     alice.run(KNOCK)
     assert alice.run("print(knock(os.environ['SKEIN_APPMASTER_ADDRESS']))") == "let in\n"
@@ -260,9 +260,8 @@ def drivers(hub: Hub) -> list[str]:
     return found
 
 
-def test_attack_alices_token_opens_nothing_of_bobs_and_nothing_of_the_hubs(
-    alice: HubUser, bob: HubUser, hub: Hub
-) -> None:
+def test_attack_token(alice: HubUser, bob: HubUser, hub: Hub) -> None:
+    """Alice's token opens nothing of bob's, and nothing of the hub's or the proxy's administration."""
     token, api = alice.run(
         "import os; print(os.environ['JUPYTERHUB_API_TOKEN'], os.environ['JUPYTERHUB_API_URL'])"
     ).split()
@@ -292,7 +291,8 @@ def test_attack_alices_token_opens_nothing_of_bobs_and_nothing_of_the_hubs(
     assert requests.get(f"{proxy}/api/routes", headers=header, timeout=30).status_code == 403
 
 
-def test_attack_bobs_processes_read_nothing_of_alices(alice: HubUser, bob: HubUser, cluster: LocalHadoop) -> None:
+def test_attack_files_and_processes(alice: HubUser, bob: HubUser, cluster: LocalHadoop) -> None:
+    """Bob cannot read alice's private files, processes and HDFS folder, and cannot kill her application."""
     folder, pid, home = alice.run(
         "import os, sys, skein\nprint(skein.properties.container_dir, os.getppid(), os.environ['HOME'])"
     ).split()
@@ -358,7 +358,7 @@ def listen(port, keys):
 """
 
 
-def test_attack_bob_cannot_eavesdrop_on_alices_kernel(alice: HubUser, bob: HubUser) -> None:
+def test_attack_eavesdropping(alice: HubUser, bob: HubUser) -> None:
     """No port of alice's kernel lets bob in, and he reads nothing of what it prints; with her key he would."""
     kernel = json.loads(alice.run("import ipykernel; print(open(ipykernel.get_connection_file()).read())"))
     ports = {channel: kernel[f"{channel}_port"] for channel in ("shell", "stdin", "control", "hb", "iopub")}
@@ -377,7 +377,8 @@ def test_attack_bob_cannot_eavesdrop_on_alices_kernel(alice: HubUser, bob: HubUs
 # -- What alice can post
 
 
-def test_attack_posted_options_are_neither_settings_nor_templates(alice: HubUser, bob: HubUser, hub: Hub) -> None:
+def test_attack_posted_options(alice: HubUser, bob: HubUser, hub: Hub) -> None:
+    """Options that a user posts are neither settings nor templates."""
     name = "posted"
     forged = {
         "cmd": ["touch /tmp/pwned"],

@@ -68,9 +68,8 @@ def shown(host: str, port: int) -> x509.Certificate:
 
 
 @pytest.mark.timeout(600)
-def test_attack_without_a_certificate_of_the_hubs_nobody_reaches_a_server(
-    hub: Hub, alice: HubUser, kerberos_cluster: LocalHadoop
-) -> None:
+def test_attack_without_certificate(hub: Hub, alice: HubUser, kerberos_cluster: LocalHadoop) -> None:
+    """Only the hub's certificate opens a user's server, and a restarted hub still reaches it."""
     alice.ask_to_start()
     alice.wait_ready(timeout=400)
     assert alice.run("answer = 42\nprint(6 * 7)") == "42\n"

@@ -70,9 +70,8 @@ def hub(
 
 @pytest.mark.full
 @pytest.mark.timeout(900)
-def test_attack_names_are_neither_executed_nor_confused(
-    hub: Hub, token: str, witness: Path, kerberos_cluster: LocalHadoop
-) -> None:
+def test_attack_names(hub: Hub, token: str, witness: Path, kerberos_cluster: LocalHadoop) -> None:
+    """No part of a hostile user name is executed, and each user has an application and tags of their own."""
     admin = Admin(hub, token)
     # JupyterHub itself takes no slash, so that no name leads out of a folder.
     assert admin.ask("POST", "../../etc").status_code >= 400

@@ -227,7 +227,7 @@ def end_of(cluster: LocalHadoop, page: str) -> float | None:
     return None
 
 
-def test_a_command_that_ends_or_is_not_there(hub: Hub, kerberos_cluster: LocalHadoop) -> None:
+def test_command_ends_or_missing(hub: Hub, kerberos_cluster: LocalHadoop) -> None:
     """A command that ended is no server that ended, and a program that was not found is named."""
     told = fail(hub, kerberos_cluster, "ends", "no-program", "no-command", "jupyterhubs-own")
     assert "exit status 0 before it listened" in told["ends"].message
@@ -237,7 +237,7 @@ def test_a_command_that_ends_or_is_not_there(hub: Hub, kerberos_cluster: LocalHa
     assert "The command jupyter-nonsense was not found" in told["no-command"].message
 
 
-def test_the_same_in_a_container_of_its_own(hub: Hub, kerberos_cluster: LocalHadoop) -> None:
+def test_causes_in_own_container(hub: Hub, kerberos_cluster: LocalHadoop) -> None:
     """A server that has a container of its own fails with the same words."""
     told = fail(hub, kerberos_cluster, "ends-in-service", "no-program-in-service", "not-executable")
     assert "exit status 0 before it listened" in told["ends-in-service"].message
@@ -245,8 +245,8 @@ def test_the_same_in_a_container_of_its_own(hub: Hub, kerberos_cluster: LocalHad
     assert "The node cannot execute" in told["not-executable"].message
 
 
-def test_an_environment_that_is_no_archive(hub: Hub, kerberos_cluster: LocalHadoop) -> None:
-    """It is named: at once if it is on the hub's host, and without a search for a log that no container wrote."""
+def test_environment_no_archive(hub: Hub, kerberos_cluster: LocalHadoop) -> None:
+    """An environment that is no archive is named: at once on the hub's host, and without a search for a log."""
     since = log_size(hub)
     told = fail(hub, kerberos_cluster, "no-archive-here", "no-archive-in-hdfs")
     assert f"{hub.folder}/broken.tar.gz is no archive" in told["no-archive-here"].message
@@ -267,7 +267,7 @@ def test_a_command_that_never_listens(hub: Hub, kerberos_cluster: LocalHadoop) -
 
 @pytest.mark.parametrize("name", LISTS)
 def test_provoked(name: str, hub: Hub, kerberos_cluster: LocalHadoop) -> None:
-    """Each start is told its own cause."""
+    """Each start fails with its own cause."""
     codes = {profile: code for profile, code, _ in LISTS[name]}
     # Another program has the only port of one of them.
     with socket.create_server(("", PORT)):

@@ -122,9 +122,8 @@ def unknown(status: Status) -> bool:
     return not status.known and status.unknown_since is not None
 
 
-async def test_an_application_is_seen_running_speaks_through_its_store_and_ends(
-    cluster: Cluster, view: ApplicationReflector
-) -> None:
+async def test_application_lifecycle(cluster: Cluster, view: ApplicationReflector) -> None:
+    """The view shows an application as running and as finished, and its key-value store answers."""
     application_id = await cluster.submit(specification("sleep 20"))
     status = await until(view, application_id, running)
     report = status.report
@@ -141,9 +140,8 @@ async def test_an_application_is_seen_running_speaks_through_its_store_and_ends(
     assert (status.report.state, status.report.final_status) == ("FINISHED", "SUCCEEDED")
 
 
-async def test_a_killed_application_has_ended_and_killing_it_again_is_nothing(
-    cluster: Cluster, view: ApplicationReflector
-) -> None:
+async def test_killed_application(cluster: Cluster, view: ApplicationReflector) -> None:
+    """A killed application shows as ended, and a second kill has no effect."""
     application_id = await cluster.submit(specification())
     await cluster.kill(application_id, "alice")
     status = await until(view, application_id, lambda status: status.ended, timeout=10)
@@ -162,7 +160,8 @@ REFUSALS = [
 ]
 
 
-async def test_a_refusal_is_told_in_yarns_own_words(cluster: Cluster) -> None:
+async def test_refusal_in_yarns_words(cluster: Cluster) -> None:
+    """A refused submission raises an error with one line in YARN's own words."""
     for asked, reason in REFUSALS:
         with pytest.raises(ClusterRefused, match=reason) as refused:
             await cluster.submit(specification(**asked))
@@ -170,7 +169,8 @@ async def test_a_refusal_is_told_in_yarns_own_words(cluster: Cluster) -> None:
         assert len(str(refused.value).splitlines()) == 1
 
 
-async def test_ten_submissions_at_once_delay_no_report(cluster: Cluster) -> None:
+async def test_submissions_delay_no_report(cluster: Cluster) -> None:
+    """Ten submissions at the same time do not delay a report."""
     first = await cluster.submit(specification())
     await cluster.report(first)
     burst = [asyncio.create_task(cluster.submit(specification())) for _ in range(10)]
@@ -187,7 +187,8 @@ async def test_ten_submissions_at_once_delay_no_report(cluster: Cluster) -> None
     assert not submitted & {report.id for report in await cluster.active()}
 
 
-async def test_a_cancelled_start_leaves_no_application(cluster: Cluster) -> None:
+async def test_cancelled_start(cluster: Cluster) -> None:
+    """A cancelled start leaves no application in YARN."""
     await cluster.submit(specification())
     before = {report.id for report in await cluster.active()}
     start = asyncio.create_task(cluster.submit(specification()))
@@ -205,9 +206,10 @@ async def test_a_cancelled_start_leaves_no_application(cluster: Cluster) -> None
 
 
 @pytest.mark.full
-async def test_a_resource_manager_that_is_killed_ends_nothing_and_is_back_with_the_same_driver(
+async def test_resource_manager_killed(
     hadoop: LocalHadoop, cluster: Cluster, view: ApplicationReflector, caplog: pytest.LogCaptureFixture
 ) -> None:
+    """A killed ResourceManager ends no application, and the same driver connects to it after its restart."""
     application_id = await cluster.submit(specification())
     view.watch(application_id)
     status = await until(view, application_id, running)
@@ -232,9 +234,8 @@ async def test_a_resource_manager_that_is_killed_ends_nothing_and_is_back_with_t
 
 
 @pytest.mark.full
-async def test_a_resource_manager_that_hangs_is_unknown_within_seconds(
-    hadoop: LocalHadoop, cluster: Cluster, view: ApplicationReflector
-) -> None:
+async def test_resource_manager_hangs(hadoop: LocalHadoop, cluster: Cluster, view: ApplicationReflector) -> None:
+    """When the ResourceManager hangs, the status becomes unknown within seconds."""
     application_id = await cluster.submit(specification())
     view.watch(application_id)
     await until(view, application_id, running)
@@ -247,7 +248,8 @@ async def test_a_resource_manager_that_hangs_is_unknown_within_seconds(
     assert not (await until(view, application_id, running, timeout=60)).ended
 
 
-async def test_without_hdfs_a_submission_says_that_nothing_answers(hadoop: LocalHadoop, cluster: Cluster) -> None:
+async def test_submission_without_hdfs(hadoop: LocalHadoop, cluster: Cluster) -> None:
+    """Without HDFS, a submission fails and says that the connection was refused."""
     await cluster.active()
     hadoop.daemons["namenode"].kill()
     with pytest.raises(ClusterUnavailable, match="Connection refused"):
@@ -255,9 +257,8 @@ async def test_without_hdfs_a_submission_says_that_nothing_answers(hadoop: Local
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGSTOP])
-async def test_a_driver_that_dies_or_hangs_is_replaced(
-    hadoop: LocalHadoop, no_jvm_left: None, how: signal.Signals
-) -> None:
+async def test_driver_is_replaced(hadoop: LocalHadoop, no_jvm_left: None, how: signal.Signals) -> None:
+    """A new driver replaces a driver that dies or hangs."""
     cluster = Cluster(timeout=3)
     await cluster.active()
     (victim,) = drivers()
@@ -293,6 +294,7 @@ asyncio.run(main())
     ],
 )
 async def test_no_jvm_outlives_the_hub(hadoop: LocalHadoop, how: signal.Signals) -> None:
+    """The driver JVMs end with the hub, whichever signal stops it."""
     hub = await asyncio.create_subprocess_exec(
         sys.executable, "-c", HUB, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL, cwd=CHECKOUT
     )
@@ -321,7 +323,8 @@ async def secure(
     await cluster.close()
 
 
-async def test_the_hub_acts_for_alice_with_its_keytab_and_not_for_carl(secure: Cluster) -> None:
+async def test_hub_impersonates_with_keytab(secure: Cluster) -> None:
+    """With its keytab, the hub submits and kills for alice, and YARN refuses the same for carl."""
     view = ApplicationReflector(secure)
     application_id = await secure.submit(specification())
     report = (await until(view, application_id, running)).report
@@ -341,8 +344,8 @@ async def test_the_hub_acts_for_alice_with_its_keytab_and_not_for_carl(secure: C
 
 
 @pytest.mark.full
-async def test_a_principal_in_the_place_of_a_user_is_whom_hadoops_rules_say(secure: Cluster) -> None:
-    """Which is why the hub lets none through, see yarnspawner.hadoop.accounts."""
+async def test_principal_as_user(secure: Cluster) -> None:
+    """Hadoop's rules map a principal to a user, so the hub accepts none, see yarnspawner.hadoop.accounts."""
     application_id = await secure.submit(specification(user="alice@EXAMPLE.COM"))
     assert (await secure.report(application_id)).user == "alice"
     await secure.kill(application_id, "alice")
@@ -350,7 +353,8 @@ async def test_a_principal_in_the_place_of_a_user_is_whom_hadoops_rules_say(secu
         await secure.submit(specification(user="alice@other.example"))
 
 
-async def test_a_keytab_of_somebody_else_is_said_to_be_wrong(secure: Cluster, kerberos_cluster: LocalHadoop) -> None:
+async def test_wrong_keytab(secure: Cluster, kerberos_cluster: LocalHadoop) -> None:
+    """With another user's keytab, the driver does not start, and the error names the login."""
     cluster = Cluster(
         principal=kerberos_cluster.principal("jupyterhub") or "", keytab=str(kerberos_cluster.keytab("alice"))
     )
@@ -359,9 +363,8 @@ async def test_a_keytab_of_somebody_else_is_said_to_be_wrong(secure: Cluster, ke
     await cluster.close()
 
 
-async def test_without_keytab_and_ticket_the_admin_is_told_what_to_do(
-    secure: Cluster, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+async def test_no_keytab_no_ticket(secure: Cluster, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Without a keytab and a ticket, the error says which settings the admin must set."""
     monkeypatch.setenv("KRB5CCNAME", f"FILE:{tmp_path / 'none'}")
     cluster = Cluster()
     with pytest.raises(ClusterUnavailable, match="The hub has no Kerberos ticket: set its principal and keytab"):

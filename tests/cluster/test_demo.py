@@ -50,6 +50,7 @@ def told(process: subprocess.Popen[str]) -> str:
 
 
 def test_the_demo_checks_itself() -> None:
+    """The demo with --check runs an application of alice to success and exits with status 0."""
     with demo("--check") as process:
         said, _ = process.communicate(timeout=240)
     assert process.returncode == 0, said
@@ -58,7 +59,8 @@ def test_the_demo_checks_itself() -> None:
 
 @pytest.mark.full  # tests/cluster/localhadoop/test_ending.py has Ctrl-C in the fast tier, for a cluster
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP, signal.SIGKILL])
-def test_nothing_of_a_demo_is_left_behind(number: signal.Signals) -> None:
+def test_demo_leaves_nothing(number: signal.Signals) -> None:
+    """No process of the demo is left after SIGINT, SIGHUP or SIGKILL; only SIGKILL leaves its folder."""
     with demo("--port", "8100") as process:
         said = told(process)
         address, password = re.search(r"Open +(\S+)\nas .* password (\S+)", said).groups()
@@ -83,7 +85,8 @@ def test_nothing_of_a_demo_is_left_behind(number: signal.Signals) -> None:
 
 
 @pytest.mark.full
-def test_a_second_demo_takes_the_next_port() -> None:
+def test_second_demo_takes_next_port() -> None:
+    """A second demo says that the port is taken, and takes the next one."""
     with demo("--port", "8200") as first:
         assert "Open    http://127.0.0.1:8200" in told(first)
         with demo("--port", "8200") as second:

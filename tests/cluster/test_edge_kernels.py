@@ -29,8 +29,8 @@ def alice(request: pytest.FixtureRequest) -> Iterator[Alice]:
     shutil.rmtree(home, ignore_errors=True)
 
 
-def test_a_kernelspec_gives_a_plain_server_kernels_on_the_cluster(alice: Alice) -> None:
-    """They are the user's own, encrypted, and are interrupted and restarted; nothing is left after a shutdown."""
+def test_kernelspec_of_plain_server(alice: Alice) -> None:
+    """A plain server runs, interrupts and restarts its user's encrypted kernels on the cluster, and leaves nothing."""
     alice.call([*COMMAND, "--memory", "512M", "--queue", "default", "--display-name", "Big"])
     spec = json.loads((alice.home / ".local/share/jupyter/kernels/big/kernel.json").read_text())
     assert spec["display_name"] == "Big"
@@ -53,7 +53,8 @@ def test_a_kernelspec_gives_a_plain_server_kernels_on_the_cluster(alice: Alice) 
     assert not list((alice.home / ".local/share/jupyter/runtime").glob("yarn-*"))
 
 
-def test_a_queue_that_does_not_exist_is_told(alice: Alice) -> None:
+def test_unknown_queue(alice: Alice) -> None:
+    """A kernel in a queue that does not exist fails with a message that says so."""
     alice.call([*COMMAND, "--memory", "512M", "--queue", "nowhere"])
     with pytest.raises(subprocess.CalledProcessError) as failure:
         alice.call([sys.executable, "-W", "ignore", edge_kernel.__file__, "big"])

@@ -44,7 +44,8 @@ def wait_for(alice: Alice, said: str, state: str, seconds: float) -> None:
 
 @mostly_on_kerberos("alice")
 @pytest.mark.timeout(600)
-def test_interrupted_while_it_waits_it_leaves_no_application(alice: Alice) -> None:
+def test_interrupted_wait(alice: Alice) -> None:
+    """A command that is interrupted while it waits for a container kills its application."""
     process = alice.start("--no-console")
     said = heard(process, "container")
     process.send_signal(signal.SIGINT)
@@ -55,7 +56,8 @@ def test_interrupted_while_it_waits_it_leaves_no_application(alice: Alice) -> No
 
 
 @pytest.mark.timeout(600)
-def test_a_kernel_that_cannot_start_says_why(alice: Alice) -> None:
+def test_failed_start(alice: Alice) -> None:
+    """The command says why a kernel cannot start, and names the command that shows its logs."""
     with socket.create_server(("", 0)) as other:
         port = other.getsockname()[1]
         status, _, errors = alice.run("--no-console", "--port-range", f"{port - 2}:{port + 2}")
@@ -66,7 +68,8 @@ def test_a_kernel_that_cannot_start_says_why(alice: Alice) -> None:
 
 
 @pytest.mark.timeout(600)
-def test_a_queue_that_does_not_exist_is_said(alice: Alice) -> None:
+def test_unknown_queue(alice: Alice) -> None:
+    """The command says that a queue does not exist."""
     status, _, errors = alice.run("--no-console", "--queue", "nowhere")
     assert status == 1
     assert "yarnspawner: The queue nowhere does not exist.\n" in errors
@@ -74,7 +77,8 @@ def test_a_queue_that_does_not_exist_is_said(alice: Alice) -> None:
 
 @mostly_on_kerberos("alice")
 @pytest.mark.timeout(600)
-def test_gpus_where_there_are_none_are_refused_in_plain_words(alice: Alice) -> None:
+def test_refused_gpus(alice: Alice) -> None:
+    """On a cluster without GPUs, the command refuses a request for one and names the missing resource."""
     status, _, errors = alice.run("--no-console", "--gpus", "1")
     assert status == 1
     assert "The cluster does not have a resource that the kernel requests: yarn.io/gpu.\n" in errors
@@ -82,7 +86,8 @@ def test_gpus_where_there_are_none_are_refused_in_plain_words(alice: Alice) -> N
 
 @pytest.mark.full
 @pytest.mark.timeout(600)
-def test_a_kernel_that_yarn_could_never_place_says_so(alice: Alice) -> None:
+def test_too_large_kernel(alice: Alice) -> None:
+    """The command says that a kernel requests more memory than YARN allows."""
     status, _, errors = alice.run("--no-console", "--memory", "500GiB")
     assert status == 1
     assert "The kernel requests more than YARN allows: memory:512000, vCores:1, but the maximum is" in errors
@@ -90,7 +95,8 @@ def test_a_kernel_that_yarn_could_never_place_says_so(alice: Alice) -> None:
 
 @mostly_on_kerberos("alice")
 @pytest.mark.timeout(600)
-def test_unknown_applications_are_told_in_one_line(alice: Alice) -> None:
+def test_unknown_application(alice: Alice) -> None:
+    """The actions stop, logs and connect report an unknown application in one line."""
     for action, said in (
         ("stop", "YARN knows no application"),
         ("logs", "YARN has no logs of"),
@@ -104,8 +110,8 @@ def test_unknown_applications_are_told_in_one_line(alice: Alice) -> None:
 
 @pytest.mark.full
 @pytest.mark.timeout(900)
-def test_a_console_comes_and_goes_and_ctrl_c_ends_what_the_kernel_does(alice: Alice) -> None:
-    """A driver of the user's own runs beside it, and is neither used nor ended."""
+def test_console_and_own_driver(alice: Alice) -> None:
+    """Consoles come and go, Ctrl-C interrupts what the kernel does, and the user's own driver keeps running unused."""
     alice.skein("driver", "start")
     driver = alice.skein("driver", "pid")
     try:
@@ -150,7 +156,8 @@ def test_a_console_comes_and_goes_and_ctrl_c_ends_what_the_kernel_does(alice: Al
 
 
 @pytest.mark.timeout(600)
-def test_a_keytab_does_in_place_of_a_ticket(alice: Alice) -> None:
+def test_keytab_without_ticket(alice: Alice) -> None:
+    """A user with a keytab and no ticket starts and stops a kernel."""
     keytab, principal = alice.cluster.keytab("alice"), alice.cluster.principal("alice")
     if keytab is None or principal is None:
         pytest.skip("this is about Kerberos")
@@ -167,7 +174,8 @@ def test_a_keytab_does_in_place_of_a_ticket(alice: Alice) -> None:
 
 @mostly_on_kerberos("alice")
 @pytest.mark.timeout(600)
-def test_where_no_connection_file_can_be_written_nothing_is_started(alice: Alice) -> None:
+def test_no_runtime_folder(alice: Alice) -> None:
+    """The command starts no application if the folder of the connection file cannot be written."""
     before = len(alice.cluster.applications())
     (alice.home / ".local").touch()
     status, _, errors = alice.run("--no-console")
@@ -179,7 +187,8 @@ def test_where_no_connection_file_can_be_written_nothing_is_started(alice: Alice
 
 @pytest.mark.full
 @pytest.mark.timeout(600)
-def test_a_kernel_whose_connection_file_cannot_be_written_is_ended(alice: Alice) -> None:
+def test_unwritable_connection_file(alice: Alice) -> None:
+    """The command kills a kernel whose connection file cannot be written."""
     process = alice.start("--no-console")
     said = heard(process, "application_")
     application = alice.application(said)["id"]
@@ -192,7 +201,8 @@ def test_a_kernel_whose_connection_file_cannot_be_written_is_ended(alice: Alice)
 
 @pytest.mark.full
 @pytest.mark.timeout(600)
-def test_an_archive_in_hdfs_that_is_none_is_told_in_plain_words(alice: Alice) -> None:
+def test_broken_archive(alice: Alice) -> None:
+    """The command says that a file in HDFS is no valid archive."""
     (alice.home / "text.tar.gz").write_text("no archive")
     alice.cluster.hdfs("-put", "-f", str(alice.home / "text.tar.gz"), "/user/alice/text.tar.gz", user="alice")
     status, _, errors = alice.run("--no-console", "--environment", "hdfs:///user/alice/text.tar.gz")
@@ -202,7 +212,8 @@ def test_an_archive_in_hdfs_that_is_none_is_told_in_plain_words(alice: Alice) ->
 
 @pytest.mark.full
 @pytest.mark.timeout(600)
-def test_a_kernel_that_was_killed_is_not_there_to_connect_to(alice: Alice) -> None:
+def test_connect_to_killed_kernel(alice: Alice) -> None:
+    """A connection to a killed kernel fails with the reason, and removes the connection file."""
     status, output, errors = alice.run("--no-console")
     assert status == 0, errors
     kernel = alice.application(errors)["id"]
@@ -217,7 +228,8 @@ def test_a_kernel_that_was_killed_is_not_there_to_connect_to(alice: Alice) -> No
 
 @pytest.mark.full
 @pytest.mark.timeout(600)
-def test_what_kerberos_does_not_let_in_is_told_with_what_to_do(alice: Alice) -> None:
+def test_rejected_principal(alice: Alice) -> None:
+    """The command says that Kerberos rejects the principal with this keytab, and what to check."""
     keytab = alice.cluster.keytab("alice")
     if keytab is None:
         pytest.skip("this is about Kerberos")

@@ -82,6 +82,7 @@ def terminal(request: pytest.FixtureRequest, wheels: Path) -> Iterator[Terminal]
 @pytest.mark.full  # what `tests/cluster/test_kernel_command.py` has in short, the fast tier runs
 @pytest.mark.timeout(2400)
 def test_kernel_walkthrough(terminal: Terminal) -> None:
+    """All steps of the tutorial work as they are written."""
     for step in read(PAGE):
         began = time.monotonic()
         match step:
@@ -92,8 +93,8 @@ def test_kernel_walkthrough(terminal: Terminal) -> None:
         print(f"    ({time.monotonic() - began:.1f} s)")
 
 
-def test_kernel_walkthrough_has_all_its_parts() -> None:
-    """A page whose blocks are not found would pass the test above with nothing done."""
+def test_walkthrough_has_all_parts() -> None:
+    """The tutorial has all its parts; the test above would pass on a page whose blocks are not found."""
     steps = list(read(PAGE))
     cells = [cell for step in steps if isinstance(step, Step) for cell, _ in step.cells]
     assert {step.name for step in steps if isinstance(step, File)} == {"ipython-demo.yaml", "ipython-public.yaml"}

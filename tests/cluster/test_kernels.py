@@ -58,8 +58,8 @@ def where(alice: KernelUser, kernel: str) -> dict[str, str]:
 pytestmark = [pytest.mark.full, pytest.mark.timeout(900)]
 
 
-def test_the_launcher_offers_what_the_user_may_start(alice: KernelUser) -> None:
-    """A kernel that is missing in the environment, or too large for the cluster, is not offered."""
+def test_launcher_offers_kernels(alice: KernelUser) -> None:
+    """The launcher offers no kernel that is missing in the environment or too large for the cluster."""
     names = alice.kernelspecs()
     assert names.pop("python3")
     names.pop("bash")
@@ -71,14 +71,14 @@ def test_the_launcher_offers_what_the_user_may_start(alice: KernelUser) -> None:
     }
 
 
-def test_the_idle_application_master_asks_yarn_each_second(alice: KernelUser) -> None:
-    """A new kernel waits for its next request. All other properties are those of the node's files."""
+def test_idle_master_polls(alice: KernelUser) -> None:
+    """The idle master polls YARN each second, as new kernels wait for it. All else is from the node's files."""
     log = alice.execute(alice.start_kernel("python3"), MASTER_LOG)
     assert "Heartbeat intervals [idle: 1000 ms, pending: 1000 ms]" in log
 
 
-def test_a_kernel_runs_in_its_own_container(alice: KernelUser, cluster: LocalHadoop, hub: Hub) -> None:
-    """It can be interrupted and restarted, and its container is gone soon after a shutdown."""
+def test_kernel_in_own_container(alice: KernelUser, cluster: LocalHadoop, hub: Hub) -> None:
+    """A kernel runs in its own container, can be interrupted and restarted, and frees it soon after a shutdown."""
     before = containers(cluster)
     kernel = alice.start_kernel(PYTHON)
     found = where(alice, kernel)
@@ -116,7 +116,8 @@ def test_a_kernel_runs_in_its_own_container(alice: KernelUser, cluster: LocalHad
     assert time.monotonic() - start < 7
 
 
-def test_a_page_shows_what_kernels_hold_and_stops_them(alice: KernelUser, cluster: LocalHadoop) -> None:
+def test_kernels_page(alice: KernelUser, cluster: LocalHadoop) -> None:
+    """A page shows the memory and cores that kernels hold, and stops a kernel."""
     before = containers(cluster)
     kernel = alice.start_kernel(PYTHON)
     where(alice, kernel)
@@ -134,6 +135,7 @@ def test_a_page_shows_what_kernels_hold_and_stops_them(alice: KernelUser, cluste
 
 
 def test_another_language_is_encrypted(alice: KernelUser) -> None:
+    """A Bash kernel, whose connections the recipe encrypts, runs code and restarts in its container."""
     kernel = alice.start_kernel(BASH)
     assert alice.execute(kernel, "echo $CONTAINER_ID $BASH_VERSION").startswith("container_")
     alice.ask_kernel(kernel, "restart")
@@ -141,7 +143,8 @@ def test_another_language_is_encrypted(alice: KernelUser) -> None:
     alice.shut_down(kernel)
 
 
-def test_limits_are_told(alice: KernelUser) -> None:
+def test_kernel_limit(alice: KernelUser) -> None:
+    """A start over the limit fails with a message that names the number of allowed kernels."""
     kernels = [alice.start_kernel(BASH) for _ in range(3)]
     with pytest.raises(VisitError, match="Your administrator allows 3 kernels in containers at the same time"):
         alice.start_kernel(BASH)
@@ -149,8 +152,8 @@ def test_limits_are_told(alice: KernelUser) -> None:
         alice.shut_down(kernel)
 
 
-def test_the_next_kernel_of_a_size_gets_the_spare_container(alice: KernelUser, cluster: LocalHadoop) -> None:
-    """The user sees no kernel in it before, and a kernel of another size takes its place in the limits."""
+def test_spare_container(alice: KernelUser, cluster: LocalHadoop) -> None:
+    """The next kernel of a size gets its hidden spare container. A kernel of another size replaces the spare."""
     until(lambda: containers(cluster) == 1, 15, "rid of other tests' kernels")
     first = alice.start_kernel(WARM)
     until(lambda: spares(alice, first), 60, "a spare container")
@@ -175,8 +178,8 @@ def test_the_next_kernel_of_a_size_gets_the_spare_container(alice: KernelUser, c
         alice.shut_down(kernel)
 
 
-def test_a_kernel_over_its_memory_is_not_restarted(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """The server goes on, and the user can start another kernel."""
+def test_kernel_over_memory(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """A kernel over its memory is not restarted. The server goes on, and the user can start another kernel."""
     # By default, YARN leaves the limit to cgroups.
     properties = {
         "yarn.nodemanager.resource.memory.enforced": "false",

@@ -43,7 +43,8 @@ async def cluster(login: dict[str, Any]) -> AsyncIterator[Cluster]:
     await cluster.close()
 
 
-async def test_the_log_of_a_server_that_failed_says_why(cluster: Cluster, login: dict[str, Any]) -> None:
+async def test_log_of_failed_server(cluster: Cluster, login: dict[str, Any]) -> None:
+    """The last lines of a failed server's log give the cause of the failure."""
     script = "for i in $(seq 100); do echo line $i; done; jupyter-nonsense --flag"
     application_id = await cluster.submit(specification(script))
     report = await reach(cluster, application_id, lambda report: report.ended)
@@ -56,7 +57,7 @@ async def test_the_log_of_a_server_that_failed_says_why(cluster: Cluster, login:
 
 
 @mostly_on_kerberos("hadoop")
-async def test_a_log_is_read_as_its_user_alone(cluster: Cluster, login: dict[str, Any]) -> None:
+async def test_log_is_read_as_its_user(cluster: Cluster, login: dict[str, Any]) -> None:
     """bob has none of alice's, and the hub may not read as carl at all."""
     application_id = await cluster.submit(specification("echo private"))
     await reach(cluster, application_id, lambda report: report.ended)
@@ -90,6 +91,7 @@ def test_log_page(hadoop: LocalHadoop, tmp_path: Path) -> None:
         assert "Traceback" not in log_of(hub)
 
 
-async def test_what_is_not_there_in_time_is_unavailable(login: dict[str, Any]) -> None:
+async def test_missing_log_is_unavailable(login: dict[str, Any]) -> None:
+    """A log that does not exist before the timeout is unavailable."""
     with pytest.raises(LogsUnavailable):
         await tail("application_1_0001", "alice", **login, timeout=6)

@@ -110,7 +110,8 @@ IN_FULL = pytest.mark.parametrize(
 
 
 @BOTH
-def test_a_hub_ends_what_nobody_owns_and_nothing_else(hub_in: Callable[..., Hub], cluster: LocalHadoop) -> None:
+def test_orphan_is_killed(hub_in: Callable[..., Hub], cluster: LocalHadoop) -> None:
+    """A hub kills its application that no server owns, and no application of its own servers or of another hub."""
     hub, other = hub_in("hub"), hub_in("other")
     # A hub that owns nothing of what runs sweeps nothing.
     started(hub, "bob")
@@ -138,9 +139,8 @@ def test_a_hub_ends_what_nobody_owns_and_nothing_else(hub_in: Callable[..., Hub]
 
 
 @IN_FULL
-def test_what_a_killed_application_master_leaves_in_hdfs_is_removed(
-    hub_in: Callable[..., Hub], cluster: LocalHadoop
-) -> None:
+def test_leftovers_in_hdfs(hub_in: Callable[..., Hub], cluster: LocalHadoop) -> None:
+    """A hub removes the folder that a killed application master leaves in HDFS, and no folder of others."""
     hub = hub_in("hub")
     alice = started(hub, "alice")
     (application,) = unfinished(cluster, "alice")
@@ -158,9 +158,8 @@ def test_what_a_killed_application_master_leaves_in_hdfs_is_removed(
 
 
 @IN_FULL
-def test_a_copy_of_a_hub_sweeps_nothing_and_takes_nothing_over(
-    hub_in: Callable[..., Hub], cluster: LocalHadoop, tmp_path: Path
-) -> None:
+def test_copied_hub(hub_in: Callable[..., Hub], cluster: LocalHadoop, tmp_path: Path) -> None:
+    """A copy of a hub sweeps no server that it does not know, and takes over none that it knows."""
     hub = hub_in("hub")
     alice = started(hub, "alice")
     bob = started(hub, "bob")
@@ -182,8 +181,8 @@ def test_a_copy_of_a_hub_sweeps_nothing_and_takes_nothing_over(
 
 
 @IN_FULL
-def test_another_hub_in_the_same_folder_ends_nothing(hub_in: Callable[..., Hub], cluster: LocalHadoop) -> None:
-    """A hub with a new database in the folder of another, beside it or after it, leaves its servers alone."""
+def test_new_database_in_same_folder(hub_in: Callable[..., Hub], cluster: LocalHadoop) -> None:
+    """A hub with a new database in the folder of another hub kills none of that hub's servers."""
     hub = hub_in("hub")
     alice = started(hub, "alice")
     before = unfinished(cluster)
@@ -204,7 +203,8 @@ def test_another_hub_in_the_same_folder_ends_nothing(hub_in: Callable[..., Hub],
 
 
 @IN_FULL
-def test_a_hub_that_is_restarted_sweeps_none_of_its_own(hub_in: Callable[..., Hub], cluster: LocalHadoop) -> None:
+def test_restarted_hub(hub_in: Callable[..., Hub], cluster: LocalHadoop) -> None:
+    """A restarted hub adopts its running and starting servers, and sweeps none of them."""
     hub = hub_in("hub")
     started(hub, "alice")
     bob = HubUser(hub.address, "bob", hub.password)
@@ -222,7 +222,8 @@ def test_a_hub_that_is_restarted_sweeps_none_of_its_own(hub_in: Callable[..., Hu
 
 
 @IN_FULL
-def test_an_admin_lists_and_sweeps_by_hand(hub_in: Callable[..., Hub], cluster: LocalHadoop) -> None:
+def test_sweep_by_hand(hub_in: Callable[..., Hub], cluster: LocalHadoop) -> None:
+    """An admin lists the applications and sweeps orphans by hand, while the hub runs and while it does not."""
     # This hub sweeps only when it is asked to.
     hub = hub_in("hub", SWEEP_INTERVAL="-1", SWEEP_GRACE="0")
     started(hub, "alice")

@@ -65,6 +65,7 @@ def rounded(memory: int) -> int:
 
 
 def test_yarn_gives_what_was_chosen(member: Callable[[str], HubUser], simple_cluster: LocalHadoop) -> None:
+    """YARN gives the server the memory, the cores and the queue that the user chose."""
     alice = member("alice")
     choose(alice, profile="custom", mem_limit="600 M", cpu_limit=2, queue="small")
     app = application(simple_cluster, "alice")
@@ -72,12 +73,14 @@ def test_yarn_gives_what_was_chosen(member: Callable[[str], HubUser], simple_clu
     assert containers(simple_cluster, app) == [(rounded(600 + 256), 2)]
 
 
-def test_who_does_not_choose_gets_the_default(member: Callable[[str], HubUser], simple_cluster: LocalHadoop) -> None:
+def test_default_choice(member: Callable[[str], HubUser], simple_cluster: LocalHadoop) -> None:
+    """A user who makes no choice gets the default server."""
     choose(member("bob"))
     assert containers(simple_cluster, application(simple_cluster, "bob")) == [(384 + 256, 1)]
 
 
 def test_a_form_starts_what_it_says(member: Callable[[str], HubUser], simple_cluster: LocalHadoop) -> None:
+    """A submitted form starts a server with the memory and the cores in its fields."""
     alice = member("alice")
     form = {
         "profile": "custom",
@@ -100,9 +103,10 @@ def test_a_form_starts_what_it_says(member: Callable[[str], HubUser], simple_clu
         ({"profile": "large"}, "The profile large is not offered to you"),
     ],
 )
-def test_a_forged_form_is_refused_with_the_reason(
+def test_forged_form_is_refused(
     member: Callable[[str], HubUser], simple_cluster: LocalHadoop, fields: dict[str, str], reason: str
 ) -> None:
+    """The hub refuses a forged form, shows the reason and the choices, and starts no application."""
     bob = member("bob")
     answer = post_form(bob, **fields)
     assert answer.status_code == 400
@@ -111,7 +115,8 @@ def test_a_forged_form_is_refused_with_the_reason(
     assert not unfinished(simple_cluster)
 
 
-def test_the_rest_api_refuses_as_the_form_does(member: Callable[[str], HubUser], simple_cluster: LocalHadoop) -> None:
+def test_rest_api_refuses_too(member: Callable[[str], HubUser], simple_cluster: LocalHadoop) -> None:
+    """The REST API refuses the same choices as the form, and starts no application."""
     bob = member("bob")
     for _ in range(2):
         assert refusal(bob, profile="custom", mem_limit="90 G").startswith(
@@ -122,7 +127,8 @@ def test_the_rest_api_refuses_as_the_form_does(member: Callable[[str], HubUser],
     assert not unfinished(simple_cluster)
 
 
-def test_users_of_different_groups_see_different_lists(member: Callable[[str], HubUser]) -> None:
+def test_lists_of_groups(member: Callable[[str], HubUser]) -> None:
+    """Users of different groups see different lists of profiles, on the site's own page."""
     pages = {name: member(name)._get(f"/hub/spawn/{name}").text for name in ("alice", "bob")}
     assert 'value="large"' in pages["alice"]
     assert 'value="large"' not in pages["bob"]
@@ -133,7 +139,8 @@ def test_users_of_different_groups_see_different_lists(member: Callable[[str], H
     until(lambda: "% free, no application waits" in bob._get("/hub/spawn/bob").text, END, "told")
 
 
-def test_fields_are_filled_in_and_text_arrives_as_it_is(member: Callable[[str], HubUser]) -> None:
+def test_fields_and_text(member: Callable[[str], HubUser]) -> None:
+    """The hub fills in the fields of a profile, and text arrives in the server unchanged."""
     alice = member("alice")
     choose(alice, profile="custom", **{"greeting--unlisted-choice": "good morning"})
     printed = alice.run(
@@ -142,9 +149,8 @@ def test_fields_are_filled_in_and_text_arrives_as_it_is(member: Callable[[str], 
     assert printed.strip() == 'good morning|alice of analysts|{"a": {"b": 1}}|alice-alice of|a note for alice'
 
 
-def test_a_server_may_have_a_container_of_its_own_and_an_end(
-    hub: Hub, member: Callable[[str], HubUser], simple_cluster: LocalHadoop
-) -> None:
+def test_own_container_and_lifetime(hub: Hub, member: Callable[[str], HubUser], simple_cluster: LocalHadoop) -> None:
+    """A profile can give the server a separate container and a lifetime, and the hooks run."""
     alice = member("alice")
     alice.ask_to_start(options={"profile": "separate"})
     messages = list(alice.start())
@@ -168,9 +174,8 @@ def test_a_server_may_have_a_container_of_its_own_and_an_end(
     assert (ended["state"], ended["finalStatus"]) == ("FINISHED", "SUCCEEDED")
 
 
-def test_an_account_belongs_to_one_user_of_the_hub_and_to_no_person_if_it_is_the_systems(
-    member: Callable[[str], HubUser], simple_cluster: LocalHadoop
-) -> None:
+def test_account_has_one_user(member: Callable[[str], HubUser], simple_cluster: LocalHadoop) -> None:
+    """An account belongs to one user of the hub, and no user gets a system account."""
     bob = member("bob")
     choose(bob)
     leave(bob)
@@ -179,10 +184,8 @@ def test_an_account_belongs_to_one_user_of_the_hub_and_to_no_person_if_it_is_the
     assert not unfinished(simple_cluster)
 
 
-def test_an_address_is_an_account_and_the_last_of_its_groups_overrides_counts(
-    member: Callable[[str], HubUser], simple_cluster: LocalHadoop
-) -> None:
-    """A student among the researchers, with the very group_overrides of the documentation."""
+def test_address_and_group_overrides(member: Callable[[str], HubUser], simple_cluster: LocalHadoop) -> None:
+    """An address maps to an account, and the last matching group in the documentation's group_overrides counts."""
     alice = member("alice@example.com")
     alice._get("/hub/spawn?profile=usual")  # a link
     alice.wait_ready()
@@ -193,10 +196,8 @@ def test_an_address_is_an_account_and_the_last_of_its_groups_overrides_counts(
     assert printed.strip() == "/data|students|alice@example.com of researchers,students"
 
 
-def test_what_the_identity_provider_said_is_with_the_server_and_nowhere_else(
-    hub: Hub, member: Callable[[str], HubUser], simple_cluster: LocalHadoop
-) -> None:
-    """The auth state of the documentation. That private files are private is shown in test_secrets.py."""
+def test_auth_state_only_in_server(hub: Hub, member: Callable[[str], HubUser], simple_cluster: LocalHadoop) -> None:
+    """Only the server has the auth state's token; test_secrets.py shows that private files are private."""
     alice = member("alice")
     # Whose environment the profile changes as well, so that it is kept for a restart of the hub.
     choose(alice, profile="custom", queue="default")
@@ -221,9 +222,8 @@ def test_what_the_identity_provider_said_is_with_the_server_and_nowhere_else(
     assert token not in logs
 
 
-def test_what_was_chosen_holds_after_the_hub_was_restarted(
-    hub: Hub, member: Callable[[str], HubUser], simple_cluster: LocalHadoop
-) -> None:
+def test_choice_survives_hub_restart(hub: Hub, member: Callable[[str], HubUser], simple_cluster: LocalHadoop) -> None:
+    """The profile's stop_timeout holds after a restart of the hub, and the next start has the hub's own again."""
     alice = member("alice")
     choose(alice, profile="abrupt")
     app = application(simple_cluster, "alice")
@@ -242,9 +242,8 @@ def test_what_was_chosen_holds_after_the_hub_was_restarted(
 
 
 @pytest.mark.full
-def test_the_hub_ends_a_server_of_which_yarn_cannot_be_told_when(
-    simple_cluster: LocalHadoop, tmp_path_factory: pytest.TempPathFactory
-) -> None:
+def test_hub_enforces_lifetime(simple_cluster: LocalHadoop, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """The hub kills a server at the end of its lifetime if YARN cannot set that lifetime."""
     folder = tmp_path_factory.mktemp("hub")
     with read_only(simple_cluster.resource_manager_url) as address:
         settings = {"YARNSPAWNER_RESOURCE_MANAGER_URL": address}
@@ -265,9 +264,8 @@ def test_the_hub_ends_a_server_of_which_yarn_cannot_be_told_when(
 
 
 @pytest.mark.full
-def test_a_servers_time_ends_also_while_the_hub_is_down(
-    hub: Hub, member: Callable[[str], HubUser], simple_cluster: LocalHadoop
-) -> None:
+def test_lifetime_while_hub_is_down(hub: Hub, member: Callable[[str], HubUser], simple_cluster: LocalHadoop) -> None:
+    """YARN kills a server at the end of its lifetime although the hub is down."""
     alice = member("alice")
     choose(alice, profile="short")
     app = application(simple_cluster, "alice")

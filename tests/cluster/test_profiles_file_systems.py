@@ -31,7 +31,8 @@ print(done.returncode, done.stdout, done.stderr)
 
 @pytest.mark.full
 @pytest.mark.timeout(600)
-def test_a_profile_gives_the_token_of_another_file_system(kerberos_cluster: LocalHadoop, tmp_path: Path) -> None:
+def test_token_of_other_file_system(kerberos_cluster: LocalHadoop, tmp_path: Path) -> None:
+    """A profile with another file system gives its server the token for it, and a profile without does not."""
     other = f"webhdfs://{kerberos_cluster.settings.address('namenode-web')}"
     configuration = tmp_path / "jupyterhub_config.py"
     configuration.write_text(CONFIGURATION)

@@ -60,9 +60,8 @@ def hub(cluster: LocalHadoop, tmp_path_factory: pytest.TempPathFactory) -> Itera
         ("alice@example.com", "alice", "root.analysts"),
     ],
 )
-def test_a_server_is_in_the_queue_of_its_user_or_group(
-    hub: Hub, cluster: LocalHadoop, name: str, account: str, queue: str
-) -> None:
+def test_queue_of_user_or_group(hub: Hub, cluster: LocalHadoop, name: str, account: str, queue: str) -> None:
+    """A server runs in the queue of its user or of its user's group."""
     user = HubUser(hub.address, name, hub.password)
     # YARN's answer is there for the second page at the latest.
     until(lambda: " % free" in user._get(f"/hub/spawn/{name}").text, END, "told")

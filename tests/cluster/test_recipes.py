@@ -146,7 +146,8 @@ def ending(application: skein.ApplicationClient) -> Iterator[skein.ApplicationCl
 
 
 @EACH
-def test_a_server_is_found_answers_and_ends_in_order(cluster: Cluster, environment: str, service: bool) -> None:
+def test_server_starts_and_stops(cluster: Cluster, environment: str, service: bool) -> None:
+    """A server publishes its address, answers requests, and stops in order after a request in the store."""
     # A prologue may go elsewhere and change HOME, and a site's proxy is for other things than the store.
     script = f"{environment}cd / ; export HOME=/home/ https_proxy=http://127.0.0.1:9\n{SERVER} {cluster.as_root}"
     with ending(cluster.submit(script, service=service)) as application:
@@ -160,9 +161,8 @@ def test_a_server_is_found_answers_and_ends_in_order(cluster: Cluster, environme
 
 @mostly_on_kerberos("cluster")
 @MOSTLY_AS_MASTER
-def test_why_a_server_does_not_start_is_told_before_it_leaves(
-    cluster: Cluster, environment: str, service: bool
-) -> None:
+def test_failed_start_gives_reason(cluster: Cluster, environment: str, service: bool) -> None:
+    """A server that cannot start publishes the reason before its application ends."""
     with ending(cluster.submit(f"{environment}{SERVER} --ServerApp.port=many", service=service)) as application:
         failure = Failure.from_bytes(key(application, ERROR_KEY))
         assert "many" in failure.message
@@ -172,7 +172,8 @@ def test_why_a_server_does_not_start_is_told_before_it_leaves(
 
 
 @mostly_on_kerberos("cluster")
-def test_a_server_ends_with_its_application_master(cluster: Cluster, environment: str) -> None:
+def test_server_ends_with_master(cluster: Cluster, environment: str) -> None:
+    """A server's process ends when its application master is killed."""
     with ending(cluster.submit(f"{environment}{SERVER} {cluster.as_root}")) as application:
         address = Address.from_bytes(key(application, ADDRESS_KEY))
         assert ask(address, "")["version"]
@@ -206,7 +207,8 @@ def connected(information: dict[str, Any]) -> Iterator[BlockingKernelClient]:
 
 
 @EACH
-def test_a_kernel_is_reached_with_what_it_published_and_ends_in_order(cluster: Cluster, service: bool) -> None:
+def test_kernel_starts_and_stops(cluster: Cluster, service: bool) -> None:
+    """A client reaches a kernel with the connection information that it published, and the kernel ends in order."""
     with ending(cluster.submit(f"cd /\n{KERNEL}", service=service)) as application:
         with connected(json.loads(key(application, KERNEL_KEY))) as client:
             reply = client.execute_interactive("import os; print(os.getuid())", timeout=20)
@@ -218,7 +220,8 @@ def test_a_kernel_is_reached_with_what_it_published_and_ends_in_order(cluster: C
 
 @mostly_on_kerberos("cluster")
 @MOSTLY_AS_MASTER
-def test_a_kernel_that_dies_ends_its_application_with_the_reason(cluster: Cluster, service: bool) -> None:
+def test_kernel_crash_is_reported(cluster: Cluster, service: bool) -> None:
+    """A kernel that dies of a signal ends its application, and YARN's diagnostics give the reason."""
     with ending(cluster.submit(KERNEL, service=service)) as application:
         information = json.loads(key(application, KERNEL_KEY))
         with connected(information) as client:
@@ -230,7 +233,8 @@ def test_a_kernel_that_dies_ends_its_application_with_the_reason(cluster: Cluste
 
 @mostly_on_kerberos("cluster")
 @pytest.mark.full  # tests/cluster/test_kernels.py has more of such kernels
-def test_a_kernel_among_others_fails_alone_and_its_key_goes(cluster: Cluster) -> None:
+def test_kernel_fails_alone(cluster: Cluster) -> None:
+    """A kernel among others fails alone: it publishes the reason, and its application goes on."""
     with ending(cluster.submit(KERNEL, service=True, instances=2, allow_failures=True)) as application:
         with connected(json.loads(key(application, KERNEL_KEY))) as client:
             client.execute("import os; os._exit(3)")

@@ -75,6 +75,7 @@ async def test_it_says_where_a_container_runs(hadoop: LocalHadoop, rm: ResourceM
 
 
 async def test_queues_and_largest_container(rm: ResourceManager) -> None:
+    """The client reads the queues, their states, and the largest container of a queue and of the cluster."""
     queues = await rm.queues()
     assert set(queues) == {"root.default", "root.small", "root.stopped"}
     assert queues["root.stopped"].state == "STOPPED"
@@ -98,14 +99,15 @@ async def test_pending_applications(rm: ResourceManager, cluster: Cluster) -> No
     assert [pending.before("small", application_id) for application_id in ids] == [0, 0, 1]
 
 
-async def test_an_application_that_never_was_is_unknown(rm: ResourceManager) -> None:
+async def test_unknown_application(rm: ResourceManager) -> None:
+    """An application that never existed has no report and no node."""
     assert await rm.application("application_1_0001") is None
     assert await rm.master_node("application_1_0001") is None
 
 
 @pytest.mark.full
-async def test_it_is_asked_on_after_its_restart(hadoop: LocalHadoop, rm: ResourceManager) -> None:
-    """What was agreed on with the one that died (a cookie) is of no use to the one that comes."""
+async def test_after_restart(hadoop: LocalHadoop, rm: ResourceManager) -> None:
+    """The client gets answers after a restart of the ResourceManager, for which the old cookie is not valid."""
     await rm.application("application_1_0001")
     daemon = hadoop.daemons["resourcemanager"]
     daemon.kill()
@@ -116,7 +118,8 @@ async def test_it_is_asked_on_after_its_restart(hadoop: LocalHadoop, rm: Resourc
     assert await rm.application("application_1_0001") is None
 
 
-async def test_one_that_hangs_is_given_up_in_time(hadoop: LocalHadoop, login: dict[str, Any]) -> None:
+async def test_hung_resource_manager(hadoop: LocalHadoop, login: dict[str, Any]) -> None:
+    """A request to a ResourceManager that hangs fails after the timeout."""
     rm = ResourceManager.from_configuration(timeout=1, **login)
     daemon = hadoop.daemons["resourcemanager"]
     daemon.suspend()
@@ -130,9 +133,8 @@ async def test_one_that_hangs_is_given_up_in_time(hadoop: LocalHadoop, login: di
         rm.close()
 
 
-async def test_without_a_ticket_the_hub_is_refused(
-    kerberos_cluster: LocalHadoop, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+async def test_no_ticket(kerberos_cluster: LocalHadoop, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The ResourceManager refuses a hub that has no Kerberos ticket."""
     use(kerberos_cluster, monkeypatch)
     monkeypatch.setenv("KRB5CCNAME", str(tmp_path / "none"))
     rm = ResourceManager.from_configuration()
@@ -141,9 +143,8 @@ async def test_without_a_ticket_the_hub_is_refused(
     rm.close()
 
 
-async def test_a_keytab_of_another_principal_is_a_clear_error(
-    kerberos_cluster: LocalHadoop, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_wrong_keytab(kerberos_cluster: LocalHadoop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A keytab of another principal gives an error that names the problem."""
     login = use(kerberos_cluster, monkeypatch)
     rm = ResourceManager.from_configuration(**{**login, "keytab": str(kerberos_cluster.keytab("alice"))})
     with pytest.raises(ResourceManagerRefused, match="Keytab contains no suitable keys for jupyterhub"):
@@ -151,9 +152,8 @@ async def test_a_keytab_of_another_principal_is_a_clear_error(
     rm.close()
 
 
-async def test_the_ticket_that_kinit_left_behind_serves_as_well(
-    kerberos_cluster: LocalHadoop, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_ticket_of_kinit(kerberos_cluster: LocalHadoop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The client works with a ticket that kinit left in the ticket cache."""
     login = use(kerberos_cluster, monkeypatch)
     tickets = TicketCache(**login)
     for name, value in (await tickets.environment()).items():
@@ -164,9 +164,8 @@ async def test_the_ticket_that_kinit_left_behind_serves_as_well(
     tickets.close()
 
 
-async def test_the_hubs_ticket_is_private_fresh_and_gone_in_the_end(
-    kerberos_cluster: LocalHadoop, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_ticket_cache(kerberos_cluster: LocalHadoop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The hub's ticket is private, is renewed in time, outlasts a failure of the KDC, and is deleted in the end."""
     login = use(kerberos_cluster, monkeypatch)
     tickets = TicketCache(**login, renew_after=0)
     path = Path((await tickets.environment())["KRB5CCNAME"])
@@ -210,10 +209,10 @@ async def test_the_other_one_takes_over(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 @pytest.mark.full
-async def test_pages_that_know_nobody_do_not_pass_for_a_container_without_a_node(
+async def test_hidden_node(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """A secure cluster whose web pages are open to everybody hides who runs where from everybody."""
+    """A secure cluster with open web pages hides nodes from the hub, which gets an error and not an empty answer."""
     with LocalHadoop(kerberos=True, web="simple") as hadoop:
         login = use(hadoop, monkeypatch)
         rm, cluster = ResourceManager.from_configuration(**login), Cluster(**login)
@@ -226,8 +225,8 @@ async def test_pages_that_know_nobody_do_not_pass_for_a_container_without_a_node
 
 
 @mostly_on_kerberos("hadoop")
-async def test_an_application_ends_when_its_time_is_over(rm: ResourceManager, cluster: Cluster) -> None:
-    """YARN's doing alone: nobody kills it."""
+async def test_lifetime(rm: ResourceManager, cluster: Cluster) -> None:
+    """YARN itself kills an application when its lifetime is over."""
     application_id = await cluster.submit(specification("sleep 600"))
     await rm.set_lifetime(application_id, 15)
     report = await reach(cluster, application_id, lambda report: report.ended)
@@ -235,7 +234,8 @@ async def test_an_application_ends_when_its_time_is_over(rm: ResourceManager, cl
     assert "lifetime" in report.diagnostics.lower()
 
 
-async def test_nobody_sets_the_end_of_an_application_that_never_was(rm: ResourceManager) -> None:
+async def test_lifetime_of_unknown(rm: ResourceManager) -> None:
+    """An attempt to set the lifetime of an application that never existed fails."""
     with pytest.raises(ResourceManagerUnavailable):
         await rm.set_lifetime("application_1_0001", 15)
 

@@ -42,9 +42,8 @@ def alice(hub: Hub, kerberos_cluster: LocalHadoop) -> Iterator[HubUser]:
         alice.wait_gone()
 
 
-def test_the_token_is_in_private_files_and_with_alice_and_nowhere_else(
-    alice: HubUser, hub: Hub, kerberos_cluster: LocalHadoop
-) -> None:
+def test_token_is_private(alice: HubUser, hub: Hub, kerberos_cluster: LocalHadoop) -> None:
+    """Only alice's processes and private files hold her token; the store, the logs, YARN and the database do not."""
     cluster = kerberos_cluster
     (application,) = unfinished(cluster, "alice")
     ours = [p for p in processes() if environment(p).get("SKEIN_APPLICATION_ID") == application]
@@ -91,7 +90,8 @@ def is_private(path: Path, owner: int) -> bool:
     )
 
 
-def test_the_credentials_of_the_store_are_sealed_in_the_hubs_database(alice: HubUser, hub: Hub) -> None:
+def test_store_credentials_are_sealed(alice: HubUser, hub: Hub) -> None:
+    """The hub's database holds the credentials of the store only in sealed form."""
     with sqlite3.connect(hub.folder / "jupyterhub.sqlite") as database:
         states = [json.loads(state) for (state,) in database.execute("select state from spawners") if state]
     (state,) = [state for state in states if state.get("application_id")]
@@ -99,13 +99,15 @@ def test_the_credentials_of_the_store_are_sealed_in_the_hubs_database(alice: Hub
     assert b"PRIVATE KEY" not in (hub.folder / "jupyterhub.sqlite").read_bytes()
 
 
-def test_nothing_of_the_hubs_own_environment_reaches_the_container(alice: HubUser, hub: Hub) -> None:
+def test_hub_environment_is_private(alice: HubUser, hub: Hub) -> None:
+    """No variable of the hub's own environment reaches the container."""
     names = alice.run("import os; print(' '.join(os.environ))").split()
     assert "CONFIGPROXY_AUTH_TOKEN" not in names
     assert not [name for name in names if name.startswith("YARNSPAWNER_DEMO")]
 
 
-def test_home_is_alices_own_and_jupyters_runtime_folder_is_private(alice: HubUser) -> None:
+def test_home_and_runtime_folder(alice: HubUser) -> None:
+    """HOME is alice's own folder, and Jupyter's runtime and data folders are private and writable."""
     printed = alice.run(
         "import glob, json, os, stat; from jupyter_core.paths import jupyter_runtime_dir, jupyter_data_dir\n"
         "[server] = glob.glob(f'{jupyter_runtime_dir()}/jpserver-*.json')\n"
@@ -119,9 +121,8 @@ def test_home_is_alices_own_and_jupyters_runtime_folder_is_private(alice: HubUse
     assert printed[2:] == ["0o0", "True", "0o0", "True"]
 
 
-def test_attack_yarns_pages_show_no_secret_and_bob_nothing(
-    alice: HubUser, hub: Hub, kerberos_cluster: LocalHadoop
-) -> None:
+def test_attack_yarn_pages(alice: HubUser, hub: Hub, kerberos_cluster: LocalHadoop) -> None:
+    """YARN's pages, logs and command lines show no secret, and bob sees nothing inside alice's application."""
     (application,) = [
         app for app in kerberos_cluster.applications() if app["id"] in unfinished(kerberos_cluster, "alice")
     ]

@@ -51,7 +51,8 @@ def other_hub(
         yield start
 
 
-def test_a_start_that_is_cancelled_leaves_no_application(alice: HubUser, cluster: LocalHadoop) -> None:
+def test_cancelled_start(alice: HubUser, cluster: LocalHadoop) -> None:
+    """A start that is cancelled after its submission leaves no running application."""
     before = len(applications(cluster))
     alice.ask_to_start()
     until(lambda: len(applications(cluster)) > before, START, "submitted")
@@ -60,14 +61,16 @@ def test_a_start_that_is_cancelled_leaves_no_application(alice: HubUser, cluster
     until(lambda: not unfinished(cluster), END, "ended")
 
 
-def test_a_start_that_is_cancelled_at_once_leaves_no_application(alice: HubUser, cluster: LocalHadoop) -> None:
+def test_start_cancelled_at_once(alice: HubUser, cluster: LocalHadoop) -> None:
+    """A start that is cancelled at once leaves no running application."""
     alice.ask_to_start()
     alice.ask_to_stop()
     alice.wait_gone()
     until(lambda: not unfinished(cluster), END, "ended")
 
 
-def test_two_named_servers_start_at_once_and_stop_crosswise(alice: HubUser, cluster: LocalHadoop) -> None:
+def test_two_named_servers(alice: HubUser, cluster: LocalHadoop) -> None:
+    """Two named servers start at the same time, and one stops while the other stays ready."""
     alice.ask_to_start("one")
     alice.ask_to_start("two")
     alice.wait_ready("one", "two")
@@ -81,9 +84,8 @@ def test_two_named_servers_start_at_once_and_stop_crosswise(alice: HubUser, clus
 
 
 @pytest.mark.full  # tests/browser has the same on the other kind
-def test_a_kernel_survives_the_hubs_death_and_the_hub_finds_it_again(
-    alice: HubUser, hub: Hub, cluster: LocalHadoop
-) -> None:
+def test_kernel_survives_hub_kill(alice: HubUser, hub: Hub, cluster: LocalHadoop) -> None:
+    """A kernel keeps its state when the hub is killed, and the restarted hub finds its server and can stop it."""
     alice.ask_to_start()
     alice.wait_ready()
     alice.run("answer = 42")
@@ -101,7 +103,8 @@ def test_a_kernel_survives_the_hubs_death_and_the_hub_finds_it_again(
     assert (application["state"], application["finalStatus"]) == ("FINISHED", "SUCCEEDED")
 
 
-def test_a_start_that_was_pending_when_the_hub_died_goes_on(alice: HubUser, hub: Hub, cluster: LocalHadoop) -> None:
+def test_start_survives_hub_kill(alice: HubUser, hub: Hub, cluster: LocalHadoop) -> None:
+    """A start that is pending when the hub is killed completes after the hub's restart."""
     alice.ask_to_start()
     until(lambda: unfinished(cluster, "alice"), START, "submitted")
     hub.kill()
@@ -112,9 +115,8 @@ def test_a_start_that_was_pending_when_the_hub_died_goes_on(alice: HubUser, hub:
     assert len(unfinished(cluster, "alice")) == 1
 
 
-def test_a_server_that_ended_while_the_hub_was_dead_is_not_there_when_it_is_back(
-    alice: HubUser, hub: Hub, cluster: LocalHadoop
-) -> None:
+def test_server_killed_without_hub(alice: HubUser, hub: Hub, cluster: LocalHadoop) -> None:
+    """A server whose application is killed while the hub is down is gone after the hub's restart."""
     alice.ask_to_start()
     alice.wait_ready()
     (application,) = unfinished(cluster, "alice")
@@ -124,14 +126,16 @@ def test_a_server_that_ended_while_the_hub_was_dead_is_not_there_when_it_is_back
     HubUser(hub.address, "alice", hub.password).wait_gone()
 
 
-def test_a_server_that_is_killed_is_gone_soon(alice: HubUser, cluster: LocalHadoop) -> None:
+def test_killed_server_is_gone(alice: HubUser, cluster: LocalHadoop) -> None:
+    """The hub soon removes a server whose application is killed in YARN."""
     alice.ask_to_start()
     alice.wait_ready()
     cluster.run(["yarn", "application", "-kill", *unfinished(cluster, "alice")], user="alice")
     alice.wait_gone()
 
 
-def test_nobody_loses_a_server_to_a_resourcemanager_that_does_not_answer(alice: HubUser, cluster: LocalHadoop) -> None:
+def test_resourcemanager_outage(alice: HubUser, cluster: LocalHadoop) -> None:
+    """A server and its kernel survive a ResourceManager that does not answer and then restarts."""
     alice.ask_to_start()
     alice.wait_ready()
     alice.run("answer = 42")
@@ -143,27 +147,29 @@ def test_nobody_loses_a_server_to_a_resourcemanager_that_does_not_answer(alice: 
     assert alice.run("print(answer)") == "42\n"
 
 
-def test_whom_the_hub_may_not_impersonate_is_told_so(hub: Hub, cluster: LocalHadoop) -> None:
+def test_impersonation_refused(hub: Hub, cluster: LocalHadoop) -> None:
+    """If the hub may not impersonate a user, the start fails with this reason and the user's name."""
     told = HubUser(hub.address, "carl", hub.password).failure()
     assert "impersonate" in told or "on behalf of" in told, told
     assert "carl" in told
 
 
 def test_a_stopped_queue_is_named(other_hub: Callable[..., Hub], cluster: LocalHadoop) -> None:
+    """The message of a failed start names the queue that is stopped."""
     hub = other_hub(YARNSPAWNER_QUEUE="stopped")
     told = HubUser(hub.address, "alice", hub.password).failure()
     assert "stopped" in told, told
 
 
 def test_an_unknown_queue_is_named(other_hub: Callable[..., Hub], cluster: LocalHadoop) -> None:
+    """The message of a failed start names the queue that does not exist."""
     hub = other_hub(YARNSPAWNER_QUEUE="nowhere")
     told = HubUser(hub.address, "alice", hub.password).failure()
     assert "nowhere" in told, told
 
 
-def test_an_environment_without_python_is_told(
-    other_hub: Callable[..., Hub], cluster: LocalHadoop, tmp_path: Path
-) -> None:
+def test_environment_without_python(other_hub: Callable[..., Hub], cluster: LocalHadoop, tmp_path: Path) -> None:
+    """A start in an environment without Python fails with a message that names Python."""
     (tmp_path / "bin").mkdir()
     (tmp_path / "bin" / "activate").write_text("export PATH=/usr/bin:/bin")
     hub = other_hub(YARNSPAWNER_ENVIRONMENT=str(tmp_path))

@@ -40,7 +40,8 @@ def alice(hub: Hub) -> Iterator[HubUser]:
     leave(alice)
 
 
-def test_a_server_with_a_label_runs_on_a_node_with_that_label(cluster: LocalHadoop, alice: HubUser) -> None:
+def test_label_chooses_node(cluster: LocalHadoop, alice: HubUser) -> None:
+    """A server with a node label runs on a node with that label."""
     labelled, other = cluster.settings.host("nodemanager2"), cluster.settings.host("nodemanager1")
     assert 'value="gpu"' in alice._get("/hub/spawn/alice").text
     # More of them than chance would place there.
@@ -50,7 +51,8 @@ def test_a_server_with_a_label_runs_on_a_node_with_that_label(cluster: LocalHado
         leave(alice)
 
 
-def test_the_label_is_for_the_servers_container_not_for_the_masters(cluster: LocalHadoop, alice: HubUser) -> None:
+def test_label_not_for_master(cluster: LocalHadoop, alice: HubUser) -> None:
+    """The label applies to the container of the server, not to the container of the application master."""
     choose(alice, profile="labelled-separate")
     assert nodes(cluster, application(cluster, "alice")) == [
         cluster.settings.host("nodemanager1"),
@@ -62,13 +64,15 @@ def test_the_label_is_for_the_servers_container_not_for_the_masters(cluster: Loc
     ("label", "queue"),
     [pytest.param("nosuch", "default", id="no such label"), pytest.param("gpu", "small", id="queue")],
 )
-def test_a_label_that_cannot_be_had_is_told(cluster: LocalHadoop, alice: HubUser, label: str, queue: str) -> None:
+def test_unavailable_label(cluster: LocalHadoop, alice: HubUser, label: str, queue: str) -> None:
+    """The hub reports a node label that does not exist or that the queue cannot use."""
     told = alice.failure(options={"profile": "labelled", "node_label": label, "queue": queue})
     assert f"The queue {queue} has no access to the node label that the server requests" in told
     assert not unfinished(cluster)
 
 
-def test_labels_are_kept_by_a_resourcemanager_that_comes_back(cluster: LocalHadoop, alice: HubUser) -> None:
+def test_labels_survive_rm_restart(cluster: LocalHadoop, alice: HubUser) -> None:
+    """The ResourceManager keeps its node labels after a restart."""
     choose(alice, profile="labelled", node_label="gpu")
     cluster.daemons["resourcemanager"].kill()
     cluster.restore()
@@ -77,7 +81,8 @@ def test_labels_are_kept_by_a_resourcemanager_that_comes_back(cluster: LocalHado
     assert nodes(cluster, application(cluster, "alice")) == [cluster.settings.host("nodemanager2")]
 
 
-def test_gpus_of_a_profile_are_what_yarn_gives_and_no_more(cluster: LocalHadoop, alice: HubUser) -> None:
+def test_gpus_of_profile(cluster: LocalHadoop, alice: HubUser) -> None:
+    """YARN gives a server the GPUs that its profile requests, and the hub refuses more than the cluster has."""
     said = refusal(alice, profile="accelerated", gpus=3)
     assert said == "GPUs (gpus): 3 GPUs is more than the 2 GPUs that the cluster gives to one server."
     assert 'max="2"' in alice._get("/hub/spawn/alice").text
@@ -85,9 +90,8 @@ def test_gpus_of_a_profile_are_what_yarn_gives_and_no_more(cluster: LocalHadoop,
     assert gpus(application(cluster, "alice")) == 2
 
 
-def test_gpus_of_a_kernel_are_what_yarn_gives_and_no_more(
-    cluster: LocalHadoop, tmp_path_factory: pytest.TempPathFactory
-) -> None:
+def test_gpus_of_kernel(cluster: LocalHadoop, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """YARN gives a kernel the GPUs that it requests, and refuses more than the cluster has."""
     alice = Alice(cluster, tmp_path_factory.mktemp("alice"))
     status, _, errors = alice.run("--no-console", "--gpus", "3")
     assert status == 1

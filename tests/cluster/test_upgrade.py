@@ -33,9 +33,8 @@ def old_package() -> Iterator[Path]:
 
 
 @pytest.mark.parametrize("kind", ["simple", "kerberos"])
-def test_a_hub_upgraded_from_an_older_version_keeps_its_servers(
-    kind: str, old_package: Path, request: pytest.FixtureRequest, tmp_path: Path
-) -> None:
+def test_upgrade_keeps_servers(kind: str, old_package: Path, request: pytest.FixtureRequest, tmp_path: Path) -> None:
+    """A hub that is upgraded from an older version keeps its servers, and a pending start completes."""
     cluster: LocalHadoop = request.getfixturevalue(f"{kind}_cluster")
     old_settings = tmp_path / "old_config.py"
     old_settings.write_text(revision.configuration(old_package))

@@ -81,7 +81,8 @@ async def run(cluster: Cluster, files: dict[str, skein.File], user: str) -> str:
 
 @mostly_on_simple("hadoop")
 @pytest.mark.full  # every start on a shared cluster uses the public jar
-async def test_one_public_jar_and_file_serve_the_applications_of_several_users(hadoop, uploads, cluster, data, own):
+async def test_public_files_are_shared(hadoop, uploads, cluster, data, own):
+    """One public jar and file serve several users' applications, and another hub does not upload the file again."""
     jar = await uploads.public(SKEIN_JAR)
     url = await uploads.public(data)
     hub = hub_account(own["principal"])
@@ -99,7 +100,8 @@ async def test_one_public_jar_and_file_serve_the_applications_of_several_users(h
 
 
 @mostly_on_kerberos("hadoop")
-async def test_a_private_file_is_for_its_user_alone(hadoop, uploads, cluster, data):
+async def test_private_file(hadoop, uploads, cluster, data):
+    """A private file belongs to its user, who alone can read it."""
     told: list[str] = []
     found = await upload_shared_files({"data": str(data)}, uploads, "alice", logging.getLogger(), told.append)
     assert listed(hadoop, found["data"].source) == ("alice", "-rw-------")
@@ -109,7 +111,8 @@ async def test_a_private_file_is_for_its_user_alone(hadoop, uploads, cluster, da
 
 
 @pytest.mark.full
-async def test_a_folder_that_others_can_write_to_is_not_used(hadoop, uploads, data):
+async def test_writable_folder_is_refused(hadoop, uploads, data):
+    """The hub does not use an upload folder that others can write to."""
     url = await uploads.public(data)
     folder = re.sub(r"^hdfs://", "", url).rsplit("/", 2)[0]
     hadoop.hdfs("-chmod", "777", folder)
@@ -120,7 +123,8 @@ async def test_a_folder_that_others_can_write_to_is_not_used(hadoop, uploads, da
 
 
 @pytest.mark.full
-async def test_what_somebody_has_removed_is_missed_by_name_and_uploaded_again(hadoop, uploads, cluster, data):
+async def test_removed_file_is_replaced(hadoop, uploads, cluster, data):
+    """A start names an uploaded file that was removed, and the hub uploads it again."""
     url = await uploads.public(data)
     hadoop.hdfs("-rm", "-skipTrash", re.sub(r"^hdfs://", "", url))
     with pytest.raises(ClusterRefused) as refused:

@@ -57,7 +57,7 @@ def test_callers(name):
     assert "Called by" in (getattr(YarnSpawner, name).__doc__ or "")
 
 
-def test_state_has_one_reader_and_one_writer():
+def test_state():
     """Only the spawner has get_state and load_state."""
     written = [
         (file.relative_to(PACKAGE).as_posix(), node.name)
@@ -66,3 +66,14 @@ def test_state_has_one_reader_and_one_writer():
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)) and node.name in ("get_state", "load_state")
     ]
     assert sorted(written) == [("spawner.py", "get_state"), ("spawner.py", "load_state")]
+
+
+def test_tests():
+    """A test has a short name, and says in its docstring what it shows."""
+    tests = [
+        (f"{file.name}: {node.name}", node)
+        for file in (Path(__file__).parents[1]).rglob("test_*.py")
+        for node in ast.walk(ast.parse(file.read_text()))
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)) and node.name.startswith("test_")
+    ]
+    assert [name for name, node in tests if len(node.name) > 35 or not ast.get_docstring(node)] == []

@@ -8,7 +8,8 @@ from benchmarks.__main__ import found, parser
 from benchmarks.results import Results
 
 
-def test_a_row_is_told_by_its_median_and_in_terms_of_the_baseline():
+def test_row_shows_median():
+    """A row shows its median, its extremes and its ratio to the baseline."""
     table = Results("start", "simple").table("Start", baseline="bare")
     table.add("bare", 1, 2, 9)
     table.add("ours", 3)
@@ -16,6 +17,7 @@ def test_a_row_is_told_by_its_median_and_in_terms_of_the_baseline():
 
 
 def test_a_missed_goal_is_named():
+    """A missed goal is listed with its value and its limit."""
     results = Results("start", "simple")
     table = results.table("Start", baseline="bare")
     table.add("bare", 1)
@@ -25,7 +27,8 @@ def test_a_missed_goal_is_named():
     assert results.missed == ["Start: ours in terms of bare: 3, at most 1.1 wanted: MISSED"]
 
 
-def test_all_values_and_the_machine_are_written(tmp_path, capsys):
+def test_result_file(tmp_path, capsys):
+    """The result file has all values and the machine, and the table is printed."""
     results = Results("start", "simple")
     results.table("Start").add("bare", 1, 2)
     results.write(tmp_path / "found.json")
@@ -37,6 +40,7 @@ def test_all_values_and_the_machine_are_written(tmp_path, capsys):
 
 @pytest.mark.parametrize("name", sorted(found()))
 def test_each_benchmark_has_help(name, capsys):
+    """Each benchmark has a help text with its options."""
     with pytest.raises(SystemExit, match="0"):
         parser(found()).parse_args([name, "--help"])
     assert "--kerberos" in capsys.readouterr().out

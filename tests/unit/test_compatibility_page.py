@@ -16,7 +16,7 @@ def test_rows_are_sorted_and_replaced():
     assert rows(with_row(with_row(page, older), again)) == [older, again]
 
 
-def test_the_page_has_versions_that_exist():
+def test_page_versions_exist():
     """Each row of the page is about a version that localhadoop has, and says how it ended."""
     found = rows(PAGE.read_text())
     assert found

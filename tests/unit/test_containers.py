@@ -151,7 +151,7 @@ def test_configuration_of_the_image(tmp_path, monkeypatch):
     assert (config.YarnSpawner.principal, config.YarnSpawner.keytab) == (None, None)
 
 
-def test_proxy_version_is_that_of_the_demo():
+def test_proxy_version():
     """The image has the proxy and the Node.js that scripts/environment installs."""
     script = (ROOT / "scripts" / "environment.py").read_text()
     version = re.search(r'PROXY = "configurable-http-proxy@(.*)"', script)[1]

@@ -9,7 +9,8 @@ import pytest
 from demo.ports import Ports
 
 
-def test_a_port_is_claimed_before_anybody_listens_on_it() -> None:
+def test_claim_before_listening() -> None:
+    """A claimed port is not given to another demo, even if no process listens on it yet."""
     one, other = Ports(), Ports()
     claimed = one.claim(17000)
     assert other.claim(claimed) > claimed
@@ -17,7 +18,8 @@ def test_a_port_is_claimed_before_anybody_listens_on_it() -> None:
     other.close()
 
 
-def test_a_port_on_which_somebody_listens_is_left_alone() -> None:
+def test_busy_port_is_skipped() -> None:
+    """A port on which another process listens is skipped."""
     ports = Ports()
     with socket.create_server(("127.0.0.1", 0)) as server:
         taken = server.getsockname()[1]
@@ -25,7 +27,8 @@ def test_a_port_on_which_somebody_listens_is_left_alone() -> None:
     ports.close()
 
 
-def test_a_port_is_free_again_when_the_demo_has_ended() -> None:
+def test_closed_port_is_free() -> None:
+    """A port is free again after the demo that claimed it has ended."""
     one, other = Ports(), Ports()
     claimed = one.claim(17100)
     one.close()
@@ -33,6 +36,7 @@ def test_a_port_is_free_again_when_the_demo_has_ended() -> None:
     other.close()
 
 
-def test_there_are_no_ports_above_the_last() -> None:
+def test_no_port_above_the_last() -> None:
+    """A claim above the last port raises an error."""
     with pytest.raises(OSError, match="no port is free from 65536 on"):
         Ports().claim(65536)

@@ -67,6 +67,6 @@ def test_realm_is_on_its_host(site_files, tmp_path):
     assert "kdc_tcp_listen = 0.0.0.0:88" in site_files.kdc_conf(tmp_path)
 
 
-def test_zookeeper_listens_on_its_address(site_files):
-    """ZooKeeper's address is not the loopback address of localhadoop."""
+def test_zookeeper_address(site_files):
+    """ZooKeeper listens on its own address, which is not the loopback address of localhadoop."""
     assert site_files.settings().ip("zookeeper") == sys.modules["hosts"].ADDRESSES["zk"]

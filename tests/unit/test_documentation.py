@@ -55,7 +55,8 @@ def check(config):
 # -- Examples
 
 
-def test_a_setting_that_does_not_exist_is_found():
+def test_unknown_setting_is_found():
+    """The check finds a setting or a class that does not exist."""
     for wrong in ("YarnSpawner.que", "YarnSpawnr.queue", "JupyterHub.queue"):
         config = Config()
         exec(f"c.{wrong} = 'x'", {"c": config})  # noqa: S102
@@ -64,7 +65,8 @@ def test_a_setting_that_does_not_exist_is_found():
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_each_example_of_a_page_is_a_configuration(page, monkeypatch):
+def test_examples_are_valid(page, monkeypatch):
+    """Each example of a page is a valid configuration."""
     monkeypatch.setattr(logging.handlers, "WatchedFileHandler", lambda _path: logging.NullHandler())
     handlers = logging.getLogger("yarnspawner.audit").handlers
     monkeypatch.setattr(logging.getLogger("yarnspawner.audit"), "handlers", [*handlers])
@@ -79,12 +81,14 @@ def test_each_example_of_a_page_is_a_configuration(page, monkeypatch):
             YarnSpawner(profile_list=[names["profile"]])
 
 
-def test_there_are_examples_to_be_read():
+def test_examples_are_found():
+    """The pages have examples, and the search finds them."""
     assert sum(len(examples(page)) for page in PAGES) > 25
     assert len(examples(ROOT / "docs" / "profiles.md", under="Groups, auth state and hooks")) == 3
 
 
-def test_each_setting_that_a_page_names_exists():
+def test_named_settings_exist():
+    """Each setting that the pages, the example configuration and the code name exists."""
     pages = [*PAGES, EXAMPLE, *(ROOT / "yarnspawner").rglob("*.py")]
     named = {
         (page.name, *found) for page in pages for found in re.findall(r"\bc\.([A-Z]\w+)\.([a-z_]\w*)", page.read_text())
@@ -93,7 +97,8 @@ def test_each_setting_that_a_page_names_exists():
     assert [one for one in named if one[2] not in CLASSES[one[1]].class_traits(config=True)] == []
 
 
-def test_group_overrides_of_the_page_change_what_there_is():
+def test_group_overrides_are_valid():
+    """The group overrides of the page change only settings that exist."""
     config = Config()
     for block in examples(ROOT / "docs" / "profiles.md", under="Groups, auth state and hooks"):
         exec(block, {"c": config})  # noqa: S102 - our own text
@@ -112,7 +117,8 @@ def uncommented(text: str) -> str:
 
 @pytest.mark.parametrize("demo", [False, True], ids=["site", "demo"])
 @pytest.mark.parametrize("everything", [False, True], ids=["as-it-stands", "all-switched-on"])
-def test_the_example_configuration_can_be_read(tmp_path, monkeypatch, demo, everything):
+def test_example_configuration(tmp_path, monkeypatch, demo, everything):
+    """The example configuration loads, both as it is and with all settings switched on."""
     for name in [name for name in os.environ if name.startswith("YARNSPAWNER_")]:
         monkeypatch.delenv(name)
     # It writes the proxy's token into the hub's folder.
@@ -152,7 +158,8 @@ CONFIGURATION = ROOT / "docs" / "configuration.md"
 
 
 @pytest.mark.parametrize(("names", "said"), rows(CONFIGURATION), ids=lambda value: str(value)[:40])
-def test_a_default_in_the_tables_is_the_settings_own(names, said):
+def test_table_defaults(names, said):
+    """A default in the tables is the setting's own default."""
     assert all(YarnSpawner.class_traits(config=True).get(name) for name in names)
     values = re.match(r"(?:`[^`]*`(?:, )?)*", said)[0]
     for name, value in zip(names, re.findall("`([^`]+)`", values), strict=False):
@@ -162,7 +169,8 @@ def test_a_default_in_the_tables_is_the_settings_own(names, said):
         assert [name for name in names if default_of(name)] == []
 
 
-def test_every_setting_of_our_own_is_on_the_page():
+def test_page_has_all_settings():
+    """The page has every setting that YarnSpawner adds."""
     page = CONFIGURATION.read_text()
     assert [name for name in OWN if not re.search(f"`{name}[`(]", page)] == []
 
@@ -171,8 +179,8 @@ def test_every_setting_of_our_own_is_on_the_page():
 
 
 @pytest.mark.parametrize("name", OWN)
-def test_a_settings_help_says_unit_default_and_example(name):
-    """The type, and a default that is a value, are added by ``jupyterhub --help-all`` and ``scripts/reference``."""
+def test_help_of_setting(name):
+    """A help has unit, default and example; ``--help-all`` and ``scripts/reference`` add the type and default value."""
     trait, text = OWN[name], " ".join(OWN[name].help.split())
     if isinstance(trait, (Integer, ByteSpecification)):
         assert re.search(r"\b(seconds|number of|bytes|mib|days)\b", text, re.IGNORECASE), "no unit"
@@ -191,7 +199,7 @@ def test_a_settings_help_says_unit_default_and_example(name):
 # -- The names in docs/architecture.md
 
 
-def test_architecture_names_what_there_is():
+def test_architecture_names_exist():
     """Each class, method and file that the page names exists in the package."""
     page = (ROOT / "docs" / "architecture.md").read_text()
     package = ROOT / "yarnspawner"

@@ -11,8 +11,8 @@ import pytest
 SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "environment.py"
 
 
-def test_each_interpreter_has_an_environment_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Another Python must not rebuild the environment that a demo is running in."""
+def test_environment_per_interpreter(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each Python has an environment of its own, so it does not rebuild the one that a demo runs in."""
     spec = importlib.util.spec_from_file_location("environment_script", SCRIPT)
     assert spec is not None
     assert spec.loader is not None

@@ -127,7 +127,7 @@ def work(pattern: re.Pattern[str], text: str, size: int) -> float:
 
 
 def test_all_patterns_are_found() -> None:
-    """Patterns of modules, of the catalogue's rows, and in calls."""
+    """The list has the patterns of modules, of the catalogue's rows and of calls."""
     written = {pattern.pattern for pattern in PATTERNS}
     assert {
         "exceeded the lifetime period",
@@ -138,7 +138,7 @@ def test_all_patterns_are_found() -> None:
 
 
 @pytest.mark.parametrize("pattern", list(filter(repeats, PATTERNS)), ids=lambda pattern: pattern.pattern[:50])
-def test_work_is_in_proportion_to_the_text(pattern: re.Pattern[str]) -> None:
+def test_work_is_linear(pattern: re.Pattern[str]) -> None:
     """No text that is made against a pattern takes more than some steps for each character."""
     work, text = most_work(pattern)
     assert work <= STEPS, f"{pattern.pattern!r} works too long on {text[:60]!r}..."
@@ -158,14 +158,14 @@ def test_work_is_in_proportion_to_the_text(pattern: re.Pattern[str]) -> None:
         r"^(?P<x>.*?)End (?P=x)",
     ],
 )
-def test_patterns_that_are_not_linear_are_seen(pattern: str) -> None:
-    """The measure tells them."""
+def test_nonlinear_patterns(pattern: str) -> None:
+    """The measure detects patterns whose work is not linear."""
     assert most_work(re.compile(pattern, re.DOTALL | re.MULTILINE))[0] > STEPS
 
 
 @given(st.sampled_from(PATTERNS), st.data())
 @many()
-def test_the_measure_matches_what_python_matches(pattern: re.Pattern[str], data: st.DataObject) -> None:
+def test_measure_matches_like_python(pattern: re.Pattern[str], data: st.DataObject) -> None:
     """The matcher that counts steps is a matcher: it finds what ``re`` finds."""
     text = data.draw(st.from_regex(pattern) | st.sampled_from(sorted(set(attacks(pattern, 24)))))[:60]
     try:

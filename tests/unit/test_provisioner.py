@@ -65,8 +65,8 @@ async def running(argv: list[str]) -> AsyncIterator[tuple[AsyncKernelManager, Ca
 
 @pytest.mark.full
 @pytest.mark.parametrize(("argv", "pid"), [(PYTHON, "import os; print(os.getpid())"), (BASH, "echo $PPID")])
-async def test_a_kernel_lives_in_one_container(store: FileStore, argv: list[str], pid: str) -> None:
-    """It is interrupted, restarted and killed; its keys are nowhere, and nothing is left of it."""
+async def test_kernel_in_container(store: FileStore, argv: list[str], pid: str) -> None:
+    """A kernel is interrupted, restarted and killed in one container, its keys are in no file, and nothing remains."""
     async with running(argv) as (kernel, run):
         first = await run(pid)
         address = kernel.get_connection_info()
@@ -96,8 +96,8 @@ async def test_a_kernel_lives_in_one_container(store: FileStore, argv: list[str]
 
 
 @pytest.mark.full
-async def test_another_process_finds_the_kernel_again(store: FileStore) -> None:
-    """The information for it is JSON without keys."""
+async def test_kernel_is_found_again(store: FileStore) -> None:
+    """Another process finds the kernel by its provisioner information, which is JSON without keys."""
     async with running(PYTHON) as (kernel, _):
         information = json.dumps(await kernel.provisioner.get_provisioner_info())
         assert kernel.get_connection_info()["key"].decode() not in information
@@ -112,7 +112,8 @@ async def test_another_process_finds_the_kernel_again(store: FileStore) -> None:
 
 
 @pytest.mark.full
-async def test_a_container_that_yarn_stops_is_not_replaced_silently(store: FileStore) -> None:
+async def test_stopped_container(store: FileStore) -> None:
+    """After YARN stops a kernel's container, only the user can restart the kernel, and the reason is shown."""
     async with running(PYTHON) as (kernel, run):
         container = store.processes["kernel-small_0"]
         container.kill()  # the shell that leads it
@@ -128,8 +129,8 @@ async def test_a_container_that_yarn_stops_is_not_replaced_silently(store: FileS
 
 
 @pytest.mark.full
-async def test_a_kernel_runs_in_a_spare_container(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is like any other kernel then, and the server gets another spare container."""
+async def test_spare_container(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A kernel in a spare container is like any other, and the server gets another spare container."""
     monkeypatch.setattr(spares, "_DELAY", 0.0)
     monkeypatch.setattr(spares, "_INTERVAL", 0.1)
     with file_store(tmp_path / "store", warm=1) as store:
@@ -153,12 +154,14 @@ async def _ready(store: FileStore, container_id: str) -> None:
         await asyncio.sleep(0.1)
 
 
-async def test_a_size_that_is_not_offered_is_refused(store: FileStore) -> None:
+async def test_refused_size(store: FileStore) -> None:
+    """A start with a kernel size that is not offered fails, and the message lists the sizes."""
     with pytest.raises(KernelRefused, match=r"The kernel size 'vast' is not offered to you; choose from small, large"):
         await manager(PYTHON, "vast").start_kernel()
 
 
-async def test_limits_are_told(store: FileStore) -> None:
+async def test_kernel_limit(store: FileStore) -> None:
+    """A start above the limit of concurrent kernels fails, and the message names the limit."""
     store.add_container = store.processes.setdefault  # type: ignore[assignment]
     store.containers = lambda *_, **__: {"kernel-small_0": type("", (), {"service": "kernel-small"})}  # type: ignore[assignment,return-value]
     with pytest.raises(
@@ -167,18 +170,21 @@ async def test_limits_are_told(store: FileStore) -> None:
         await manager(PYTHON).start_kernel()
 
 
-async def test_a_kernel_that_cannot_start_says_why(store: FileStore) -> None:
+async def test_failed_start(store: FileStore) -> None:
+    """The message of a failed kernel start has the exit status and the last output."""
     with pytest.raises(KernelRefused, match=r"ended with exit status 1. .*No module named nothing"):
         await manager(["python", "-m", "nothing"]).start_kernel()
     assert not store.containers()
 
 
-async def test_outside_of_a_server_it_says_so() -> None:
+async def test_outside_of_a_server() -> None:
+    """A start outside of a YarnSpawner server fails with a message that says so."""
     with pytest.raises(KernelRefused, match="needs a server that YarnSpawner has started"):
         await manager(PYTHON).start_kernel()
 
 
-async def test_an_application_master_that_does_not_answer_is_no_end(store: FileStore) -> None:
+async def test_application_master_outage(store: FileStore) -> None:
+    """A kernel has not ended while its ApplicationMaster does not answer."""
     provisioner = YarnProvisioner(kernel_id="1", kernel_spec=manager(PYTHON).kernel_spec)
     known = {"container": "kernel-small_0", "serial": 0, "address": None}
     await provisioner.load_provisioner_info({"kernel_id": "1", "connection_info": {}, "size": "small", "kernel": known})

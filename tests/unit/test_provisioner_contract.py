@@ -61,8 +61,8 @@ def sources(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.full
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("file", CANNOT_APPLY)
-def test_provisioner_passes_the_tests_of_jupyter_client(sources: Path, file: str) -> None:
-    """All of them pass, except those that cannot apply."""
+def test_jupyter_client_tests(sources: Path, file: str) -> None:
+    """The provisioner passes all tests of jupyter_client, except those that cannot apply."""
     for name, reason in CANNOT_APPLY[file].items():
         assert name.rpartition("::")[2] in (sources / "tests" / file).read_text(), f"{name} does not exist any longer"
         print(f"cannot apply: {name}: {reason}")

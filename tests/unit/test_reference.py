@@ -17,11 +17,13 @@ def reference():
     return module
 
 
-def test_the_page_is_what_the_settings_say(reference):
+def test_page_is_current(reference):
+    """The reference page is what scripts/reference makes of the settings."""
     assert reference.PAGE.read_text() == reference.page(), "run scripts/reference"
 
 
-def test_every_setting_has_an_example_and_every_link_leads_somewhere(reference):
+def test_examples_and_links(reference):
+    """Every setting has an example, and every link leads to a setting."""
     entries = re.split(r"^### ", reference.page(), flags=re.MULTILINE)[1:]
     names = {entry.partition("`")[2].partition("`")[0] for entry in entries}
     assert len(names) > 35
@@ -31,6 +33,7 @@ def test_every_setting_has_an_example_and_every_link_leads_somewhere(reference):
 
 
 def test_help_becomes_markdown(reference):
+    """References, literals and code blocks in a help text become Markdown."""
     text = """
         See :attr:`queue` and ``x``. Example::
 

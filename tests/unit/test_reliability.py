@@ -15,7 +15,8 @@ def faults_of_tests():
                 yield " ".join((ast.get_docstring(test) or "").split()).removesuffix(".")
 
 
-def test_every_documented_fault_has_a_test_and_every_test_a_row():
+def test_faults_are_documented():
+    """Each documented fault has a test, and each test of a fault has a row in the table."""
     documented_faults = {row[0] for row in documented()}
     plain = {fault for fault in faults_of_tests() if "{" not in fault}
     assert plain <= documented_faults
@@ -23,11 +24,13 @@ def test_every_documented_fault_has_a_test_and_every_test_a_row():
         assert documented_faults <= plain
 
 
-def test_a_row_has_a_cell_for_each_heading():
+def test_rows_have_all_cells():
+    """Each row of the table has a cell for each heading."""
     assert all(len(row) == len(HEAD) for row in documented())
 
 
-def test_how_long_it_took_may_differ():
+def test_duration_may_differ():
+    """An outcome agrees with its row if only the duration differs."""
     outcome = Outcome("Hub killed", saw="Nothing", seconds=4.2)
     assert outcome.row()[2] == "4 s"
     assert outcome.agrees(("Hub killed", "Nothing", "9 s", "nothing", "nothing"))

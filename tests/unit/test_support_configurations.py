@@ -19,7 +19,8 @@ PyFileConfigLoader(sys.argv[1]).load_config()
 
 
 @pytest.mark.parametrize("file", CONFIGURATIONS, ids=lambda file: file.stem)
-def test_a_configuration_of_the_cluster_tests_can_be_loaded(file: Path, tmp_path: Path) -> None:
+def test_configuration_loads(file: Path, tmp_path: Path) -> None:
+    """Each configuration of the cluster tests can be loaded."""
     settings = {
         "EXAMPLE_CONFIGURATION": str(CHECKOUT / "jupyterhub_config.example.py"),
         "YARNSPAWNER_STATE": str(tmp_path),

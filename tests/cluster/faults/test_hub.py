@@ -39,9 +39,7 @@ def test_killed_before_submission(hub: Hub, alice: HubUser, cluster: LocalHadoop
     fault.saw, fault.lost = "No server; the user can start it again", "the start"
 
 
-def test_killed_before_the_submission_is_answered(
-    hub: Hub, alice: HubUser, cluster: LocalHadoop, fault: Outcome
-) -> None:
+def test_killed_before_response(hub: Hub, alice: HubUser, cluster: LocalHadoop, fault: Outcome) -> None:
     """Hub killed between a submission and YARN's response."""
     before = applications(cluster)
     arrange(hub, "kill-hub", "submitted")
@@ -62,9 +60,7 @@ def test_killed_while_accepted(hub: Hub, alice: HubUser, cluster: LocalHadoop, f
     goes_on(hub, cluster, fault, before)
 
 
-def test_killed_while_running_without_an_address(
-    hub: Hub, alice: HubUser, cluster: LocalHadoop, fault: Outcome
-) -> None:
+def test_killed_without_address(hub: Hub, alice: HubUser, cluster: LocalHadoop, fault: Outcome) -> None:
     """Hub killed while an application runs and its server does not listen yet."""
     before = applications(cluster)
     arrange(hub, "kill-hub", "running")
@@ -72,7 +68,7 @@ def test_killed_while_running_without_an_address(
     goes_on(hub, cluster, fault, before)
 
 
-def test_killed_before_the_address_is_kept(hub: Hub, alice: HubUser, cluster: LocalHadoop, fault: Outcome) -> None:
+def test_killed_before_address_saved(hub: Hub, alice: HubUser, cluster: LocalHadoop, fault: Outcome) -> None:
     """Hub killed after it reads a server's address and before it saves it."""
     before = applications(cluster)
     arrange(hub, "kill-hub", "address known")
@@ -124,7 +120,7 @@ def test_killed_while_stopping(
     fault.saw = "The stop continues, and the server stops"
 
 
-def test_killed_while_a_start_is_cancelled(hub: Hub, alice: HubUser, cluster: LocalHadoop, fault: Outcome) -> None:
+def test_killed_while_cancelling(hub: Hub, alice: HubUser, cluster: LocalHadoop, fault: Outcome) -> None:
     """Hub killed when it begins to stop a cancelled start."""
     hold(hub, alice, cluster)
     arrange(hub, "kill-hub", "ending")
@@ -139,7 +135,7 @@ def test_killed_while_a_start_is_cancelled(hub: Hub, alice: HubUser, cluster: Lo
     fault.saw = "No server; the user can start it again"
 
 
-def test_restarted_while_a_server_starts(hub: Hub, alice: HubUser, cluster: LocalHadoop, fault: Outcome) -> None:
+def test_restarted_while_starting(hub: Hub, alice: HubUser, cluster: LocalHadoop, fault: Outcome) -> None:
     """Hub restarted normally while a server starts."""
     before = applications(cluster)
     hold(hub, alice, cluster)

@@ -276,7 +276,7 @@ def test_failover_while_a_server_runs(
     fault.saw = GOES_ON
 
 
-def test_failover_while_a_kernel_computes(
+def test_failover_while_kernel_computes(
     hub_of_pair: Hub, alice_of_pair: KernelUser, pair: LocalHadoop, fault: Outcome
 ) -> None:
     """Failover to the second ResourceManager while a kernel in a container computes."""

@@ -27,9 +27,7 @@ MEBIBYTE = 1 << 20
 # Cancelled
 
 
-def test_cancelled_before_the_submission_is_answered(
-    hub: Hub, alice: HubUser, cluster: LocalHadoop, fault: Outcome
-) -> None:
+def test_cancelled_before_response(hub: Hub, alice: HubUser, cluster: LocalHadoop, fault: Outcome) -> None:
     """Start cancelled before YARN responds to its submission."""
     arrange(hub, "hang-driver", "submission")
     alice.ask_to_start()
@@ -63,9 +61,7 @@ def test_cancelled_while_accepted(hub: Hub, alice: HubUser, cluster: LocalHadoop
     fault.saw = "No server; the user can start it again"
 
 
-def test_cancelled_while_running_without_an_address(
-    hub_with: Callable[..., Hub], cluster: LocalHadoop, fault: Outcome
-) -> None:
+def test_cancelled_without_address(hub_with: Callable[..., Hub], cluster: LocalHadoop, fault: Outcome) -> None:
     """Start cancelled while its application runs and its server does not listen yet."""
     hub = hub_with(configuration=CONFIGURATION, settings={"FAULTS_PROLOGUE": "sleep 300"})
     alice = HubUser(hub.address, "alice", hub.password)
@@ -87,9 +83,7 @@ def starts_again(member: HubUser) -> None:
 # Late
 
 
-def test_the_start_timeout_is_reached_in_a_full_queue(
-    hub_with: Callable[..., Hub], cluster: LocalHadoop, fault: Outcome
-) -> None:
+def test_timeout_in_full_queue(hub_with: Callable[..., Hub], cluster: LocalHadoop, fault: Outcome) -> None:
     """Start exceeds `start_timeout` because the queue is full."""
     other = hub_with(configuration=CONFIGURATION, settings={"YARNSPAWNER_QUEUE": "small"})
     bob = HubUser(other.address, "bob", other.password)
@@ -108,9 +102,7 @@ def test_the_start_timeout_is_reached_in_a_full_queue(
     fault.lost = "the start"
 
 
-def test_the_start_timeout_is_reached_in_the_container(
-    hub_with: Callable[..., Hub], cluster: LocalHadoop, fault: Outcome
-) -> None:
+def test_timeout_in_container(hub_with: Callable[..., Hub], cluster: LocalHadoop, fault: Outcome) -> None:
     """Start exceeds `start_timeout` because its container takes too long."""
     settings = {"FAULTS_PROLOGUE": "sleep 300", "FAULTS_START_TIMEOUT": "100"}
     hub = hub_with(configuration=CONFIGURATION, settings=settings)
@@ -127,9 +119,7 @@ def test_the_start_timeout_is_reached_in_the_container(
 # Several
 
 
-def test_two_named_servers_start_and_stop_crosswise(
-    hub: Hub, alice: HubUser, cluster: LocalHadoop, fault: Outcome
-) -> None:
+def test_two_named_servers(hub: Hub, alice: HubUser, cluster: LocalHadoop, fault: Outcome) -> None:
     """Two named servers started at the same time and stopped in the opposite order."""
     # A session for each, as in two windows.
     second = HubUser(hub.address, "alice", hub.password)
@@ -157,9 +147,7 @@ def at_once(*actions: Callable[[], Any]) -> None:
 
 
 @pytest.mark.timeout(2400)
-def test_thirty_starts_and_stops_leave_nothing(
-    hub_with: Callable[..., Hub], cluster: LocalHadoop, fault: Outcome
-) -> None:
+def test_thirty_starts_and_stops(hub_with: Callable[..., Hub], cluster: LocalHadoop, fault: Outcome) -> None:
     """30 starts and stops of one user in a row."""
     hub = hub_with(configuration=CONFIGURATION)
     figures = {}
@@ -205,7 +193,7 @@ def settled(hub: Hub) -> Figures:
 # States
 
 
-def test_upgraded_from_an_earlier_version(hub: Hub, alice: HubUser, cluster: LocalHadoop, fault: Outcome) -> None:
+def test_upgrade_from_earlier_version(hub: Hub, alice: HubUser, cluster: LocalHadoop, fault: Outcome) -> None:
     """Hub upgraded, with state written by earlier versions of the spawner."""
     goes_on_from(
         hub,
@@ -240,7 +228,7 @@ def test_state_that_is_broken(hub: Hub, alice: HubUser, cluster: LocalHadoop, fa
     fault.saw = "The server keeps running, with its kernels"
 
 
-def test_state_sealed_with_another_secret(hub: Hub, alice: HubUser, cluster: LocalHadoop, fault: Outcome) -> None:
+def test_state_with_other_secret(hub: Hub, alice: HubUser, cluster: LocalHadoop, fault: Outcome) -> None:
     """State in the hub's database sealed with another cookie secret."""
     secret = hub.folder / "jupyterhub_cookie_secret"
 
@@ -277,9 +265,7 @@ def goes_on_from(hub: Hub, alice: HubUser, fault: Outcome, changes: dict[str, Ca
 # The log
 
 
-def test_a_server_that_writes_a_gigabyte_of_log(
-    hub_with: Callable[..., Hub], cluster: LocalHadoop, fault: Outcome
-) -> None:
+def test_gigabyte_of_log(hub_with: Callable[..., Hub], cluster: LocalHadoop, fault: Outcome) -> None:
     """Server that writes 1 GB of log."""
     writes = 'yes "a line of forty characters, more or less" | head -c 1000000000; echo the last of them'
     # It inherits the container's output as kernels do, and waits for the test.

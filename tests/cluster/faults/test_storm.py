@@ -59,7 +59,7 @@ def hub(cluster: LocalHadoop, tmp_path: Path) -> Iterator[Hub]:
 
 @pytest.mark.full
 @pytest.mark.timeout(900)
-def test_storm_of_starts_and_stops_while_the_hub_is_killed(hub: Hub, cluster: LocalHadoop, fault: Outcome) -> None:
+def test_storm_while_hub_is_killed(hub: Hub, cluster: LocalHadoop, fault: Outcome) -> None:
     """Hub killed eight times in four minutes while ten users start, compute and stop."""
     seed = random.SystemRandom().randrange(10**6)
     print(f"seed {seed}")

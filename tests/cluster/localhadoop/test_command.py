@@ -70,6 +70,7 @@ def person(tmp_path):
 
 
 def test_up_status_shell_logs_down(person, monkeypatch):
+    """The commands up, status, shell, logs and down work on one cluster from its start to its end."""
     up = person.run("up")
     assert up.returncode == 0, up.stderr
     assert re.search(r"\[ *\d+\.\d s\] Starting namenode", up.stdout)
@@ -114,7 +115,8 @@ def test_up_status_shell_logs_down(person, monkeypatch):
     assert (again.returncode, again.stderr.count("\n")) == (1, 1)
 
 
-def test_ctrl_c_during_up_leaves_nothing_running(person):
+def test_ctrl_c_during_up(person):
+    """Ctrl-C during the command up leaves no process."""
     up = person.start("up")
     for line in up.stdout:
         if "Starting namenode" in line:
@@ -128,7 +130,8 @@ def test_ctrl_c_during_up_leaves_nothing_running(person):
     assert person.processes() == []
 
 
-def test_a_daemon_that_does_not_start_is_named_and_nothing_is_left_running(person):
+def test_failed_daemon_is_named(person):
+    """The command up names a daemon that does not start, keeps its log and leaves no process."""
     up = person.run("up", "--property", "yarn.resourcemanager.scheduler.class=no.such.Scheduler")
     assert up.returncode == 1
     assert re.fullmatch(r"localhadoop: resourcemanager ended with status \d+: .*no\.such\.Scheduler.*\n", up.stderr)
@@ -139,7 +142,8 @@ def test_a_daemon_that_does_not_start_is_named_and_nothing_is_left_running(perso
 
 
 @pytest.mark.full
-def test_two_at_once_do_not_make_one_cluster(person):
+def test_two_starts_at_once(person):
+    """A second start of the same cluster at the same time fails, and the first one succeeds."""
     first = person.start("up")
     for line in first.stdout:
         if "Starting" in line:
@@ -152,7 +156,8 @@ def test_two_at_once_do_not_make_one_cluster(person):
 
 
 @pytest.mark.full
-def test_the_simple_kind_needs_no_root(tmp_path_factory, simple_cluster):
+def test_simple_cluster_needs_no_root(tmp_path_factory, simple_cluster):
+    """A user without root can start a simple cluster but no Kerberos cluster."""
     # A folder that alice can enter; the fixture's cluster has filled the cache.
     if os.geteuid():
         pytest.skip("only root can become alice; the other tests have shown it")
@@ -176,6 +181,7 @@ def test_the_simple_kind_needs_no_root(tmp_path_factory, simple_cluster):
     assert person.processes() == []
 
 
-def test_attach_says_where_there_is_nothing(tmp_path):
+def test_attach_without_cluster(tmp_path):
+    """An attempt to attach to a folder without a cluster fails with a message."""
     with pytest.raises(LocalHadoopError, match="there is no cluster in"):
         LocalHadoop.attach(directory=tmp_path)

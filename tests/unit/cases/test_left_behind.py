@@ -15,7 +15,7 @@ def text_of(name):
     return " ".join((DOCS / name).read_text().split())
 
 
-def test_case_23_what_only_cgroups_can_end():
+def test_case_23_documentation():
     """The docs say what stops with a server, and what only cgroups can end.
 
     tests/cluster/test_servers.py and tests/unit/singleuser/test_descendants.py show it on processes.

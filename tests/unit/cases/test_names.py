@@ -19,8 +19,8 @@ LOG = logging.getLogger("test")
 
 
 @pytest.mark.parametrize("name", ["first.last", "a.b.c", "alice"])
-async def test_case_9_queue_of_a_name_with_dots(spawner_of, name):
-    """The documented example gives the queue that Hadoop itself would give."""
+async def test_case_9_queue_with_dots(spawner_of, name):
+    """For a name with dots, the documented example gives the queue that Hadoop itself would give."""
     queue = await resolve_setting(spawner_of(name, queue="root.users.{queue_username}"), "queue")
     assert queue == "root.users." + name.replace(".", "_dot_")
 
@@ -35,7 +35,7 @@ async def test_case_9_queue_of_a_name_with_dots(spawner_of, name):
         ("alice", lambda spawner: None, "alice"),
     ],
 )
-async def test_case_9_queue_of_another_hadoop_user(spawner_of, name, hadoop_user, queue):
+async def test_case_9_queue_of_hadoop_user(spawner_of, name, hadoop_user, queue):
     """A user's queue has the name of the Hadoop user, which is all that YARN knows, in all templates."""
 
     async def later(spawner):
@@ -127,7 +127,7 @@ async def test_case_9_callables_of_groups(spawner_of):
             await spawner._run_apply_user_options({})
 
 
-async def test_case_9_callable_on_the_options_page(spawner_of):
+async def test_case_9_callable_on_page(spawner_of):
     """The options page shows the queue that a callable returns, and a start uses it."""
     spawner = spawner_of(queue=lambda s: f"root.{s.user.name}", mem_limit_choices=["1 G", "2 G"])
     assert "root.alice" in await spawner.get_options_form()
@@ -149,7 +149,7 @@ def test_case_10_host_in_the_principal(principal, is_):
 
 
 @pytest.mark.parametrize("name", [PRINCIPAL, "jupyterhub@EXAMPLE.COM", "jupyterhub,yarn", "a b"])
-def test_case_10_setting_is_no_principal(name):
+def test_case_10_no_principal(name):
     """YARN would never find the hub by a principal, so the setting refuses one."""
     with pytest.raises(TraitError, match=r"hub_hadoop_user: .* is not a short name"):
         HubSettings(hub_hadoop_user=name)

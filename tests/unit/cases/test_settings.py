@@ -141,7 +141,7 @@ RECIPE = "yarnspawner.singleuser"
         (None, [f"python -m {RECIPE}"]),
     ],
 )
-def test_case_7_commands_of_other_spawners(cmd, run):
+def test_case_7_other_spawners(cmd, run):
     """The commands of other spawners run the recipe, without which the hub never finds the server."""
     assert ServerSettings(cmd=cmd).cmd == run
 

@@ -91,7 +91,7 @@ async def test_case_18_link_to_knox(spawner_of):
 
 
 @pytest.mark.parametrize("link", ["https://knox.example.com/", "javascript:alert('{application_id}')"])
-def test_case_18_link_without_application(link):
+def test_case_18_invalid_link(link):
     """A link that names no application, or is none, is refused by the setting's name."""
     with pytest.raises(TraitError, match="application_link"):
         HubSettings(application_link=link)
@@ -166,7 +166,7 @@ def test_case_15_timeline_service(message):
     ],
 )
 def test_case_16_kms(message):
-    """A key server that refuses is told from HDFS and YARN, and its property is named."""
+    """A refusal of a key server is distinguished from HDFS and YARN, and its property is named."""
     found = refused(message)
     assert "KMS" in found.cause
     assert "hadoop.kms.proxyuser.jupyterhub.users" in found.remedy
@@ -187,7 +187,7 @@ def test_case_17_default_folder(monkeypatch):
     assert driver_process._executable_folder() == ""
 
 
-def test_case_17_noexec_for_the_application_master():
+def test_case_17_noexec_for_the_master():
     """The application master unpacks its native code in the container's folder."""
     assert "netty.native.workdir=." in JAVA_OPTIONS
 

@@ -89,8 +89,8 @@ def test_settings_at_import(code: str, tmp_path: Path) -> None:
     assert python(code, tmp_path, GRPC_VERBOSITY="DEBUG", **container).stdout == "0 DEBUG\n"
 
 
-def test_a_lazy_store_imports_nothing_yet(tmp_path: Path) -> None:
-    """A kernel's container starts the kernel before these imports, and they go on while it starts."""
+def test_lazy_store(tmp_path: Path) -> None:
+    """A lazy store does not import gRPC yet, so a kernel starts before the import."""
     code = "import sys; from yarnspawner.singleuser.store import Store; Store(lazy=True); print('grpc' in sys.modules)"
     assert python(code, tmp_path, **container_environment(tmp_path)).stdout == "False\n"
 

@@ -30,7 +30,8 @@ LAUNCH = KernelLaunch(["python"], {"TOKEN": "secret-token"}, "/home/alice", can_
         LAUNCH,
     ],
 )
-def test_a_document_is_read_as_it_was_written(document: Document) -> None:
+def test_documents_round_trip(document: Document) -> None:
+    """A document is the same after it is written and read."""
     assert type(document).from_bytes(document.to_bytes()) == document
 
 
@@ -48,26 +49,29 @@ def test_a_document_is_read_as_it_was_written(document: Document) -> None:
         KernelLaunch(["a"], {"A": 1}, "", can_encrypt=True),  # type: ignore[dict-item]
     ],
 )
-def test_an_invalid_document_is_refused(document: Document) -> None:
+def test_invalid_documents(document: Document) -> None:
+    """A document with an invalid or missing value is refused."""
     with pytest.raises(ProtocolError):
         type(document).from_bytes(document.to_bytes())
 
 
-def test_both_sides_derive_the_same_keys() -> None:
+def test_same_keys_on_both_sides() -> None:
+    """Both sides derive the same keys from the secret, and the public key fits the secret key."""
     one, other = (KernelKeys(b"s" * 32, "kernel").connection for _ in range(2))
     assert one == other
     assert zmq.curve_public(one["curve_secretkey"].encode()).decode() == one["curve_publickey"]
 
 
-def test_another_kernel_or_server_has_other_keys() -> None:
+def test_keys_differ() -> None:
+    """Another kernel or another server has other keys."""
     keys = [
         KernelKeys(secret, name).connection for secret, name in ((b"s" * 32, "a"), (b"s" * 32, "b"), (b"t" * 32, "a"))
     ]
     assert len({found["key"] for found in keys}) == len({found["curve_secretkey"] for found in keys}) == 3
 
 
-def test_a_command_is_readable_with_the_kernels_key_only() -> None:
-    """A command that was recorded does not start another kernel."""
+def test_sealed_command() -> None:
+    """A command is readable with the kernel's key only, so a recorded one does not start another kernel."""
     sealed = KernelKeys(b"s" * 32, "kernel").seal(LAUNCH)
     assert "secret" not in sealed
     assert KernelKeys(b"s" * 32, "kernel").unseal(sealed) == LAUNCH
@@ -77,11 +81,13 @@ def test_a_command_is_readable_with_the_kernels_key_only() -> None:
 
 
 def test_a_short_secret_is_refused() -> None:
+    """A secret that is too short is refused."""
     with pytest.raises(ProtocolError):
         KernelKeys(b"short", "kernel")
 
 
 def test_an_offer_travels_as_json() -> None:
+    """An offer is the same after it is written and read as JSON, and invalid JSON is refused."""
     offer = KernelOffer(
         (KernelSize("a", "python3", "Größe", 512, 2, 1, own_environment=True),), 3, 4096, "root.analysts"
     )
@@ -92,6 +98,7 @@ def test_an_offer_travels_as_json() -> None:
             KernelOffer.from_json(wrong)
 
 
-def test_sizes_for_people() -> None:
+def test_text_of_sizes() -> None:
+    """The text of a size shows its memory, its cores and its GPUs."""
     assert KernelSize("a", "", "", 512, 1).text == "512 MB · 1 core"
     assert KernelSize("a", "", "", 8192, 4, 1).text == "8 GB · 4 cores · 1 GPU"

@@ -85,7 +85,7 @@ def test_pauses() -> None:
     assert retry.failed(OSError()) <= 1
 
 
-def test_failures_and_recovery_are_logged_once(caplog: pytest.LogCaptureFixture) -> None:
+def test_failures_are_logged_once(caplog: pytest.LogCaptureFixture) -> None:
     """Each exception type is logged once, unexpected ones with traceback, and the recovery once."""
     retry = Retry(LOG, "It failed", recovered="It works", expected=OSError)
     for error in [OSError("away"), KeyError("surprise")] * MANY:
@@ -105,7 +105,7 @@ def test_cancellation_passes() -> None:
         raise asyncio.CancelledError
 
 
-async def test_reflector_survives_failed_lists(no_pauses: list[float], caplog: pytest.LogCaptureFixture) -> None:
+async def test_reflector_failed_lists(no_pauses: list[float], caplog: pytest.LogCaptureFixture) -> None:
     """The reflector reports an application's end after 5,000 failed lists."""
     lists = Failing(ClusterUnavailable("away"), KeyError("surprise"), result=[])
 
@@ -120,7 +120,7 @@ async def test_reflector_survives_failed_lists(no_pauses: list[float], caplog: p
     await reflector.close()
 
 
-async def test_reflector_survives_failed_report(no_pauses: list[float]) -> None:
+async def test_reflector_failed_report(no_pauses: list[float]) -> None:
     """One application's failed report does not delay another application's end."""
 
     async def active() -> list[Report]:

@@ -567,8 +567,8 @@ def test_end_before_listening() -> None:
         ("no answer", "yarn-unavailable"),
     ],
 )
-def test_a_timeout_during_an_outage_has_its_code(error, code):
-    """Metrics count the outage, and nobody reads that the start continues."""
+def test_timeout_during_an_outage(error, code):
+    """A timeout in an outage has the outage's code for metrics, and does not say that the start continues."""
     outage, passes = explain_outage(ClusterUnavailable(error))
     assert passes
     late = explain_timeout(45, f"{outage.cause} {outage.remedy}")
@@ -594,7 +594,7 @@ def test_log_exists(code: int, log: bool) -> None:
 
 
 def test_momentary_queueing() -> None:
-    """A reason that YARN gives in every start is told when it lasts; others are told at once."""
+    """A reason that YARN gives in every start is shown when it lasts; others are shown at once."""
     waits = Report(ACCEPTED + "Application is Activated, waiting for resources to be assigned for AM.")
     full = Report(ACCEPTED + "Queue's AM resource limit exceeded.")
     assert [explain_queueing(waits, seconds) for seconds in (0, 4.9)] == ["", ""]  # type: ignore[arg-type]

@@ -91,7 +91,7 @@ async def test_cookie_is_reused(serve: Serve, curl: Path) -> None:
     web.close()
 
 
-async def test_concurrent_requests_share_login(serve: Serve, curl: Path) -> None:
+async def test_concurrent_login(serve: Serve, curl: Path) -> None:
     """Concurrent requests share one SPNEGO login."""
     (curl / "answer").write_text(NEGOTIATED)
     url = serve(wants_ticket)

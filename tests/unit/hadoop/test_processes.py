@@ -45,7 +45,7 @@ async def test_timeout_kills_process_group(tmp_path: Path) -> None:
     assert not alive(pid)
 
 
-async def test_cancellation_kills_process_group(tmp_path: Path) -> None:
+async def test_cancellation_kills_group(tmp_path: Path) -> None:
     """A cancelled command and its children are killed."""
     pid = tmp_path / "pid"
     task = asyncio.create_task(run("sh", "-c", f"sleep 60 & echo $! > {pid}; wait", env=ENV, timeout=60))

@@ -120,7 +120,7 @@ async def test_server_node(manager: Manager, rm: ResourceManager) -> None:
     assert await rm.server_node(APPLICATION) == Node("node2")
 
 
-async def test_pending_application_has_no_node(manager: Manager, rm: ResourceManager) -> None:
+async def test_pending_without_node(manager: Manager, rm: ResourceManager) -> None:
     """A pending application has no node."""
     waiting = {**ATTEMPT, "containerId": "", "nodeHttpAddress": "", "nodeId": ""}
     manager.documents[f"apps/{APPLICATION}/appattempts"] = {"appAttempts": {"appAttempt": [waiting]}}

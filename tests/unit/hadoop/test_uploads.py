@@ -274,7 +274,7 @@ async def test_upload_in_use_is_kept(hdfs, uploads, archive):
     assert await uploads.clean() == []
 
 
-async def test_upload_of_running_application_is_kept(hdfs, archive):
+async def test_upload_of_application_is_kept(hdfs, archive):
     """An upload that a running application may use is kept."""
     file = await old_upload(hdfs, archive, days=40)
 

@@ -43,22 +43,22 @@ def test_a_taken_account_has_an_owner(database, user_of):
     assert accounts.other_owner("other", bob.id) == ""
 
 
-def test_the_first_of_two_owners_is_named(database, user_of):
-    """Two users may share an account, if an admin says so."""
+def test_first_owner_is_named(database, user_of):
+    """Two users can share an account if an admin allows it, and other users see its first owner."""
     for name in ("alice", "bob"):
         user_of(name, {"hadoop_user": "shared"})
     carl = user_of("carl", None)
     assert AccountRegistry(database, LOG).other_owner("shared", carl.id) == "alice"
 
 
-def test_a_stored_claim_counts_after_a_restart(database, user_of):
-    """A hub that starts reads the claims of all users."""
+def test_stored_claim_after_restart(database, user_of):
+    """A hub that starts reads the claims of all users, so stored claims count."""
     alice, bob = user_of("alice", None), user_of("bob", None)
     AccountRegistry(database, LOG).take("shared", alice)
     assert AccountRegistry(database, LOG).other_owner("shared", bob.id) == "alice"
 
 
-def test_an_owner_may_have_servers_without_the_claim(database, user_of):
+def test_claim_in_one_state(database, user_of):
     """One state that names the account is enough, and a user who was deleted does not hide another owner."""
     gone = user_of("gone", {"hadoop_user": "shared"})
     user_of("alice", {}, {"hadoop_user": "shared"}, None)
@@ -69,7 +69,7 @@ def test_an_owner_may_have_servers_without_the_claim(database, user_of):
     assert accounts.other_owner("shared", bob.id) == "alice"
 
 
-def test_a_claim_is_written_to_each_server(database, user_of):
+def test_claim_in_each_state(database, user_of):
     """A claim outlasts any server, so each state has it, next to what it had."""
     alice = user_of("alice", None, {"version": 1, KEY: {"old": "alice"}})
     AccountRegistry(database, LOG).take("shared", alice)
@@ -88,8 +88,8 @@ def test_a_claim_is_committed_at_once(database, user_of):
     assert states(alice) == [{KEY: {"shared": "alice"}}]
 
 
-def test_a_state_that_is_no_mapping_is_left_alone(database, user_of):
-    """Something else than a mapping in the database stops no start."""
+def test_state_that_is_no_mapping(database, user_of):
+    """A state in the database that is no mapping stays as it is, and stops no start."""
     alice = user_of("alice", [1], None)
     accounts = AccountRegistry(database, LOG)
     accounts.take("shared", alice)
@@ -98,7 +98,7 @@ def test_a_state_that_is_no_mapping_is_left_alone(database, user_of):
     assert states(alice) == [[1], {KEY: {}}]
 
 
-def test_a_claim_that_only_some_servers_had_is_kept(database, user_of):
+def test_earlier_claim_is_kept(database, user_of):
     """A failed start does not release a claim that was there before, and gives it to the user's new server."""
     alice = user_of("alice", {KEY: {"shared": "alice"}}, None)
     accounts = AccountRegistry(database, LOG)
@@ -107,8 +107,8 @@ def test_a_claim_that_only_some_servers_had_is_kept(database, user_of):
     assert states(alice) == [{KEY: {"shared": "alice"}}] * 2
 
 
-def test_a_failed_first_start_releases_its_claim_only(database, user_of):
-    """The user's other claims stay, and so do other users' starts."""
+def test_failed_first_start(database, user_of):
+    """A failed first start releases only its own claim, not the user's other claims or those of other users."""
     alice, bob = user_of("alice", {KEY: {"old": "alice"}}), user_of("bob", None)
     accounts = AccountRegistry(database, LOG)
     accounts.take("shared", alice)
@@ -120,7 +120,7 @@ def test_a_failed_first_start_releases_its_claim_only(database, user_of):
     assert states(alice) == [{KEY: {"old": "alice"}}]
 
 
-def test_a_claim_is_released_with_the_last_start(database, user_of):
+def test_last_start_releases_claim(database, user_of):
     """Of starts at the same time, each gives up once; the last one releases the claim."""
     alice = user_of("alice", None)
     accounts = AccountRegistry(database, LOG)
@@ -149,7 +149,7 @@ def test_a_confirmed_claim_stays(database, user_of):
     assert accounts.of_user(alice) == ["one", "two"]
 
 
-def test_a_confirmed_first_claim_outlasts_a_late_failure(database, user_of):
+def test_late_failure(database, user_of):
     """A start that gives up after its claim was confirmed releases nothing."""
     alice = user_of("alice", None)
     accounts = AccountRegistry(database, LOG)
@@ -159,8 +159,8 @@ def test_a_confirmed_first_claim_outlasts_a_late_failure(database, user_of):
     assert accounts.of_user(alice) == ["shared"]
 
 
-def test_the_account_of_an_earlier_version_is_a_claim(database, user_of):
-    """Such a state has nothing but the last server's account, which a failed start does not release."""
+def test_state_of_earlier_version(database, user_of):
+    """The account in a state of an earlier version is a claim, which a failed start does not release."""
     alice = user_of("alice", {"hadoop_user": "shared"})
     accounts = AccountRegistry(database, LOG)
     accounts.take("shared", alice)
@@ -169,7 +169,7 @@ def test_the_account_of_an_earlier_version_is_a_claim(database, user_of):
     assert accounts.of_user(alice) == ["shared"]
 
 
-def test_a_renamed_users_claim_is_renewed(database, user_of):
+def test_claim_of_renamed_user(database, user_of):
     """A user who takes an account again after a new name has it under the new name."""
     alice, bob = user_of("alice", {KEY: {"shared": "old name"}}), user_of("bob", None)
     accounts = AccountRegistry(database, LOG)

@@ -37,7 +37,8 @@ def another_run(monkeypatch, *before):
             identity.claim.close()
 
 
-def test_an_id_is_made_once_and_kept_where_only_the_hub_reads_it(secret, monkeypatch):
+def test_id_is_kept_in_private_file(secret, monkeypatch):
+    """The hub creates its id once and keeps it in a file that only the hub can read."""
     first = load_or_create("", secret, SEAL, LOG)
     another_run(monkeypatch, first)
     assert load_or_create("", secret, SEAL, LOG).id == first.id
@@ -49,7 +50,8 @@ def test_an_id_is_made_once_and_kept_where_only_the_hub_reads_it(secret, monkeyp
     assert files == [FILE_NAME, f"{FILE_NAME}.lock"]
 
 
-def test_a_hub_with_the_same_secret_elsewhere_is_another(secret, tmp_path):
+def test_same_secret_elsewhere(secret, tmp_path):
+    """A hub with the same cookie secret in another folder has another id."""
     copy = tmp_path / "jupyterhub_cookie_secret"
     copy.write_bytes(secret.read_bytes())
     production, staging = load_or_create("", secret, SEAL, LOG), load_or_create("", copy, SEAL, LOG)
@@ -57,45 +59,53 @@ def test_a_hub_with_the_same_secret_elsewhere_is_another(secret, tmp_path):
     assert not staging.is_same_hub(production.id)
 
 
-def test_servers_of_before_are_its_own(secret):
+def test_servers_of_earlier_versions(secret):
+    """The hub owns servers without a hub id and servers with the id from its cookie secret."""
     identity = load_or_create("", secret, SEAL, LOG)
     assert identity.is_same_hub("") and identity.is_same_hub(SEAL.hub_id) and identity.is_same_hub(identity.id)
 
 
-def test_servers_from_before_the_admin_chose_are_its_own(secret):
+def test_servers_before_a_chosen_id(secret):
+    """After the admin chooses an id, the hub still owns the servers of its earlier id."""
     before = load_or_create("", secret, SEAL, LOG)
     assert load_or_create("production", secret, SEAL, LOG).is_same_hub(before.id)
 
 
-def test_the_admins_choice_counts(secret):
+def test_admin_chooses_id(secret):
+    """The admin's id is used, and no file is written."""
     identity = load_or_create("production", secret, SEAL, LOG)
     assert (identity.id, identity.certain) == ("production", True)
     assert not secret.with_name(FILE_NAME).exists()
 
 
-def test_without_a_file_the_secrets_own_is_taken_which_is_not_certain(caplog):
+def test_id_without_a_file(caplog):
+    """Without a file, the id comes from the cookie secret and is not certain."""
     identity = load_or_create("", None, Seal(b"another"), LOG)
     assert (identity.id, identity.certain) == (Seal(b"another").hub_id, False)
     assert "hub_id" in caplog.text
 
 
-def test_a_file_with_something_else_in_it_is_not_taken(secret, caplog):
+def test_invalid_id_file(secret, caplog):
+    """A file without a valid id makes the id uncertain, and the log names the file."""
     secret.with_name(FILE_NAME).write_text("../..")
     assert not load_or_create("", secret, SEAL, LOG).certain
     assert str(secret.with_name(FILE_NAME)) in caplog.text
 
 
-def test_nothing_is_made_where_there_is_no_cookie_secret(tmp_path):
+def test_no_cookie_secret_file(tmp_path):
+    """Without a cookie secret file, no id file is written."""
     assert not load_or_create("", tmp_path / "jupyterhub_cookie_secret", SEAL, LOG).certain
     assert not list(tmp_path.iterdir())
 
 
-def test_a_command_makes_none(secret):
+def test_command_makes_no_id(secret):
+    """A command does not create an id."""
     assert not load_or_create("", secret, SEAL, LOG, make=False).certain
     assert not secret.with_name(FILE_NAME).exists()
 
 
-def test_where_the_cookie_secret_is(tmp_path, monkeypatch):
+def test_cookie_secret_file(tmp_path, monkeypatch):
+    """The path of the cookie secret comes from the configuration, unless the secret itself is set."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("JPY_COOKIE_SECRET", raising=False)
     assert cookie_secret_file({}) == tmp_path / "jupyterhub_cookie_secret"
@@ -129,8 +139,8 @@ def database(tmp_path):
 ALICE, BOB = ("alice", 2020), ("bob", 2021)
 
 
-def test_a_second_hub_in_the_same_folder_has_another_id(secret, monkeypatch, caplog):
-    """While a hub runs, another one with its id sweeps nothing, and starts nothing that the first would sweep."""
+def test_second_hub_in_same_folder(secret, monkeypatch, caplog):
+    """A second hub in a folder gets another id, sweeps nothing, and starts nothing that the first would sweep."""
     first = load_or_create("", secret, SEAL, LOG)
     monkeypatch.setattr("yarnspawner.hub.identity._identities", {})
     second = load_or_create("", secret, SEAL, LOG)
@@ -142,8 +152,8 @@ def test_a_second_hub_in_the_same_folder_has_another_id(secret, monkeypatch, cap
 
 
 @pytest.mark.parametrize("chosen", ["", "production"])
-def test_the_lock_ends_with_the_process_that_holds_it(secret, chosen, monkeypatch):
-    """A killed hub leaves no lock behind."""
+def test_lock_ends_with_its_process(secret, chosen, monkeypatch):
+    """The lock ends with its process, so a killed hub leaves no lock behind."""
     program = (
         "import logging, pathlib, sys, time\nfrom yarnspawner.hub.identity import load_or_create\n"
         "from yarnspawner.state.seal import Seal\n"
@@ -161,8 +171,8 @@ def test_the_lock_ends_with_the_process_that_holds_it(secret, chosen, monkeypatc
     assert load_or_create(chosen, secret, SEAL, LOG).certain
 
 
-def test_an_id_without_a_record_is_bound_to_the_database_it_is_found_with(secret, database, tmp_path):
-    """The file of an earlier version, which holds an id alone, keeps working."""
+def test_id_without_a_record(secret, database, tmp_path):
+    """The file of an earlier version, which holds only an id, is bound to the current database."""
     secret.with_name(FILE_NAME).write_text(f"{'ab' * 16}\n")
     identity = load_or_create("", secret, SEAL, LOG, db=database(tmp_path / "hub.sqlite", ALICE))
     assert (identity.id, identity.certain) == ("ab" * 16, True)
@@ -187,7 +197,7 @@ def test_an_id_belongs_to_one_database(secret, database, tmp_path, monkeypatch, 
     assert again.certain and again.id == first.id
 
 
-def test_a_database_that_was_replaced_is_another(secret, database, tmp_path, monkeypatch):
+def test_replaced_database(secret, database, tmp_path, monkeypatch):
     """The same address with none of the users is another database; some other users are not."""
     path = tmp_path / "hub.sqlite"
     another_run(monkeypatch, load_or_create("", secret, SEAL, LOG, db=database(path, ALICE, BOB)))
@@ -199,7 +209,7 @@ def test_a_database_that_was_replaced_is_another(secret, database, tmp_path, mon
     assert load_or_create("", secret, SEAL, LOG, db=database(path, ("carol", 2026), BOB)).claim is not None
 
 
-def test_a_database_is_moved_with_a_word_of_the_admin(secret, database, tmp_path, monkeypatch):
+def test_moved_database(secret, database, tmp_path, monkeypatch):
     """After `--moved` the id belongs to the new database, under the same name as before."""
     first = load_or_create("", secret, SEAL, LOG, db=database(tmp_path / "hub.sqlite", ALICE))
     another_run(monkeypatch, first)
@@ -211,8 +221,8 @@ def test_a_database_is_moved_with_a_word_of_the_admin(secret, database, tmp_path
     assert load_or_create("", secret, SEAL, LOG, db=moved).id == first.id
 
 
-def test_a_command_neither_locks_nor_writes(secret, database, tmp_path):
-    """The command runs while the hub does."""
+def test_command_does_not_write(secret, database, tmp_path):
+    """A command neither locks nor writes the file, because it runs while the hub does."""
     hub = load_or_create("", secret, SEAL, LOG, db=database(tmp_path / "hub.sqlite", ALICE))
     file = secret.with_name(FILE_NAME)
     before = file.read_text()
@@ -246,15 +256,15 @@ def test_a_password_is_not_written_down(secret):
     assert "postgresql://db.example.com:5432/hub" in text and "hunter2" not in text
 
 
-def test_a_folder_that_cannot_be_written_keeps_no_hub_from_its_id(secret, database, tmp_path, caplog):
+def test_folder_is_not_writable(secret, database, tmp_path, caplog):
     """Where nothing can be locked or kept, the id is as before, and the log says so once."""
     claim = HubClaim(tmp_path / "none" / FILE_NAME, "h", database(tmp_path / "hub.sqlite"), LOG, hub=True)
     assert (claim.refusal(), claim.refusal()) == ("", "")
     assert caplog.text.count("cannot be bound") == 1
 
 
-def test_a_hub_whose_users_all_go_keeps_its_id(secret, database, tmp_path):
-    """Temporary users are deleted every night."""
+def test_hub_without_users(secret, database, tmp_path):
+    """A hub keeps its id after all its users are deleted, as temporary users are every night."""
     db = database(tmp_path / "hub.sqlite", ALICE)
     identity = load_or_create("", secret, SEAL, LOG, db=db)
     db.query(orm.User).delete()

@@ -7,7 +7,7 @@ from sqlalchemy.orm import selectinload
 from yarnspawner.hub.owned_servers import users_with_servers
 
 
-def test_users_with_servers_are_loaded_at_once():
+def test_users_are_loaded_at_once():
     """While their rows are kept, JupyterHub's own query at its start sends no more queries for more users."""
     db = orm.new_session_factory("sqlite:///:memory:")()
     for number in range(40):

@@ -84,7 +84,7 @@ async def test_restart(site: Site) -> None:
 
 
 async def test_refusals(site: Site) -> None:
-    """Nobody else may, no other site can, and a server that does not run cannot."""
+    """Other users, requests without a valid XSRF token, and servers that do not run are refused."""
     for user in ("bob", "reader"):
         for method in ("GET", "POST"):
             assert (await site.ask(user, "restart-jupyter/alice", method)).code in (403, 404)
@@ -97,6 +97,7 @@ async def test_refusals(site: Site) -> None:
 
 
 async def test_failure(site: Site) -> None:
+    """The page shows the message of a failed restart, escaped, with HTTP status 503."""
     site.failure = "Jupyter is <b>not</b> ready."
     answer = await site.press("alice", "restart-jupyter/alice")
     assert answer.code == 503

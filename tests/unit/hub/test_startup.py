@@ -20,8 +20,8 @@ from yarnspawner.hub.startup import configuration_warning, install_startup_hook
         ({"yarn.acl.enable": "true", "yarn.admin.acl": "yarn"}, ""),
     ],
 )
-def test_acls_that_are_off_are_warned_of(settings, warns, tmp_path, monkeypatch):
-    """YARN's defaults let everybody end everybody's server."""
+def test_warning_about_acls(settings, warns, tmp_path, monkeypatch):
+    """The hub warns if YARN's ACLs are off or open, as any user can then kill any server."""
     properties = "".join(
         f"<property><name>{name}</name><value>{value}</value></property>" for name, value in settings.items()
     )
@@ -30,15 +30,15 @@ def test_acls_that_are_off_are_warned_of(settings, warns, tmp_path, monkeypatch)
     assert warns in configuration_warning() and bool(configuration_warning()) == bool(warns)
 
 
-def test_a_hub_without_hadoops_configuration_warns_when_it_starts(tmp_path, monkeypatch):
-    """The administrator reads what to set before the first user comes."""
+def test_warning_without_hadoop(tmp_path, monkeypatch):
+    """A hub without Hadoop's configuration warns when it starts, and the warning says what to set."""
     monkeypatch.setenv("HADOOP_CONF_DIR", str(tmp_path / "nowhere"))
     assert f"{tmp_path}/nowhere" in configuration_warning()
     assert "Set HADOOP_CONF_DIR" in configuration_warning()
 
 
-async def test_the_hub_is_found_under_both_its_names(monkeypatch):
-    """`python -m jupyterhub.app` runs a class of its own, which is attended to as well."""
+async def test_both_names_of_the_hub(monkeypatch):
+    """The hook also changes the class of a hub that runs as `python -m jupyterhub.app`."""
 
     class JupyterHub:
         spawner_class = int
@@ -63,7 +63,7 @@ async def test_the_hub_is_found_under_both_its_names(monkeypatch):
     assert begun == ["prepared", hub, "drivers"]
 
 
-def test_a_hub_starts_its_drivers_with_itself(monkeypatch):
+def test_drivers_start_with_the_hub(monkeypatch):
     """The drivers start with the hub; what fails there is logged, and the hub starts."""
     from yarnspawner.hub import startup as hub
 
@@ -95,8 +95,8 @@ def test_a_hub_starts_its_drivers_with_itself(monkeypatch):
     assert len(logged) == 2
 
 
-def test_a_configuration_that_cannot_be_read_keeps_no_hub_from_starting(monkeypatch):
-    """Whatever is wrong with it is logged."""
+def test_unreadable_configuration(monkeypatch):
+    """A hub starts even if the configuration is not readable, and the error is logged."""
     from yarnspawner.hub import startup as hub
 
     def broken():
@@ -143,7 +143,7 @@ async def checked(hub, spawner_class, monkeypatch):
     return asyncio.ensure_future(hub_class.init_spawners(hub)), reapers
 
 
-async def test_pending_starts_keep_no_hub_from_serving(monkeypatch):
+async def test_pending_starts_do_not_block(monkeypatch):
     """The hub waits for the checks of running servers, and not for pending starts."""
     hub = Checking(False, True, True)
     checks, reapers = await checked(hub, int, monkeypatch)

@@ -92,7 +92,7 @@ async def start(kernel: RemoteKernel, timeout: float = 5) -> None:
     await kernel.start(kernel.launch(["python"], {}, "/home/alice", can_encrypt=True), timeout)
 
 
-async def test_a_kernel_has_an_application_from_start_to_end(cluster: OneCluster, tmp_path: Path) -> None:
+async def test_application_of_a_kernel(cluster: OneCluster, tmp_path: Path) -> None:
     """No secret is in the environment or in the specification; the private file is gone with the application."""
     kernel = remote(cluster)
     await start(kernel)
@@ -119,7 +119,8 @@ async def test_a_kernel_has_an_application_from_start_to_end(cluster: OneCluster
     assert not list(tmp_path.iterdir())
 
 
-async def test_an_application_without_an_application_master_is_killed(cluster: OneCluster) -> None:
+async def test_kill_without_master(cluster: OneCluster) -> None:
+    """An application that gets no application master within the timeout is killed."""
     cluster.report_now = Report(ID, state="ACCEPTED", queue="small")
     kernel = remote(cluster)
     with pytest.raises(KernelRefused, match=r"Waiting in queue small\. YARN gave none within .*\. Try again"):
@@ -127,9 +128,9 @@ async def test_an_application_without_an_application_master_is_killed(cluster: O
     assert cluster.killed == 1
 
 
-async def test_an_application_whose_container_waits_says_why(
-    cluster: OneCluster, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_reason_of_a_waiting_container(cluster: OneCluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The error of a start whose container waits gives the reason."""
+
     async def reason(self: ApplicationWaits, report: Report | None) -> str:
         assert report == cluster.report_now
         return "because the queue is full"
@@ -141,7 +142,8 @@ async def test_an_application_whose_container_waits_says_why(
         await start(remote(cluster), 0.5)
 
 
-async def test_an_end_of_the_application_is_the_kernels_end(cluster: OneCluster) -> None:
+async def test_application_end_ends_kernel(cluster: OneCluster) -> None:
+    """A kernel ends with its application."""
     kernel = remote(cluster)
     await start(kernel)
     cluster.end("KILLED", "KILLED", "Application killed by user alice")
@@ -153,6 +155,7 @@ async def test_an_end_of_the_application_is_the_kernels_end(cluster: OneCluster)
 
 
 async def test_a_kernel_reports_its_own_end(cluster: OneCluster) -> None:
+    """A kernel that ends reports its exit status."""
     kernel = remote(cluster)
     await start(kernel)
     cluster.keys[end_key("1")] = KernelEnd(1, 137, "It was killed.").to_bytes()
@@ -171,13 +174,15 @@ async def test_a_kernel_reports_its_own_end(cluster: OneCluster) -> None:
         (ClusterUnavailable("no ticket"), "cannot be submitted: no ticket"),
     ],
 )
-async def test_a_refusal_is_told(cluster: OneCluster, refusal: Exception, said: str) -> None:
+async def test_refusal_is_raised(cluster: OneCluster, refusal: Exception, said: str) -> None:
+    """A refused submission raises an error with the reason."""
     cluster.refusal = refusal
     with pytest.raises(KernelRefused, match=said):
         await start(remote(cluster))
 
 
-async def test_without_the_private_file_the_kernel_cannot_be_used(cluster: OneCluster, tmp_path: Path) -> None:
+async def test_missing_private_file(cluster: OneCluster, tmp_path: Path) -> None:
+    """Without the secrets of its private file, the kernel's connection cannot be used."""
     kernel = remote(cluster)
     await start(kernel)
     known = kernel.to_dict()
@@ -189,8 +194,8 @@ async def test_without_the_private_file_the_kernel_cannot_be_used(cluster: OneCl
         _ = other.connection
 
 
-def test_the_drivers_stop_when_nobody_calls(cluster: OneCluster, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Callers may be on different event loops."""
+def test_idle_drivers_stop(cluster: OneCluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Idle drivers stop and start again with the next call, also from another event loop."""
     monkeypatch.setattr(cluster_thread, "_IDLE_LIMIT", 0.05)
     thread = ClusterThread(lambda: cluster)  # type: ignore[arg-type,return-value]
 
@@ -204,6 +209,7 @@ def test_the_drivers_stop_when_nobody_calls(cluster: OneCluster, monkeypatch: py
 
 
 def test_the_secret_is_a_private_file(cluster: OneCluster) -> None:
+    """The container gets the secret as a file."""
     kernel = remote(cluster)
     asyncio.run(start(kernel))
     assert list(cluster.submitted[0].services["kernel"].files) == [SECRET_FILE]

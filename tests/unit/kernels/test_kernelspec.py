@@ -16,8 +16,8 @@ from yarnspawner.provisioner import YarnProvisioner
 INSTALL = ["kernelspec", "install", "--name", "big"]
 
 
-def test_the_kernelspec_describes_the_application(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """G is GiB, as in the hub's kernel_profiles."""
+def test_kernelspec(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The kernelspec describes the application, and G is GiB as in the hub's kernel_profiles."""
     arguments = ["--memory", "8G", "--vcores", "4", "--queue", "analysts", "--prefix", str(tmp_path)]
     assert main([*INSTALL, *arguments]) == 0
     folder = tmp_path / "share/jupyter/kernels/big"
@@ -34,7 +34,8 @@ def test_the_kernelspec_describes_the_application(tmp_path: Path, capsys: pytest
     assert made == KernelRequest("jupyter-kernel", "analysts", 8192, 4)
 
 
-def test_it_is_installed_for_the_account(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_install_for_account(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a prefix, the kernelspec is installed in the account's data folder."""
     monkeypatch.setenv("JUPYTER_DATA_DIR", str(tmp_path))
     monkeypatch.setattr("jupyter_client.kernelspec.jupyter_data_dir", lambda: str(tmp_path))
     assert main([*INSTALL, "--memory", "512M", "--display-name", "Big"]) == 0
@@ -49,17 +50,20 @@ def test_it_is_installed_for_the_account(tmp_path: Path, monkeypatch: pytest.Mon
         (["--memory", "8G", "--prefix", "/proc/nowhere"], "cannot be installed in"),
     ],
 )
-def test_problems_are_told(arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_problems_are_printed(arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """The command prints what prevents the installation, and fails."""
     assert main([*INSTALL, *arguments]) == 1
     assert said in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("arguments", [["--memory", "much"], [], ["--memory", "8G", "--user", "--sys-prefix"]])
 def test_wrong_arguments_are_refused(arguments: list[str]) -> None:
+    """The command refuses arguments that are wrong, missing or contradictory."""
     with pytest.raises(SystemExit, match="2"):
         main([*INSTALL, *arguments])
 
 
 def test_a_name_is_no_path() -> None:
+    """The command refuses a kernelspec name that is a path."""
     with pytest.raises(SystemExit, match="2"):
         main(["kernelspec", "install", "--name", "../big", "--memory", "8G"])

@@ -39,11 +39,13 @@ def test_an_idle_kernel() -> None:
 
 
 def test_a_busy_kernel_is_not_idle() -> None:
+    """The row of a busy kernel contains no idle time."""
     model = {"execution_state": "busy", "last_activity": "2026-11-27T14:40:00.000000Z"}
     assert describe("1", kernel(address=ADDRESS, requested=NOW - 60), model, "", NOW).holds == "32 GiB for 1 min"
 
 
 def test_a_waiting_kernel_says_why() -> None:
+    """The row of a waiting kernel says why it waits and since when."""
     waiting = kernel(requested=NOW - 120, waiting="Waiting in queue default, because the queue is full.")
     assert describe("1", waiting, {}, "", NOW).state == (
         "Waiting in queue default, because the queue is full. It has waited for 2 min."
@@ -51,11 +53,13 @@ def test_a_waiting_kernel_says_why() -> None:
 
 
 def test_an_ended_kernel_says_why() -> None:
+    """The row of an ended kernel says why it ended."""
     ended = kernel(address=ADDRESS, end=KernelEnd(1, 137, "It was over its memory.", True))
     assert describe("1", ended, {}, "", NOW).state == "It was over its memory."
 
 
-def test_names_of_notebooks_cannot_change_the_page() -> None:
+def test_notebook_names_are_escaped() -> None:
+    """The page escapes the names of notebooks."""
     row = KernelRow("1", "<script>alert(1)</script>.ipynb", "8 GB", "8 GiB", "n1", "idle")
     page = _template().render(rows=[row], form="<input>")
     assert "<script>" not in page
@@ -63,7 +67,8 @@ def test_names_of_notebooks_cannot_change_the_page() -> None:
     assert "No kernel runs" in _template().render(rows=[], form="")
 
 
-def test_a_kernel_that_yarn_stopped_is_listed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_kernel_stopped_by_yarn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The page lists a kernel that YARN has stopped, with the reason."""
     monkeypatch.setattr(
         RemoteKernel, "lost", deque([LostKernel("<b>.ipynb", "32 GB · 8 cores", "Too large.", NOW - 120)])
     )
@@ -75,6 +80,7 @@ def test_a_kernel_that_yarn_stopped_is_listed(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_only_living_kernels_are_known() -> None:
+    """A kernel that no longer exists is not in the list of known kernels."""
     one = kernel()
     assert RemoteKernel.known["1"] is one
     del one

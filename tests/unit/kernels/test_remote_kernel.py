@@ -68,8 +68,8 @@ async def test_a_lost_request_is_repeated() -> None:
     assert containers.killed == containers.added
 
 
-async def test_a_request_is_not_repeated_at_once() -> None:
-    """Within the patience of its containers, a start has one request; its time limit ends it."""
+async def test_request_is_not_repeated() -> None:
+    """A start does not repeat its request at once, and ends after its time limit."""
     containers = Containers(lost=9, patience=60)
     with pytest.raises(KernelRefused, match=r"a container with .* YARN gave none within"):
         await kernel_of(containers).start(KernelLaunch(["python"], {}, "", True), 0.2)
@@ -98,8 +98,8 @@ async def started(containers: Followed) -> RemoteKernel:
     return kernel
 
 
-async def test_the_store_is_asked_for_a_kernels_end_after_a_change() -> None:
-    """Jupyter asks each second for each kernel, which would cost as much as a busy server."""
+async def test_end_is_read_after_a_change() -> None:
+    """The store gets a request for a kernel's end after a change only, although Jupyter asks each second."""
     containers = Followed(changes=1)
     kernel = await started(containers)
     assert [await kernel.find_end() for _ in range(5)] == [None] * 5
@@ -114,10 +114,8 @@ async def test_the_store_is_asked_for_a_kernels_end_after_a_change() -> None:
 
 
 @pytest.mark.parametrize(("changes", "limit"), [(None, 30.0), (1, 0.0)])
-async def test_without_a_stream_the_store_is_asked_each_time(
-    changes: int | None, limit: float, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The same holds after the time in which a stream is relied on."""
+async def test_end_without_event_stream(changes: int | None, limit: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without an event stream, or after its time limit, each check sends a request to the store."""
     monkeypatch.setattr("yarnspawner.kernels.remote_kernel._UNCHANGED_LIMIT", limit)
     containers = Followed(changes)
     kernel = await started(containers)

@@ -114,8 +114,8 @@ async def warmed(store: MemoryStore, **limits: int) -> tuple[Server, str]:
     return server, spare
 
 
-async def test_the_first_kernel_of_a_size_brings_spare_containers(store: MemoryStore) -> None:
-    """Before it, and in the seconds of its start, none is requested."""
+async def test_first_kernel_brings_spares(store: MemoryStore) -> None:
+    """The first kernel of a size brings spare containers, which are not requested before or during its start."""
     server = Server(store)
     server.look()
     assert not store.active
@@ -128,8 +128,8 @@ async def test_the_first_kernel_of_a_size_brings_spare_containers(store: MemoryS
     assert KERNEL_ID_VARIABLE not in store.environments["kernel-large_1"]
 
 
-async def test_a_kernel_gets_the_spare_container(store: MemoryStore) -> None:
-    """What it is to run travels encrypted with its own key. The server then requests the next spare container."""
+async def test_kernel_gets_spare(store: MemoryStore) -> None:
+    """A kernel gets the spare container, with its launch encrypted by its own key, and the next is requested."""
     server, spare = await warmed(store)
     assert await server.start(SMALL, "2") == spare
     assert store.assigned.kernel_id == "2"
@@ -142,13 +142,15 @@ async def test_a_kernel_gets_the_spare_container(store: MemoryStore) -> None:
     assert len(store.active) == 3
 
 
-async def test_two_kernels_do_not_get_the_same(store: MemoryStore) -> None:
+async def test_spare_is_assigned_once(store: MemoryStore) -> None:
+    """Two kernels do not get the same spare container."""
     server, spare = await warmed(store)
     started = [await server.start(SMALL, kernel) for kernel in "23"]
     assert started == [spare, "kernel-small_2"]
 
 
-async def test_a_container_that_starts_is_as_good_as_a_new_request(store: MemoryStore) -> None:
+async def test_starting_spare_is_used(store: MemoryStore) -> None:
+    """A kernel gets a spare container that still starts, instead of a new request."""
     server = Server(store)
     await server.start(SMALL, "1")
     server.look()
@@ -160,7 +162,8 @@ async def test_a_container_that_starts_is_as_good_as_a_new_request(store: Memory
     assert not store.values
 
 
-async def test_a_container_that_does_not_accept_is_replaced(store: MemoryStore) -> None:
+async def test_stuck_spare_is_replaced(store: MemoryStore) -> None:
+    """A spare container that does not accept a kernel is killed, and a new request replaces it."""
     server, spare = await warmed(store)
     store.stuck.add(spare)
     assert await server.start(SMALL, "2") == "kernel-small_2"
@@ -168,8 +171,8 @@ async def test_a_container_that_does_not_accept_is_replaced(store: MemoryStore) 
     assert not store.values
 
 
-async def test_another_process_of_the_server_finds_them(store: MemoryStore) -> None:
-    """A restarted Jupyter server knows nothing but the store, and it stops only other unknown containers."""
+async def test_restarted_server_finds_spares(store: MemoryStore) -> None:
+    """A restarted Jupyter server finds its spare containers in the store and does not stop them."""
     _, spare = await warmed(store)
     again = Server(store)
     assert list(await again.containers.active()) == ["kernel-small_0"]
@@ -177,8 +180,8 @@ async def test_another_process_of_the_server_finds_them(store: MemoryStore) -> N
 
 
 @pytest.mark.parametrize("limits", [{"containers": 2}, {"memory": 400 + 8192}])
-async def test_a_kernel_of_another_size_is_not_refused(store: MemoryStore, limits: dict[str, int]) -> None:
-    """Its place is the spare container's, which then is not requested again as long as there is no room."""
+async def test_other_size_is_not_refused(store: MemoryStore, limits: dict[str, int]) -> None:
+    """A kernel of another size replaces a spare container, which is not requested again while there is no room."""
     server, spare = await warmed(store, **limits)
     assert await server.start(LARGE, "2") == "kernel-large_2"
     assert store.states[spare] == "KILLED"
@@ -186,14 +189,16 @@ async def test_a_kernel_of_another_size_is_not_refused(store: MemoryStore, limit
     assert not store.spare
 
 
-async def test_a_refused_kernel_takes_no_spare_container(store: MemoryStore) -> None:
+async def test_refused_kernel_keeps_spare(store: MemoryStore) -> None:
+    """A kernel that the memory limit refuses does not remove a spare container."""
     server, spare = await warmed(store, memory=1000)
     with pytest.raises(KernelRefused, match=r"needs 8 GB. Your kernels in containers use 0.4 GB of the 1 GB"):
         await server.start(LARGE, "2")
     assert store.spare == [spare]
 
 
-async def test_spare_containers_count_in_the_limits(store: MemoryStore) -> None:
+async def test_spares_count_in_limits(store: MemoryStore) -> None:
+    """Spare containers count in the limits of a server."""
     server = Server(store, containers=1)
     await server.start(SMALL, "1")
     server.look()
@@ -211,7 +216,8 @@ async def test_a_full_queue_gets_them_back(store: MemoryStore) -> None:
     assert [name for name in store.spare if "small" in name] != []
 
 
-async def test_a_lost_container_is_replaced_after_a_growing_pause(store: MemoryStore) -> None:
+async def test_lost_spare_is_replaced(store: MemoryStore) -> None:
+    """A lost spare container is replaced after a pause, which grows with each loss."""
     server, spare = await warmed(store)
     store.end(spare, "FAILED")
     for lost, replaced in ((10, 75), (80, 200)):
@@ -225,7 +231,8 @@ async def test_a_lost_container_is_replaced_after_a_growing_pause(store: MemoryS
     assert not store.spare
 
 
-async def test_one_that_yarn_does_not_give_is_withdrawn(store: MemoryStore) -> None:
+async def test_pending_spare_is_withdrawn(store: MemoryStore) -> None:
+    """A request for a spare container that YARN does not fulfil is withdrawn; a running container has more time."""
     server = Server(store)
     await server.start(SMALL, "1")
     server.look()
@@ -242,8 +249,8 @@ async def test_one_that_yarn_does_not_give_is_withdrawn(store: MemoryStore) -> N
     assert not store.values
 
 
-async def test_without_a_further_kernel_none_is_kept(store: MemoryStore) -> None:
-    """A spare container ends by itself. It is requested again with the next kernel of its size."""
+async def test_unused_spare_ends(store: MemoryStore) -> None:
+    """A spare container ends without a further kernel and is requested again with the next kernel of its size."""
     server, spare = await warmed(store)
     store.end(spare, "SUCCEEDED")
     server.look(1900)
@@ -254,8 +261,8 @@ async def test_without_a_further_kernel_none_is_kept(store: MemoryStore) -> None
     assert store.spare
 
 
-async def test_without_the_setting_there_is_none(store: MemoryStore) -> None:
-    """Nothing of it is asked of the application master either."""
+async def test_no_spares_by_default(store: MemoryStore) -> None:
+    """Without the setting there are no spare containers and no requests about them to the application master."""
     size = KernelSize("small", "python3", "", 400, 1)
     containers = KernelContainers(store, KernelOffer((size,)), SECRET)  # type: ignore[arg-type]
     asked: list[Any] = []

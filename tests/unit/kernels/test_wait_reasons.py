@@ -64,12 +64,12 @@ async def test_question(hub: str) -> None:
 
 
 async def test_without_a_hub() -> None:
-    """Outside of a hub, nobody is asked."""
+    """Outside of a hub, there is no request and no reason."""
     assert await HubQuestion({}).ask("large") == ""
 
 
 async def test_clause(hub: str) -> None:
-    """A kernel that has hardly waited asks nobody, and others not all the time."""
+    """A kernel that has hardly waited causes no request, and others do not cause one all the time."""
     reasons = WaitReasons(question(hub).ask)
     assert await clause(reasons, waited=1) == ""
     assert Hub.asked == []
@@ -102,6 +102,7 @@ async def test_long_text(hub: str, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def test_hub_is_away() -> None:
+    """A hub that is out of reach adds nothing to the text."""
     socket, port = bind_unused_port()
     socket.close()
     assert await clause(WaitReasons(question(f"http://127.0.0.1:{port}/hub/api").ask)) == ""

@@ -122,7 +122,7 @@ async def test_late_end(user, running, cluster, stopped):
 
 
 async def test_late_callback(user, running, stopped):
-    """A poll that began before the stop, and is told of the end after it, stops nothing."""
+    """A poll that begins before the stop, and finds the end after it, stops nothing."""
     first = running(ID)
     asking = asyncio.Event()
     answer = asyncio.Event()
@@ -147,7 +147,7 @@ async def test_late_callback(user, running, stopped):
 
 
 async def test_late_answer(user, cluster, monkeypatch):
-    """A poll that finds the application of a start that was stopped meanwhile takes up nothing."""
+    """A poll takes up no application if the start to which it belongs was stopped during the poll."""
     first = user.spawners[""]
     lost = ServerState.new("alice", "default", Credentials.new())
     first.record.update(lost)
@@ -188,7 +188,7 @@ async def test_late_lost(user, monkeypatch):
 
 
 async def test_forgotten_callback(spawner_on):
-    """The view of applications calls nobody back for one that was forgotten while it was closely watched."""
+    """The view of applications makes no callback for one that was forgotten while it was closely watched."""
     cluster = OneApplication()
     applications = spawner_on(cluster).hub_context.access.reflector
     told = []
@@ -272,7 +272,7 @@ async def test_path_of_a_queue(spawner_on, monkeypatch, queue, known):
 
 
 async def test_late_submission(spawner_on, monkeypatch):
-    """A start goes on with the application of a late answer, which is not ended."""
+    """A start continues with the application of a late answer, which the hub does not kill."""
     cluster = SlowToAnswer()
     spawner = spawner_on(cluster)
     assert await submitted_to(spawner, monkeypatch) == ID
@@ -282,8 +282,8 @@ async def test_late_submission(spawner_on, monkeypatch):
     assert spawner.hub_context.access.terminator.pending == {NEW}
 
 
-async def test_late_submission_of_a_start_that_was_given_up(spawner_on, monkeypatch):
-    """What YARN has accepted for a start that was cancelled is ended, also when its answer comes later."""
+async def test_late_answer_after_cancel(spawner_on, monkeypatch):
+    """The hub kills an application that YARN accepts for a cancelled start, even if the answer comes late."""
     cluster = SlowToAnswer()
     spawner = spawner_on(cluster)
 
@@ -304,8 +304,8 @@ async def test_late_submission_of_a_start_that_was_given_up(spawner_on, monkeypa
 # -- Ends
 
 
-async def test_stop_of_what_was_never_answered(spawner_on, monkeypatch):
-    """What was submitted without an answer is ended when YARN is back, also without a sweep."""
+async def test_stop_without_an_answer(spawner_on, monkeypatch):
+    """An application submitted without an answer is killed when YARN is back, even without a sweep."""
     monkeypatch.setattr("yarnspawner.launch.submitter.PAUSE", 0.01)
     cluster = Cluster()
     spawner = spawner_on(cluster)

@@ -50,7 +50,8 @@ def starting(spawner_on, monkeypatch):
     return make
 
 
-async def test_jupyterhub_has_nothing_left_to_stop(starting):
+async def test_failure_follows_kill(starting):
+    """A failed start kills its application before JupyterHub gets the error."""
     spawner = starting(end_takes=0.3)
     failing = asyncio.ensure_future(spawner.start())
     await asyncio.sleep(0.1)
@@ -62,7 +63,8 @@ async def test_jupyterhub_has_nothing_left_to_stop(starting):
     assert await spawner.poll() is not None
 
 
-async def test_a_yarn_that_takes_its_time_does_not_keep_the_reason_from_the_user(starting):
+async def test_slow_kill_keeps_the_reason(starting):
+    """A slow kill does not delay the reason, and continues in the background."""
     spawner = starting(end_takes=30)
     with pytest.raises(StartFailed, match="not accepted"):
         await asyncio.wait_for(spawner.start(), 10)
@@ -74,8 +76,8 @@ async def test_a_yarn_that_takes_its_time_does_not_keep_the_reason_from_the_user
 @pytest.mark.parametrize(
     ("connected", "said"), [(True, "YARN has not answered yet"), (False, "still connecting to YARN")]
 )
-async def test_a_slow_submission_names_what_is_waited_for(spawner_on, monkeypatch, connected, said):
-    """Before the first driver runs, it is the hub that is not ready, and not YARN."""
+async def test_slow_submission(spawner_on, monkeypatch, connected, said):
+    """The message of a slow submission says whether it waits for YARN or for the hub's first driver."""
 
     class Slow(OneApplication):
         async def submit(self, spec, on_late=None):
@@ -111,8 +113,8 @@ REFUSED = ClusterRefused("Queue is stopped")
         ([asyncio.CancelledError()], True),
     ],
 )
-async def test_a_claim_is_kept_if_an_application_may_have_been_accepted(spawner_on, monkeypatch, errors, kept):
-    """An attempt without an answer keeps it, whatever a later one says; the hub's own lack of means does not."""
+async def test_claim_is_kept(spawner_on, monkeypatch, errors, kept):
+    """A claim is kept if YARN can have accepted an application, whatever a later attempt says."""
 
     class Failing(OneApplication):
         async def submit(self, spec, on_late=None):

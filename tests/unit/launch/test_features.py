@@ -46,7 +46,8 @@ async def limited(spawner):
     return await set_lifetime(SUBMITTED, spawner.maximum_lifetime, spawner.resource_manager, spawner.log)
 
 
-async def test_the_heartbeat_is_a_file_of_the_application_master_alone(spawner_of):
+async def test_heartbeat_file(spawner_of):
+    """The heartbeat is a file of the application master, and not of the server."""
     made = await specification(spawner_of(server_container="service"), **{HEARTBEAT_JAR: "/hub/heartbeat.jar"})
     assert made.master.files[HEARTBEAT_JAR].source == "file:///hub/heartbeat.jar"
     assert HEARTBEAT_JAR not in made.services["server"].files
@@ -55,7 +56,8 @@ async def test_the_heartbeat_is_a_file_of_the_application_master_alone(spawner_o
 # -- Templates
 
 
-async def test_a_servers_own_names_are_filled_in(spawner_of):
+async def test_templates_are_filled_in(spawner_of):
+    """The templates of a server's settings get the user's name and groups."""
     spawner = spawner_of(
         "alice@example.com",
         groups=["b", "a"],
@@ -76,7 +78,8 @@ async def test_a_servers_own_names_are_filled_in(spawner_of):
     assert "echo '{username}'" in made.master.script
 
 
-async def test_a_name_that_a_shell_would_take_apart_is_one_word(spawner_of):
+async def test_name_is_quoted_for_shells(spawner_of):
+    """A name with characters that a shell interprets stays one word of a script."""
     made = await specification(spawner_of("o'brien $(id)", prologue="echo {unescaped_username}"))
     assert """echo 'o'"'"'brien $(id)'\n""" in made.master.script
 
@@ -84,7 +87,8 @@ async def test_a_name_that_a_shell_would_take_apart_is_one_word(spawner_of):
 # -- Containers
 
 
-async def test_the_server_has_a_container_of_its_own(spawner_of):
+async def test_service_container(spawner_of):
+    """In its own container, the server gets the resources and the script, and the application master stays small."""
     spawner = spawner_of(server_container="service", mem_limit="2 G", cpu_limit=3, gpus=1, node_label="gpu")
     made = await specification(spawner)
     server = made.services["server"]
@@ -99,13 +103,15 @@ async def test_the_server_has_a_container_of_its_own(spawner_of):
     assert "JAVA_TOOL_OPTIONS" in made.master.env
 
 
-async def test_the_application_master_beside_a_server_has_what_it_needs(spawner_of):
+async def test_application_master_minimum(spawner_of):
+    """An application master next to a service container has the memory that it needs, without a setting."""
     made = await specification(spawner_of(server_container="service", application_master_memory=0))
     assert made.master.resources.memory == 256
 
 
 @pytest.mark.parametrize("container", ["master", "service"])
-async def test_an_image_is_asked_for_in_yarns_variables(spawner_of, container):
+async def test_container_image(spawner_of, container):
+    """YARN's variables request the image for the container in which the server runs."""
     made = await specification(spawner_of(server_container=container, container_image="example.com/jupyter:1"))
     runs = made.services["server"] if container == "service" else made.master
     assert runs.env["YARN_CONTAINER_RUNTIME_TYPE"] == "docker"
@@ -113,7 +119,8 @@ async def test_an_image_is_asked_for_in_yarns_variables(spawner_of, container):
     assert container == "master" or "YARN_CONTAINER_RUNTIME_TYPE" not in made.master.env
 
 
-async def test_tokens_of_other_file_systems_and_a_log_level_are_asked_for(spawner_of):
+async def test_file_systems_and_log_level(spawner_of):
+    """The specification contains further file systems and the log level of the application master."""
     made = await specification(spawner_of(file_systems=["hdfs://other:8020"], application_master_log_level="DEBUG"))
     assert made.file_systems == ["hdfs://other:8020"]
     assert str(made.master.log_level) == "DEBUG"
@@ -135,7 +142,8 @@ async def test_tokens_of_other_file_systems_and_a_log_level_are_asked_for(spawne
         ("248289761001", "oidc_{unescaped_username}", "oidc_248289761001"),
     ],
 )
-async def test_names_of_other_directories_are_mapped(spawner_of, name, mapping, account):
+async def test_names_are_mapped(spawner_of, name, mapping, account):
+    """A template or a function maps the names of other directories to Hadoop accounts."""
     assert await resolve_hadoop_user(spawner_of(name, hadoop_user=mapping), hub_user="jupyterhub") == account
 
 
@@ -152,7 +160,8 @@ async def test_names_of_other_directories_are_mapped(spawner_of, name, mapping, 
         ("alice", lambda spawner: None),
     ],
 )
-async def test_what_is_no_persons_account_is_refused(spawner_of, name, mapping):
+async def test_refused_accounts(spawner_of, name, mapping):
+    """A system account, the hub's account, an invalid name and no name at all are refused."""
     with pytest.raises(IdentityRefused):
         await resolve_hadoop_user(spawner_of(name, hadoop_user=mapping), hub_user="jupyterhub")
 
@@ -164,7 +173,8 @@ def end(spawner):
     spawner.user.db.commit()
 
 
-async def test_an_account_belongs_to_the_first_user_who_had_it(spawner_of):
+async def test_account_of_first_user(spawner_of):
+    """An account belongs to the first user who had it, and other users are refused."""
     first, second = spawner_of("alice@a.example"), spawner_of("alice@b.example")
     first.hub_context.accounts.reserve("alice", first.user, shared=first.shared_hadoop_users)
     end(first)
@@ -174,8 +184,8 @@ async def test_an_account_belongs_to_the_first_user_who_had_it(spawner_of):
     first.hub_context.accounts.reserve("alice", first.user, shared=first.shared_hadoop_users)
 
 
-async def test_a_claim_outlasts_a_named_server(spawner_of):
-    """An account stays its user's when the server is deleted that ran as it."""
+async def test_claim_outlasts_named_server(spawner_of):
+    """An account remains its user's when the server that ran as it is deleted."""
     first, second = spawner_of("alice@a.example"), spawner_of("alice@b.example")
     user = first.user
     user.db.add(orm.Spawner(name="lab", user=user.orm_user))
@@ -191,8 +201,8 @@ async def test_a_claim_outlasts_a_named_server(spawner_of):
         second.hub_context.accounts.reserve("alice", second.user, shared=second.shared_hadoop_users)
 
 
-async def test_a_claim_outlasts_a_renamed_default_server(spawner_of):
-    """An account stays its user's when the default server was renamed, and then deleted."""
+async def test_claim_outlasts_renamed_server(spawner_of):
+    """An account remains its user's when the default server is renamed and then deleted."""
     first, second = spawner_of("alice@a.example"), spawner_of("alice@b.example")
     user = first.user
     first.hub_context.accounts.reserve("alice", first.user, shared=first.shared_hadoop_users)
@@ -224,7 +234,7 @@ async def test_a_claim_counts_at_once(spawner_of):
         second.hub_context.accounts.reserve("alice", second.user, shared=second.shared_hadoop_users)
 
 
-async def test_a_claim_is_released_if_nothing_was_submitted(spawner_of):
+async def test_failed_start_releases_claim(spawner_of):
     """A start that fails before it submits anything leaves the account to others."""
     first, second = spawner_of("a"), spawner_of("b")
     with (
@@ -235,8 +245,8 @@ async def test_a_claim_is_released_if_nothing_was_submitted(spawner_of):
     second.hub_context.accounts.reserve("alice", second.user, shared=second.shared_hadoop_users)
 
 
-async def test_a_claim_is_kept_for_the_users_other_start(spawner_of):
-    """A start that fails does not release the account that another start of the user goes by."""
+async def test_claim_of_other_start_is_kept(spawner_of):
+    """A start that fails does not release an account that another start of the same user has claimed."""
     first, second = spawner_of("a"), spawner_of("b")
     with (
         first.hub_context.accounts.reserved("alice", first.user, shared=first.shared_hadoop_users),
@@ -253,8 +263,8 @@ async def test_a_claim_is_kept_for_the_users_other_start(spawner_of):
         second.hub_context.accounts.reserve("alice", second.user, shared=second.shared_hadoop_users)
 
 
-async def test_a_claim_of_an_earlier_version_survives_a_failed_start(spawner_of):
-    """Such a state has nothing but the last server's account, and that is a claim."""
+async def test_claim_of_earlier_version(spawner_of):
+    """A state of an earlier version has only the last server's account; this claim survives a failed start."""
     first, second = spawner_of("a"), spawner_of("b")
     first.orm_spawner.state = {"hadoop_user": "alice"}
     first.user.db.commit()
@@ -271,7 +281,7 @@ async def test_a_claim_of_an_earlier_version_survives_a_failed_start(spawner_of)
     second.hub_context.accounts.reserve("other", second.user, shared=second.shared_hadoop_users)
 
 
-async def test_a_deleted_user_frees_the_account(spawner_of):
+async def test_deleted_user_frees_account(spawner_of):
     """The account of a user whom the hub has deleted is free."""
     first, second = spawner_of("a"), spawner_of("b")
     first.hub_context.accounts.reserve("alice", first.user, shared=first.shared_hadoop_users)
@@ -281,7 +291,7 @@ async def test_a_deleted_user_frees_the_account(spawner_of):
     second.hub_context.accounts.reserve("alice", second.user, shared=second.shared_hadoop_users)
 
 
-async def test_a_renamed_user_frees_the_account(spawner_of):
+async def test_renamed_user_frees_account(spawner_of):
     """The account of a user's former name is free, but not while a server still runs as it."""
     first, second = spawner_of("alice"), spawner_of("bob")
     first.hub_context.accounts.reserve("alice", first.user, shared=first.shared_hadoop_users)
@@ -294,8 +304,8 @@ async def test_a_renamed_user_frees_the_account(spawner_of):
     second.hub_context.accounts.reserve("alice", second.user, shared=second.shared_hadoop_users)
 
 
-async def test_a_broken_state_of_another_user_is_skipped(spawner_of, database, caplog):
-    """A row of the database that is broken stops nobody else's start, and the log says so once."""
+async def test_broken_state_is_skipped(spawner_of, database, caplog):
+    """A broken row of the database does not stop other users' starts, and the log reports it once."""
     first, second = spawner_of("eve"), spawner_of("zoe")
     second.hub_context.accounts.reserve("zoe", second.user, shared=second.shared_hadoop_users)
     database.execute(text("update spawners set state = '{broken' where user_id = :id"), {"id": second.user.id})
@@ -306,7 +316,8 @@ async def test_a_broken_state_of_another_user_is_skipped(spawner_of, database, c
     assert len([record for record in caplog.records if "is broken" in record.getMessage()]) == 1
 
 
-async def test_an_account_may_be_shared_if_the_admin_says_so(spawner_of):
+async def test_shared_account(spawner_of):
+    """Several users can have an account that the admin lists as shared."""
     for name in ("a", "b"):
         spawner = spawner_of(name, shared_hadoop_users={"teaching"})
         spawner.hub_context.accounts.reserve("teaching", spawner.user, shared=spawner.shared_hadoop_users)
@@ -316,7 +327,9 @@ async def test_an_account_may_be_shared_if_the_admin_says_so(spawner_of):
 # -- Hooks
 
 
-async def test_hooks_may_be_async_and_change_in_place_or_return(spawner_of):
+async def test_specification_hooks(spawner_of):
+    """An async hook can change the specification in place, and a plain hook can return another one."""
+
     async def add_tag(spawner, spec):
         spec.tags.add(f"of-{spawner.user.name}")
 
@@ -330,7 +343,9 @@ async def test_hooks_may_be_async_and_change_in_place_or_return(spawner_of):
     assert await hooked(spawner_of("emil"), made) is made
 
 
-async def test_auth_state_reaches_the_environment(spawner_of):
+async def test_auth_state_in_environment(spawner_of):
+    """A hook can put values of auth_state into the server's environment."""
+
     def hook(spawner, auth_state):
         spawner.environment = {"TOKEN_OF": auth_state["upstream"]}
 
@@ -344,7 +359,8 @@ async def test_auth_state_reaches_the_environment(spawner_of):
 SUBMITTED = ServerState.new("alice", "default", CREDENTIALS).with_application_id("application_1_0001")
 
 
-async def test_yarn_is_told_when_a_server_is_to_end(spawner_of, lifetimes):
+async def test_lifetime_is_set_in_yarn(spawner_of, lifetimes):
+    """YARN gets the time at which a server with a maximum lifetime must end."""
     server = await limited(spawner_of(maximum_lifetime=3600))
     ((application_id, timeout),) = lifetimes
     assert (application_id, timeout["type"]) == ("application_1_0001", "LIFETIME")
@@ -354,21 +370,24 @@ async def test_yarn_is_told_when_a_server_is_to_end(spawner_of, lifetimes):
     assert not has_exceeded_lifetime(server)
 
 
-async def test_where_yarn_cannot_be_told_the_hub_knows(spawner_of, caplog):
+async def test_lifetime_without_yarn(spawner_of, caplog):
+    """If YARN does not accept the end time, the hub stores it and detects an exceeded lifetime."""
     spawner = spawner_of(maximum_lifetime=3600, resource_manager_url="http://127.0.0.1:1")
     server = await limited(spawner)
     assert server.ends
     assert has_exceeded_lifetime(server.with_end_time(time.time() - 61))
 
 
-async def test_without_a_lifetime_there_is_no_end(spawner_of, lifetimes):
+async def test_no_lifetime(spawner_of, lifetimes):
+    """Without a maximum lifetime, a server has no end time, and YARN gets none."""
     server = await limited(spawner_of())
     assert (server, lifetimes) == (SUBMITTED, [])
     assert not has_exceeded_lifetime(server)
     assert time_left(server.ends) == ""
 
 
-def test_the_time_left_is_told_as_people_do():
+def test_text_of_time_left():
+    """The remaining time is shown in hours and minutes, with the time of its end."""
     assert time_left(time.time() + 3 * 3600 + 300).startswith("3 h 05 min left, until 20")
     assert time_left(time.time() + 300).startswith("5 min left, until 20")
 
@@ -380,12 +399,14 @@ def test_the_time_left_is_told_as_people_do():
     "settings",
     [{"server_container": "other"}, {"maximum_lifetime": -1}, {"application_master_log_level": "LOUD"}],
 )
-def test_settings_that_make_no_sense_are_refused(settings):
+def test_invalid_settings(settings):
+    """An invalid container, lifetime or log level is refused."""
     with pytest.raises(TraitError):
         YarnSpawner(**settings)
 
 
-async def test_an_account_that_was_taken_before_the_hub_started_is_still_its_users(spawner_of):
+async def test_account_of_stored_state(spawner_of):
+    """An account in a stored state is still its user's after the hub has restarted."""
     first, second = spawner_of("alice@a.example"), spawner_of("alice@b.example")
     first.orm_spawner.state = {"hadoop_user": "alice"}
     first.user.db.commit()
@@ -393,7 +414,7 @@ async def test_an_account_that_was_taken_before_the_hub_started_is_still_its_use
         second.hub_context.accounts.reserve("alice", second.user, shared=second.shared_hadoop_users)
 
 
-async def test_an_account_that_its_user_no_longer_has_is_free(spawner_of):
+async def test_account_given_up_is_free(spawner_of):
     """A user whose servers now run as another account leaves the first one to others."""
     first, second = spawner_of("alice@a.example"), spawner_of("alice@b.example")
     first.hub_context.accounts.reserve("alice", first.user, shared=first.shared_hadoop_users)
@@ -402,7 +423,8 @@ async def test_an_account_that_its_user_no_longer_has_is_free(spawner_of):
     second.hub_context.accounts.reserve("alice", second.user, shared=second.shared_hadoop_users)
 
 
-async def test_an_account_is_free_again_when_the_hub_knows_its_user_no_more(spawner_of):
+async def test_account_without_row_is_free(spawner_of):
+    """An account is free when the row of its user's server is deleted from the database."""
     first, second = spawner_of("alice@a.example"), spawner_of("alice@b.example")
     first.hub_context.accounts.reserve("alice", first.user, shared=first.shared_hadoop_users)
     end(first)

@@ -48,7 +48,8 @@ TEMPLATES = st.lists(
 
 @given(one=st.lists(NAMES, min_size=2, max_size=2), other=st.lists(NAMES, min_size=2, max_size=2))
 @many(500)
-def test_fuzz_two_servers_never_share_a_tag(one, other):
+def test_fuzz_server_tags(one, other):
+    """Two different servers never share a tag, and each tag is valid in YARN."""
     tags = server_tag("hub", *one), server_tag("hub", *other)
     assert (tags[0] == tags[1]) is (one == other)
     for made in tags:
@@ -58,7 +59,8 @@ def test_fuzz_two_servers_never_share_a_tag(one, other):
 
 @given(name=NAMES)
 @many()
-def test_fuzz_names_that_differ_in_case_alone_have_tags_of_their_own(name):
+def test_fuzz_case_of_names(name):
+    """Names that differ only in case have different tags."""
     for other in {name.upper(), name.lower(), name.swapcase()} - {name}:
         assert user_tag("hub", name) != user_tag("hub", other)
 
@@ -73,7 +75,8 @@ def test_fuzz_names_that_differ_in_case_alone_have_tags_of_their_own(name):
     server=NAMES,
 )
 @many(500)
-def test_fuzz_a_template_brings_names_as_they_are(parts, name, server):
+def test_fuzz_template_values(parts, name, server):
+    """A template inserts names unchanged."""
     means = {"{username}": name, "{servername}": server, "{{": "{", "}}": "}"}
     expected = "".join(means.get(part, part) for part in parts)
     assert render_strict("".join(parts), {"username": name, "servername": server}) == expected
@@ -81,7 +84,8 @@ def test_fuzz_a_template_brings_names_as_they_are(parts, name, server):
 
 @given(template=TEMPLATES)
 @many()
-def test_fuzz_any_template_is_expanded_or_refused(template):
+def test_fuzz_templates(template):
+    """Any template is expanded or refused, and reaches no attribute of a name."""
     secret = type("Secret", (str,), {"a": "reached"})("name")
     try:
         assert "reached" not in render_strict(template, {"username": secret, "servername": secret})
@@ -91,7 +95,8 @@ def test_fuzz_any_template_is_expanded_or_refused(template):
 
 @given(name=NAMES)
 @many()
-def test_fuzz_a_hadoop_user_is_an_accounts_name_or_refused(name):
+def test_fuzz_hadoop_user(name):
+    """A Hadoop user is a valid account that is no superuser, or it is refused."""
     try:
         account = validate_account(name, hub="jupyterhub")
     except IdentityRefused:
@@ -102,8 +107,8 @@ def test_fuzz_a_hadoop_user_is_an_accounts_name_or_refused(name):
 
 @given(words=st.lists(NAMES.filter(bool), min_size=2, max_size=4), values=st.lists(NAMES, min_size=1, max_size=4))
 @settings(max_examples=60, deadline=None)
-def test_fuzz_a_real_shell_runs_nothing_of_names(words, values, tmp_path_factory):
-    """What the container's shell makes of a command, an environment and a prologue with such names in them."""
+def test_fuzz_shell(words, values, tmp_path_factory):
+    """A real shell runs no part of a name in a command, an environment or a prologue."""
     folder = tmp_path_factory.mktemp("shell")
     environment = {f"V{number}": value for number, value in enumerate(values)}
     (folder / "yarnspawner.env").write_text(environment_file(environment), newline="")
@@ -125,7 +130,8 @@ def test_fuzz_a_real_shell_runs_nothing_of_names(words, values, tmp_path_factory
 
 @given(name=st.text(max_size=8))
 @many()
-def test_fuzz_a_variable_has_a_variables_name_or_is_refused(name):
+def test_fuzz_variable_names(name):
+    """An environment variable has a valid name, or it is refused."""
     try:
         line = environment_file({name: "x"})
     except SpecificationError:
@@ -135,7 +141,8 @@ def test_fuzz_a_variable_has_a_variables_name_or_is_refused(name):
 
 @given(template=st.text() | TEMPLATES)
 @many()
-def test_fuzz_any_script_template_is_filled_in_or_explained(template):
+def test_fuzz_script_templates(template):
+    """Any script template is filled in, or the error names the setting."""
     try:
         server_script(template, user="alice", prologue="p", command="c", epilogue="e")
     except SpecificationError as error:

@@ -43,7 +43,7 @@ def refused(caplog):
 
 @pytest.mark.parametrize("hadoop_user", [broken, broken_later])
 async def test_hadoop_user(spawner_of, refused, hadoop_user):
-    """A callable that raises a TimeoutError is not told as a start that took too long."""
+    """A callable that raises a TimeoutError is not reported as a start that took too long."""
     await refused(spawner_of(hadoop_user=hadoop_user).start(), "hadoop_user")
 
 
@@ -168,7 +168,7 @@ async def test_lost_state(spawner_on, monkeypatch):
 
 
 async def test_start_that_takes_too_long(spawner_of):
-    """A start that is late is told as that, and nothing of it goes on."""
+    """A start that takes too long is reported as that, and nothing of it continues."""
     ended = []
 
     async def slow(spawner):
@@ -216,8 +216,8 @@ async def test_stored_state_stays(spawner_of):
 
 
 @pytest.mark.parametrize("attribute", ["jupyterhub_message", "jupyterhub_html_message"])
-async def test_what_a_hook_says_to_users_by_jupyterhubs_rules_is_left_alone(attribute, caplog):
-    """An exception with a message for users is shown as it is."""
+async def test_message_for_users(attribute, caplog):
+    """An exception with one of JupyterHub's messages for users is raised as it is."""
     error = RuntimeError("quota")
     setattr(error, attribute, "Your quota is used up.")
 

@@ -26,30 +26,32 @@ async def planned(spawner: Any) -> KernelPlan:
     return await plan_kernels(spawner, spawner.resource_manager, "default")
 
 
-async def test_without_profiles_the_application_has_no_more(spawner_of: Any) -> None:
+async def test_no_kernel_profiles(spawner_of: Any) -> None:
+    """Without kernel profiles, the application has no additional variables, files, archives or services."""
     spawner = spawner_of()
     plan = await planned(spawner)
     assert (plan.environment, plan.new_files(), plan.archives) == ({}, {}, {})
     assert await plan.services(spawner, "alice", {}, PATHS) == []
 
 
-async def test_a_user_gets_the_sizes_that_are_offered_and_fit(spawner_of: Any) -> None:
-    """The queue's largest container has 8 GiB, and a request for a larger one would end the application."""
+async def test_offered_sizes(spawner_of: Any) -> None:
+    """A user gets only the offered sizes that fit into the queue's largest container, which has 8 GiB."""
     spawner = spawner_of(kernel_profiles=PROFILES, kernel_limit={"containers": 2, "memory": "4 G"})
     offer = KernelOffer.from_json((await planned(spawner)).environment[KernelOffer.variable])
     assert [size.slug for size in offer.sizes] == ["small", "torch"]
     assert (offer.containers, offer.memory, offer.queue) == (2, 4096, "default")
 
 
-async def test_each_server_has_a_secret_of_its_own(spawner_of: Any) -> None:
+async def test_each_server_has_its_secret(spawner_of: Any) -> None:
+    """Each server has its own secret of 32 bytes."""
     plan = await planned(spawner_of(kernel_profiles=PROFILES))
     one, other = (plan.new_files()[SECRET_FILE] for _ in range(2))
     assert len(one) == 32
     assert one != other
 
 
-async def test_the_application_master_asks_yarn_more_often(spawner_of: Any) -> None:
-    """Its configuration has a final value that Hadoop reads before its own default."""
+async def test_short_heartbeat(spawner_of: Any) -> None:
+    """A shorter heartbeat is a final value in the configuration that Hadoop reads before its own default."""
     spawner = spawner_of(kernel_profiles=PROFILES, application_master_heartbeat=0.5)
     with zipfile.ZipFile(io.BytesIO((await planned(spawner)).new_files()[HEARTBEAT_JAR])) as jar:
         assert jar.namelist() == ["hadoop-site.xml"]
@@ -57,12 +59,14 @@ async def test_the_application_master_asks_yarn_more_often(spawner_of: Any) -> N
     assert [part.text for part in setting] == ["yarn.am.liveness-monitor.expiry-interval-ms", "1000", "true"]
 
 
-async def test_skeins_own_heartbeat_needs_no_file(spawner_of: Any) -> None:
+async def test_default_heartbeat(spawner_of: Any) -> None:
+    """Skein's default heartbeat needs no configuration file."""
     plan = await planned(spawner_of(kernel_profiles=PROFILES, application_master_heartbeat=5))
     assert list(plan.new_files()) == [SECRET_FILE]
 
 
-async def test_a_kernels_script_is_the_servers_with_the_kernels_recipe(spawner_of: Any) -> None:
+async def test_script_of_a_kernel(spawner_of: Any) -> None:
+    """A kernel's script is the server's with the kernel's recipe and environment, and without the epilogue."""
     spawner = spawner_of(
         kernel_profiles=PROFILES,
         prologue="source /opt/jupyter/bin/activate",
@@ -81,13 +85,14 @@ async def test_a_kernels_script_is_the_servers_with_the_kernels_recipe(spawner_o
     assert torch.node_label == "gpu"
 
 
-def test_the_folder_of_an_environment_is_activated_where_it_is() -> None:
+def test_folder_as_environment() -> None:
+    """An environment that is a folder on the nodes is no archive to copy."""
     (profile,) = read_kernel_profiles([{"memory": "1 G", "environment": "/opt/torch"}])
     assert not KernelPlan((profile,), 0, 0, "default", 1.0).archives
 
 
-async def test_kernels_start_with_no_container_and_may_fail(spawner_of: Any) -> None:
-    """The failure of one must not end the application."""
+async def test_kernel_service(spawner_of: Any) -> None:
+    """A kernel's service starts with no container, and its failure does not end the application."""
     from tests.unit.launch.test_specification import request
 
     spawner = spawner_of(kernel_profiles=PROFILES[:1])

@@ -24,7 +24,8 @@ def home(tmp_path: Path) -> Path:
     return folder
 
 
-def test_a_file_of_the_hubs_own_may_be_read(tmp_path: Path) -> None:
+def test_hubs_own_file_is_read(tmp_path: Path) -> None:
+    """The hub may read its own files, and other sources are not checked."""
     file = tmp_path / "environment.tar.gz"
     file.write_bytes(b"\x1f\x8b")
     assert changeable(file) is None
@@ -32,8 +33,8 @@ def test_a_file_of_the_hubs_own_may_be_read(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["environment.tar.gz", "environment.tgz", "environment.zip"])
-def test_a_file_that_is_no_archive_is_named(tmp_path: Path, name: str) -> None:
-    """YARN could not unpack it, and would say so only after the upload."""
+def test_file_is_no_archive(tmp_path: Path, name: str) -> None:
+    """A file that is no archive is refused by name, before YARN fails to unpack it after the upload."""
     file = tmp_path / name
     file.write_text("no archive")
     with pytest.raises(SpecificationError, match=f"'environment': .*{name} is no archive"):
@@ -43,7 +44,8 @@ def test_a_file_that_is_no_archive_is_named(tmp_path: Path, name: str) -> None:
 
 
 @needs_root
-def test_a_path_below_a_users_folder_is_refused(home: Path) -> None:
+def test_path_below_users_folder(home: Path) -> None:
+    """A path below a user's folder is refused, and the message names it."""
     (home / "data").touch()
     assert changeable(home / "data") == home
     with pytest.raises(
@@ -53,7 +55,8 @@ def test_a_path_below_a_users_folder_is_refused(home: Path) -> None:
 
 
 @needs_root
-def test_a_link_that_leads_through_a_users_folder_is_refused(tmp_path: Path, home: Path) -> None:
+def test_link_through_users_folder(tmp_path: Path, home: Path) -> None:
+    """A link that leads through a user's folder is refused."""
     (home / "data").touch()
     (tmp_path / "link").symlink_to("home/data")
     (tmp_path / "chain").symlink_to(tmp_path / "link")
@@ -61,8 +64,8 @@ def test_a_link_that_leads_through_a_users_folder_is_refused(tmp_path: Path, hom
 
 
 @needs_root
-def test_a_users_own_link_in_a_sticky_folder_is_refused(tmp_path: Path) -> None:
-    """Anyone may put a link to the hub's keytab into /tmp."""
+def test_users_link_in_sticky_folder(tmp_path: Path) -> None:
+    """A user's link in a sticky folder is refused, since it may lead to the hub's keytab."""
     shared = tmp_path / "tmp"
     shared.mkdir()
     shared.chmod(0o1777)
@@ -71,7 +74,8 @@ def test_a_users_own_link_in_a_sticky_folder_is_refused(tmp_path: Path) -> None:
     assert changeable(shared / "data") == shared / "data"
 
 
-def test_a_folder_that_everybody_may_write_is_refused(tmp_path: Path) -> None:
+def test_world_writable_folder(tmp_path: Path) -> None:
+    """A file in a folder that every user may write is refused."""
     folder = tmp_path / "open"
     folder.mkdir()
     folder.chmod(0o777)
@@ -79,7 +83,8 @@ def test_a_folder_that_everybody_may_write_is_refused(tmp_path: Path) -> None:
     assert changeable(folder / "data") == folder
 
 
-def test_links_in_a_circle_end(tmp_path: Path) -> None:
+def test_circular_links(tmp_path: Path) -> None:
+    """Links that form a circle are refused."""
     (tmp_path / "a").symlink_to("b")
     (tmp_path / "b").symlink_to("a")
     assert changeable(tmp_path / "a") == tmp_path / "a"
@@ -96,7 +101,7 @@ def test_only_groups_of_people_count(tmp_path: Path, gid: int, found: bool) -> N
     assert (changeable(folder) == folder) is found
 
 
-def test_a_group_of_administrators_may_change_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_group_of_administrators(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Only groups of people count; which groups those are follows from the lowest uid of people."""
     folder = tmp_path / "folder"
     folder.mkdir()

@@ -27,8 +27,8 @@ def value_on_node(value: str, folder: Path) -> str:
 @pytest.mark.parametrize(
     "written", ["{username}", "of {username}", "{username}HOME", "$DATA/{username}:$DATA", "x:{username}"]
 )
-def test_nothing_is_filled_in_in_a_users_name(written: str, name: str, tmp_path: Path) -> None:
-    """The node's variables are filled in in what the admin wrote, and a user's name stays what it is."""
+def test_user_name_is_not_expanded(written: str, name: str, tmp_path: Path) -> None:
+    """Variables expand in the admin's text, but a user's name stays unchanged."""
     expected = written.replace("$DATA", "/data").replace("{username}", name)
     assert value_on_node(NodeText.of(written, {"username": name}), tmp_path) == expected
 

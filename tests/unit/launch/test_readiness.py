@@ -102,7 +102,8 @@ def listening(host):
     return {ADDRESS_KEY: Address("http", host, 4711).to_bytes()}
 
 
-async def test_the_user_is_told_each_step_until_the_server_listens():
+async def test_progress_messages():
+    """The user gets a message for each step of a start until the server listens."""
     wait, progress = arrival(
         [Status(None, known=True), status("ACCEPTED"), status("RUNNING")], ServerChannel(listening("worker1"))
     )
@@ -126,12 +127,14 @@ async def test_notebook_storage(storage, told):
     assert (told or "listens on") in (await messages(progress))[-1]
 
 
-async def test_a_server_that_names_another_host_is_looked_for_where_it_runs():
+async def test_server_names_another_host():
+    """If a server reports another host, the hub uses the node where the server runs."""
     wait, _ = arrival([status("RUNNING")], ServerChannel(listening("169.254.169.254")))
     assert (await wait.wait()).host == "worker1"
 
 
-async def test_a_server_in_a_container_of_its_own_is_where_that_runs():
+async def test_service_container_host():
+    """The host of a server in a service container is that container's node."""
     wait, _ = arrival(
         [status("RUNNING")],
         ServerChannel(listening("worker2")),
@@ -140,12 +143,14 @@ async def test_a_server_in_a_container_of_its_own_is_where_that_runs():
     assert (await wait.wait()).host == "worker2"
 
 
-async def test_an_application_master_that_does_not_answer_yet_is_asked_again():
+async def test_silent_application_master():
+    """The hub asks an application master that does not answer yet until it answers."""
     wait, _ = arrival([status("RUNNING")], ServerChannel(listening("worker1"), silent=3))
     assert (await wait.wait()).port == 4711
 
 
-async def test_what_the_recipe_says_is_the_reason():
+async def test_failure_from_the_recipe():
+    """The failure that the recipe publishes is the reason of the failed start."""
     failure = Failure("JupyterLab is not installed in this environment.", "Traceback")
     wait, _ = arrival([status("RUNNING")], ServerChannel({ERROR_KEY: failure.to_bytes()}))
     with pytest.raises(StartFailed, match=r"(?i)jupyter"):
@@ -163,13 +168,15 @@ async def test_what_the_recipe_says_is_the_reason():
         Address("http", "worker1", 8042).to_bytes(),
     ],
 )
-async def test_an_address_that_is_none_ends_the_start(said):
+async def test_invalid_address(said):
+    """A published address that is invalid makes the start fail."""
     wait, _ = arrival([status("RUNNING")], ServerChannel({ADDRESS_KEY: said}))
     with pytest.raises(StartFailed, match="does not accept"):
         await wait.wait()
 
 
-async def test_an_application_that_ends_first_ends_the_start_with_yarns_reason():
+async def test_application_ends_first():
+    """A start fails if the application ends first, and its message links to the application."""
     ended = status("FAILED", final_status="FAILED", diagnostics="Application was killed by user admin at 10.0.0.1")
     wait, _ = arrival([status("ACCEPTED"), ended], ServerChannel())
     with pytest.raises(StartFailed) as failed:
@@ -177,14 +184,16 @@ async def test_an_application_that_ends_first_ends_the_start_with_yarns_reason()
     assert "http://rm/" in failed.value.jupyterhub_html_message
 
 
-async def test_a_yarn_that_does_not_answer_is_no_end():
+async def test_silent_yarn():
+    """A start continues while YARN does not answer, and the user gets a message."""
     silent = Status(None, known=False, unknown_since=1.0)
     wait, progress = arrival([silent, silent, status("RUNNING")], ServerChannel(listening("worker1")))
     await wait.wait()
     assert "YARN does not answer. The start continues when it does." in await messages(progress)
 
 
-async def test_a_store_that_says_too_much_ends_the_start():
+async def test_oversized_store():
+    """A key-value store that sends too much makes the start fail."""
     conversation = ServerChannel()
 
     async def get_prefix(report, prefix):
@@ -197,13 +206,15 @@ async def test_a_store_that_says_too_much_ends_the_start():
 
 
 @pytest.mark.parametrize(("found", "told"), [("there is something else", "something else"), (NO_ANSWER, "firewall")])
-async def test_an_address_where_somebody_else_answers_ends_the_start(found, told):
+async def test_address_without_the_server(found, told):
+    """A start fails with a reason if another program or no program answers at the address."""
     wait, _ = arrival([status("RUNNING")], ServerChannel(listening("worker1")), found=found)
     with pytest.raises(StartFailed, match=told):
         await wait.wait()
 
 
-async def test_a_server_that_dies_before_it_answers_is_told_by_its_end():
+async def test_server_dies_before_it_answers():
+    """If the application fails before the server answers, its end is the reason and not a firewall."""
     ended = status("FAILED", final_status="FAILED", diagnostics="Application was killed by user admin at 10.0.0.1")
     wait, _ = arrival([status("RUNNING"), ended], ServerChannel(listening("worker1")), found=NO_ANSWER)
     with pytest.raises(StartFailed) as failed:
@@ -211,7 +222,9 @@ async def test_a_server_that_dies_before_it_answers_is_told_by_its_end():
     assert "firewall" not in str(failed.value)
 
 
-async def test_a_command_that_ends_in_order_before_it_listens_is_no_server(monkeypatch):
+async def test_command_that_never_listened(monkeypatch):
+    """A command that exits with status 0 before it listens makes the start fail, and its log is shown."""
+
     async def tail(*_, **__):
         return "all done"
 
@@ -223,7 +236,8 @@ async def test_a_command_that_ends_in_order_before_it_listens_is_no_server(monke
     assert "all done" in failed.value.jupyterhub_html_message
 
 
-async def test_no_log_is_looked_for_if_no_container_ran(monkeypatch):
+async def test_no_log_without_container(monkeypatch):
+    """The log is not read if no container ran."""
     monkeypatch.setattr(readiness, "tail", None)  # it would fail
     said = "AM Container for appattempt_1_0001_000001 exited with  exitCode: -1000\n/filecache/10_tmp/env.tar.gz"
     ended = status("FAILED", final_status="FAILED", user="alice", diagnostics=said)
@@ -233,8 +247,8 @@ async def test_no_log_is_looked_for_if_no_container_ran(monkeypatch):
     assert await messages(progress) == []
 
 
-async def test_a_timeout_shows_the_log_of_a_command_that_never_listens(monkeypatch):
-    """The log is read from the node, but not if the server has said what it waits for."""
+async def test_timeout_shows_log(monkeypatch):
+    """A timeout shows the node's log of a silent command, but none if the server reported what it waits for."""
 
     async def running_tail(node, file, web, lines):
         return f"asleep on {node.host} in {file}"
@@ -255,8 +269,8 @@ async def test_a_timeout_shows_the_log_of_a_command_that_never_listens(monkeypat
     assert "asleep" in wait.timed_out(60, "asleep").jupyterhub_html_message
 
 
-async def test_the_log_of_an_ended_server_comes_from_its_node(monkeypatch):
-    """It is there at once. `yarn logs` is a JVM, and has nothing before YARN has collected the log."""
+async def test_log_of_ended_server(monkeypatch):
+    """The log of an ended server comes from its node; slow `yarn logs` runs only if the node has none."""
 
     async def running_tail(node, file, web, lines):
         return logs.pop(0)
@@ -284,7 +298,8 @@ async def test_the_log_of_an_ended_server_comes_from_its_node(monkeypatch):
         assert await wait._log_tail(status("FAILED", user="alice", final_status=final).report) == told
 
 
-async def test_a_queue_without_room_for_a_moment_is_no_news():
+async def test_short_wait_has_no_reason():
+    """A short wait for resources shows the queue without a reason."""
     said = "Application is Activated, waiting for resources to be assigned for AM."
     accepted = [status("ACCEPTED", diagnostics=said), status("RUNNING")]
     wait, progress = arrival(accepted, ServerChannel(listening("worker1")))
@@ -292,8 +307,8 @@ async def test_a_queue_without_room_for_a_moment_is_no_news():
     assert "Waiting in queue root.default." in await messages(progress)
 
 
-async def test_a_long_wait_counts_who_has_waited_longer(monkeypatch):
-    """YARN is not asked before a start has waited for a while."""
+async def test_long_wait_counts_others(monkeypatch):
+    """A long wait shows how many applications have waited longer; a short wait sends no request to YARN."""
     asked = []
 
     def before(queue, application_id):
@@ -320,4 +335,5 @@ async def test_a_long_wait_counts_who_has_waited_longer(monkeypatch):
 
 @pytest.mark.parametrize(("seconds", "told"), [(59, ""), (60, " (1 min so far)"), (179, " (2 min so far)")])
 def test_a_long_wait_says_how_long(seconds, told):
+    """A wait of one minute or more shows its full minutes."""
     assert readiness._so_far(seconds) == told

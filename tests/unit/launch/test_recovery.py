@@ -27,7 +27,8 @@ async def still(waiting, seconds):
     return not done
 
 
-async def test_a_server_whose_node_is_away_is_waited_for_until_it_answers(adopted, port):
+async def test_wait_for_a_lost_node(adopted, port):
+    """The hub waits for a server on a lost node until the server answers."""
     spawner, _ = adopted(f"http://127.0.0.1:{port}")
     asking = asyncio.ensure_future(spawner.get_url())
     assert await still(asking, 1.5)  # longer than http_timeout, after which JupyterHub would end it
@@ -37,14 +38,15 @@ async def test_a_server_whose_node_is_away_is_waited_for_until_it_answers(adopte
     server.stop()
 
 
-async def test_a_server_that_never_answers_is_given_up_in_the_end(adopted, port, monkeypatch):
-    """JupyterHub takes no stop of a server that is being checked."""
+async def test_wait_has_a_limit(adopted, port, monkeypatch):
+    """The wait for a silent server has a limit, because JupyterHub cannot stop a server during its check."""
     monkeypatch.setattr("yarnspawner.launch.recovery._LONGEST_WAIT", 0.5)
     spawner, _ = adopted(f"http://127.0.0.1:{port}")
     assert await asyncio.wait_for(spawner.get_url(), 15) == f"http://127.0.0.1:{port}/user/alice/"
 
 
-async def test_a_server_that_yarn_says_has_ended_is_not_waited_for(adopted, port):
+async def test_no_wait_for_ended_server(adopted, port):
+    """The wait stops when YARN reports that the server has ended."""
     spawner, cluster = adopted(f"http://127.0.0.1:{port}")
     asking = asyncio.ensure_future(spawner.get_url())
     assert await still(asking, 0.5)

@@ -81,6 +81,7 @@ async def test_restart(record: ServerRecord, caplog: pytest.LogCaptureFixture) -
 
 @pytest.mark.parametrize("answer", [None, b"{", Restarted("other", 1).to_bytes()])
 async def test_no_answer(record: ServerRecord, answer: bytes | None) -> None:
+    """Without a valid answer to its own request, a restart fails and the error says what to do."""
     container = Container(lambda _: answer)
     with pytest.raises(RestartFailed, match=r"not ready after .* stop it and start it again"):
         await Restarter(container, record).run()  # type: ignore[arg-type]
@@ -88,6 +89,7 @@ async def test_no_answer(record: ServerRecord, answer: bytes | None) -> None:
 
 
 async def test_once_at_a_time(record: ServerRecord) -> None:
+    """A second restart during the first one is refused and sends no request."""
     container = Container(right)
     first = asyncio.ensure_future(Restarter(container, record).run())  # type: ignore[arg-type]
     await asyncio.sleep(0)
@@ -98,7 +100,7 @@ async def test_once_at_a_time(record: ServerRecord) -> None:
 
 
 async def test_an_ended_server(record: ServerRecord) -> None:
-    """The server can end meanwhile, or before, or be stopped at the moment."""
+    """A restart fails if the server has ended, YARN does not respond, or the hub stops the server."""
     container = Container(lambda _: None)
     container.status_now = Status(KILLED, known=True)
     with pytest.raises(RestartFailed, match="has stopped"):

@@ -87,14 +87,16 @@ async def listening():
         server.stop()
 
 
-async def test_a_server_that_answers_at_its_own_path_is_met_and_gets_no_secret(listening):
+async def test_ready_server_gets_no_secret(listening):
+    """A server that answers at its own path is ready, and gets no secret."""
     Server.asked.clear()
     assert await welcome().wait_until_ready(listening(Server), lambda: False) == ""
     (request,) = Server.asked
     assert not {"Authorization", "Cookie"} & set(request.headers)
 
 
-async def test_attack_another_service_of_the_node_is_none(listening):
+async def test_attack_other_service(listening):
+    """Another service of the node is not taken for the server."""
     assert "something else" in await asyncio.wait_for(
         welcome(timeout=20.0).wait_until_ready(listening(Silent), lambda: False), 10
     )
@@ -112,8 +114,8 @@ async def test_attack_another_service_of_the_node_is_none(listening):
         (499, '{"version": "2.20.0"}'),
     ],
 )
-async def test_attack_an_answer_of_another_shape_is_final(listening, monkeypatch, status, answer):
-    """Something else listens there, so it is asked once only."""
+async def test_attack_wrong_answer(listening, monkeypatch, status, answer):
+    """An answer of another form is final: something else listens there, so the hub asks once only."""
     monkeypatch.setattr(Other, "status", status)
     monkeypatch.setattr(Other, "answer", answer)
     Other.asked.clear()
@@ -122,8 +124,8 @@ async def test_attack_an_answer_of_another_shape_is_final(listening, monkeypatch
 
 
 @pytest.mark.parametrize("status", [500, 503, 598])
-async def test_a_failing_server_is_asked_again_and_its_status_is_shown(listening, monkeypatch, status):
-    """A server that starts, or a proxy before it, may fail at first."""
+async def test_failing_server(listening, monkeypatch, status):
+    """The hub asks a failing server again and shows its status; a server or a proxy may fail at first."""
     monkeypatch.setattr(Other, "status", status)
     Other.asked.clear()
     answered = f"the server answers with status {status}"
@@ -131,7 +133,7 @@ async def test_a_failing_server_is_asked_again_and_its_status_is_shown(listening
     assert len(Other.asked) == 2
 
 
-async def test_a_silent_server_is_given_up_in_time(listening):
+async def test_silent_server(listening):
     """A server that accepts connections and says nothing does not hold a start longer than its timeout."""
 
     class Mute(Server):
@@ -143,8 +145,8 @@ async def test_a_silent_server_is_given_up_in_time(listening):
     assert time.monotonic() - began < 3
 
 
-async def test_a_server_that_is_away_is_asked_less_and_less_often(monkeypatch):
-    """The pauses grow from a quarter of a second to five seconds."""
+async def test_pauses_grow(monkeypatch):
+    """The pauses between requests to a missing server grow from a quarter of a second to five seconds."""
     pauses, sleep = [], asyncio.sleep
 
     async def record(seconds):
@@ -160,13 +162,14 @@ async def test_a_server_that_is_away_is_asked_less_and_less_often(monkeypatch):
     assert pauses[-1] == 5
 
 
-async def test_attack_another_users_server_is_none(listening):
+async def test_attack_other_users_server(listening):
+    """Another user's server on the node is not taken for the server."""
     address = listening(Server, path="/user/bob/api")
     assert "something else" in await welcome().wait_until_ready(address, lambda: False)
 
 
-async def test_attack_a_redirect_is_not_followed(listening):
-    """The hub asks the node that YARN names, and no other service that the user would have it ask."""
+async def test_attack_redirect(listening):
+    """The hub follows no redirect; it asks the node that YARN names, and no service that the user chooses."""
     target = listening(Server)
 
     class Moved(Server):
@@ -179,15 +182,15 @@ async def test_attack_a_redirect_is_not_followed(listening):
 
 
 @pytest.mark.parametrize(("size", "met"), [(16384, True), (16385, False)])
-async def test_an_answer_has_at_most_16_kibibytes(listening, monkeypatch, size, met):
-    """The hub reads no more of an answer than that."""
+async def test_answer_limit(listening, monkeypatch, size, met):
+    """The hub reads at most 16 KiB of an answer."""
     monkeypatch.setattr(Other, "answer", '{"version": "2.20.0"}'.ljust(size))
     assert (await welcome(timeout=0.1).wait_until_ready(listening(Other), lambda: False) == "") is met
 
 
 @pytest.mark.parametrize(("timeout", "patience"), [(0.5, 0.5), (60.0, 5), (math.inf, 5)])
-async def test_an_answer_is_waited_for_five_seconds(monkeypatch, timeout, patience):
-    """The hub asks again then, or gives up if the start's timeout is shorter. It shows one line of the error."""
+async def test_request_timeout(monkeypatch, timeout, patience):
+    """A request times out after five seconds, or the start's timeout if shorter; the error has one line."""
     requests = []
 
     async def fetch(_client, request, **_options):
@@ -201,16 +204,19 @@ async def test_an_answer_is_waited_for_five_seconds(monkeypatch, timeout, patien
     assert (request.connect_timeout, request.request_timeout) == (patience, patience)
 
 
-async def test_attack_an_endless_answer_is_cut(listening):
+async def test_attack_endless_answer(listening):
+    """The hub stops reading an answer that is too long."""
     assert NO_ANSWER in await welcome(timeout=0.1).wait_until_ready(listening(Huge), lambda: False)
 
 
-async def test_a_server_that_is_not_ready_is_asked_again(listening):
+async def test_unready_server(listening):
+    """The hub asks a server that is not ready again until it is."""
     Slow.begun = time.monotonic()
     assert await welcome().wait_until_ready(listening(Slow), lambda: False) == ""
 
 
-async def test_nobody_is_waited_for_longer_than_allowed_or_than_there_is_hope():
+async def test_wait_ends():
+    """The wait ends after its timeout, or after one request if the application has ended."""
     socket, port = bind_unused_port()
     socket.close()
     found = await welcome(timeout=0.1).wait_until_ready(Address("http", "127.0.0.1", port), lambda: False)
@@ -218,8 +224,8 @@ async def test_nobody_is_waited_for_longer_than_allowed_or_than_there_is_hope():
     assert NO_ANSWER in await welcome(timeout=600.0).wait_until_ready(Address("http", "127.0.0.1", port), lambda: True)
 
 
-async def test_two_starts_at_once_do_not_share_a_client(listening):
-    """The start that is over first closes its own connections only."""
+async def test_clients_are_not_shared(listening):
+    """Two starts at once do not share a client; the first to end closes its own connections only."""
     Slow.begun = time.monotonic()
     slow = asyncio.create_task(welcome().wait_until_ready(listening(Slow), lambda: False))
     await asyncio.sleep(0.1)
@@ -227,8 +233,8 @@ async def test_two_starts_at_once_do_not_share_a_client(listening):
     assert await slow == ""
 
 
-async def test_a_server_is_asked_with_pauses_and_the_client_is_closed(listening, monkeypatch):
-    """Waiting for a server floods nobody, and leaves no sockets behind."""
+async def test_client_is_closed(listening, monkeypatch):
+    """The hub waits between its requests to a server, and then closes the client and its sockets."""
     closed = []
     monkeypatch.setattr(SimpleAsyncHTTPClient, "close", lambda client: closed.append(client))  # noqa: PLW0108 - a method
     Slow.begun, Slow.requests = time.monotonic(), 0
@@ -238,22 +244,24 @@ async def test_a_server_is_asked_with_pauses_and_the_client_is_closed(listening,
 
 
 @pytest.mark.parametrize("port", [1, 22, 80, 1023])
-def test_attack_ports_of_the_nodes_own_services_are_refused(port):
+def test_attack_system_ports(port):
+    """The ports of the node's own services are refused, even if the range has them."""
     with pytest.raises(ProtocolError):
         welcome().check_address(Address("http", "x", port))
     with pytest.raises(ProtocolError):
         welcome(ports=(1, 65535)).check_address(Address("http", "x", port))
 
 
-def test_without_a_range_users_have_all_ports_from_1024():
-    """An account without privileges can listen on these."""
+def test_default_ports():
+    """Without a range, users have all ports from 1024, on which accounts without privileges can listen."""
     for port in (1024, 65535):
         welcome().check_address(Address("http", "x", port))
     with pytest.raises(ProtocolError):
         welcome().check_address(Address("http", "x", 65536))
 
 
-def test_attack_ports_outside_of_the_range_are_refused():
+def test_attack_ports_outside_range():
+    """Ports outside of the range are refused."""
     inside = welcome(ports=(40000, 40100))
     for port in (40000, 40100):
         inside.check_address(Address("http", "x", port))
@@ -262,19 +270,20 @@ def test_attack_ports_outside_of_the_range_are_refused():
             inside.check_address(Address("http", "x", port))
 
 
-def test_attack_with_internal_ssl_no_server_speaks_plainly():
+def test_attack_plain_http():
+    """With internal SSL, a server with plain HTTP is refused."""
     with pytest.raises(ProtocolError, match="https"):
         welcome(certified=ssl.create_default_context()).check_address(Address("http", "x", 40000))
 
 
-def test_with_internal_ssl_a_server_speaks_tls():
-    """Without it, a server may speak both."""
+def test_https_address():
+    """A server may use HTTPS with and without internal SSL."""
     welcome(certified=ssl.create_default_context()).check_address(Address("https", "x", 40000))
     welcome().check_address(Address("https", "x", 40000))
 
 
-async def test_with_internal_ssl_a_broken_handshake_is_tried_again():
-    """A server that does not speak TLS yet may do so later; only a wrong certificate is final."""
+async def test_broken_handshake():
+    """With internal SSL, the hub repeats a broken handshake; only a wrong certificate is final."""
 
     def plain(_reader, writer):
         writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
@@ -316,9 +325,8 @@ def context(files, ca, purpose):
     ("signed_by", "name", "met"),
     [("ours", "IP:127.0.0.1", True), ("ours", "DNS:worker7", False), ("theirs", "IP:127.0.0.1", False)],
 )
-async def test_attack_with_internal_ssl_only_a_certificate_for_the_node_is_believed(
-    listening, authority, signed_by, name, met
-):
+async def test_attack_wrong_certificate(listening, authority, signed_by, name, met):
+    """With internal SSL, the hub accepts only a certificate of its own authority for the node."""
     files = authority.files(f"server-{signed_by}-{name[-1]}", signed_by, [name])
     hub = context(
         authority.files(f"hub-{signed_by}-{name[-1]}", "ours", ["IP:127.0.0.1"]),

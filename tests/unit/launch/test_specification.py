@@ -45,16 +45,19 @@ def request(**changes):
     )
 
 
-def test_the_container_has_room_for_the_user_and_the_application_master():
+def test_container_resources():
+    """The container has the user's cores and GPUs, and memory for the server and the application master."""
     resources = application_specification(request(vcores=3, gpus=1)).master.resources
     assert (resources.memory, resources.vcores, resources.gpus) == (2048 + 256, 3, 1)
 
 
-def test_memory_is_rounded_up_to_whole_mebibytes():
+def test_memory_is_rounded_up():
+    """Memory is rounded up to whole mebibytes."""
     assert application_specification(request(memory=1, application_master_memory=0)).master.resources.memory == 1
 
 
-def test_it_runs_as_the_user_and_the_hub_may_see_and_end_it():
+def test_runs_as_user():
+    """The application runs as the user, and the hub has permission to view and kill it."""
     specification = application_specification(request(queue="q", node_label="gpu"))
     assert (specification.user, specification.queue, specification.node_label) == ("alice", "q", "gpu")
     assert specification.acls.enable
@@ -62,8 +65,8 @@ def test_it_runs_as_the_user_and_the_hub_may_see_and_end_it():
     assert acls.view_users == acls.modify_users == acls.ui_users == ["jupyterhub"]
 
 
-def test_the_hub_finds_its_application_and_reads_its_store():
-    """The application has the hub's tags, its credentials and its files, and runs the server once."""
+def test_hub_finds_its_application():
+    """The application has the hub's tags, credentials and files, so the hub finds it and reads its store."""
     jar = skein.File("hdfs:///skein.jar")
     specification = application_specification(request(master_files={"skein.jar": jar}))
     assert specification.tags == {"tag"}
@@ -73,8 +76,8 @@ def test_the_hub_finds_its_application_and_reads_its_store():
     assert specification.services == {}
 
 
-def test_the_master_and_a_server_in_its_own_container_share_nothing():
-    """The server has its resources, files and node label; the application master has its own memory and files."""
+def test_separate_server_container():
+    """A server in its own container and the application master each have their own resources, files and environment."""
     jar = skein.File("hdfs:///skein.jar")
     made = application_specification(
         request(
@@ -100,7 +103,7 @@ def test_the_master_and_a_server_in_its_own_container_share_nothing():
     assert made.node_label == ""
 
 
-def test_the_master_of_a_separate_server_has_enough_memory():
+def test_memory_of_lone_master():
     """The memory on top of the server's is too little for an application master that runs alone."""
     made = application_specification(request(server_container="service", application_master_memory=1))
     assert made.master.resources.memory == MEMORY
@@ -115,34 +118,37 @@ def test_an_image_is_passed_to_yarn():
     }
 
 
-def test_the_masters_java_options_keep_the_servers_environment():
-    """The options are in addition to the variables of the container's image."""
+def test_java_options_keep_image():
+    """The application master's Java options are in addition to the variables of the container's image."""
     made = application_specification(request(container_image="image:1", java_options="-Xmx1g"))
     assert made.master.env["JAVA_TOOL_OPTIONS"] == "-Xmx1g"
     assert "YARN_CONTAINER_RUNTIME_TYPE" in made.master.env
 
 
 @pytest.mark.parametrize("changes", [{}, {"file_systems": ["hdfs://other:8020"], "log_level": "DEBUG"}])
-def test_tokens_and_log_level_reach_the_application(changes):
-    """Without these settings there are no extra tokens, and the level is INFO."""
+def test_tokens_and_log_level(changes):
+    """File systems and log level reach the application; the defaults are no extra tokens and level INFO."""
     made = application_specification(request(**changes))
     assert (made.name, made.file_systems) == ("jupyterhub-alice", changes.get("file_systems", []))
     assert str(made.master.log_level) == changes.get("log_level", "INFO")
     assert (made.node_label, made.master.resources.gpus) == ("", 0)
 
 
-def test_a_server_that_died_is_not_replaced_by_an_empty_one():
+def test_single_attempt():
+    """An application has one attempt, so no empty server replaces one that died."""
     assert application_specification(request()).max_attempts == 1
 
 
-def test_secrets_are_files_of_this_application_alone():
+def test_secrets_are_private_files():
+    """Secrets are files that only this application sees, and not environment variables."""
     master = application_specification(request(private_files={"keyfile.pem": "/hub/key.zip"})).master
     for name in (ENVIRONMENT_FILE, "keyfile.pem"):
         assert (str(master.files[name].type), str(master.files[name].visibility)) == ("FILE", "APPLICATION")
     assert master.env == {"JDK_JAVA_OPTIONS": LAUNCHER_OPTIONS}
 
 
-def test_files_may_be_paths_urls_dicts_and_skein_files():
+def test_kinds_of_files():
+    """Files can be paths, URLs, dicts and Skein files."""
     files = {
         "data.csv": "/data.csv",
         "environment": {"source": "hdfs:///environment.tar.gz", "visibility": "public"},
@@ -158,31 +164,35 @@ def test_files_may_be_paths_urls_dicts_and_skein_files():
     ("files", "reason"),
     [({ENVIRONMENT_FILE: "/x"}, "the spawner's own"), ({"x": {"surce": "/x"}}, "x"), ({"x": 5}, "x")],
 )
-def test_files_that_make_no_sense_are_named(files, reason):
+def test_invalid_files_are_named(files, reason):
+    """The error about an invalid file contains its name."""
     with pytest.raises(SpecificationError, match=reason):
         application_specification(request(files=files))
 
 
 @pytest.mark.parametrize("own", [{"private_files": {"x": "/hub/x"}}, {"master_files": {"x": skein.File("hdfs:///x")}}])
-def test_a_file_cannot_replace_one_of_the_spawners(own):
-    """The container's certificates and the application master's files keep their names."""
+def test_spawner_files_are_reserved(own):
+    """A user's file cannot replace a certificate of the container or a file of the application master."""
     with pytest.raises(SpecificationError, match="'x' is one of the spawner's own"):
         application_specification(request(files={"x": "/x"}, **own))
 
 
-def test_a_command_in_one_string_is_shell_and_a_list_of_words_is_quoted():
+def test_shell_command():
+    """A command in one string is shell code, and a command in several words is quoted."""
     assert shell_command(["python -m x --root=$HOME"], ["a b"]) == "python -m x --root=$HOME 'a b'"
     assert shell_command(["python", "-m", "x; y"], []) == "python -m 'x; y'"
 
 
 @pytest.mark.parametrize("template", ["{command}", "{}", "{prologue"])
-def test_a_template_with_another_field_is_refused(template):
+def test_invalid_template_is_refused(template):
+    """A script template with an unknown or broken field is refused."""
     with pytest.raises(SpecificationError, match="script_template"):
         server_script(template, user="alice", prologue="", command="", epilogue="")
 
 
 @pytest.mark.parametrize("name", ["A B", "", "1A", "A-B", "BASH_FUNC_x%%"])
-def test_a_variable_that_no_shell_can_have_is_refused(name):
+def test_invalid_variable_is_refused(name):
+    """A name that no shell variable can have is refused."""
     with pytest.raises(SpecificationError, match="not the name of a variable"):
         environment_file({name: "x"})
 
@@ -199,44 +209,51 @@ def run(tmp_path, command, *, user=None, environment=None, prologue="", epilogue
     return done.stdout, done.returncode
 
 
-def test_the_script_sets_the_environment_before_the_prologue(tmp_path):
+def test_environment_before_prologue(tmp_path):
+    """The script sets the environment before it runs the prologue."""
     environment = {"JUPYTERHUB_API_TOKEN": TOKEN}
     assert run(tmp_path, "true", environment=environment, prologue="printenv JUPYTERHUB_API_TOKEN") == (f"{TOKEN}\n", 0)
 
 
-def test_the_servers_status_is_the_scripts_also_with_an_epilogue(tmp_path):
+def test_epilogue_keeps_status(tmp_path):
+    """The script exits with the server's status, also after an epilogue."""
     assert run(tmp_path, "(exit 7)", epilogue="echo bye") == ("bye\n", 7)
 
 
-def test_the_application_masters_java_options_do_not_reach_the_user(tmp_path):
+def test_java_options_are_unset(tmp_path):
+    """The application master's Java options do not reach the user's server."""
     assert run(tmp_path, "echo ${JAVA_TOOL_OPTIONS-unset}") == ("unset\n", 0)
 
 
-def test_home_is_the_users_own_where_the_container_runs_as_the_user(tmp_path):
+def test_home_of_the_user(tmp_path):
+    """HOME is the user's home if the container runs as the user."""
     own = subprocess.check_output("getent passwd $(id -un) | cut -d: -f6", shell=True, text=True)
     assert run(tmp_path, "echo $HOME") == (own, 0)
 
 
-def test_home_is_the_containers_folder_where_it_does_not(tmp_path):
+def test_home_of_another_account(tmp_path):
+    """HOME is the container's folder if the container runs as another account."""
     assert run(tmp_path, "echo $HOME", user="alice-elsewhere") == (f"{tmp_path}\n", 0)
 
 
-def test_a_folder_that_the_admin_names_stays(tmp_path):
+def test_root_folder_of_the_admin(tmp_path):
+    """A root folder that the admin sets is not changed."""
     output = run(tmp_path, "echo $JUPYTERHUB_ROOT_DIR", environment={"JUPYTERHUB_ROOT_DIR": "/data"})
     assert output == ("/data\n", 0)
 
 
-def test_jupyters_runtime_folder_is_private(tmp_path):
+def test_runtime_folder_is_private(tmp_path):
+    """Only the user can open Jupyter's runtime folder."""
     assert run(tmp_path, "stat -c %a $JUPYTER_RUNTIME_DIR") == ("700\n", 0)
 
 
-def test_the_runtime_folder_reaches_programs(tmp_path):
+def test_runtime_folder_is_exported(tmp_path):
     """Kernels' connection files stay in the container, as the variable is exported."""
     assert run(tmp_path, "printenv JUPYTER_RUNTIME_DIR") == (f"{tmp_path}/.jupyter-runtime\n", 0)
 
 
-def test_home_is_the_containers_folder_where_the_node_lacks_the_users_own(tmp_path, monkeypatch):
-    """A user whose home is missing on the node still has a server."""
+def test_home_missing_on_node(tmp_path, monkeypatch):
+    """HOME is the container's folder if the node lacks the user's home, so the server still starts."""
     programs = tmp_path / "bin"
     programs.mkdir()
     (programs / "getent").write_text("#!/bin/sh\necho user:x:1:1::/nowhere:/bin/sh\n")
@@ -245,7 +262,7 @@ def test_home_is_the_containers_folder_where_the_node_lacks_the_users_own(tmp_pa
     assert run(tmp_path, "echo $HOME") == (f"{tmp_path}\n", 0)
 
 
-def test_without_its_environment_no_server_starts(tmp_path):
+def test_missing_environment_file(tmp_path):
     """A missing environment file ends the script at once with status 1."""
     script = server_script(SCRIPT_TEMPLATE, user="alice", prologue="", command="echo started", epilogue="")
     done = subprocess.run(["bash", "-c", script], cwd=tmp_path, capture_output=True, timeout=20, check=False)
@@ -254,7 +271,8 @@ def test_without_its_environment_no_server_starts(tmp_path):
 
 @settings(deadline=None, max_examples=25)
 @given(st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=50))
-def test_any_value_arrives_as_it_is(tmp_path_factory, value):
+def test_any_value_arrives_unchanged(tmp_path_factory, value):
+    """The value of a variable arrives in the container unchanged, whatever characters it has."""
     output, status = run(tmp_path_factory.mktemp("container"), 'printf %s. "$VALUE"', environment={"VALUE": value})
     # Reading a program's output as text makes one newline of each kind.
     assert (output, status) == (value.replace("\r\n", "\n").replace("\r", "\n") + ".", 0)
@@ -290,7 +308,8 @@ def run_prologue(tmp_path, prologue, command="echo started"):
         ("grep nothing <<EOF\ntext\nEOF\n", "grep nothing <<EOF", 1),
     ],
 )
-def test_a_prologue_that_fails_ends_the_start_and_is_named(tmp_path, prologue, command, status):
+def test_failed_prologue(tmp_path, prologue, command, status):
+    """A prologue that fails stops the start, and the error contains the failed command and its status."""
     output, errors, found = run_prologue(tmp_path, prologue)
     assert "started" not in output
     assert found == status
@@ -316,8 +335,8 @@ def test_a_prologue_that_fails_ends_the_start_and_is_named(tmp_path, prologue, c
         "false\nfalse | true",
     ],
 )
-def test_what_may_fail_in_a_prologue_does_not_end_the_start(tmp_path, prologue):
-    """Conditions, functions and sourced files decide for themselves, as they did in 0.4.0."""
+def test_allowed_failure_in_prologue(tmp_path, prologue):
+    """A failure in a condition, a function or a sourced file of a prologue does not stop the start."""
     (tmp_path / "inner").write_text("cd /nowhere; no-such-program; true\n")
     output, errors, status = run_prologue(tmp_path, prologue)
     assert output.endswith("started\n")
@@ -325,6 +344,7 @@ def test_what_may_fail_in_a_prologue_does_not_end_the_start(tmp_path, prologue):
     assert status == 0
 
 
-def test_a_prologue_leaves_nothing_of_its_guard_to_the_server(tmp_path):
+def test_prologue_guard_is_removed(tmp_path):
+    """The server inherits no variables and no traps from the guard of the prologue."""
     output, _, _ = run_prologue(tmp_path, "export A=1", "set | grep -c ^yarnspawner_; trap -p ERR DEBUG")
     assert output == "0\n"

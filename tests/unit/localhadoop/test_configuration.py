@@ -29,7 +29,8 @@ def all_properties(settings: Settings, daemon: str | None = None) -> dict[str, s
     return merged
 
 
-def test_no_port_is_left_to_hadoops_defaults_and_none_used_twice():
+def test_ports_are_on_own_addresses():
+    """Each port of the cluster's range that a daemon uses is on one of the cluster's local addresses."""
     for settings in (SIMPLE, KERBEROS, replace(SIMPLE, ha=True), replace(SIMPLE, strict=True, ha=True)):
         for daemon in commands.names(settings):
             used = [value for value in all_properties(settings, daemon).values() if value.rpartition(":")[2].isdigit()]
@@ -37,7 +38,8 @@ def test_no_port_is_left_to_hadoops_defaults_and_none_used_twice():
             assert {value.partition(":")[0] for value in own} <= {"localhost", "127.0.0.2", "hdfs"}
 
 
-def test_only_alice_and_bob_are_impersonated(monkeypatch):
+def test_impersonated_users(monkeypatch):
+    """The proxy users can impersonate only alice and bob."""
     monkeypatch.setattr(configuration, "operator", lambda: "me")
     for settings, proxies in ((SIMPLE, {"jupyterhub", "me"}), (KERBEROS, {"jupyterhub", "yarn"})):
         properties = all_properties(settings)
@@ -47,7 +49,8 @@ def test_only_alice_and_bob_are_impersonated(monkeypatch):
             assert properties[f"hadoop.proxyuser.{proxy}.users"] == "alice,bob"
 
 
-def test_the_kerberos_kind_is_private_and_asks_who_one_is():
+def test_kerberos_is_private():
+    """A cluster with Kerberos encrypts its traffic, authenticates users and checks ACLs."""
     properties = all_properties(KERBEROS)
     assert properties["hadoop.security.authentication"] == "kerberos"
     assert properties["hadoop.rpc.protection"] == properties["dfs.data.transfer.protection"] == "privacy"
@@ -57,7 +60,8 @@ def test_the_kerberos_kind_is_private_and_asks_who_one_is():
     assert "hadoop.http.authentication.type" not in all_properties(replace(KERBEROS, web="simple"))
 
 
-def test_each_node_manager_has_its_own_address_and_folders():
+def test_node_managers_differ():
+    """Each NodeManager has its own addresses and folders."""
     one, two = (all_properties(SIMPLE, name) for name in SIMPLE.node_managers)
     assert one["yarn.nodemanager.address"].startswith("localhost:")
     assert two["yarn.nodemanager.address"].startswith("127.0.0.2:")
@@ -65,7 +69,8 @@ def test_each_node_manager_has_its_own_address_and_folders():
         assert one[f"yarn.nodemanager.{name}"] != two[f"yarn.nodemanager.{name}"]
 
 
-def test_high_availability_gives_each_resource_manager_its_id():
+def test_high_availability_ids():
+    """With high availability, each ResourceManager has its own id, and a client has none."""
     settings = replace(SIMPLE, ha=True)
     ids = [all_properties(settings, name)["yarn.resourcemanager.ha.id"] for name in settings.resource_managers]
     assert ids == ["rm1", "rm2"]
@@ -74,7 +79,8 @@ def test_high_availability_gives_each_resource_manager_its_id():
 
 
 @pytest.mark.parametrize(("memory", "nodes"), [(4096, 1), (4096, 2), (2048, 1), (1024, 1), (8192, 3)])
-def test_queues_share_all_of_the_cluster_and_small_has_a_gibibyte_at_most(memory, nodes):
+def test_queue_capacities(memory, nodes):
+    """The queues share the whole cluster, the queue small has at most one gibibyte, and stopped is stopped."""
     properties = configuration.queues(replace(SIMPLE, memory=memory, nodes=nodes))
     root = "yarn.scheduler.capacity.root"
     shares = [float(properties[f"{root}.{queue}.capacity"]) for queue in ("default", "small", "stopped")]
@@ -83,7 +89,8 @@ def test_queues_share_all_of_the_cluster_and_small_has_a_gibibyte_at_most(memory
     assert properties[f"{root}.stopped.state"] == "STOPPED"
 
 
-def test_properties_of_ones_own_override_where_they_belong():
+def test_own_properties():
+    """A user's own property overrides the default, in the file to which it belongs."""
     own = {"yarn.acl.enable": "x", "dfs.replication": "y", "hadoop.new": "z", "yarn.scheduler.capacity.new": "q"}
     files = configuration.site_files(replace(SIMPLE, properties=own))
     assert files["yarn-site.xml"]["yarn.acl.enable"] == "x"
@@ -92,18 +99,21 @@ def test_properties_of_ones_own_override_where_they_belong():
     assert files["capacity-scheduler.xml"]["yarn.scheduler.capacity.new"] == "q"
 
 
-def test_files_are_xml_whatever_is_in_them():
+def test_xml_is_escaped():
+    """A property with special characters is escaped in Hadoop's XML files."""
     [found] = ET.fromstring(configuration.xml({"a": "<&>\"'"}))  # noqa: S314 - it is ours
     assert [element.text for element in found] == ["a", "<&>\"'"]
 
 
-def test_settings_are_read_back_as_they_were(tmp_path):
+def test_settings_round_trip(tmp_path):
+    """Saved settings are the same when they are loaded."""
     settings = replace(KERBEROS, directory=str(tmp_path))
     settings.save()
     assert Settings.load(tmp_path) == settings
 
 
-def test_a_folder_without_a_cluster_or_with_a_broken_one(tmp_path):
+def test_folder_without_cluster(tmp_path):
+    """A folder without a cluster, or with a broken settings file, raises an error that says so."""
     with pytest.raises(LocalHadoopError, match="there is no cluster in"):
         Settings.load(tmp_path)
     (tmp_path / "cluster.json").write_text("{")
@@ -121,16 +131,19 @@ def test_a_folder_without_a_cluster_or_with_a_broken_one(tmp_path):
         ((1, 4096, 8, "none"), "'kerberos' or 'simple'"),
     ],
 )
-def test_what_no_cluster_can_be(choices, message):
+def test_invalid_choices(choices, message):
+    """Impossible numbers of nodes, memory, cores and kinds of authentication are refused with a message."""
     with pytest.raises(LocalHadoopError, match=message):
         check_choices(*choices)
 
 
-def test_java_reads_its_arguments_from_a_file_whatever_is_in_them():
+def test_java_argument_file():
+    """Arguments with quotes, spaces and backslashes are escaped in Java's argument file."""
     assert commands.argument_file(["-cp", 'a "b" \\c']) == '"-cp"\n"a \\"b\\" \\\\c"\n'
 
 
-def test_daemons_inherit_nothing_of_their_starters_environment(monkeypatch):
+def test_environment_of_daemons(monkeypatch):
+    """Daemons inherit only a fixed list of variables from their starter's environment."""
     monkeypatch.setenv("CONFIGPROXY_AUTH_TOKEN", "secret")
     monkeypatch.setenv("JAVA_TOOL_OPTIONS", "-Dx=y")
     assert set(commands.environment(SIMPLE)) <= {
@@ -162,12 +175,14 @@ def run(*command: object, **variables: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_yarn_says_its_class_path(bin_folder):
+    """The command yarn classpath prints the configuration folder and the JAR files."""
     expected = f"{bin_folder.parent}/conf:/jars/a.jar:/jars/b.jar\n"
     assert run(bin_folder / "yarn", "classpath", "--glob").stdout == expected
     assert run(bin_folder / "yarn", "classpath", HADOOP_CONF_DIR="/mine").stdout == "/mine:/jars/a.jar:/jars/b.jar\n"
 
 
-def test_subcommands_start_their_class_with_the_users_words(bin_folder):
+def test_subcommands(bin_folder):
+    """A subcommand starts its Java class with the user's arguments."""
     out = run(bin_folder / "yarn", "logs", "-applicationId", "a b").stdout
     assert out.endswith("<org.apache.hadoop.yarn.client.cli.LogsCLI><-applicationId><a b>")
     out = run(bin_folder / "yarn", "application", "-list").stdout
@@ -176,14 +191,16 @@ def test_subcommands_start_their_class_with_the_users_words(bin_folder):
     assert out.endswith("<-Da=b><org.apache.hadoop.fs.FsShell><-ls>")
 
 
-def test_an_unknown_subcommand_is_wrong_usage(bin_folder):
+def test_unknown_subcommand(bin_folder):
+    """An unknown or missing subcommand returns 2 and prints the usage."""
     for command in (["nonsense"], []):
         answer = run(bin_folder / "yarn", *command)
         assert answer.returncode == 2
         assert answer.stderr.startswith("usage: yarn classpath|application|")
 
 
-def test_a_node_label_is_for_the_default_queue() -> None:
+def test_node_label() -> None:
+    """A node label is accessible from the default queue only, and an invalid label is refused."""
     properties = all_properties(replace(SIMPLE, label="gpu"))
     root = "yarn.scheduler.capacity.root"
     assert properties["yarn.node-labels.enabled"] == "true"
@@ -197,7 +214,8 @@ def test_a_node_label_is_for_the_default_queue() -> None:
             check_choices(1, 4096, 8, "kerberos", label=label)
 
 
-def test_gpus_are_a_kind_of_resource_that_only_nodes_have() -> None:
+def test_gpus() -> None:
+    """GPUs are a resource type of the cluster, and only NodeManagers have an amount of them."""
     cluster = replace(SIMPLE, gpus=2)
     assert all_properties(cluster)["yarn.resource-types"] == "yarn.io/gpu"
     assert "node-resources.xml" not in configuration.site_files(cluster, "resourcemanager")
@@ -207,7 +225,7 @@ def test_gpus_are_a_kind_of_resource_that_only_nodes_have() -> None:
         check_choices(1, 4096, 8, "kerberos", -1)
 
 
-def test_a_users_own_tickets_do_not_confuse_the_localizer():
+def test_localizer_knows_realm():
     """The localizer runs as the user, whose ticket cache it finds, so it must know the cluster's realm."""
     options = all_properties(KERBEROS)["yarn.nodemanager.container-localizer.java.opts"]
     assert f"-Djava.security.krb5.conf={KERBEROS.folder}/krb5.conf" in options

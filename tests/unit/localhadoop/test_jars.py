@@ -79,7 +79,8 @@ def repository(monkeypatch) -> Iterator[Repository]:
         thread.join()
 
 
-def test_what_is_missing_is_downloaded_once(repository, tmp_path):
+def test_download_once(repository, tmp_path):
+    """A missing jar is downloaded once."""
     cache, progress = JarCache(tmp_path, repository.url), Counted()
     [path] = cache.ensure([ARTIFACT], progress)
     assert path.read_bytes() == CONTENT
@@ -88,7 +89,8 @@ def test_what_is_missing_is_downloaded_once(repository, tmp_path):
     assert repository.ranges == [None]
 
 
-def test_a_download_that_breaks_off_goes_on_where_it_stopped(repository, tmp_path):
+def test_download_resumes(repository, tmp_path):
+    """A download that breaks off continues where it stopped."""
     repository.breaks_off = [300_000, 700_000]
     progress = Counted()
     [path] = JarCache(tmp_path, repository.url).ensure([ARTIFACT], progress)
@@ -97,7 +99,8 @@ def test_a_download_that_breaks_off_goes_on_where_it_stopped(repository, tmp_pat
     assert progress.arrived == ARTIFACT.size
 
 
-def test_a_later_process_goes_on_too(repository, tmp_path):
+def test_later_process_resumes(repository, tmp_path):
+    """A later process continues a partial download."""
     part = tmp_path / "maven2" / f"{ARTIFACT.path}.part"
     part.parent.mkdir(parents=True)
     part.write_bytes(CONTENT[:1000])
@@ -107,14 +110,16 @@ def test_a_later_process_goes_on_too(repository, tmp_path):
     assert not part.exists()
 
 
-def test_a_server_that_cannot_resume_sends_the_whole_again(repository, tmp_path):
+def test_server_without_resume(repository, tmp_path):
+    """A server that cannot resume sends the whole file again."""
     repository.breaks_off = [300_000]
     repository.resumes = False
     [path] = JarCache(tmp_path, repository.url).ensure([ARTIFACT], Progress())
     assert path.read_bytes() == CONTENT
 
 
-def test_a_jar_that_was_damaged_in_the_cache_is_downloaded_again(repository, tmp_path):
+def test_damaged_jar(repository, tmp_path):
+    """A jar that was damaged in the cache is downloaded again."""
     cache = JarCache(tmp_path, repository.url)
     [path] = cache.ensure([ARTIFACT], Progress())
     path.write_bytes(b"x" + CONTENT[1:])
@@ -122,41 +127,47 @@ def test_a_jar_that_was_damaged_in_the_cache_is_downloaded_again(repository, tmp
     assert path.read_bytes() == CONTENT
 
 
-def test_other_bytes_than_the_lock_pins_are_refused_and_not_kept(repository, tmp_path):
+def test_wrong_jar(repository, tmp_path):
+    """A jar with other bytes than the lock pins is refused and not kept."""
     repository.files[f"/{ARTIFACT.path}"] = b"x" + CONTENT[1:]
     with pytest.raises(LocalHadoopError, match="is not the file that the lock pins"):
         JarCache(tmp_path, repository.url).ensure([ARTIFACT], Progress())
     assert list((tmp_path / "maven2" / "org").rglob("*.jar*")) == []
 
 
-def test_a_file_that_is_not_there_is_named(repository, tmp_path):
+def test_missing_file(repository, tmp_path):
+    """The error names a file that the repository lacks, and the request is not repeated."""
     repository.files.clear()
     with pytest.raises(LocalHadoopError, match=r"a-1\.jar answers 404 Not Found"):
         JarCache(tmp_path, repository.url).ensure([ARTIFACT], Progress())
     assert len(repository.ranges) == 1, "nobody asks again for what is not there"
 
 
-def test_no_network_is_said_in_one_line(tmp_path, monkeypatch):
+def test_no_network(tmp_path, monkeypatch):
+    """Without a network, the error has one line."""
     monkeypatch.setattr(jars.time, "sleep", lambda seconds: None)
     with pytest.raises(LocalHadoopError, match=r"cannot download http://127.0.0.1:1/.*: .*refused") as refused:
         JarCache(tmp_path, "http://127.0.0.1:1").ensure([ARTIFACT], Progress())
     assert "\n" not in str(refused.value)
 
 
-def test_no_room_is_said_before_the_download(repository, tmp_path):
+def test_full_disk(repository, tmp_path):
+    """A lack of disk space is reported before the download."""
     huge = Artifact(ARTIFACT.sha256, 10**18, ARTIFACT.path)
     with pytest.raises(LocalHadoopError, match=r"no room in .*: 1000000000000 MB are needed"):
         JarCache(tmp_path, repository.url).ensure([huge], Progress())
     assert repository.ranges == []
 
 
-def test_a_cache_that_cannot_be_written(tmp_path):
+def test_unwritable_cache(tmp_path):
+    """A cache that cannot be written is reported."""
     (tmp_path / "file").touch()
     with pytest.raises(LocalHadoopError, match="cannot write the cache"):
         JarCache(tmp_path / "file" / "cache", "http://127.0.0.1:1").ensure([ARTIFACT], Progress())
 
 
-def test_a_lock_file_names_version_and_artifacts():
+def test_lock_file():
+    """A lock file names the version and the artifacts."""
     lock = Lock.parse(f"# hadoop 1.2.3\n# a comment\n\n{LINE}\n{LINE} native\n")
     assert lock.version == "1.2.3"
     assert lock.artifacts[0] == ARTIFACT
@@ -167,13 +178,15 @@ def test_a_lock_file_names_version_and_artifacts():
     "line",
     [LINE.replace("org/", "../"), LINE.replace("org/", "/org/"), LINE[1:], LINE.upper(), LINE + " other", "a b c"],
 )
-def test_a_broken_line_of_a_lock_file_is_refused(line):
+def test_broken_lock_line(line):
+    """A broken line of a lock file is refused with its number."""
     with pytest.raises(LocalHadoopError, match="broken in line 2"):
         Lock.parse(f"# hadoop 1.2.3\n{line}\n")
 
 
 @pytest.mark.parametrize("text", ["", LINE, "# hadoop 1.2.3\n"])
-def test_a_lock_file_without_version_or_jars_is_refused(text):
+def test_incomplete_lock_file(text):
+    """A lock file without a version or without jars is refused."""
     with pytest.raises(LocalHadoopError, match="names no version or no jars"):
         Lock.parse(text)
 
@@ -183,6 +196,7 @@ def test_a_lock_file_without_version_or_jars_is_refused(text):
     [("3.1", "3.1.4"), ("3.2", "3.2.4"), ("3.4", "3.4.3"), ("3.4.3", "3.4.3"), ("3.3.6", "3.3.6"), ("3.5.0", "3.5.0")],
 )
 def test_versions_on_offer(version, exact):
+    """Each version on offer selects a lock with the jars of one exact version."""
     lock = Lock.of(version)
     assert lock.version == exact
     paths = [artifact.path for artifact in lock.artifacts]
@@ -192,7 +206,8 @@ def test_versions_on_offer(version, exact):
 
 
 @pytest.mark.parametrize("version", ["3.9", "3", "", "../x", "3.4.1"])
-def test_a_version_that_is_not_on_offer_is_refused_with_those_that_are(version):
+def test_unknown_version(version):
+    """A version that is not on offer is refused, and the error lists those that are."""
     with pytest.raises(
         LocalHadoopError,
         match=r"choose one of 3\.1 \(3\.1\.4\), 3\.2 \(3\.2\.4\), 3\.3 \(3\.3\.6\), 3\.4 \(3\.4\.3\), 3\.5 \(3\.5\.0\)",

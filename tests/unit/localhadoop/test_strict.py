@@ -34,8 +34,8 @@ def test_web_pages_have_https_only():
         assert "ignore.secure.ports.for.testing" not in client
 
 
-def test_machines_have_names_that_are_no_loopback_addresses():
-    """An isolated cluster has a network of its own, another one for each block of ports."""
+def test_machine_names():
+    """Machine names are no loopback addresses, and each block of ports has a network of its own."""
     assert STRICT.address("nodemanager2-web").startswith("node2.hadoop.test:")
     assert STRICT.address("namenode").startswith("master.hadoop.test:")
     assert STRICT.ip("nodemanager2") == STRICT.network_address(4)
@@ -46,8 +46,8 @@ def test_machines_have_names_that_are_no_loopback_addresses():
     assert len(networks) == len(range(1024, 65472, 64))
 
 
-def test_principals_have_other_names_than_accounts():
-    """The rules of a strict cluster turn the principals of services into their accounts."""
+def test_principal_names():
+    """Principals of services have other names than accounts, and the rules turn them into accounts."""
     assert STRICT.principal("hdfs") == "nn/master.hadoop.test@EXAMPLE.COM"
     assert "(nn@EXAMPLE[.]COM)s/.*/hdfs/" in all_properties(STRICT)["hadoop.security.auth_to_local"]
     assert STRICT.principal("jupyterhub") == "notebooks@EXAMPLE.COM"
@@ -56,7 +56,7 @@ def test_principals_have_other_names_than_accounts():
     assert STRICT.principal("alice") == KERBEROS.principal("alice") == "alice@EXAMPLE.COM"
 
 
-def test_the_firewall_opens_what_clients_need():
+def test_firewall_ports():
     """Clients reach the services; a NodeManager's own port and the ResourceManager's for administrators stay closed."""
     rules = isolation.firewall(STRICT)
     opened = rules.partition("dport {")[2].partition("}")[0].replace(" ", "").split(",")
@@ -66,8 +66,8 @@ def test_the_firewall_opens_what_clients_need():
         assert str(STRICT.ports[name]) not in opened
 
 
-def test_certificate_is_of_the_private_ca(tmp_path):
-    """The server's certificate has all names and addresses, and Java's stores are not empty."""
+def test_private_ca(tmp_path):
+    """The CA is localhadoop's own, Java's stores are not empty, and the key store is private."""
     settings = replace(STRICT, directory=str(tmp_path))
     certificates.create(settings)
     context = ssl.create_default_context(cafile=str(settings.certificate_authority))
@@ -77,15 +77,15 @@ def test_certificate_is_of_the_private_ca(tmp_path):
     assert certificates.trust_store(settings).stat().st_size > 300
 
 
-def test_curl_needs_no_names_of_the_machine():
-    """Requests to the web services get the addresses and the CA on the command line."""
+def test_curl_options():
+    """Curl gets the addresses and the CA on its command line, so it needs no names of the machine."""
     options = rest.options(STRICT)
     assert f"{STRICT.address('resourcemanager-web')}:{STRICT.ip('resourcemanager')}" in options
     assert rest.options(KERBEROS) == []
 
 
-def test_clients_command_keeps_the_users_identity():
-    """A command enters the cluster's mounts as root, and then becomes the user."""
+def test_command_runs_as_user():
+    """A client's command enters the cluster's mounts as root, and then becomes the user."""
     command = isolation.enter(STRICT, isolation.as_user(["id"], "root"))
     assert command[:2] == ["unshare", "--mount"]
     assert command[-1] == "id"
@@ -93,8 +93,8 @@ def test_clients_command_keeps_the_users_identity():
     assert isolation.as_user(["id"], "hdfs") == ["id"]
 
 
-def test_without_root_or_namespaces_a_cluster_is_not_isolated(monkeypatch):
-    """The progress says what is missing then."""
+def test_no_isolation(monkeypatch):
+    """Without root or namespaces, a cluster is not isolated, and the progress says what is missing."""
     said = []
     progress = SimpleNamespace(step=said.append)
     monkeypatch.setattr(isolation, "is_root", lambda: False)
@@ -106,8 +106,8 @@ def test_without_root_or_namespaces_a_cluster_is_not_isolated(monkeypatch):
     assert len(said) == 2
 
 
-def test_listening_ports_are_read_from_the_kernel(tmp_path, monkeypatch):
-    """Only a listening socket counts."""
+def test_listening_ports(tmp_path, monkeypatch):
+    """Listening ports are read from the kernel, and only a listening socket counts."""
     table = "  sl  local_address rem_address st\n 0: 020012C6:4E21 00000000:0000 0A 0\n 1: 020012C6:4E22 0:0 01 0\n"
     (tmp_path / "7" / "net").mkdir(parents=True)
     (tmp_path / "7" / "net" / "tcp").write_text(table)

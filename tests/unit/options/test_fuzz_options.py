@@ -102,7 +102,8 @@ def check(selection):
 @example({"profile": "own", "mem_limit": 10**400})
 @example({"profile": "own", "cpu_limit": 10**4000})
 @many(400)
-def test_fuzz_posted_options_bring_what_is_offered_or_are_refused(options):
+def test_fuzz_posted_options(options):
+    """Any posted options select only what is offered, or are refused with a printable message."""
     try:
         check(select(OFFER, options))
     except ChoiceRefused as refused:
@@ -115,7 +116,8 @@ def test_fuzz_posted_options_bring_what_is_offered_or_are_refused(options):
     )
 )
 @many(500)
-def test_fuzz_a_posted_form_brings_what_is_offered_or_is_refused(form):
+def test_fuzz_posted_form(form):
+    """Any posted form selects only what is offered, or is refused with a printable message."""
     try:
         check(select(OFFER, read_form(OFFER, form)))
     except ChoiceRefused as refused:
@@ -125,7 +127,8 @@ def test_fuzz_a_posted_form_brings_what_is_offered_or_is_refused(form):
 @pytest.mark.parametrize("name", LABELS)
 @given(asked=SCALARS | st.sampled_from(TRAPS) | st.from_regex(r"\d{1,20}(\.\d+)? ?[KMGTP]?", fullmatch=True))
 @many(300)
-def test_fuzz_a_limit_is_a_value_that_people_can_read_or_refused(name, asked):
+def test_fuzz_limit(name, asked):
+    """Any value of a limit becomes a readable number or text, or is refused."""
     try:
         value = parse(name, asked)
     except ChoiceRefused:
@@ -144,7 +147,8 @@ def test_fuzz_a_limit_is_a_value_that_people_can_read_or_refused(name, asked):
     )
 )
 @many()
-def test_fuzz_any_profile_list_can_be_read_or_is_explained(written):
+def test_fuzz_profile_list(written):
+    """Any profile list can be read, or raises an error with an explanation."""
     try:
         read_profiles(written, OVERRIDABLE, free=set())
     except (ProfileError, TraitError) as error:
@@ -154,6 +158,7 @@ def test_fuzz_any_profile_list_can_be_read_or_is_explained(written):
 @given(name=st.text(min_size=1))
 @many()
 def test_fuzz_any_name_has_a_slug(name):
+    """Any name has a slug of lower-case letters, digits and hyphens."""
     assert set(slug_of(name)) <= set("abcdefghijklmnopqrstuvwxyz0123456789-")
     assert slug_of(name)
 
@@ -161,6 +166,7 @@ def test_fuzz_any_name_has_a_slug(name):
 @given(value=JSON)
 @many()
 def test_fuzz_anything_can_be_shown(value):
+    """Any value has a short printable form for messages."""
     assert shown(value).isprintable() and len(shown(value)) <= 63
 
 
@@ -172,8 +178,8 @@ SIZES = st.integers(1, 2**45) | st.sampled_from([1500 * 2**20, 2744 * 2**20, 2**
 @example("mem_limit", 2**30, None, 2744 * 2**20, 2**40)
 @example("mem_limit", 5, 5, None, 5)
 @many()
-def test_fuzz_the_page_accepts_every_number_that_it_shows(name, minimum, maximum, cluster_maximum, value):
-    """The ends of a range and what stands in its field beforehand can be sent as they are."""
+def test_fuzz_shown_numbers(name, minimum, maximum, cluster_maximum, value):
+    """The page accepts every number that it shows: the ends of a range and the field's first value."""
     ends = [end % 10**9 if name != "mem_limit" and end else end for end in (minimum, maximum, cluster_maximum)]
     limit = Limit(name, ends[0], None if ends[1] is None else max(ends[:2]))
     cluster_maximum = None if ends[2] is None else max(ends[0], ends[2])
@@ -185,7 +191,7 @@ def test_fuzz_the_page_accepts_every_number_that_it_shows(name, minimum, maximum
 
 
 @given(st.integers(1, 2**30 * 10**3))
-def test_fuzz_what_was_typed_is_shown_again(thousandths):
+def test_fuzz_typed_size(thousandths):
     """A size of at most three decimals comes back as it was typed."""
     typed = f"{thousandths / 1000:.3f}".rstrip("0").rstrip(".")
     assert _number_field("mem_limit", Limit("mem_limit", 1, None), parse("mem_limit", f"{typed}G"), None).value == typed

@@ -11,13 +11,15 @@ from yarnspawner.options.kernel_profiles import read_kernel_limit, read_kernel_p
 from yarnspawner.options.limits import ProfileError
 
 
-def test_a_profile_needs_only_its_memory() -> None:
+def test_profile_with_only_memory() -> None:
+    """A profile needs only its memory, and the other values have defaults."""
     (profile,) = read_kernel_profiles([{"memory": "8 G"}])
     assert profile.size == KernelSize("python3-8-gb-1-core", "python3", "", 8192, 1)
     assert profile.audience.includes("anyone", ())
 
 
-def test_a_profile_has_all_that_is_written() -> None:
+def test_profile_with_all_keys() -> None:
+    """A profile has all values that the admin sets."""
     (profile,) = read_kernel_profiles(
         [
             {
@@ -61,12 +63,14 @@ def test_a_profile_has_all_that_is_written() -> None:
     ],
 )
 def test_errors_say_where_they_are(written: Any, message: str) -> None:
+    """The error about a profile says which profile and which key is wrong."""
     with pytest.raises(ProfileError) as raised:
         read_kernel_profiles(written)
     assert message in str(raised.value)
 
 
 def test_limits() -> None:
+    """A kernel limit has a number of containers and an amount of memory, and invalid limits are refused."""
     assert read_kernel_limit({}) == (0, 0)
     assert read_kernel_limit({"containers": 4, "memory": "64 G"}) == (4, 65536)
     for wrong in (4, {"cores": 3}, {"memory": "much"}):

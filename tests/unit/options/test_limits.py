@@ -18,8 +18,8 @@ from yarnspawner.options.limits import GIBIBYTE, ChoiceRefused, Limit, ProfileEr
         ("mem_limit", Limit("mem_limit", GIBIBYTE), None, GIBIBYTE, 2**63 - 1),
     ],
 )
-def test_both_ends_of_a_range_may_be_chosen(name, limit, cluster_maximum, least, upper_bound):
-    """What lies beyond an end is refused."""
+def test_ends_of_a_range(name, limit, cluster_maximum, least, upper_bound):
+    """Both ends of a range are accepted, and values beyond them are refused."""
     for value in (least, upper_bound):
         assert limit.check(value, cluster_maximum) == value
     for value in (least - 1, upper_bound + 1):
@@ -37,8 +37,8 @@ def test_both_ends_of_a_range_may_be_chosen(name, limit, cluster_maximum, least,
         (Limit("gpus"), "many", "GPUs (gpus): many is not a whole number."),
     ],
 )
-def test_a_refusal_says_what_may_be_chosen(limit, asked, message):
-    """A user learns the bound, or the list."""
+def test_message_of_a_refusal(limit, asked, message):
+    """A refusal names the bound, or the list of values, from which a user can choose."""
     with pytest.raises(ChoiceRefused) as refused:
         limit.check(asked, 4)
     assert str(refused.value) == message
@@ -51,8 +51,8 @@ def test_a_name_has_no_cluster_maximum():
     assert limit.check("fast", 1) == "fast"
 
 
-def test_a_list_is_offered_as_far_as_the_cluster_goes():
-    """A value that is the most that the cluster gives is still offered."""
+def test_list_within_cluster_maximum():
+    """A list is offered up to the cluster's maximum, which is included."""
     limit = Limit.read("cpu_limit", [1, "2", 4])
     assert [limit.offered(cluster_maximum) for cluster_maximum in (None, 2, 0)] == [[1, 2, 4], [1, 2], []]
 
@@ -60,8 +60,8 @@ def test_a_list_is_offered_as_far_as_the_cluster_goes():
 @pytest.mark.parametrize(
     ("maximum", "cluster_maximum", "upper_bound"), [(4, 8, 4), (8, 4, 4), (None, 4, 4), (4, None, 4)]
 )
-def test_the_end_of_a_range_is_the_lower_one(maximum, cluster_maximum, upper_bound):
-    """The cluster limits a range, and a range limits the cluster."""
+def test_upper_bound(maximum, cluster_maximum, upper_bound):
+    """The upper bound of a range is the lower one of the setting's and the cluster's maximum."""
     assert Limit("cpu_limit", 1, maximum).upper_bound(cluster_maximum) == upper_bound
 
 
@@ -142,8 +142,8 @@ def test_no_other_value_is_read(name, asked):
     "written",
     ["8 G", 5, {"max": 1}, {"minimum": 4, "maximum": 2}, {"minimum": "x"}, [None], ["a"], {"maximum": -1}],
 )
-def test_limits_that_make_no_sense_are_named(written):
-    """The admin learns whose choices they are."""
+def test_invalid_limits(written):
+    """The error for invalid limits names their setting."""
     with pytest.raises(ProfileError, match="cpu_limit_choices: "):
         Limit.read("cpu_limit", written)
 
@@ -177,8 +177,8 @@ def test_sizes_are_told_as_people_do(size, words):
         ("queue", "default", "default"),
     ],
 )
-def test_numbers_are_told_with_their_unit(name, value, words):
-    """One is singular; a name stays as it is."""
+def test_numbers_have_a_unit(name, value, words):
+    """Numbers are shown with their unit, which is singular for one; a name stays as it is."""
     assert text(name, value) == words
 
 
@@ -194,8 +194,8 @@ def test_numbers_are_told_with_their_unit(name, value, words):
         (12 * 3600, "12 h"),
     ],
 )
-def test_durations_are_told_to_the_minute(seconds, words):
-    """Minutes are left out where there are none."""
+def test_text_of_durations(seconds, words):
+    """Durations are shown in hours and minutes; minutes are left out if there are none."""
     assert duration(seconds) == words
 
 
@@ -210,20 +210,20 @@ def test_durations_are_told_to_the_minute(seconds, words):
         ("x" * 64, "x" * 60 + "..."),
     ],
 )
-def test_what_was_asked_for_is_shown_on_one_short_line(value, words):
-    """A message can be read whatever was posted."""
+def test_shown_value_is_one_line(value, words):
+    """A message shows any posted value on one short line."""
     assert shown(value) == words
 
 
 @given(st.integers(1, 2**20), st.sampled_from("KMGT"))
-def test_memory_means_the_same_with_and_without_a_space(number, unit):
-    """A unit is a power of 1024."""
+def test_space_before_a_unit(number, unit):
+    """Memory means the same with and without a space, and a unit is a power of 1024."""
     factor = {"K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}[unit]
     assert parse("mem_limit", f"{number} {unit}") == parse("mem_limit", f"{number}{unit}") == number * factor
 
 
-def test_memory_without_a_unit_is_in_bytes():
-    """A number written as text means the same as the number."""
+def test_memory_in_bytes():
+    """Memory without a unit is in bytes, as a number and as text."""
     assert parse("mem_limit", "1024") == parse("mem_limit", 1024) == 1024
 
 

@@ -50,7 +50,8 @@ async def start(spawner, options=None):
 # -- At a start
 
 
-async def test_a_choice_changes_the_settings_of_one_start(spawner_of):
+async def test_choice_holds_for_one_start(spawner_of):
+    """A choice changes the settings of one start, and the next start begins with the admin's settings."""
     spawner = spawner_of(profile_list=PROFILES, environment={"B": "2"})
     await start(spawner, {"profile": "spark", "version--unlisted-choice": "9.9"})
     assert (spawner.mem_limit, spawner.cpu_limit, spawner.queue) == (4 * GIB, 3, "busy")
@@ -60,8 +61,8 @@ async def test_a_choice_changes_the_settings_of_one_start(spawner_of):
     assert spawner.environment == {"B": "2"}
 
 
-async def test_a_running_servers_choice_outlives_its_hub(spawner_of):
-    """Also where the admin offers something else by now; the next start begins with the settings as they are."""
+async def test_choice_outlives_the_hub(spawner_of):
+    """A running server keeps its choice on a new hub, whatever that offers; the next start has the admin's settings."""
     chosen = {
         "mem_limit": "4 G",
         "stop_timeout": 60,
@@ -81,13 +82,15 @@ async def test_a_running_servers_choice_outlives_its_hub(spawner_of):
     assert (after.mem_limit, after.stop_timeout, after.environment) == (2 * GIB, 10, {"B": "2"})
 
 
-async def test_what_a_setting_can_no_longer_be_is_left_alone(spawner_of):
+async def test_stale_value_is_ignored(spawner_of):
+    """A stored value that a setting no longer accepts is ignored, and the others are restored."""
     spawner = spawner_of()
     spawner.user_choices.restore({"stop_timeout": "soon", "gone_by_now": 1, "principal": "hdfs", "cpu_limit": 3})
     assert (spawner.stop_timeout, spawner.principal, spawner.cpu_limit) == (10, None, 3)
 
 
-async def test_the_profiles_name_is_kept_for_admins(spawner_of):
+async def test_state_names_the_profile(spawner_of):
+    """The server's state has the profile's name for admins, and the stored options do not change."""
     spawner = spawner_of(profile_list=PROFILES)
     await start(spawner, {"profile": "spark"})
     assert spawner.get_state()["profile"] == "Spark"
@@ -109,6 +112,7 @@ async def test_the_profiles_name_is_kept_for_admins(spawner_of):
     ],
 )
 async def test_what_is_refused_is_not_kept(spawner_of, options, named):
+    """A refused choice changes neither the stored options nor the settings."""
     spawner = spawner_of(profile_list=PROFILES, stored={"profile": "spark"})
     for _ in range(2):
         with pytest.raises(OptionsRefused, match=named) as refused:
@@ -124,7 +128,8 @@ async def test_what_is_refused_is_not_kept(spawner_of, options, named):
 @pytest.mark.parametrize(
     "stored", [{"profile": "gone"}, {"profile": "small", "mem_limit": "2 G"}, {"profile": "large"}]
 )
-async def test_a_stored_choice_that_is_no_longer_offered_gives_way_and_the_user_is_told(spawner_of, stored):
+async def test_stale_choice_at_a_start(spawner_of, stored):
+    """The default replaces a stored choice that is no longer offered, and a notice tells the user."""
     spawner = spawner_of(profile_list=PROFILES, stored=stored)
     await start(spawner)
     assert spawner.mem_limit == GIB
@@ -133,14 +138,16 @@ async def test_a_stored_choice_that_is_no_longer_offered_gives_way_and_the_user_
     assert spawner.user_choices.notice == ""
 
 
-async def test_a_default_that_must_be_filled_in_is_asked_for(spawner_of):
+async def test_default_to_fill_in(spawner_of):
+    """A start without a choice is refused if the default is a text that the user must fill in."""
     unlisted = {"enabled": True, "display_name": "Cores", "yarnspawner_override": {"cpu_limit": "{value}"}}
     profiles = [{"display_name": "P", "profile_options": {"c": {"display_name": "C", "unlisted_choice": unlisted}}}]
     with pytest.raises(OptionsRefused, match="C: fill in Cores"):
         await start(spawner_of(profile_list=profiles, stored={"profile": "gone"}))
 
 
-async def test_a_text_that_the_setting_cannot_be_is_refused(spawner_of):
+async def test_invalid_text_is_refused(spawner_of):
+    """A text that is no valid value of the setting is refused, and the setting does not change."""
     unlisted = {"enabled": True, "display_name": "Cores", "yarnspawner_override": {"cpu_limit": "{value}"}}
     profiles = [{"display_name": "P", "profile_options": {"c": {"display_name": "C", "unlisted_choice": unlisted}}}]
     spawner = spawner_of(profile_list=profiles)
@@ -151,14 +158,16 @@ async def test_a_text_that_the_setting_cannot_be_is_refused(spawner_of):
     assert spawner.cpu_limit == 1
 
 
-async def test_a_text_cannot_ask_for_more_than_the_cluster_has(spawner_of):
+async def test_text_over_cluster_maximum(spawner_of):
+    """A text that requests more than the cluster's maximum is refused."""
     unlisted = {"enabled": True, "display_name": "Cores", "yarnspawner_override": {"cpu_limit": "{value}"}}
     profiles = [{"display_name": "P", "profile_options": {"c": {"display_name": "C", "unlisted_choice": unlisted}}}]
     with pytest.raises(OptionsRefused, match="5 cores is more than the 4 cores that the cluster gives to one server"):
         await start(spawner_of(profile_list=profiles), {"c--unlisted-choice": "5"})
 
 
-async def test_the_largest_server_leaves_room_for_its_application_master(spawner_of):
+async def test_room_for_application_master(spawner_of):
+    """The largest server leaves room for its application master, and a larger one is refused."""
     spawner = spawner_of(mem_limit_choices={"minimum": "1 G"})
     await start(spawner, {"mem_limit": "7.75 G"})
     assert spawner.mem_limit == 7 * GIB + 3 * GIB // 4
@@ -166,26 +175,31 @@ async def test_the_largest_server_leaves_room_for_its_application_master(spawner
         await start(spawner, {"mem_limit": "8 G"})
 
 
-async def test_a_queue_may_have_a_smaller_maximum(spawner_of):
+async def test_queue_with_smaller_maximum(spawner_of):
+    """A queue can have a smaller maximum than the cluster, and a larger server is refused."""
     spawner = spawner_of(queue="small")
     with pytest.raises(OptionsRefused, match="2 GiB is more than the 768 MiB"):
         await start(spawner)
 
 
-async def test_a_start_does_not_need_the_resource_managers_web_service(spawner_of):
+async def test_start_without_web_service(spawner_of):
+    """A start does not need the ResourceManager's web service."""
     spawner = spawner_of(resource_manager_url="http://127.0.0.1:1", mem_limit_choices={"maximum": "64 G"})
     await start(spawner, {"mem_limit": "64 G"})
     assert spawner.mem_limit == 64 * GIB
 
 
-async def test_without_anything_to_choose_options_are_the_admins_own_business(spawner_of):
+async def test_options_without_choices(spawner_of):
+    """If there is nothing to choose, the spawner passes on any options without a check."""
     spawner = spawner_of()
     assert spawner.options_form == ""
     await start(spawner, {"anything": ["x"]})
     assert await spawner.options_from_form({"anything": ["x"]}) == {"anything": ["x"]}
 
 
-async def test_override_values_may_be_called_and_awaited(spawner_of):
+async def test_callable_override_values(spawner_of):
+    """Values of an override can be functions and coroutines that get the spawner."""
+
     async def queue(spawner):
         return f"root.{spawner.user.name}"
 
@@ -198,14 +212,17 @@ async def test_override_values_may_be_called_and_awaited(spawner_of):
 # -- Who
 
 
-async def test_the_list_may_be_made_for_each_user(spawner_of):
+async def test_profile_list_for_each_user(spawner_of):
+    """A coroutine can make the profile list for each user."""
+
     async def profiles(spawner):
         return [{"display_name": f"For {spawner.user.name}"}]
 
     assert "For alice" in await spawner_of(profile_list=profiles).get_options_form()
 
 
-async def test_users_of_different_groups_see_different_lists(spawner_of):
+async def test_lists_by_group(spawner_of):
+    """Users of different groups see different profiles, and can start what they see."""
     analyst, intern = (
         spawner_of(name, [group], profile_list=PROFILES) for name, group in [("a", "analysts"), ("b", "interns")]
     )
@@ -215,7 +232,8 @@ async def test_users_of_different_groups_see_different_lists(spawner_of):
     assert analyst.mem_limit == 7 * GIB
 
 
-async def test_for_whom_no_profile_is_the_settings_are(spawner_of):
+async def test_user_without_profiles(spawner_of):
+    """A user to whom no profile is offered gets the admin's settings and cannot choose."""
     spawner = spawner_of(profile_list=PROFILES[2:])
     assert await spawner.get_options_form() == ""
     await start(spawner, {})
@@ -226,7 +244,8 @@ async def test_for_whom_no_profile_is_the_settings_are(spawner_of):
         await spawner.options_from_form({"anything": ["x"]})
 
 
-async def test_a_group_has_its_queue_and_a_profile_may_have_another(spawner_of):
+async def test_group_queues(spawner_of):
+    """A user's server runs in the queue of the user's group, and in the default queue without a group."""
     queues = {"analysts": "root.default", "interns": "busy"}
     spawner = spawner_of(groups=["interns"], group_queues=queues, profile_list=PROFILES[:2])
     await start(spawner, {"profile": "small"})
@@ -236,14 +255,16 @@ async def test_a_group_has_its_queue_and_a_profile_may_have_another(spawner_of):
     assert other.queue == "default"
 
 
-async def test_group_overrides_of_jupyterhub_come_before_the_choice(spawner_of):
+async def test_choice_over_group_override(spawner_of):
+    """JupyterHub's group overrides apply before the choice, so the choice wins."""
     overrides = {"one": {"groups": ["analysts"], "spawner_override": {"mem_limit": "3 G", "cpu_limit": 4}}}
     spawner = spawner_of(groups=["analysts"], group_overrides=overrides, profile_list=PROFILES)
     await start(spawner, {"profile": "small"})
     assert (spawner.mem_limit, spawner.cpu_limit) == (GIB, 4)
 
 
-async def test_of_two_groups_overrides_the_later_key_counts_and_dicts_are_merged(spawner_of):
+async def test_merged_group_overrides(spawner_of):
+    """Of two groups' overrides, the one with the later key counts, and dictionaries are merged."""
     overrides = {
         "2": {"groups": ["interns"], "spawner_override": {"queue": "busy", "environment": {"A": "2", "B": None}}},
         "1": {"groups": ["analysts"], "spawner_override": {"queue": "small", "environment": {"A": "1", "D": "1"}}},
@@ -263,8 +284,8 @@ async def test_of_two_groups_overrides_the_later_key_counts_and_dicts_are_merged
         assert spawner.environment == {"A": "2", "C": "0", "D": "1"}
 
 
-async def test_what_a_group_has_holds_until_the_servers_end_and_no_longer(spawner_of):
-    """Also on a hub that was restarted meanwhile, which does not ask for groups again."""
+async def test_group_override_of_one_server(spawner_of):
+    """A group's override holds until the server ends, also on a restarted hub that does not read groups again."""
     overrides = {"1": {"groups": ["analysts"], "spawner_override": {"stop_timeout": 60, "mem_limit": "3 G"}}}
     before = spawner_of(groups=["analysts"], group_overrides=overrides)
     await start(before)
@@ -290,12 +311,14 @@ async def test_what_a_group_has_holds_until_the_servers_end_and_no_longer(spawne
         {"queue_choices": {"minimum": 1}},
     ],
 )
-def test_a_configuration_with_a_mistake_is_refused_at_once(settings):
+def test_invalid_configuration(settings):
+    """A configuration with a mistake is refused when the spawner is created."""
     with pytest.raises(TraitError):
         YarnSpawner(**settings)
 
 
-async def test_a_callable_with_a_mistake_is_no_users_fault(spawner_of, caplog):
+async def test_invalid_result_of_callable(spawner_of, caplog):
+    """If the admin's function returns an invalid profile list, the user's message points to the administrator."""
     spawner = spawner_of(profile_list=lambda _spawner: [{"name": "P"}])
     with pytest.raises(OptionsRefused, match="Please tell your administrator"):
         await spawner.get_options_form()
@@ -304,19 +327,22 @@ async def test_a_callable_with_a_mistake_is_no_users_fault(spawner_of, caplog):
 # -- The page
 
 
-async def test_the_page_says_what_each_profile_is_and_gets(spawner_of):
+async def test_page_describes_profiles(spawner_of):
+    """The page shows each profile's description, size, queue and the queue's load."""
     page = await spawner_of(profile_list=PROFILES).get_options_form()
     assert "To look &lt;at&gt; data" in page
     assert "1 GiB, 1 core, queue default. The queue: 80 % free, no application waits" in page
     assert "4 GiB, 2 cores, queue busy. The queue: 20 % free, 3 applications wait" in page
 
 
-async def test_a_closed_queue_is_said_to_be_closed(spawner_of):
+async def test_page_shows_stopped_queue(spawner_of):
+    """The page says that a stopped queue takes no new servers."""
     page = await spawner_of(queue="closed", cpu_limit_choices=[1, 2]).get_options_form()
     assert "The queue: stopped, takes no new servers" in page
 
 
-async def test_the_page_does_not_wait_for_yarn(spawner_of):
+async def test_page_does_not_wait_for_yarn(spawner_of):
+    """The page shows the profiles even if YARN does not answer."""
     page = await spawner_of(resource_manager_url="http://127.0.0.1:1", profile_list=PROFILES).get_options_form()
     assert "4 GiB, 2 cores, queue busy" in page
 
@@ -328,30 +354,35 @@ def selected(page):
     return [tag.split('value="')[1].split('"')[0] for tag in chosen]
 
 
-async def test_the_default_is_chosen_beforehand(spawner_of):
+async def test_default_is_preselected(spawner_of):
+    """The page preselects the default profile and the default of its option."""
     page = await spawner_of(profile_list=PROFILES).get_options_form()
     assert selected(page) == ["small", "3.5"]
 
 
-async def test_the_last_choice_is_chosen_beforehand(spawner_of):
+async def test_last_choice_is_preselected(spawner_of):
+    """The page preselects the user's last choice."""
     spawner = spawner_of(profile_list=PROFILES, stored={"profile": "spark", "version": "3.4"})
     assert selected(await spawner.get_options_form()) == ["spark", "3.4"]
 
 
-async def test_the_last_text_is_there_beforehand(spawner_of):
+async def test_last_text_is_prefilled(spawner_of):
+    """The page fills in the text that the user sent last."""
     spawner = spawner_of(profile_list=PROFILES, stored={"profile": "spark", "version--unlisted-choice": "3.1"})
     page = await spawner.get_options_form()
     assert selected(page) == ["spark", "unlisted-choice"]
     assert 'value="3.1"' in page
 
 
-async def test_a_last_choice_that_is_no_longer_offered_is_not_chosen_and_the_page_says_so(spawner_of):
+async def test_stale_choice_on_the_page(spawner_of):
+    """The page does not preselect a last choice that is no longer offered, and says so."""
     page = await spawner_of(profile_list=PROFILES, stored={"profile": "large"}).get_options_form()
     assert selected(page)[0] == "small"
     assert "Your last choice is no longer offered. The profile large is not offered to you" in page
 
 
-async def test_a_number_has_its_range_and_what_the_cluster_cannot_give_is_not_on_the_list(spawner_of):
+async def test_ranges_and_lists_of_numbers(spawner_of):
+    """A number's field has its range, and a list leaves out what the cluster cannot give."""
     spawner = spawner_of(mem_limit_choices={"minimum": "512 M"}, cpu_limit_choices=[1, 2, 64])
     page = await spawner.get_options_form()
     assert 'name="mem_limit--gib"' in page
@@ -360,7 +391,8 @@ async def test_a_number_has_its_range_and_what_the_cluster_cannot_give_is_not_on
     assert "64" not in page
 
 
-async def test_the_page_says_what_the_users_groups_get(spawner_of):
+async def test_page_applies_groups(spawner_of):
+    """The page shows the queue and size that the user's groups get, and does not change the settings."""
     settings = {
         "profile_list": [*PROFILES[:1], {"display_name": "Usual"}],
         "group_queues": {"interns": "busy"},
@@ -377,7 +409,8 @@ async def test_the_page_says_what_the_users_groups_get(spawner_of):
     assert "2 GiB, 1 core, queue default" in await spawner_of("bob", **settings).get_options_form()
 
 
-async def test_each_queue_on_the_list_has_its_facts(spawner_of):
+async def test_queue_list_shows_load(spawner_of):
+    """The list of queues shows the load of each known queue."""
     page = await spawner_of(queue_choices=["default", "busy", "elsewhere"], maximum_lifetime=5400).get_options_form()
     assert ">default: 80 % free, no application waits<" in page
     assert ">busy: 20 % free, 3 applications wait<" in page
@@ -385,7 +418,8 @@ async def test_each_queue_on_the_list_has_its_facts(spawner_of):
     assert "2 GiB, 1 core, ends after 1 h 30 min" in page
 
 
-async def test_what_users_and_admins_wrote_is_text_on_the_page(spawner_of):
+async def test_page_escapes_markup(spawner_of):
+    """The page escapes markup in the texts of users and admins."""
     evil = '<script>alert(1)</script>"'
     profiles = [
         {"display_name": evil, "slug": "p", "profile_options": {"v": PROFILES[1]["profile_options"]["version"]}}
@@ -395,7 +429,8 @@ async def test_what_users_and_admins_wrote_is_text_on_the_page(spawner_of):
     assert "<script>alert" not in page
 
 
-async def test_a_site_may_have_a_page_of_its_own(spawner_of, tmp_path):
+async def test_template_of_a_site(spawner_of, tmp_path):
+    """A site's template can extend the page and set its variables."""
     (tmp_path / "form.html").write_text(
         '{% extends "yarnspawner/form.html" %}{% block notice %}{{ profile_list[0].slug }} by us{% endblock %}'
     )
@@ -419,7 +454,8 @@ KUBESPAWNERS = """
 """
 
 
-async def test_a_page_may_be_written_as_for_kubespawner(spawner_of, tmp_path):
+async def test_template_for_kubespawner(spawner_of, tmp_path):
+    """A template that was written for KubeSpawner works with the same variables."""
     (tmp_path / "form.html").write_text(KUBESPAWNERS)
     version = PROFILES[1]["profile_options"]["version"]
     fixed = {"display_name": "Fixed", "choices": version["choices"]}
@@ -442,7 +478,8 @@ async def test_a_page_may_be_written_as_for_kubespawner(spawner_of, tmp_path):
     assert '{"profile": "spark", "version": "3.4"}' in page
 
 
-async def test_an_options_form_of_ones_own_is_still_possible(spawner_of):
+async def test_options_form_of_an_admin(spawner_of):
+    """An admin's own options form replaces the page, and its options are read in the same way."""
     spawner = spawner_of(profile_list=PROFILES, options_form='<input name="profile">')
     assert await spawner.get_options_form() == '<input name="profile">'
     assert await spawner.options_from_form({"profile": ["small"]}) == {"profile": "small"}
@@ -451,7 +488,8 @@ async def test_an_options_form_of_ones_own_is_still_possible(spawner_of):
 # -- What is posted
 
 
-async def test_a_form_is_checked_when_it_is_posted(spawner_of):
+async def test_posted_form_is_checked(spawner_of):
+    """A posted form becomes options, and one that requests too much is refused."""
     spawner = spawner_of(profile_list=PROFILES, cpu_limit_choices={"maximum": 2})
     form = {"profile": ["spark"], "profile-option-spark--version": ["3.4"], "profile-option-spark--cpu_limit": ["2"]}
     options = await spawner.options_from_form(form)
@@ -463,6 +501,7 @@ async def test_a_form_is_checked_when_it_is_posted(spawner_of):
 
 
 async def test_a_link_may_choose(spawner_of):
+    """The query of a link can choose a profile and its options."""
     spawner = spawner_of(profile_list=PROFILES)
     assert await spawner.options_from_query({"profile": ["spark"], "version": ["3.4"]}) == {
         "profile": "spark",

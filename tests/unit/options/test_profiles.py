@@ -80,32 +80,38 @@ def refusal(options, **changes):
 # -- Profiles
 
 
-def test_who_does_not_choose_gets_the_first_profile():
+def test_first_profile_is_default():
+    """A user who does not choose gets the first profile."""
     assert chosen({}) == {"mem_limit": "1 G"}
 
 
-def test_who_does_not_choose_gets_the_profile_that_the_admin_calls_the_default():
+def test_marked_default_profile():
+    """A user who does not choose gets the profile that the admin marks as the default."""
     profiles = [*PROFILES, {"display_name": "Usual", "default": True, "yarnspawner_override": {"cpu_limit": 2}}]
     assert chosen({}, profiles=profiles) == {"cpu_limit": 2}
 
 
-def test_a_choice_comes_on_top_of_its_profile():
+def test_choice_extends_profile():
+    """The settings of a choice are merged into the settings of its profile."""
     assert chosen({"profile": "spark", "version": "3.4"}) == {
         "mem_limit": "4 G",
         "environment": {"A": "profile", "SPARK": "3.4"},
     }
 
 
-def test_an_option_that_is_left_alone_has_its_default():
+def test_default_of_an_option():
+    """An option that the user does not set has its default."""
     assert chosen({"profile": "spark"})["environment"]["SPARK"] == "3.5"
 
 
-def test_what_is_typed_in_is_filled_into_the_override_and_doubled_braces_are_braces():
+def test_typed_text_fills_override():
+    """A typed text is filled into the override, and doubled braces become single braces."""
     environment = chosen({"profile": "spark", "version--unlisted-choice": "3.3"})["environment"]
     assert environment == {"A": "profile", "SPARK": "3.3", "BRACES": "{x}"}
 
 
-def test_a_number_may_be_typed_in_as_a_number():
+def test_typed_number():
+    """A client may send a typed text as a number."""
     assert chosen({"profile": "spark", "version--unlisted-choice": 3.3})["environment"]["SPARK"] == "3.3"
 
 
@@ -130,18 +136,21 @@ def test_a_number_may_be_typed_in_as_a_number():
         ({"profile": "spark", "yarnspawner_override": {"mem_limit": "1 T"}}, "yarnspawner_override"),
     ],
 )
-def test_what_is_not_offered_is_refused_and_named(options, named):
+def test_unoffered_choice_is_refused(options, named):
+    """A choice that is not offered is refused, and the message names it."""
     assert named in refusal(options)
 
 
-def test_a_profile_without_a_free_choice_takes_no_text():
+def test_no_text_without_free_choice():
+    """An option without a free choice refuses a typed text."""
     profiles = [
         {"display_name": "P", "profile_options": {"o": {"display_name": "O", "choices": {"a": {"display_name": "A"}}}}}
     ]
     assert "x is not offered; choose from a" in refusal({"o--unlisted-choice": "x"}, profiles=profiles)
 
 
-def test_a_text_that_must_be_filled_in_is_asked_for():
+def test_required_text():
+    """An option with only a free choice asks for its text."""
     unlisted = {"enabled": True, "display_name": "Image", "yarnspawner_override": {"container_image": "{value}"}}
     profiles = [
         {"display_name": "P", "profile_options": {"i": {"display_name": "Docker", "unlisted_choice": unlisted}}}
@@ -151,7 +160,8 @@ def test_a_text_that_must_be_filled_in_is_asked_for():
 
 
 @pytest.mark.parametrize("typed", ["{username}", "{value.__class__}", "{0}", "}", "a\0b", "x" * 257, "\u202egnp"])
-def test_what_is_typed_in_is_never_a_template_nor_anything_but_a_line(typed):
+def test_typed_text_is_one_plain_line(typed):
+    """A typed text that is a template, too long or not a plain line is refused."""
     unlisted = {"enabled": True, "display_name": "Image", "yarnspawner_override": {"queue": "q.{value}"}}
     profiles = [
         {"display_name": "P", "profile_options": {"i": {"display_name": "Docker", "unlisted_choice": unlisted}}}
@@ -169,12 +179,12 @@ def test_what_is_typed_in_is_never_a_template_nor_anything_but_a_line(typed):
     ],
 )
 def test_a_refusal_says_what_is_offered(options, changes, message):
-    """The message has the profile, where there is one."""
+    """The message names the profile, where there is one."""
     assert refusal(options, **changes) == message
 
 
-def test_a_key_without_a_value_is_not_there():
-    """A client may write null for what it leaves alone."""
+def test_null_value_is_ignored():
+    """A key with the value null is ignored, because clients may write null for unset options."""
     assert chosen({"profile": None, "version": None, "principal": None}) == {"mem_limit": "1 G"}
 
 
@@ -190,8 +200,8 @@ def test_later_overrides_count():
     ]
 
 
-def test_options_are_checked_for_who_is_offered_something_and_where_others_are():
-    """Without an offer for anybody, options are the admin's own business."""
+def test_who_gets_options_checked():
+    """Options are checked if this user or another user is offered something, and otherwise not."""
     limits = {"cpu_limit": Limit("cpu_limit")}
     offers = [Offer(), Offer(to_others=True), Offer(limits=limits), Offer(offer().profiles)]
     assert [(bool(mine), mine.decides) for mine in offers] == [
@@ -206,7 +216,9 @@ def test_options_are_checked_for_who_is_offered_something_and_where_others_are()
 # -- For whom
 
 
-def test_a_profile_may_be_for_some_groups_and_users():
+def test_profile_for_groups_and_users():
+    """A profile may be offered to some groups and users only."""
+
     def slugs(user, groups):
         return [profile.slug for profile in offer(user=user, groups=groups).profiles]
 
@@ -214,12 +226,14 @@ def test_a_profile_may_be_for_some_groups_and_users():
     assert slugs("alice", ["interns", "analysts"]) == slugs("carl", []) == ["small", "spark", "large"]
 
 
-def test_what_is_not_for_a_user_is_refused_as_if_it_did_not_exist():
+def test_profile_of_other_users():
+    """A profile for other users is refused as if it did not exist."""
     assert refusal({"profile": "large"}) == "The profile large is not offered to you; choose from small, spark."
     assert chosen({"profile": "large"}, groups=["analysts"]) == {"mem_limit": "16 G"}
 
 
-def test_a_choice_may_be_for_some():
+def test_choice_for_groups():
+    """A choice may be offered to some groups only, and another choice is then the default."""
     choices = {"a": {"display_name": "A", "allowed_groups": []}, "b": {"display_name": "B"}}
     profiles = [{"display_name": "P", "profile_options": {"o": {"display_name": "O", "choices": choices}}}]
     assert refusal({"o": "a"}, profiles=profiles) == "O: a is not offered; choose from b."
@@ -229,7 +243,8 @@ def test_a_choice_may_be_for_some():
 # -- Limits
 
 
-def test_a_user_may_choose_within_a_range():
+def test_choice_within_a_range():
+    """A user may choose memory and cores within the admin's range."""
     limits = {"mem_limit": {"minimum": "1 G", "maximum": "8 G"}, "cpu_limit": {"maximum": 4}}
     assert chosen({"mem_limit": "2.5 G", "cpu_limit": "3"}, profiles=[], limits=limits) == {
         "mem_limit": 5 * GIB // 2,
@@ -253,7 +268,8 @@ def test_a_user_may_choose_within_a_range():
         ({"gpus": 1}, "There is no gpus to choose."),
     ],
 )
-def test_out_of_bounds_is_refused_with_the_bound(options, message):
+def test_out_of_bounds_is_refused(options, message):
+    """A value out of bounds is refused, and the message names the bound."""
     limits = {
         "mem_limit": {"minimum": "1 G", "maximum": "8 G"},
         "cpu_limit": {"maximum": 4},
@@ -262,7 +278,8 @@ def test_out_of_bounds_is_refused_with_the_bound(options, message):
     assert refusal(options, profiles=[], limits=limits) == message
 
 
-def test_nobody_gets_more_than_the_cluster_gives():
+def test_cluster_maximum():
+    """A value above the cluster's maximum is refused, even if the admin's limits allow it."""
     for memory in ({"minimum": "1 G"}, {"minimum": "1 G", "maximum": "64 G"}, ["16 G"]):
         message = refusal(
             {"mem_limit": "16 G"}, profiles=[], limits={"mem_limit": memory}, cluster_maximum={"mem_limit": 8 * GIB}
@@ -270,7 +287,8 @@ def test_nobody_gets_more_than_the_cluster_gives():
         assert message == ("Memory (mem_limit): 16 GiB is more than the 8 GiB that the cluster gives to one server.")
 
 
-def test_a_profile_may_have_limits_of_its_own_or_none():
+def test_limits_of_a_profile():
+    """A profile may replace the general limits with its own or with none."""
     profiles = [
         {"display_name": "Fixed", "yarnspawner_override": {"cpu_limit_choices": None}},
         {"display_name": "Free", "yarnspawner_override": {"cpu_limit_choices": [16, 32]}},
@@ -315,7 +333,8 @@ def option(**changes):
         ([profile(yarnspawner_override={"cpu_limit_choices": 5})], "cpu_limit_choices"),
     ],
 )
-def test_a_profile_list_with_a_mistake_says_where(written, named):
+def test_profile_list_mistake_is_named(written, named):
+    """A mistake in the profile list is refused, and the message says where it is."""
     with pytest.raises(ProfileError, match=named):
         read_profiles(written, SETTINGS, free=FREE)
 
@@ -328,7 +347,8 @@ def test_a_profile_list_with_a_mistake_says_where(written, named):
         ({"environment": {"X": "{value.__class__}"}}, "unknown field"),
     ],
 )
-def test_a_text_cannot_be_let_into_everything(override, named):
+def test_where_text_is_not_allowed(override, named):
+    """A free choice cannot fill the script template, and its override takes no unknown fields."""
     unlisted = {"enabled": True, "display_name": "U", "yarnspawner_override": override}
     with pytest.raises(ProfileError, match=named):
         read_profiles([option(unlisted_choice=unlisted)], SETTINGS, free=FREE)
@@ -336,15 +356,18 @@ def test_a_text_cannot_be_let_into_everything(override, named):
 
 @pytest.mark.parametrize(("name", "slug"), [("Small", "small"), ("Spark (3.5), large!", "spark-3-5-large")])
 def test_a_slug_is_made_of_the_name(name, slug):
+    """A slug consists of the name's lowercase letters and digits, with hyphens between them."""
     assert slug_of(name) == slug
 
 
-def test_names_in_other_scripts_have_slugs_of_their_own():
+def test_slugs_of_other_scripts():
+    """Names in other scripts have different slugs."""
     assert len({slug_of("大"), slug_of("小"), slug_of("--")}) == 3
 
 
 @given(st.text(min_size=1))
-def test_every_name_has_a_slug_that_a_form_can_use(name):
+def test_slug_fits_a_form(name):
+    """Every name has a stable ASCII slug without a double hyphen."""
     assert slug_of(name) == slug_of(name)
     assert "--" not in slug_of(name)
     assert slug_of(name).isascii()
@@ -353,23 +376,26 @@ def test_every_name_has_a_slug_that_a_form_can_use(name):
 # -- Forms
 
 
-def test_a_link_may_bring_a_text_alone():
-    """A typed text counts also where its list is not filled in."""
+def test_link_with_text_only():
+    """A typed text also counts if its list is not filled in."""
     form = {"profile": ["spark"], "version--unlisted-choice": ["3.3"]}
     assert read_form(offer(), form) == {"profile": "spark", "version--unlisted-choice": "3.3"}
 
 
-def test_a_form_says_the_same_as_the_rest_api():
+def test_form_equals_rest_api():
+    """A form gives the same options as the REST API."""
     mine = offer()
     form = {"profile": ["spark"], field_name(mine.profiles[1], "version"): ["3.4"]}
     assert read_form(mine, form) == {"profile": "spark", "version": "3.4"}
 
 
-def test_a_link_may_do_without_prefixes():
+def test_link_without_prefixes():
+    """The fields of a link need no prefixes."""
     assert read_form(offer(), {"profile": ["spark"], "version": ["3.4"]}) == {"profile": "spark", "version": "3.4"}
 
 
-def test_fields_of_profiles_that_were_not_chosen_do_not_count():
+def test_fields_of_other_profiles():
+    """The fields of profiles that the user did not choose are ignored."""
     form = {"profile": ["small"], "profile-option-spark--version": ["3.4"], "_xsrf": ["x"]}
     assert read_form(offer(), form) == {"profile": "small"}
 
@@ -382,13 +408,15 @@ def test_fields_of_profiles_that_were_not_chosen_do_not_count():
         ("unlisted-choice", "", {"version": "unlisted-choice"}),
     ],
 )
-def test_a_text_counts_only_where_the_list_says_so(version, typed, options):
+def test_text_needs_free_choice(version, typed, options):
+    """A typed text counts only if the list selects the free choice."""
     prefix = "profile-option-spark--version"
     form = {"profile": ["spark"], prefix: [version], f"{prefix}--unlisted-choice": [typed]}
     assert read_form(offer(), form) == {"profile": "spark", **options}
 
 
-def test_memory_is_filled_in_in_gibibytes():
+def test_form_memory_in_gibibytes():
+    """The form's memory field is in gibibytes."""
     limits = {"mem_limit": {"maximum": "8 G"}}
     mine = offer(profiles=[], limits=limits)
     assert chosen(read_form(mine, {"mem_limit--gib": ["2.5"]}), profiles=[], limits=limits) == {
@@ -396,8 +424,8 @@ def test_memory_is_filled_in_in_gibibytes():
     }
 
 
-def test_the_limits_of_a_profile_are_read_from_its_fields():
-    """The fields of a profile have its prefix, without a profile they have none."""
+def test_profile_limits_in_form():
+    """The fields of a profile's limits have its prefix, and fields without a profile have none."""
     mine = offer(groups=["analysts"])
     name = field_name(mine.profiles[2], "cpu_limit")
     assert (name, field_name(None, "cpu_limit")) == ("profile-option-large--cpu_limit", "cpu_limit")
@@ -412,8 +440,8 @@ def test_an_empty_field_does_not_count():
     assert read_form(offer(), form) == {"cpu_limit": "0"}
 
 
-def test_without_a_list_a_choice_and_a_text_are_both_kept():
-    """What the form does not offer is refused later, by name."""
+def test_choice_and_text_without_list():
+    """Without a list, the form's choice and text are both kept, and a later check refuses the choice by name."""
     unlisted = {"enabled": True, "display_name": "Image", "yarnspawner_override": {"container_image": "{value}"}}
     mine = offer(
         [{"display_name": "P", "profile_options": {"i": {"display_name": "Docker", "unlisted_choice": unlisted}}}]
@@ -423,13 +451,14 @@ def test_without_a_list_a_choice_and_a_text_are_both_kept():
     assert read_form(mine, {**form, "i": ["unlisted-choice"]}) == {"i--unlisted-choice": "b"}
 
 
-def test_a_field_without_a_value_is_refused():
-    """Every field comes once."""
+def test_field_without_value():
+    """A form field without a value is refused, because every field comes once."""
     with pytest.raises(ChoiceRefused, match="profile comes 0 times"):
         read_form(offer(), {"profile": []})
 
 
-def test_a_field_that_comes_twice_is_refused():
+def test_field_that_comes_twice():
+    """A form that has a field twice is refused."""
     with pytest.raises(ChoiceRefused, match="profile comes 2 times"):
         read_form(offer(), {"profile": ["small", "spark"]})
 
@@ -450,7 +479,8 @@ ALLOWED = {"mem_limit", "cpu_limit", "queue", "environment"}
 
 
 @given(st.dictionaries(keys | st.text(), likely | json_values, max_size=5))
-def test_whatever_the_rest_api_posts_no_setting_is_reached_that_is_not_offered(options):
+def test_any_rest_request(options):
+    """No request to the REST API changes a setting that is not offered, or exceeds a limit."""
     try:
         settings = chosen(options, limits=LIMITS)
     except ChoiceRefused as refused:
@@ -467,7 +497,8 @@ def test_whatever_the_rest_api_posts_no_setting_is_reached_that_is_not_offered(o
 
 
 @given(st.dictionaries(keys | st.text(), st.lists(likely | st.text(), max_size=2), max_size=5))
-def test_whatever_a_form_posts_is_read_or_refused(form):
+def test_any_form(form):
+    """Every form is read or refused, without any other error."""
     try:
         options = read_form(offer(limits=LIMITS), form)
     except ChoiceRefused:
@@ -476,7 +507,8 @@ def test_whatever_a_form_posts_is_read_or_refused(form):
 
 
 @given(json_values)
-def test_whatever_an_admin_writes_is_read_or_said_to_be_wrong(written):
+def test_any_profile_list(written):
+    """Every profile list is read or refused with a ProfileError."""
     for thing in (written, [written], [profile(profile_options=written)], [profile(yarnspawner_override=written)]):
         try:
             read_profiles(thing, SETTINGS, free=FREE)

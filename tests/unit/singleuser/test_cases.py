@@ -38,7 +38,7 @@ def site(tmp_path: Path) -> Path:
     return folder
 
 
-def test_case_3_configuration_of_the_environment(
+def test_case_3_jupyter_configuration(
     master: ApplicationMaster, start: Start, environment: dict[str, str], site: Path
 ) -> None:
     """A root_dir in the environment's own Jupyter configuration counts."""
@@ -49,8 +49,8 @@ def test_case_3_configuration_of_the_environment(
     assert files(master) == {"here.txt"}
 
 
-def test_case_2_argument_of_the_former_server(master: ApplicationMaster, start: Start, site: Path) -> None:
-    """An option of NotebookApp, as in 0.4.0's documentation, is one of today's server."""
+def test_case_2_former_argument(master: ApplicationMaster, start: Start, site: Path) -> None:
+    """An option of NotebookApp, as in 0.4.0's documentation, is valid for today's server."""
     start(RECIPE, *AS_ROOT, f"--NotebookApp.root_dir={site}")
     assert files(master) == {"here.txt"}
 
@@ -94,8 +94,8 @@ def test_case_4_kernels_with_sockets(
     temporary.rmdir()
 
 
-def test_case_22_files_in_the_working_folder(master: ApplicationMaster, start: Start, tmp_path: Path) -> None:
-    """A user's file with the name of a module, where the prologue has changed to, does not break the server."""
+def test_case_22_module_names(master: ApplicationMaster, start: Start, tmp_path: Path) -> None:
+    """A user's file with a module's name, in the prologue's working folder, does not break the server."""
     for name in ("tornado", "random", "jupyter_server", "asyncio", "skein"):
         (tmp_path / f"{name}.py").write_text("raise RuntimeError('the wrong module')\n")
     (tmp_path / "contents_of_a_site.py").write_text(
@@ -110,10 +110,10 @@ def test_case_22_files_in_the_working_folder(master: ApplicationMaster, start: S
     ("name", "content"),
     [("jupyter_server_config.json", "{"), ("jupyter_server_config.py", "c.ServerApp.root_dir = /oops")],
 )
-def test_case_22_configuration_in_the_home(
+def test_case_22_home_configuration(
     master: ApplicationMaster, start: Start, environment: dict[str, str], name: str, content: str
 ) -> None:
-    """A broken configuration of the user's own does not keep the server from starting, or its file is named."""
+    """A broken configuration in the user's home does not stop the server's start, or the error names its file."""
     folder = Path(environment["HOME"]) / ".jupyter"
     folder.mkdir()
     (folder / name).write_text(content)

@@ -70,7 +70,7 @@ def test_nothing_outlives_the_server(end: str, status: int) -> None:
     process.stdout.close()  # type: ignore[union-attr]
 
 
-def test_the_servers_own_end_ends_the_rest() -> None:
+def test_exit_ends_descendants() -> None:
     """A server that ends by itself leaves nothing behind."""
     process, _, _, others = start("7")
     assert process.wait(timeout=20) == 7
@@ -78,8 +78,8 @@ def test_the_servers_own_end_ends_the_rest() -> None:
     process.stdout.close()  # type: ignore[union-attr]
 
 
-def test_a_server_does_not_outlive_its_guard() -> None:
-    """Nobody would end what the server starts."""
+def test_server_ends_with_its_guard() -> None:
+    """A server ends with its guard, as otherwise its descendants could outlive it."""
     process, guard, server, others = start()
     os.kill(guard, signal.SIGKILL)
     process.wait(timeout=20)

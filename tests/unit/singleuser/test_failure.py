@@ -11,8 +11,8 @@ from pathlib import Path
 from yarnspawner.singleuser.failure import Tail
 
 
-def test_a_signal_handler_can_log_while_a_write_is_interrupted() -> None:
-    """Python's own stream raises RuntimeError then, and a server would miss its SIGTERM."""
+def test_log_in_signal_handler() -> None:
+    """A signal handler can log during a write; with Python's own stream, a RuntimeError would hide the SIGTERM."""
     reader, writer = os.pipe()
     stream = Tail(os.fdopen(writer, "w"))
     handled: list[str] = []
@@ -45,7 +45,8 @@ def test_a_signal_handler_can_log_while_a_write_is_interrupted() -> None:
     os.close(reader)
 
 
-def test_the_end_of_what_was_written_is_kept(tmp_path: Path) -> None:
+def test_tail_is_kept(tmp_path: Path) -> None:
+    """The stream keeps the end of the text, and the file has all of it."""
     with (tmp_path / "log").open("w") as file:
         stream = Tail(file, size=5)
         stream.write("abc")

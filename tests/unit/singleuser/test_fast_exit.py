@@ -34,14 +34,16 @@ def run(end):
 
 
 @pytest.mark.parametrize("status", [0, 3])
-def test_all_is_done_but_taking_apart(status):
+def test_fast_exit(status):
+    """A fast exit waits for threads and runs exit handlers, but destroys no objects."""
     ended = run(f"leave({status})")
     assert ended.stdout == "main;thread;registered;"
     assert ended.returncode == status
 
 
 @pytest.mark.parametrize(("end", "status"), [("sys.exit(4)", 4), ("raise ValueError", 1), ("", 0)])
-def test_another_end_is_pythons_own(end, status):
+def test_normal_exit(end, status):
+    """Any other exit is Python's own, which also destroys the objects."""
     ended = run(end)
     assert ended.stdout == "main;thread;registered;taken apart;"
     assert ended.returncode == status

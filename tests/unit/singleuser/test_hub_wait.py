@@ -21,8 +21,8 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(hub_wait, "_SURE_AFTER", 0.5)
 
 
-def test_an_address_that_is_wrong_for_a_moment_is_not_believed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A service that restarts has no name meanwhile; the page says what is found."""
+def test_wrong_for_a_moment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An address that is wrong for a moment, as when a service restarts, does not end the wait."""
     asked = 0
 
     def ask(*_: object) -> str:
@@ -40,8 +40,8 @@ def test_an_address_that_is_wrong_for_a_moment_is_not_believed(monkeypatch: pyte
     assert all("hub.example:8081 yet (HTTP status 404); waiting" in sentence for sentence in said[:-1])
 
 
-def test_an_address_that_stays_wrong_ends_the_start_soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its user needn't wait for the whole time of a start."""
+def test_wrong_address_ends_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An address that stays wrong ends the start long before its timeout."""
 
     def ask(*_: object) -> str:
         raise Wrong("its name is not known")

@@ -17,7 +17,8 @@ def python(code: str, **environment: str) -> str:
     ).stdout.strip()
 
 
-def test_the_grammar_is_built_when_it_is_needed_and_not_before():
+def test_deferred_grammar():
+    """The grammar is built at its first use and not before."""
     assert python("""
         import sys
         from yarnspawner.singleuser.imports import defer_grammar_import
@@ -32,7 +33,8 @@ def test_the_grammar_is_built_when_it_is_needed_and_not_before():
     """).splitlines() == ["True False", "rfc3987_syntax.syntax_helpers"]
 
 
-def test_a_server_imports_neither_the_hubs_database_nor_its_pages():
+def test_deferred_hub_imports():
+    """A server imports the hub's database and pages only when they are used."""
     assert python("""
         import sys
         from yarnspawner.singleuser.imports import defer_hub_imports
@@ -47,6 +49,7 @@ def test_a_server_imports_neither_the_hubs_database_nor_its_pages():
 
 
 def test_jupyterlab_does_not_run_node(tmp_path):
+    """JupyterLab's import does not run node."""
     node, called = tmp_path / "node", tmp_path / "called"
     node.write_text(f"#!/bin/sh\ntouch {called}\n")
     node.chmod(0o755)
@@ -64,7 +67,8 @@ def test_jupyterlab_does_not_run_node(tmp_path):
     assert not called.exists()
 
 
-def test_skein_is_imported_without_setuptools_where_python_has_a_distutils():
+def test_stdlib_distutils_for_skein():
+    """Skein is imported without setuptools if Python has its own distutils."""
     assert (
         python("""
         import sys

@@ -57,7 +57,8 @@ def text(message: dict[str, Any]) -> str:
     return content.get("text") or content.get("data", {}).get("text/plain") or ""
 
 
-def test_the_published_information_is_all_that_a_client_needs(master: ApplicationMaster, start: Start) -> None:
+def test_published_information(master: ApplicationMaster, start: Start) -> None:
+    """A client needs only the published information, and a shutdown removes it from the store."""
     kernel = start(RECIPE)
     information = published(master)
     assert information["kernel_name"] == "python3"
@@ -73,7 +74,8 @@ def test_the_published_information_is_all_that_a_client_needs(master: Applicatio
     assert "access control of this application is off" in log
 
 
-def test_the_log_is_silent_where_access_is_controlled(master: ApplicationMaster, start: Start) -> None:
+def test_no_warning_with_access_control(master: ApplicationMaster, start: Start) -> None:
+    """The log has no warning if the application has access control."""
     master.specification = skein.ApplicationSpec(master=skein.Master(script="true"), acls=skein.ACLs(enable=True))
     kernel = start(RECIPE)
     published(master)
@@ -81,14 +83,16 @@ def test_the_log_is_silent_where_access_is_controlled(master: ApplicationMaster,
     assert "access control" not in kernel.communicate()[0]
 
 
-def test_the_key_can_be_chosen_and_other_options_are_ipykernels(master: ApplicationMaster, start: Start) -> None:
+def test_chosen_key_and_options(master: ApplicationMaster, start: Start) -> None:
+    """The recipe takes the key as an option and passes other options to ipykernel."""
     start(RECIPE, "--kernel-info-key", "mine", "--IPKernelApp.exec_lines=answer = 42", "--ip=127.0.0.1")
     with connected(published(master, "mine")) as client:
         assert run(client, "answer") == "42"
     assert KERNEL_KEY not in master.values
 
 
-def test_all_ports_are_of_the_range(master: ApplicationMaster, start: Start) -> None:
+def test_ports_are_in_the_range(master: ApplicationMaster, start: Start) -> None:
+    """The kernel's five ports are free ports of the configured range."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         first = taken.getsockname()[1]
         start(RECIPE, f"--port-range={first}:{first + 12}")
@@ -100,7 +104,8 @@ def test_all_ports_are_of_the_range(master: ApplicationMaster, start: Start) -> 
         assert run(client, "6 * 7") == "42"
 
 
-def test_too_few_ports_are_told(master: ApplicationMaster, start: Start) -> None:
+def test_too_few_ports(master: ApplicationMaster, start: Start) -> None:
+    """A port range with fewer than five ports fails with a message in the log and the store."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     kernel = start(RECIPE, YARNSPAWNER_PORT_RANGE=f"{port}:{port + 2}")
@@ -119,9 +124,8 @@ def test_too_few_ports_are_told(master: ApplicationMaster, start: Start) -> None
         ("import ctypes; ctypes.string_at(0)", "Segmentation fault"),
     ],
 )
-def test_a_kernel_that_dies_leaves_the_reason_and_no_key(
-    master: ApplicationMaster, start: Start, death: str, reason: str
-) -> None:
+def test_dead_kernel_leaves_reason(master: ApplicationMaster, start: Start, death: str, reason: str) -> None:
+    """A dead kernel leaves the reason of its end in the store, and no connection information."""
     kernel = start(RECIPE)
     with connected(published(master)) as client:
         client.execute(death)
@@ -135,6 +139,7 @@ def test_a_kernel_that_dies_leaves_the_reason_and_no_key(
 
 
 def test_a_missing_package_is_named(master: ApplicationMaster, start: Start, tmp_path: Path) -> None:
+    """A missing package is named in the log."""
     # A module in the working folder would not replace the installed one.
     hidden = tmp_path / "hidden"
     hidden.mkdir()
@@ -145,7 +150,8 @@ def test_a_missing_package_is_named(master: ApplicationMaster, start: Start, tmp
     assert "has no package 'ipykernel'" in log
 
 
-def test_a_bad_option_is_told(master: ApplicationMaster, start: Start) -> None:
+def test_bad_option(master: ApplicationMaster, start: Start) -> None:
+    """A bad option fails with a message in the store that names its value."""
     kernel = start(RECIPE, "--IPKernelApp.shell_port=many")
     kernel.communicate(timeout=LONG)
     failure = Failure.from_bytes(master.values[KERNEL_KEY + ".error"])
@@ -164,9 +170,8 @@ def keys() -> dict[str, str]:
     }
 
 
-def test_with_keys_of_the_client_the_connection_is_encrypted_and_no_key_is_in_the_store(
-    master: ApplicationMaster, start: Start, tmp_path: Path
-) -> None:
+def test_keys_of_the_client(master: ApplicationMaster, start: Start, tmp_path: Path) -> None:
+    """With the client's keys, the connection is encrypted and the store has no key."""
     made = keys()
     (tmp_path / "keys.json").write_text(json.dumps(made | {"require_encryption": True}))
     start(RECIPE, "--connection-key-file=keys.json")
@@ -184,7 +189,8 @@ def test_with_keys_of_the_client_the_connection_is_encrypted_and_no_key_is_in_th
             plain.send(b"in the clear")
 
 
-def test_encryption_that_cannot_be_had_is_told(master: ApplicationMaster, start: Start, tmp_path: Path) -> None:
+def test_encryption_without_keys(master: ApplicationMaster, start: Start, tmp_path: Path) -> None:
+    """A kernel that requires encryption does not start without keys, and the log says so."""
     (tmp_path / "keys.json").write_text(json.dumps({"key": "a-key", "require_encryption": True}))
     kernel = start(RECIPE, "--connection-key-file=keys.json")
     log, _ = kernel.communicate(timeout=LONG)
@@ -192,7 +198,8 @@ def test_encryption_that_cannot_be_had_is_told(master: ApplicationMaster, start:
     assert "Encryption is required" in log
 
 
-def test_a_kernel_ends_with_the_script_that_started_it(master: ApplicationMaster, start: Start, tmp_path: Path) -> None:
+def test_kernel_ends_with_its_script(master: ApplicationMaster, start: Start, tmp_path: Path) -> None:
+    """A kernel ends after a kill of the script that started it."""
     program = f"import subprocess, sys, time; subprocess.Popen([sys.executable, '-m', '{RECIPE}']); time.sleep(600)"
     (tmp_path / "between.py").write_text(program)
     between = start("between")
@@ -204,7 +211,8 @@ def test_a_kernel_ends_with_the_script_that_started_it(master: ApplicationMaster
     assert not alive
 
 
-def test_outside_of_a_container_it_says_so_in_one_line() -> None:
+def test_outside_of_a_container() -> None:
+    """Outside of a container, the recipe fails with a message of one line."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("SKEIN")}
     done = subprocess.run(
         [sys.executable, "-m", RECIPE], env=environment, capture_output=True, text=True, timeout=LONG, check=False
@@ -215,7 +223,8 @@ def test_outside_of_a_container_it_says_so_in_one_line() -> None:
     assert "works only in a YARN container" in done.stderr
 
 
-def test_help_is_ours_and_ipykernels() -> None:
+def test_help_of_both() -> None:
+    """The help lists the options of the recipe and of ipykernel."""
     done = subprocess.run(
         [sys.executable, "-m", RECIPE, "--help"], capture_output=True, text=True, timeout=LONG, check=False
     )

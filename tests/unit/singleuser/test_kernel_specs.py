@@ -16,10 +16,8 @@ from yarnspawner.singleuser.kernel_specs import install_kernelspecs, kernel_sett
 OFFER = KernelOffer((KernelSize("small", "python3", "", 8192, 4), KernelSize("absent", "fortran", "", 8192, 4)))
 
 
-def test_an_offered_size_is_a_kernelspec_in_the_containers_folder(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A size whose kernelspec does not exist is left out."""
+def test_size_is_a_kernelspec(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An offered size is a kernelspec in the container's folder; one whose kernelspec does not exist is left out."""
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     environ = {KernelOffer.variable: OFFER.to_json(), "JUPYTER_PATH": "/opt/jupyter"}
     install_kernelspecs(environ, str(tmp_path))
@@ -44,7 +42,8 @@ def test_an_offered_size_is_a_kernelspec_in_the_containers_folder(
 
 
 @pytest.mark.parametrize("offer", ["", "{", KernelOffer(()).to_json()])
-def test_without_an_offer_nothing_changes(tmp_path: Path, offer: str) -> None:
+def test_no_offer(tmp_path: Path, offer: str) -> None:
+    """Without an offer of sizes, neither the environment, the folder nor the settings change."""
     environ = {KernelOffer.variable: offer}
     install_kernelspecs(environ, str(tmp_path))
     assert environ == {KernelOffer.variable: offer}

@@ -49,8 +49,8 @@ def test_a_key_is_due_when_it_was_set(news):
     assert not news.due()
 
 
-def test_without_a_stream_each_request_is_due(news):
-    """A wait then takes its whole time."""
+def test_no_stream(news):
+    """Without a stream, each request is due, and a wait takes its whole time."""
     master, news = news(Unwatched)
     until(lambda: master.watches)
     time.sleep(0.3)
@@ -61,16 +61,16 @@ def test_without_a_stream_each_request_is_due(news):
     assert news.due()
 
 
-def test_a_silent_stream_is_not_relied_on(news, monkeypatch):
-    """After some seconds, a request is due in any case."""
+def test_silent_stream(news, monkeypatch):
+    """With a silent stream, a request is due after some seconds in any case."""
     monkeypatch.setattr("yarnspawner.singleuser.key_news._WATCHED_INTERVAL", 0.3)
     _, news = news(Silent)
     until(lambda: not news.due())
     until(news.due)
 
 
-def test_changes_of_all_keys_with_a_prefix_are_counted(news):
-    """A key that is set and a key that is removed are changes, for each caller; other keys are none."""
+def test_changes_of_prefix(news):
+    """Each caller counts the set and removed keys with its prefix, and ignores other keys."""
     master, _ = news()
     master.values["a.1.x"] = b"1"
     found = KeyNews.of_prefix(Store(), "a.")

@@ -37,7 +37,8 @@ def log_of_container(folder, limit):
     return log.read_bytes()
 
 
-def test_of_a_long_log_the_beginning_and_the_end_are_kept(tmp_path):
+def test_long_log_keeps_both_ends(tmp_path):
+    """A long log keeps its beginning and its end, with a notice between them."""
     log = log_of_container(tmp_path, "1")
     assert len(log) <= MEBIBYTE
     lines = log.decode().splitlines()
@@ -53,21 +54,24 @@ def test_of_a_long_log_the_beginning_and_the_end_are_kept(tmp_path):
 
 
 @pytest.mark.parametrize("limit", ["0", "20"])
-def test_what_is_within_the_limit_is_as_it_was_written(tmp_path, limit):
+def test_log_within_limit_is_kept(tmp_path, limit):
+    """A log within its limit, or without a limit, is unchanged."""
     log = log_of_container(tmp_path, limit)
     assert log.count(b"\n") == 100_004
     assert b"left out" not in log
 
 
 @pytest.mark.parametrize("limit", ["much", ""])
-def test_a_limit_that_is_none_is_the_default(limit, monkeypatch):
+def test_default_limit(limit, monkeypatch):
+    """An invalid limit is replaced with the default of 100 MiB."""
     from yarnspawner.singleuser import log
 
     monkeypatch.setenv(log.LIMIT_VARIABLE, limit)
     assert log._limit() == 100
 
 
-def test_how_much_was_left_out_is_summed_up(tmp_path):
+def test_notice_sums_up(tmp_path):
+    """The notice gives the sum of all that was left out."""
     file = tmp_path / "log"
     with file.open("wb") as output:
         log = Log(output.fileno(), 4 * MEBIBYTE)
@@ -80,7 +84,8 @@ def test_how_much_was_left_out_is_summed_up(tmp_path):
     assert b"22 MiB of the log were left out" in file.read_bytes()
 
 
-def test_a_pipe_is_let_alone():
+def test_pipe_is_unchanged():
+    """The limit does not apply to a pipe."""
     program = "from yarnspawner.singleuser.log import LogLimit; limit = LogLimit(); limit.keep(); print('written')"
     answer = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=Path(__file__).parents[3]

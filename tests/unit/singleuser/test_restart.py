@@ -47,7 +47,7 @@ def server_process(guard: int) -> int:
 
 @pytest.mark.parametrize("extension", ["1", pytest.param("0", marks=pytest.mark.full)])
 def test_restart(master: ApplicationMaster, start: Callable[..., subprocess.Popen[str]], extension: str) -> None:
-    """The new server has the process id and the port of the former one. No request is refused meanwhile."""
+    """The new server has the process id and the port of the former one, and no request is refused."""
     server = start(RECIPE, *AS_ROOT, JUPYTERHUB_SINGLEUSER_EXTENSION=extension, KEPT="1")
     port = Address.from_bytes(master.wait(ADDRESS_KEY)).port
     process = server_process(server.pid)
@@ -90,6 +90,7 @@ def _load_jupyter_server_extension(app):
 def test_a_hanging_server_is_replaced(
     master: ApplicationMaster, start: Callable[..., subprocess.Popen[str]], tmp_path: Path
 ) -> None:
+    """A new server replaces a server that hangs, and stops together with its guard."""
     (tmp_path / "hanging.py").write_text(HANGING)
     extensions = "--ServerApp.jpserver_extensions={'hanging': True}"
     server = start(RECIPE, *AS_ROOT, extensions, PYTHONPATH=str(tmp_path))
@@ -117,5 +118,6 @@ def test_former_process() -> None:
 
 @pytest.mark.parametrize("wrong", [RestartRequest("", 1), RestartRequest("a b", 1), RestartRequest("a" * 65, 1)])
 def test_a_request_without_identifier(wrong: RestartRequest) -> None:
+    """A restart request with an empty or invalid identifier is refused."""
     with pytest.raises(ProtocolError, match="identifier"):
         RestartRequest.from_bytes(wrong.to_bytes())

@@ -49,9 +49,8 @@ def request(port: int, path: str, data: bytes | None = None) -> Any:
 
 
 @pytest.mark.parametrize("recipe", [RECIPE, "yarnspawner.jupyter_labhub"])
-def test_a_server_answers_where_it_says_and_stops_in_order_when_asked(
-    master: ApplicationMaster, start: Start, recipe: str
-) -> None:
+def test_start_and_stop(master: ApplicationMaster, start: Start, recipe: str) -> None:
+    """A server responds at the address that it publishes, and shuts down its kernels when the hub asks."""
     server = start(recipe, *AS_ROOT)
     address = Address.from_bytes(master.wait(ADDRESS_KEY))
     assert (address.scheme, address.host) == ("http", "node7.example.com")
@@ -65,7 +64,8 @@ def test_a_server_answers_where_it_says_and_stops_in_order_when_asked(
     assert ERROR_KEY not in master.values
 
 
-def test_jupyterhubs_older_kind_of_server_is_served_as_well(master: ApplicationMaster, start: Start) -> None:
+def test_server_without_extension(master: ApplicationMaster, start: Start) -> None:
+    """JupyterHub's older server, which is no extension, starts and stops as well."""
     server = start(RECIPE, *AS_ROOT, JUPYTERHUB_SINGLEUSER_EXTENSION="0")
     address = Address.from_bytes(master.wait(ADDRESS_KEY))
     assert request(address.port, "/kernels") == []
@@ -74,7 +74,8 @@ def test_jupyterhubs_older_kind_of_server_is_served_as_well(master: ApplicationM
     assert server.returncode == 0
 
 
-def test_a_server_takes_a_free_port_of_its_range(master: ApplicationMaster, start: Start) -> None:
+def test_free_port_of_range(master: ApplicationMaster, start: Start) -> None:
+    """A server takes a free port of its range."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         first = taken.getsockname()[1]
         start(RECIPE, *AS_ROOT, YARNSPAWNER_PORT_RANGE=f"{first}:{first + 1}")
@@ -83,7 +84,8 @@ def test_a_server_takes_a_free_port_of_its_range(master: ApplicationMaster, star
     assert request(port, "")["version"]
 
 
-def test_a_full_range_of_ports_is_told(master: ApplicationMaster, start: Start) -> None:
+def test_full_port_range(master: ApplicationMaster, start: Start) -> None:
+    """A server whose ports are all in use publishes an error and exits."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         server = start(RECIPE, YARNSPAWNER_PORT_RANGE=f"{port}:{port}")
@@ -94,20 +96,23 @@ def test_a_full_range_of_ports_is_told(master: ApplicationMaster, start: Start) 
     assert server.returncode == 1
 
 
-def test_a_port_among_the_arguments_goes_before_the_range(master: ApplicationMaster, start: Start) -> None:
+def test_port_argument_wins(master: ApplicationMaster, start: Start) -> None:
+    """A port in the arguments has precedence over the range."""
     asked, ranged = free_port(), free_port()
     start(RECIPE, *AS_ROOT, f"--port={asked}", YARNSPAWNER_PORT_RANGE=f"{ranged}:{ranged}")
     assert Address.from_bytes(master.wait(ADDRESS_KEY)).port == asked
     assert request(asked, "")["version"]
 
 
-def test_any_port_among_the_arguments_means_any(master: ApplicationMaster, start: Start) -> None:
+def test_port_argument_zero(master: ApplicationMaster, start: Start) -> None:
+    """Port 0 in the arguments means any free port."""
     start(RECIPE, *AS_ROOT, "--ServerApp.port=0")
     assert request(Address.from_bytes(master.wait(ADDRESS_KEY)).port, "")["version"]
 
 
 @pytest.mark.parametrize("extension", ["1", "0"])
-def test_a_bad_option_is_told(master: ApplicationMaster, start: Start, extension: str) -> None:
+def test_bad_option_is_published(master: ApplicationMaster, start: Start, extension: str) -> None:
+    """The error about a bad option contains the option and its value."""
     start(RECIPE, *AS_ROOT, "--ServerApp.port=many", JUPYTERHUB_SINGLEUSER_EXTENSION=extension)
     failure = Failure.from_bytes(master.wait(ERROR_KEY))
     assert failure.message.startswith("Jupyter did not start: ")
@@ -117,7 +122,8 @@ def test_a_bad_option_is_told(master: ApplicationMaster, start: Start, extension
 
 @pytest.mark.skipif(os.getuid() != 0, reason="this is about root")
 @pytest.mark.parametrize("extension", ["1", "0"])
-def test_that_jupyter_does_not_like_root_is_told(master: ApplicationMaster, start: Start, extension: str) -> None:
+def test_root_is_refused(master: ApplicationMaster, start: Start, extension: str) -> None:
+    """Jupyter's refusal to run as root is published as an error."""
     start(RECIPE, JUPYTERHUB_SINGLEUSER_EXTENSION=extension)
     failure = Failure.from_bytes(master.wait(ERROR_KEY))
     assert "Running as root" in failure.message
@@ -125,6 +131,7 @@ def test_that_jupyter_does_not_like_root_is_told(master: ApplicationMaster, star
 
 
 def test_a_missing_package_is_named(master: ApplicationMaster, start: Start, tmp_path: Path) -> None:
+    """The error about a missing package contains the package and the environment."""
     hidden = tmp_path / "hidden"
     hidden.mkdir()
     (hidden / "jupyter_server.py").write_text("raise ModuleNotFoundError('gone', name='jupyter_server')")
@@ -135,9 +142,8 @@ def test_a_missing_package_is_named(master: ApplicationMaster, start: Start, tmp
 
 
 @pytest.mark.parametrize("extension", ["1", "0"])
-def test_a_hub_that_cannot_be_reached_is_told_without_the_token(
-    master: ApplicationMaster, start: Start, extension: str
-) -> None:
+def test_unreachable_hub(master: ApplicationMaster, start: Start, extension: str) -> None:
+    """A server that cannot reach the hub publishes a status and then an error, both without the token."""
     port = free_port()
     api = f"http://127.0.0.1:{port}/a-token-of-alice"
     start(
@@ -154,7 +160,8 @@ def test_a_hub_that_cannot_be_reached_is_told_without_the_token(
     assert b"a-token-of-alice" not in b"".join(master.values.values())
 
 
-def test_a_hub_that_is_away_is_waited_for(master: ApplicationMaster, start: Start) -> None:
+def test_server_waits_for_hub(master: ApplicationMaster, start: Start) -> None:
+    """A server waits for a hub that is down, and removes its status when the hub responds."""
     port = free_port()
     start(RECIPE, *AS_ROOT, JUPYTERHUB_API_URL=f"http://127.0.0.1:{port}/hub/api")
     master.wait(STATUS_KEY)
@@ -172,18 +179,18 @@ def test_a_hub_that_is_away_is_waited_for(master: ApplicationMaster, start: Star
         ("http://127.0.0.1:{port}/nowhere", "HTTP status 404"),
     ],
 )
-def test_what_is_wrong_with_the_hubs_address_is_told(
+def test_bad_hub_address(
     master: ApplicationMaster, start: Start, environment: dict[str, str], url: str, words: str
 ) -> None:
+    """The status and the error say what is wrong with the hub's address."""
     port = environment["JUPYTERHUB_API_URL"].split(":")[2].split("/")[0]
     start(RECIPE, *AS_ROOT, JUPYTERHUB_API_URL=url.format(port=port), YARNSPAWNER_START_TIMEOUT="2")
     assert words in Waiting.from_bytes(master.wait(STATUS_KEY)).message
     assert words in Failure.from_bytes(master.wait(ERROR_KEY, timeout=LONG)).message
 
 
-def test_a_server_that_nobody_would_be_responsible_for_ends(
-    master: ApplicationMaster, start: Start, tmp_path: Path
-) -> None:
+def test_server_ends_with_parent(master: ApplicationMaster, start: Start, tmp_path: Path) -> None:
+    """A server exits when its parent process is killed."""
     program = f"import os, subprocess, sys, time; subprocess.Popen([sys.executable, '-m', '{RECIPE}', *{AS_ROOT}]); time.sleep(600)"
     (tmp_path / "between.py").write_text(program)
     between = start("between")
@@ -200,7 +207,8 @@ def test_a_server_that_nobody_would_be_responsible_for_ends(
         time.sleep(0.2)
 
 
-def test_sigterm_ends_a_server_in_order(master: ApplicationMaster, start: Start) -> None:
+def test_sigterm_stops_a_server(master: ApplicationMaster, start: Start) -> None:
+    """SIGTERM shuts down the kernels and then the server."""
     server = start(RECIPE, *AS_ROOT)
     port = Address.from_bytes(master.wait(ADDRESS_KEY)).port
     request(port, "/kernels", b"{}")
@@ -219,10 +227,8 @@ def test_sigterm_ends_a_server_in_order(master: ApplicationMaster, start: Start)
         ("--AsyncMappingKernelManager.transport_encryption=required", True),
     ],
 )
-def test_kernels_are_encrypted_unless_the_user_says_otherwise(
-    master: ApplicationMaster, start: Start, own: str, encrypted: bool
-) -> None:
-    """Kernels that can encrypt do so; a setting of the user's, for any class, wins."""
+def test_kernel_encryption(master: ApplicationMaster, start: Start, own: str, encrypted: bool) -> None:
+    """Kernels are encrypted unless the user's setting for any class turns this off."""
     server = start(RECIPE, *AS_ROOT, *own.split(), "--KernelManager.shutdown_wait_time=1")
     port = Address.from_bytes(master.wait(ADDRESS_KEY)).port
     kernel = request(port, "/kernels", b"{}")["id"]
@@ -232,10 +238,8 @@ def test_kernels_are_encrypted_unless_the_user_says_otherwise(
     server.communicate(timeout=LONG)
 
 
-def test_a_configuration_file_wins_over_the_encryption(
-    master: ApplicationMaster, start: Start, environment: dict[str, str]
-) -> None:
-    """What a file of Jupyter's configuration says of encryption counts."""
+def test_encryption_off_in_config_file(master: ApplicationMaster, start: Start, environment: dict[str, str]) -> None:
+    """A setting in Jupyter's configuration file turns the encryption off."""
     folder = Path(environment["HOME"]) / ".jupyter"
     folder.mkdir()
     (folder / "jupyter_server_config.py").write_text("c.AsyncKernelManager.transport_encryption = 'disabled'")
@@ -245,7 +249,8 @@ def test_a_configuration_file_wins_over_the_encryption(
     assert "curve_publickey" not in json.loads(file.read_text())
 
 
-def test_folders_that_cannot_be_used_are_replaced(master: ApplicationMaster, start: Start) -> None:
+def test_unusable_folders_are_replaced(master: ApplicationMaster, start: Start) -> None:
+    """If HOME and the runtime folder are unusable, the server uses a private folder in its container."""
     start(RECIPE, *AS_ROOT, HOME="/proc/nowhere", JUPYTER_RUNTIME_DIR="/proc/nowhere")
     master.wait(ADDRESS_KEY)
     runtime = master.folder / ".jupyter-runtime"
@@ -253,7 +258,8 @@ def test_folders_that_cannot_be_used_are_replaced(master: ApplicationMaster, sta
     assert list(runtime.glob("jpserver-*.json"))
 
 
-def test_outside_of_a_container_it_says_so_in_one_line() -> None:
+def test_outside_of_a_container() -> None:
+    """Outside of a container the recipe exits with one line that says so."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("SKEIN")}
     done = subprocess.run(
         [sys.executable, "-m", RECIPE], env=environment, capture_output=True, text=True, timeout=LONG, check=False
@@ -264,7 +270,8 @@ def test_outside_of_a_container_it_says_so_in_one_line() -> None:
     assert "works only in a YARN container" in done.stderr
 
 
-def test_help_is_ours_and_jupyters() -> None:
+def test_help() -> None:
+    """The help contains the recipe's own settings and Jupyter's options."""
     done = subprocess.run(
         [sys.executable, "-m", RECIPE, "--help"], capture_output=True, text=True, timeout=LONG, check=False
     )

@@ -31,7 +31,8 @@ def never() -> str:
     return ""
 
 
-def test_it_says_when_it_is_ready_and_accepts(store: FileStore) -> None:
+def test_ready_container_gets_kernel(store: FileStore) -> None:
+    """A spare container publishes that it is ready, and accepts its assignment."""
     found: list[Any] = []
     thread = threading.Thread(target=lambda: found.append(await_assignment(store, never)))  # type: ignore[arg-type]
     thread.start()
@@ -45,7 +46,8 @@ def test_it_says_when_it_is_ready_and_accepts(store: FileStore) -> None:
     assert not store.get_prefix(spare_prefix(CONTAINER))
 
 
-def test_an_assignment_may_be_there_before(store: FileStore) -> None:
+def test_early_assignment(store: FileStore) -> None:
+    """An assignment that exists before the container is ready is accepted."""
     store.put(assignment_key(CONTAINER), ASSIGNMENT.to_bytes())
     assert await_assignment(store, never) == ASSIGNMENT  # type: ignore[arg-type]
 
@@ -58,6 +60,7 @@ def test_it_does_not_wait_forever(store: FileStore, monkeypatch: pytest.MonkeyPa
     assert store.get(ready_key(CONTAINER)) is None
 
 
-def test_an_assignment_that_cannot_be_read_ends_it(store: FileStore) -> None:
+def test_unreadable_assignment(store: FileStore) -> None:
+    """An assignment that cannot be read ends the wait without a kernel."""
     store.put(assignment_key(CONTAINER), b"{}")
     assert await_assignment(store, never) is None  # type: ignore[arg-type]

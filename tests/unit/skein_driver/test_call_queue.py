@@ -93,7 +93,7 @@ async def test_kills_borrow_idle_leases(kills: CallQueue, control: DriverSlot, s
     assert (control.counted, submitter.counted) == (1, 3)
 
 
-async def test_submission_precedes_borrowed_kills(
+async def test_submission_before_kills(
     kills: CallQueue, submissions: CallQueue, control: DriverSlot, submitter: DriverSlot
 ) -> None:
     """A waiting submission gets a released lease before a waiting kill."""
@@ -168,9 +168,7 @@ async def test_cancelled_wait_returns_lease(kills: CallQueue, control: DriverSlo
     assert list(queue._idle) == [control]
 
 
-async def test_released_lease_needs_running_driver(
-    kills: CallQueue, submissions: CallQueue, submitter: DriverSlot
-) -> None:
+async def test_released_lease_is_not_lent(kills: CallQueue, submissions: CallQueue, submitter: DriverSlot) -> None:
     """A released lease is not lent while its driver does not run."""
     ask(submissions, "submit 0")
     ask(submissions, "submit 1")

@@ -68,7 +68,7 @@ async def eventually(condition: Callable[[], Any], within: float = 15) -> None:
 # Queues
 
 
-async def test_submissions_do_not_delay_reports(hadoop: FakeHadoop, cluster: Cluster) -> None:
+async def test_submissions_delay_no_reports(hadoop: FakeHadoop, cluster: Cluster) -> None:
     """Reports return at once while ten submissions wait."""
     hadoop.behave(delay={"submit": 1}, applications=[RUNNING])
     await cluster.report(RUNNING["id"])
@@ -93,7 +93,7 @@ async def test_kills_do_not_delay_reports(hadoop: FakeHadoop, cluster: Cluster) 
     await kill
 
 
-async def test_concurrent_submissions_per_driver(hadoop: FakeHadoop) -> None:
+async def test_concurrent_submissions(hadoop: FakeHadoop) -> None:
     """Two submission drivers handle at most four submissions at a time."""
     hadoop.behave(delay={"submit": 0.4})
     cluster = Cluster(submission_drivers=2)
@@ -115,7 +115,7 @@ async def test_warm(hadoop: FakeHadoop, cluster: Cluster) -> None:
 
 
 async def test_rehearsal(hadoop: FakeHadoop, cluster: Cluster) -> None:
-    """`warm` lets each driver for submissions try one that fails, and nobody is told."""
+    """`warm` lets each driver for submissions try one that fails, once only and without an error."""
     hadoop.behave(fail={"submit": ("INVALID_ARGUMENT", "File file:/dev/null/none does not exist")})
     cluster.warm()
     await eventually(lambda: len(hadoop.calls("submit")) == 1)
@@ -278,7 +278,7 @@ async def test_close_during_start(hadoop: FakeHadoop) -> None:
 # Late submissions
 
 
-async def test_cancelled_submission_is_passed_on(hadoop: FakeHadoop, cluster: Cluster) -> None:
+async def test_cancelled_submission_id(hadoop: FakeHadoop, cluster: Cluster) -> None:
     """The id of a cancelled submission goes to `on_late`."""
     hadoop.behave(delay={"submit": 1})
     late: list[str] = []
@@ -572,7 +572,7 @@ async def test_other_credentials() -> None:
                 await store.get("address", timeout=1)
 
 
-async def test_silent_masters_do_not_delay_others() -> None:
+async def test_many_silent_masters() -> None:
     """200 silent application masters do not delay another store."""
     async with AsyncExitStack() as stack:
         silent = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=500))

@@ -285,10 +285,8 @@ async def test_one_retired_driver(slot: DriverSlot, drivers: Drivers, clock: Clo
     assert [driver.alive for driver in drivers.started] == [False, True]
 
 
-async def test_exited_driver_is_replaced_at_once(
-    slot: DriverSlot, drivers: Drivers, caplog: pytest.LogCaptureFixture
-) -> None:
-    """The next driver starts before it is needed, and the log has the last error."""
+async def test_exited_driver_is_replaced(slot: DriverSlot, drivers: Drivers, caplog: pytest.LogCaptureFixture) -> None:
+    """The next driver starts at once, before it is needed, and the log has the last error."""
     caplog.set_level(logging.INFO)
     await slot.driver()
     drivers.started[0].exit()

@@ -47,7 +47,8 @@ def driver(request: pytest.FixtureRequest) -> Driver:
     return Driver(request.param)
 
 
-async def test_a_refusal(driver: Driver) -> None:
+async def test_refusal(driver: Driver) -> None:
+    """Each refused call gets its own reason from the log."""
     assert await driver.call("alice", "queue") == "x.YarnException: no queue"
     assert await driver.call("alice", "label") == "x.YarnException: no label"
     assert driver.calls == ["queue", "label"]
@@ -70,7 +71,7 @@ async def test_refusals_of_one_user_at_a_time(driver: Driver) -> None:
 
 
 async def test_a_repeated_call_is_accepted(driver: Driver) -> None:
-    """YARN may accept it meanwhile."""
+    """YARN may accept a call when it is repeated."""
     calls = asyncio.gather(driver.call("alice", "queue"), driver.call("alice", "label"))
     while len(driver.calls) < 2:
         await asyncio.sleep(0.01)

@@ -33,8 +33,8 @@ def test_secrets_are_sealed():
     assert "CERTIFICATE" not in text and "PRIVATE" not in text and "s3cret" not in text
 
 
-def test_wrong_secret_loses_only_credentials():
-    """With another secret, the application is still known."""
+def test_wrong_secret():
+    """With another secret, the credentials are lost, and the application is still known."""
     server = restored(SERVER.with_application_id("application_1_0001").to_dict(SEAL), Seal(b"another"))
     assert server.application_id == "application_1_0001"
     assert server.credentials is None

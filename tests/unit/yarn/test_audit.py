@@ -17,20 +17,23 @@ def lines(caplog):
 
 
 def test_a_line_says_what_happened(lines):
+    """A line is JSON with the time, the event and its fields, and leaves out empty ones."""
     audit("submitted", application="application_1_0001", user="alice", server="", queue="default")
     (line,) = lines()
     assert line.pop("time").endswith("+00:00")
     assert line == {"event": "submitted", "application": "application_1_0001", "user": "alice", "queue": "default"}
 
 
-def test_what_a_user_wrote_starts_no_line_of_its_own(caplog, lines):
+def test_line_breaks_are_escaped(caplog, lines):
+    """A line break in a user's text starts no new line in the log."""
     audit("refused", reason='no\n{"event": "ended"}\x1b[2J\u2028')
     (record,) = caplog.records
     assert record.getMessage().isprintable()
     assert lines()[0]["reason"].startswith("no\n")
 
 
-def test_an_end_is_told_once(lines):
+def test_an_end_has_one_line(lines):
+    """The end of an application has one line, from the first part of the hub that reports it."""
     report = Report("application_1_0777", state="KILLED", final_status="KILLED")
     audit_end(report, by="sweep", user="alice")
     audit_end(report, by="yarn", user="alice")
@@ -38,7 +41,7 @@ def test_an_end_is_told_once(lines):
     assert (line["by"], line["final_status"]) == ("sweep", "KILLED")
 
 
-def test_lines_go_to_the_hubs_log_unless_an_admin_has_routed_them(monkeypatch):
+def test_route(monkeypatch):
     """The hub's log has each line once; with a handler of the admin's, before or after, only that has it."""
     for name in ("", "yarnspawner"):
         monkeypatch.setattr(logging.getLogger(name), "handlers", [])

@@ -101,21 +101,24 @@ def sweep_of(yarn, log, owned=None, kept=EXIT_KERNEL_KEPT, **settings):
     return OrphanReaper(yarn, "h", grace=60, owned=read, log=log, **settings)
 
 
-async def test_orphans_are_ended_as_their_users_and_what_is_owned_is_not(log):
+async def test_only_orphans_are_killed(log):
+    """Orphans are killed as their users, and owned applications are not killed."""
     yarn = Yarn(application(1), application(2), application(3, user="bob"))
     owned = OwnedServers(applications={"application_1_0002": ServerKey("alice")})
     assert (await sweep_of(yarn, log, owned).run())[:2] == (2, 0)
     assert yarn.kills == [("application_1_0001", "alice"), ("application_1_0003", "bob")]
 
 
-async def test_what_is_being_ended_already_is_left_to_that(log):
+async def test_pending_kill_is_skipped(log):
+    """The sweep does not kill an application whose kill is already pending."""
     yarn = Yarn(application(1))
     yarn.pending = frozenset({"application_1_0001"})
     assert (await sweep_of(yarn, log).run())[:2] == (0, 0)
     assert not yarn.kills
 
 
-async def test_a_refusal_is_said_once(log, caplog):
+async def test_refusal_is_logged_once(log, caplog):
+    """A refused kill is logged once."""
     yarn = Yarn(application(1))
     yarn.refuses = True
     sweep = sweep_of(yarn, log)
@@ -124,7 +127,8 @@ async def test_a_refusal_is_said_once(log, caplog):
     assert caplog.text.count("cannot be killed as alice") == 1
 
 
-async def test_folders_of_our_ended_applications_go_and_each_home_is_looked_at_once(log):
+async def test_folders_are_removed(log):
+    """Folders of the hub's finished applications are removed, and each home is listed once."""
     ended = {"state": "FAILED", "finished": LONG_AGO}
     yarn = Yarn(application(1, **ended), application(2, **ended), application(3, **ended, tags=frozenset()))
     yarn.homes = Homes({"application_1_0001", "application_1_0003", "application_9_0001"})
@@ -135,7 +139,8 @@ async def test_folders_of_our_ended_applications_go_and_each_home_is_looked_at_o
     assert yarn.homes.asked == 1
 
 
-async def test_folders_that_cannot_be_seen_are_looked_at_again(log, caplog):
+async def test_unlisted_home_is_retried(log, caplog):
+    """A home that cannot be listed is logged once and listed again in a later sweep."""
     yarn = Yarn(application(1, state="KILLED", finished=LONG_AGO))
     yarn.homes = Homes({"application_1_0001"})
     yarn.homes.broken = True
@@ -169,8 +174,8 @@ def mallorys(count):
     return [application(number, user="mallory") for number in range(count)]
 
 
-async def test_applications_that_cannot_be_ended_do_not_fill_every_sweep(log, caplog):
-    """Five hundred refused applications of one account delay nobody's orphan, and are not asked for again at once."""
+async def test_refused_kills_do_not_block(log, caplog):
+    """Hundreds of refused kills of one account do not delay other orphans, and the next sweep does not repeat them."""
     yarn = Yarn(*mallorys(600), application(900))
     allowed = yarn.kill
 
@@ -188,8 +193,8 @@ async def test_applications_that_cannot_be_ended_do_not_fill_every_sweep(log, ca
     assert caplog.text.count("cannot be killed as mallory") == 1
 
 
-async def test_what_was_refused_has_another_turn(log, monkeypatch):
-    """A refusal postpones an application, and longer each time up to a limit."""
+async def test_refused_kill_is_retried(log, monkeypatch):
+    """A refused kill is retried after a delay that grows up to a limit."""
     now = [0.0]
     monkeypatch.setattr("yarnspawner.yarn.orphan_reaper.time.monotonic", lambda: now[0])
     yarn = Yarn(application(1))
@@ -204,8 +209,8 @@ async def test_what_was_refused_has_another_turn(log, monkeypatch):
     assert hours == [0, 1, 3, 7, 15, 31, 63, 95, 127, 159, 191]
 
 
-async def test_a_hub_that_owns_nothing_ends_nothing(log, caplog):
-    """With a new database, all that runs looks orphaned: nothing is ended until an admin confirms."""
+async def test_new_database_kills_nothing(log, caplog):
+    """With a new database all applications look orphaned, and the sweep kills none until an admin confirms."""
     yarn = Yarn(application(1), application(2, user="bob"))
     sweep = sweep_of(yarn, log, kept=[])
     for _ in range(2):
@@ -217,21 +222,21 @@ async def test_a_hub_that_owns_nothing_ends_nothing(log, caplog):
 
 
 @pytest.mark.parametrize(("lost", "kept", "ends"), [(5, 5, 5), (6, 5, 0), (1, 1, 1), (2, 1, 0), (0, 3, 0)])
-async def test_no_more_than_half_of_what_runs_is_ended(log, lost, kept, ends):
-    """A database that knows less than half of what runs is taken for a wrong one."""
+async def test_at_most_half_is_killed(log, lost, kept, ends):
+    """The sweep kills nothing if the database knows less than half of the running applications."""
     yarn = Yarn(*(application(number, user=f"user{number}") for number in range(lost)))
     assert (await sweep_of(yarn, log, kept=EXIT_KERNEL_KEPT[:kept]).run()).killed == ends
 
 
-async def test_of_a_shared_account_all_count(log):
-    """Only where users share an account may many of its applications be lost at once."""
+async def test_shared_account(log):
+    """All applications of a shared account count towards the limit; those of one user's account count once."""
     reports = [application(number, user="teaching") for number in range(20)]
     assert (await sweep_of(Yarn(*reports), log).run()).killed == 20
     assert (await sweep_of(Yarn(*reports), log, shared={"teaching"}).run()).held
 
 
-async def test_an_id_that_is_not_the_hubs_ends_nothing(log, caplog):
-    """A hub whose id is bound elsewhere neither ends applications nor removes folders."""
+async def test_foreign_hub_id_kills_nothing(log, caplog):
+    """A hub whose id belongs to another database neither kills applications nor removes folders."""
     yarn = Yarn(application(1), application(2, state="FAILED", finished=LONG_AGO))
     yarn.homes = Homes({"application_1_0002"})
     sweep = sweep_of(yarn, log, refusal=lambda: "it belongs to another database")

@@ -42,39 +42,46 @@ def swept(*reports, owned=None, **facts):
     return [report.id for report in orphans(reports, owned or OwnedServers(), **choices)]
 
 
-def test_what_nobody_owns_is_an_orphan():
+def test_unowned_is_orphan():
+    """An application without an owner is an orphan."""
     assert swept(application()) == ["application_1_0001"]
 
 
-def test_what_a_server_runs_in_is_none():
+def test_owned_is_no_orphan():
+    """A server's application is no orphan, and its owner is known."""
     owned = owned_by(SERVER.with_application_id("application_1_0001"))
     assert swept(application(), owned=owned) == []
     assert owned.owner(application()) == ServerKey("alice")
 
 
-def test_a_start_that_was_written_down_before_its_submission_owns_it():
+def test_pending_start_owns():
+    """A start that was recorded before its submission owns its application."""
     assert swept(application(), owned=owned_by(SERVER)) == []
 
 
-def test_a_second_application_of_an_answered_start_is_an_orphan():
+def test_second_application():
+    """A second application of a start whose submission succeeded is an orphan."""
     assert swept(application(2), owned=owned_by(SERVER.with_application_id("application_1_0001"))) == [
         "application_1_0002"
     ]
 
 
-def test_a_server_that_is_being_stopped_is_ended_by_that():
+def test_stopping_server_owns():
+    """A stopping server still owns its application; the stop kills it, not the sweep."""
     assert (
         swept(application(), owned=owned_by(SERVER.with_application_id("application_1_0001").with_stop_requested()))
         == []
     )
 
 
-def test_a_state_that_is_left_without_a_server_owns_nothing():
+def test_leftover_state():
+    """A state whose server no longer exists owns nothing."""
     owned = owned_by(SERVER.with_application_id("application_1_0001"), has_server=False)
     assert swept(application(), owned=owned) == ["application_1_0001"]
 
 
-def test_a_server_of_version_0_4_0_is_owned():
+def test_version_0_4_0_is_owned():
+    """The application in a state of version 0.4.0 has an owner."""
     assert swept(application(), owned=owned_by({"app_id": "application_1_0001"})) == []
 
 
@@ -90,36 +97,41 @@ def test_a_server_of_version_0_4_0_is_owned():
         {"version": 1, "start_id": "a", "hadoop_user": [1]},
     ],
 )
-def test_who_has_a_state_that_nobody_can_read_loses_nothing(state):
+def test_unreadable_state(state):
+    """A user with an unreadable state loses no application, but other users' orphans are found."""
     owned = owned_by(state)
     assert swept(application(), owned=owned) == []
     bobs = application(2, user="bob", tags=tags(user="bob"))
     assert swept(application(), bobs, owned=owned) == ["application_1_0002"]
 
 
-def test_other_hubs_applications_are_left_alone():
+def test_other_hubs_are_ignored():
+    """The applications of other hubs and those without tags are no orphans."""
     assert swept(application(tags=tags(hub="f" * 32))) == []
     assert swept(application(tags=frozenset())) == []
 
 
-def test_what_has_ended_or_has_just_begun_is_left_alone():
+def test_ended_or_new_is_ignored():
+    """Applications that have ended, are younger than the grace time, or have no start time are no orphans."""
     assert swept(application(state="KILLED")) == []
     assert swept(application(started=NOW - timedelta(seconds=59))) == []
     assert swept(application(started=NOW - timedelta(seconds=60))) == ["application_1_0001"]
     assert swept(application(started=None)) == []
 
 
-def test_the_hubs_tag_alone_makes_no_application_ours():
+def test_hub_tag_is_not_enough():
+    """An application with only the hub's tag does not belong to the hub."""
     assert swept(application(tags=frozenset([hub_tag(HUB)]))) == []
 
 
 @pytest.mark.parametrize("user", ["hdfs", "yarn", "root", "jupyterhub", "", "a/b", "../alice"])
-def test_what_runs_as_no_person_is_not_ours(user):
+def test_system_account_is_ignored(user):
+    """An application of a system account or an invalid account does not belong to the hub."""
     assert swept(application(user=user)) == []
 
 
-def test_an_allowed_system_account_is_a_person():
-    """An admin's ``allowed_system_accounts`` holds for the sweep as well."""
+def test_allowed_system_account():
+    """An account in an admin's ``allowed_system_accounts`` is a person's account for the sweep as well."""
     report = application(user="spark")
     assert not is_ours(report, hub_id=HUB, hub_user="jupyterhub")
     assert is_ours(report, hub_id=HUB, hub_user="jupyterhub", allowed={"spark"})
@@ -127,8 +139,9 @@ def test_an_allowed_system_account_is_a_person():
     assert swept(report) == []
 
 
-def test_copied_tags_protect_and_end_only_the_copiers_own():
+def test_copied_tags():
     # mallory copies the tags of alice's pending start.
+    """Copied tags affect only the copier's own application, not the one that they come from."""
     forged = application(2, user="mallory")
     assert swept(application(), forged, owned=owned_by(SERVER)) == ["application_1_0002"]
     # And those of alice's running server.
@@ -136,15 +149,16 @@ def test_copied_tags_protect_and_end_only_the_copiers_own():
     assert swept(application(), forged, owned=running) == ["application_1_0002"]
 
 
-def test_a_servers_name_is_known_by_its_tag():
+def test_name_from_tag():
+    """A server's name is read from the tag of its application."""
     owned = OwnedServers()
     owned.add(ServerKey("alice", "lab"), None, hub_id=HUB, has_server=False)
     assert str(owned.name(application(tags=tags(server="lab")))) == "alice/lab"
     assert owned.name(application()) is None
 
 
-def test_orphans_are_ended_from_the_oldest_on():
-    """The order of the list is not YARN's."""
+def test_oldest_orphan_first():
+    """Orphans are killed from the oldest on, whatever the order of YARN's list."""
     assert swept(application(3), application(1), application(2)) == [
         "application_1_0001",
         "application_1_0002",
@@ -152,7 +166,7 @@ def test_orphans_are_ended_from_the_oldest_on():
     ]
 
 
-def test_a_start_is_told_by_the_name_of_its_server():
+def test_name_from_owner():
     """Whatever the tags of its server say, an owned application is known by its owner."""
     pending = owned_by(SERVER)
     assert (pending.owner(application()), pending.name(application())) == (ServerKey("alice"), ServerKey("alice"))
@@ -178,12 +192,12 @@ def test_no_orphans_are_never_too_many():
     assert refused([], []) == ""
 
 
-def test_a_hub_that_owns_nothing_ends_nothing():
-    """An empty database is more likely than a cluster full of orphans."""
+def test_owning_nothing_kills_nothing():
+    """A hub that owns nothing kills nothing; an empty database is more likely than a cluster full of orphans."""
     assert "none of the 1 applications" in refused([application()], [])
 
 
-def test_at_most_half_of_what_runs_is_ended():
+def test_at_most_half_is_killed():
     """More orphans than owned applications are too many, as many are not."""
     kept = applications_of("bob", range(100, 104))
     lost = [application(number, user=f"user{number}") for number in range(5)]
@@ -191,8 +205,8 @@ def test_at_most_half_of_what_runs_is_ended():
     assert "5 of 9 applications" in refused(lost, kept)
 
 
-def test_one_account_alone_does_not_prevent_a_sweep():
-    """Of one account five orphans count, and two more for each of its owned applications."""
+def test_one_account_cannot_block():
+    """One account cannot prevent a sweep: five of its orphans count, and two more for each application it owns."""
     others, own = applications_of("bob", range(100, 105)), applications_of("alice", range(200, 202))
     lost = applications_of("alice", range(50))
     assert refused(lost, others) == ""
@@ -202,8 +216,8 @@ def test_one_account_alone_does_not_prevent_a_sweep():
     assert refused(lost, [*others, *own, *applications_of("bob", range(300, 302))]) == ""
 
 
-def test_all_orphans_of_a_shared_account_count():
-    """Many users share it, so many orphans are no trick of one of them."""
+def test_shared_account_counts():
+    """All orphans of a shared account count, since they are no trick of one of its many users."""
     kept, lost = applications_of("bob", range(100, 106)), applications_of("service", range(7))
     assert refused(lost, kept) == ""
     assert refused(lost, kept, shared=["service"])
@@ -218,7 +232,8 @@ anything = st.recursive(
 
 @settings(deadline=None)  # the machine may be busy
 @given(st.dictionaries(st.sampled_from([*SERVER.public_dict(), "app_id"]), anything))
-def test_a_broken_state_never_makes_an_owned_application_an_orphan(changes):
+def test_broken_state_keeps_owner(changes):
+    """A broken state never makes an owned application an orphan."""
     state = {**SERVER.with_application_id("application_1_0001").public_dict(), **changes}
     owned = owned_by(state)
     if state["application_id"] == "application_1_0001":
@@ -230,7 +245,8 @@ names = st.sampled_from(["hub", "user", "server", "start"])
 
 @settings(deadline=None)
 @given(st.sets(names), st.sampled_from(["alice", "hdfs", "jupyterhub"]))
-def test_all_of_our_tags_and_a_persons_account_it_takes(kinds, user):
+def test_all_tags_and_a_person(kinds, user):
+    """An application belongs to the hub if it has all four tags and runs in a person's account."""
     report = application(user=user)
     report = replace(report, tags=frozenset(t for t in report.tags if any(f"-{kind}-" in t for kind in kinds)))
     assert is_ours(report, hub_id=HUB, hub_user="jupyterhub") == (len(kinds) == 4 and user == "alice")

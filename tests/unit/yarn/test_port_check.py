@@ -66,7 +66,8 @@ def callbacks(spawner):
     return told
 
 
-async def test_a_server_that_listens_runs_before_yarn_has_answered(adopted):
+async def test_open_port_counts_as_running(adopted):
+    """A server whose port is open counts as running before YARN's first report."""
     with listening() as url:
         spawner, cluster = adopted(url)
         assert await asyncio.wait_for(spawner.poll(), 2) is None
@@ -77,7 +78,8 @@ async def test_a_server_that_listens_runs_before_yarn_has_answered(adopted):
         assert await spawner.poll() is None
 
 
-async def test_where_nobody_listens_yarn_is_waited_for(adopted):
+async def test_closed_port_waits_for_yarn(adopted):
+    """If the port is closed, the poll waits for YARN's first report."""
     with listening() as url:
         pass
     spawner, cluster = adopted(url)
@@ -88,7 +90,8 @@ async def test_where_nobody_listens_yarn_is_waited_for(adopted):
     assert await asyncio.wait_for(polling, 5) is None
 
 
-async def test_who_listens_where_a_server_has_ended_is_found_out_with_yarns_first_answer(adopted):
+async def test_port_of_another_process(adopted):
+    """YARN's first report shows that a server has ended, although another process listens on its port."""
     with listening() as url:
         spawner, cluster = adopted(url)
         cluster.now = KILLED
@@ -100,7 +103,8 @@ async def test_who_listens_where_a_server_has_ended_is_found_out_with_yarns_firs
         assert await spawner.poll() is not None
 
 
-async def test_what_jupyterhub_still_checks_is_told_when_it_has_checked(adopted):
+async def test_end_after_jupyterhubs_check(adopted):
+    """An end found during JupyterHub's own check is reported after that check."""
     with listening() as url:
         spawner, cluster = adopted(url)
         cluster.now = KILLED
@@ -113,7 +117,8 @@ async def test_what_jupyterhub_still_checks_is_told_when_it_has_checked(adopted)
         assert told == ["ended"]
 
 
-async def test_who_asks_a_second_time_waits_for_yarn(adopted):
+async def test_second_poll_waits_for_yarn(adopted):
+    """A second poll waits for YARN's first report."""
     with listening() as url:
         spawner, cluster = adopted(url)
         await spawner.poll()
@@ -125,7 +130,8 @@ async def test_who_asks_a_second_time_waits_for_yarn(adopted):
         assert await asyncio.wait_for(polling, 5) is not None
 
 
-async def test_a_server_that_is_being_stopped_is_not_there_because_it_listens(adopted):
+async def test_open_port_of_stopping_server(adopted):
+    """An open port does not make a server that is being stopped count as running."""
     with listening() as url:
         spawner, cluster = adopted(url, stopping=True)
         cluster.now = KILLED
@@ -133,7 +139,8 @@ async def test_a_server_that_is_being_stopped_is_not_there_because_it_listens(ad
         assert await asyncio.wait_for(spawner.poll(), 5) is not None
 
 
-async def test_while_yarn_does_not_answer_it_runs(adopted):
+async def test_runs_while_yarn_is_down(adopted):
+    """A server whose port is open counts as running while YARN does not respond."""
     with listening() as url:
         spawner, cluster = adopted(url)
         cluster.away = "YARN is away"
@@ -146,5 +153,6 @@ async def test_while_yarn_does_not_answer_it_runs(adopted):
 
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1", "http://127.0.0.1:99999", "http://no.such.host.invalid:80", ""])
-async def test_what_is_no_address_has_no_door(url):
+async def test_invalid_address(url):
+    """An invalid address counts as a closed port."""
     assert not await PortChecker().is_listening(url)

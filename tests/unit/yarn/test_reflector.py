@@ -81,6 +81,7 @@ async def until(view: ApplicationReflector, condition: object, within: float = 3
 
 
 async def test_a_start_is_seen_step_by_step(view: ApplicationReflector, yarn: Lists) -> None:
+    """A spawner sees each state of a starting application."""
     yarn.listed = [replace(RUNNING, state="ACCEPTED")]
     watch_fast(view, ID)
     assert (await until(view, "ACCEPTED")).known
@@ -89,13 +90,15 @@ async def test_a_start_is_seen_step_by_step(view: ApplicationReflector, yarn: Li
     assert status == Status(RUNNING, known=True)
 
 
-async def test_the_first_answer_is_asked_for_at_once(view: ApplicationReflector, yarn: Lists) -> None:
+async def test_first_status(view: ApplicationReflector, yarn: Lists) -> None:
+    """The first status of a watched application requests a list at once."""
     yarn.listed = [RUNNING]
     view.watch(ID)
     assert await view.status(ID) == Status(RUNNING, known=True)
 
 
-async def test_an_end_is_yarns_word_not_an_absence(view: ApplicationReflector, yarn: Lists) -> None:
+async def test_end_needs_report(view: ApplicationReflector, yarn: Lists) -> None:
+    """An application that the list lacks has ended when YARN's report of it says so."""
     yarn.listed, yarn.reports = [RUNNING], {ID: KILLED}
     view.watch(ID)
     await until(view, "RUNNING")
@@ -106,7 +109,8 @@ async def test_an_end_is_yarns_word_not_an_absence(view: ApplicationReflector, y
     assert status.report.diagnostics == "killed by an admin"
 
 
-async def test_an_end_that_somebody_has_brought_about_is_seen_without_a_list(yarn: Lists) -> None:
+async def test_end_seen_by_report(yarn: Lists) -> None:
+    """A single report shows the end of a killed application without a new list."""
     view = ApplicationReflector(yarn, fast=600, slow=600, log=logging.getLogger("test.view"))  # type: ignore[arg-type]
     yarn.listed, yarn.reports = [RUNNING], {ID: KILLED}
     view.watch(ID)
@@ -116,13 +120,15 @@ async def test_an_end_that_somebody_has_brought_about_is_seen_without_a_list(yar
     await view.close()
 
 
-async def test_what_yarn_lists_no_more_but_says_is_running_is_running(view: ApplicationReflector, yarn: Lists) -> None:
+async def test_unlisted_but_running(view: ApplicationReflector, yarn: Lists) -> None:
+    """An application that the list lacks is running if its report says so."""
     yarn.reports = {ID: RUNNING}
     view.watch(ID)
     assert await view.status(ID) == Status(RUNNING, known=True)
 
 
-async def test_what_yarn_has_forgotten_has_ended(view: ApplicationReflector, yarn: Lists) -> None:
+async def test_forgotten_application(view: ApplicationReflector, yarn: Lists) -> None:
+    """An application that YARN no longer knows has ended with an undefined result."""
     yarn.listed = [RUNNING]
     watch_fast(view, ID)
     await until(view, "RUNNING")
@@ -135,18 +141,16 @@ async def test_what_yarn_has_forgotten_has_ended(view: ApplicationReflector, yar
     assert yarn.single >= 2
 
 
-async def test_one_list_without_it_is_not_enough_for_what_yarn_does_not_know(
-    view: ApplicationReflector, yarn: Lists
-) -> None:
+async def test_one_list_is_not_enough(view: ApplicationReflector, yarn: Lists) -> None:
+    """An application that YARN does not know has not ended after a single list without it."""
     view.watch(ID)
     status = await view.status(ID)
     assert not status.ended
     assert not status.known
 
 
-async def test_a_dead_resource_manager_ends_nothing(
-    view: ApplicationReflector, yarn: Lists, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_outage_ends_nothing(view: ApplicationReflector, yarn: Lists, caplog: pytest.LogCaptureFixture) -> None:
+    """An outage of the ResourceManager makes the status unknown, ends no application, and is logged once."""
     yarn.listed = [RUNNING]
     watch_fast(view, ID)
     await until(view, "RUNNING")
@@ -167,7 +171,8 @@ async def test_a_dead_resource_manager_ends_nothing(
     assert len([message for message in messages if "answers again" in message]) == 1
 
 
-async def test_an_end_stays_known_while_yarn_is_away(view: ApplicationReflector, yarn: Lists) -> None:
+async def test_end_known_in_outage(view: ApplicationReflector, yarn: Lists) -> None:
+    """The end of an application stays known during an outage of YARN."""
     yarn.reports = {ID: KILLED}
     watch_fast(view, ID)
     await until(view, "KILLED")
@@ -198,7 +203,8 @@ async def test_a_refused_report_is_no_end(view: ApplicationReflector, yarn: List
     assert refused_alone.reason == "java.lang.NullPointerException"
 
 
-async def test_an_end_while_only_single_reports_fail_is_not_known_yet(view: ApplicationReflector, yarn: Lists) -> None:
+async def test_end_without_report(view: ApplicationReflector, yarn: Lists) -> None:
+    """An end is unknown until YARN answers requests for single reports again."""
     yarn.listed, yarn.reports = [RUNNING], {ID: KILLED}
     watch_fast(view, ID)
     await until(view, "RUNNING")
@@ -214,9 +220,8 @@ async def test_an_end_while_only_single_reports_fail_is_not_known_yet(view: Appl
     await until(view, "KILLED")
 
 
-async def test_a_list_on_its_way_says_nothing_of_what_was_submitted_meanwhile(
-    view: ApplicationReflector, yarn: Lists
-) -> None:
+async def test_list_before_submission(view: ApplicationReflector, yarn: Lists) -> None:
+    """A list that was requested before a submission does not count for the submitted application."""
     yarn.delay = 0.1
     listing = asyncio.create_task(view.tagged("tag"))
     await asyncio.sleep(0.02)
@@ -227,7 +232,8 @@ async def test_a_list_on_its_way_says_nothing_of_what_was_submitted_meanwhile(
     assert yarn.single == 0
 
 
-async def test_a_thousand_servers_cost_one_list(view: ApplicationReflector, yarn: Lists) -> None:
+async def test_thousand_servers(view: ApplicationReflector, yarn: Lists) -> None:
+    """The statuses of a thousand servers cost at most two lists and no single report."""
     yarn.listed = [replace(RUNNING, id=f"application_1_{number:04}") for number in range(1000)]
     for report in yarn.listed:
         view.watch(report.id)
@@ -237,7 +243,8 @@ async def test_a_thousand_servers_cost_one_list(view: ApplicationReflector, yarn
     assert yarn.single == 0
 
 
-async def test_a_thousand_adoptions_at_once_share_a_list(view: ApplicationReflector, yarn: Lists) -> None:
+async def test_list_is_shared(view: ApplicationReflector, yarn: Lists) -> None:
+    """A thousand concurrent searches by tag share one list."""
     yarn.listed = [replace(RUNNING, id=f"application_1_{n:04}", tags=frozenset({f"tag{n}"})) for n in range(1000)]
     yarn.delay = 0.05
     found = await asyncio.gather(*(view.find(f"tag{n}") for n in range(1000)))
@@ -245,7 +252,8 @@ async def test_a_thousand_adoptions_at_once_share_a_list(view: ApplicationReflec
     assert yarn.lists == 1
 
 
-async def test_who_asks_while_a_list_is_on_its_way_gets_the_next_one(view: ApplicationReflector, yarn: Lists) -> None:
+async def test_late_search_gets_next_list(view: ApplicationReflector, yarn: Lists) -> None:
+    """A search that begins during a list gets its answer from the next list."""
     yarn.delay = 0.1
     early = asyncio.create_task(view.find("tag"))
     await asyncio.sleep(0.02)
@@ -254,7 +262,8 @@ async def test_who_asks_while_a_list_is_on_its_way_gets_the_next_one(view: Appli
     assert await early is None
 
 
-async def test_nothing_is_asked_while_nothing_is_watched(view: ApplicationReflector, yarn: Lists) -> None:
+async def test_no_lists_without_watch(view: ApplicationReflector, yarn: Lists) -> None:
+    """The view requests no lists while it watches no application."""
     yarn.listed = [RUNNING]
     await asyncio.sleep(0.1)
     assert yarn.lists == 0
@@ -267,7 +276,8 @@ async def test_nothing_is_asked_while_nothing_is_watched(view: ApplicationReflec
     assert yarn.lists == asked
 
 
-async def test_nothing_is_asked_once_all_has_ended(view: ApplicationReflector, yarn: Lists) -> None:
+async def test_no_lists_after_end(view: ApplicationReflector, yarn: Lists) -> None:
+    """The view requests no lists after all watched applications have ended."""
     yarn.reports = {ID: KILLED}
     watch_fast(view, ID)
     await until(view, "KILLED")
@@ -277,7 +287,8 @@ async def test_nothing_is_asked_once_all_has_ended(view: ApplicationReflector, y
     assert yarn.lists == asked
 
 
-async def test_it_hurries_only_while_something_starts_or_stops(view: ApplicationReflector, yarn: Lists) -> None:
+async def test_fast_interval(view: ApplicationReflector, yarn: Lists) -> None:
+    """The view refreshes quickly only while an application starts or stops."""
     yarn.listed = [RUNNING]
     view.watch(ID)
     await asyncio.sleep(0.65)
@@ -292,7 +303,8 @@ async def test_it_hurries_only_while_something_starts_or_stops(view: Application
     assert yarn.lists - before <= 3
 
 
-async def test_fifty_starts_in_a_moment_do_not_flood_yarn(view: ApplicationReflector, yarn: Lists) -> None:
+async def test_fifty_starts(view: ApplicationReflector, yarn: Lists) -> None:
+    """Fifty starts in a moment cost at most one list for each fast interval."""
     began = time.monotonic()
     for number in range(50):
         watch_fast(view, f"application_1_{number:04}")
@@ -301,16 +313,16 @@ async def test_fifty_starts_in_a_moment_do_not_flood_yarn(view: ApplicationRefle
     assert yarn.lists <= (time.monotonic() - began) / view._fast + 2
 
 
-async def test_a_slow_resource_manager_is_asked_less_often(view: ApplicationReflector, yarn: Lists) -> None:
+async def test_slow_resource_manager(view: ApplicationReflector, yarn: Lists) -> None:
+    """A slow ResourceManager gets fewer requests for lists."""
     yarn.listed, yarn.delay = [RUNNING], 0.1
     watch_fast(view, ID)
     await asyncio.sleep(1.2)
     assert yarn.lists <= 4
 
 
-async def test_a_list_that_waited_for_a_driver_to_start_delays_no_other(
-    view: ApplicationReflector, yarn: Lists
-) -> None:
+async def test_one_slow_list(view: ApplicationReflector, yarn: Lists) -> None:
+    """One slow list, such as one that waits for the driver's start, does not delay the next list."""
     yarn.listed, yarn.delay = [replace(RUNNING, state="ACCEPTED")], 1.0
     watch_fast(view, ID)
     await until(view, "ACCEPTED")
@@ -318,14 +330,16 @@ async def test_a_list_that_waited_for_a_driver_to_start_delays_no_other(
     await until(view, "RUNNING", within=1.5)
 
 
-async def test_while_yarn_is_away_it_is_asked_less_often(view: ApplicationReflector, yarn: Lists) -> None:
+async def test_fewer_lists_in_outage(view: ApplicationReflector, yarn: Lists) -> None:
+    """The view requests fewer lists during an outage of YARN."""
     yarn.unavailable = "Connection refused"
     watch_fast(view, ID)
     await asyncio.sleep(1)
     assert yarn.lists <= 8
 
 
-async def test_a_close_watch_ends_with_its_context_and_leaves_nothing(view: ApplicationReflector, yarn: Lists) -> None:
+async def test_close_watch_ends(view: ApplicationReflector, yarn: Lists) -> None:
+    """The lists stop when the last context of a close watch of an unowned application exits."""
     yarn.listed = [RUNNING]
     first, second = view.watch_closely(ID), view.watch_closely(ID)
     first.__enter__()
@@ -340,7 +354,8 @@ async def test_a_close_watch_ends_with_its_context_and_leaves_nothing(view: Appl
     assert yarn.lists == asked
 
 
-async def test_after_a_close_watch_what_is_owned_is_watched_slowly(view: ApplicationReflector, yarn: Lists) -> None:
+async def test_slow_after_close_watch(view: ApplicationReflector, yarn: Lists) -> None:
+    """After a close watch, the view refreshes an owned application in the slow interval."""
     yarn.listed = [RUNNING]
     view.watch(ID)
     with view.watch_closely(ID):
@@ -353,9 +368,8 @@ async def test_after_a_close_watch_what_is_owned_is_watched_slowly(view: Applica
     assert 2 <= yarn.lists - before <= 5
 
 
-async def test_an_end_is_still_awaited_when_its_spawner_has_forgotten_it(
-    view: ApplicationReflector, yarn: Lists
-) -> None:
+async def test_end_after_unwatch(view: ApplicationReflector, yarn: Lists) -> None:
+    """A close watch sees the end of an application that its spawner no longer watches."""
     yarn.listed, yarn.reports = [RUNNING], {ID: KILLED}
     view.watch(ID)
     with view.watch_closely(ID):
@@ -365,7 +379,8 @@ async def test_an_end_is_still_awaited_when_its_spawner_has_forgotten_it(
         assert await view.ended(ID, timeout=1)
 
 
-async def test_who_watches_is_told_of_the_end_once(view: ApplicationReflector, yarn: Lists) -> None:
+async def test_on_end_is_called_once(view: ApplicationReflector, yarn: Lists) -> None:
+    """The view calls the callback of a watched application once when the application ends."""
     yarn.listed = [RUNNING]
     told = []
     view.watch(ID, on_end=lambda: told.append(ID))
@@ -379,13 +394,15 @@ async def test_who_watches_is_told_of_the_end_once(view: ApplicationReflector, y
     assert told == [ID]
 
 
-async def test_waiting_for_an_end_says_when_there_was_none(view: ApplicationReflector, yarn: Lists) -> None:
+async def test_wait_without_end(view: ApplicationReflector, yarn: Lists) -> None:
+    """A wait for an end returns false if the application still runs after the timeout."""
     yarn.listed = [RUNNING]
     with view.watch_closely(ID):
         assert not await view.ended(ID, timeout=0.1)
 
 
-async def test_waiting_for_what_is_not_watched_asks_seldom(view: ApplicationReflector, yarn: Lists) -> None:
+async def test_wait_for_unwatched(view: ApplicationReflector, yarn: Lists) -> None:
+    """A wait for the end of an unwatched application requests few reports."""
     yarn.reports = {ID: RUNNING}
     assert not await view.ended(ID, timeout=0.5)
     yarn.unavailable = "Connection refused"
@@ -393,7 +410,8 @@ async def test_waiting_for_what_is_not_watched_asks_seldom(view: ApplicationRefl
     assert yarn.single <= 8
 
 
-async def test_waiting_ends_after_its_time_with_what_is_known(view: ApplicationReflector, yarn: Lists) -> None:
+async def test_wait_timeout(view: ApplicationReflector, yarn: Lists) -> None:
+    """A wait for a change returns the known status after its timeout."""
     yarn.listed = [RUNNING]
     view.watch(ID)
     status = await view.status(ID)
@@ -402,7 +420,8 @@ async def test_waiting_ends_after_its_time_with_what_is_known(view: ApplicationR
     assert 0.05 < time.monotonic() - began < 1
 
 
-async def test_what_is_not_watched_is_asked_for_once(view: ApplicationReflector, yarn: Lists) -> None:
+async def test_status_of_unwatched(view: ApplicationReflector, yarn: Lists) -> None:
+    """The status of an unwatched application comes from one single report, without a list."""
     yarn.reports = {ID: RUNNING}
     assert await view.status(ID) == Status(RUNNING, known=True)
     forgotten = await view.status("application_1_0002")
@@ -418,7 +437,8 @@ async def test_what_is_not_watched_is_asked_for_once(view: ApplicationReflector,
     assert yarn.lists == 0
 
 
-async def test_an_application_is_found_by_its_tag_and_user(view: ApplicationReflector, yarn: Lists) -> None:
+async def test_find_by_tag_and_user(view: ApplicationReflector, yarn: Lists) -> None:
+    """A search by tag and user ignores an application of another user with the same tag."""
     early, late = (datetime(2026, 11, day, tzinfo=timezone.utc) for day in (1, 2))
     mine = replace(RUNNING, id="application_1_0001", tags=frozenset({"hub:alice"}), started=early)
     forged = replace(RUNNING, id="application_1_0002", tags=frozenset({"hub:alice"}), started=late, user="mallory")
@@ -429,15 +449,16 @@ async def test_an_application_is_found_by_its_tag_and_user(view: ApplicationRefl
     assert await view.tagged("hub:alice") == [forged, mine]
 
 
-async def test_finding_raises_when_yarn_cannot_be_asked(view: ApplicationReflector, yarn: Lists) -> None:
+async def test_find_in_outage(view: ApplicationReflector, yarn: Lists) -> None:
+    """A search raises ClusterUnavailable during an outage of YARN."""
     yarn.unavailable = "Connection refused"
     with pytest.raises(ClusterUnavailable):
         await view.find("hub:alice")
 
 
-async def test_an_answer_that_nobody_expected_does_not_end_the_view(
-    view: ApplicationReflector, yarn: Lists, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_unexpected_error(view: ApplicationReflector, yarn: Lists, caplog: pytest.LogCaptureFixture) -> None:
+    """The view logs an unexpected error in a list and continues."""
+
     async def broken() -> list[Report]:
         raise KeyError("no such thing")
 
@@ -449,8 +470,8 @@ async def test_an_answer_that_nobody_expected_does_not_end_the_view(
     assert "no such thing" in caplog.text
 
 
-async def test_an_answer_that_cannot_be_read_is_an_outage(view: ApplicationReflector, yarn: Lists) -> None:
-    """Callers get ClusterUnavailable, and what is watched is unknown for that reason."""
+async def test_unreadable_list(view: ApplicationReflector, yarn: Lists) -> None:
+    """After a list that cannot be read, callers get ClusterUnavailable and watched applications are unknown."""
 
     async def broken() -> list[Report]:
         raise KeyError("no such thing")
@@ -463,8 +484,8 @@ async def test_an_answer_that_cannot_be_read_is_an_outage(view: ApplicationRefle
     assert (status.known, status.reason) == (False, "'no such thing'")
 
 
-async def test_one_start_among_running_servers_is_seen_soon(view: ApplicationReflector, yarn: Lists) -> None:
-    """One application that starts is enough for frequent lists."""
+async def test_one_start_is_enough(view: ApplicationReflector, yarn: Lists) -> None:
+    """One application that starts among running servers is enough for frequent lists."""
     other = replace(RUNNING, id="application_1_0002")
     yarn.listed = [RUNNING, other]
     view.watch(ID)
@@ -487,8 +508,8 @@ async def test_a_close_watch_looks_at_once(yarn: Lists) -> None:
     await view.close()
 
 
-async def test_the_last_close_watcher_closes_the_door(view: ApplicationReflector, yarn: Lists) -> None:
-    """An application stays in view until nobody watches it any more."""
+async def test_last_close_watcher(view: ApplicationReflector, yarn: Lists) -> None:
+    """An unowned application stays in the view until its last close watch ends."""
     yarn.listed = [RUNNING]
     first, second = view.watch_closely(ID), view.watch_closely(ID)
     first.__enter__()
@@ -499,10 +520,8 @@ async def test_the_last_close_watcher_closes_the_door(view: ApplicationReflector
     assert view._watched == {}
 
 
-async def test_an_application_is_heard_of_once_yarn_has_answered_or_cannot(
-    view: ApplicationReflector, yarn: Lists
-) -> None:
-    """A poll waits only for a first answer that may still come."""
+async def test_has_report(view: ApplicationReflector, yarn: Lists) -> None:
+    """A poll waits for the first answer only while YARN may still give one."""
     assert not view.has_report(ID)
     yarn.delay = 0.05
     yarn.listed = [RUNNING]
@@ -523,7 +542,7 @@ async def test_an_application_is_heard_of_once_yarn_has_answered_or_cannot(
     assert view.has_report("application_1_0003")
 
 
-async def test_a_doubt_is_taken_back_when_the_list_has_it(view: ApplicationReflector, yarn: Lists) -> None:
+async def test_known_again_by_list(view: ApplicationReflector, yarn: Lists) -> None:
     """After a failed report the status is known again with the next list, though the report is the same."""
     yarn.listed = [RUNNING]
     watch_fast(view, ID)
@@ -581,8 +600,8 @@ class TooLarge(Lists):
         return replace(RUNNING, id=application_id)
 
 
-async def test_asking_one_by_one_stops_when_yarn_goes_away() -> None:
-    """The other servers are not waited for, and all are unknown."""
+async def test_outage_stops_reports() -> None:
+    """The first report that fails in an outage stops the other requests, and all statuses are unknown."""
     yarn = TooLarge()
     yarn.error = ClusterUnavailable("Connection refused")
     view = ApplicationReflector(yarn, fast=600, slow=600)  # type: ignore[arg-type]
@@ -595,8 +614,8 @@ async def test_asking_one_by_one_stops_when_yarn_goes_away() -> None:
     await view.close()
 
 
-async def test_a_report_that_fails_oddly_is_a_doubt(caplog: pytest.LogCaptureFixture) -> None:
-    """A poll does not fail by it, which JupyterHub would take for an end; it is logged once."""
+async def test_unexpected_report_error(caplog: pytest.LogCaptureFixture) -> None:
+    """A poll survives an unexpected error in a report, which makes the status unknown and is logged once."""
     yarn = TooLarge()
     yarn.error = ValueError("no such state")
     view = ApplicationReflector(yarn, fast=0.01, slow=0.02)  # type: ignore[arg-type]
@@ -612,8 +631,8 @@ async def test_a_report_that_fails_oddly_is_a_doubt(caplog: pytest.LogCaptureFix
     await view.close()
 
 
-async def test_one_by_one_only_what_is_in_a_hurry_is_asked_for_often() -> None:
-    """What merely runs is asked for once in the slow interval."""
+async def test_reports_of_close_watch() -> None:
+    """With single reports, a running application costs one request in the slow interval, a close watch more."""
     yarn = TooLarge()
     view = ApplicationReflector(yarn, fast=0.02, slow=600)  # type: ignore[arg-type]
     view.watch("application_1_0002")
@@ -624,8 +643,8 @@ async def test_one_by_one_only_what_is_in_a_hurry_is_asked_for_often() -> None:
     await view.close()
 
 
-async def test_one_by_one_each_is_asked_again_after_the_slow_interval() -> None:
-    """What has ended is asked for no more, which delays no other."""
+async def test_reports_in_slow_interval() -> None:
+    """Single reports repeat after the slow interval, except for applications that have ended."""
     yarn = TooLarge()
     view = ApplicationReflector(yarn, fast=0.02, slow=0.1)  # type: ignore[arg-type]
     view._entry("application_1_0001").report = KILLED
@@ -636,8 +655,8 @@ async def test_one_by_one_each_is_asked_again_after_the_slow_interval() -> None:
     await view.close()
 
 
-async def test_one_by_one_an_unknown_application_has_ended_at_the_second_time() -> None:
-    """One answer that YARN does not know an application is not enough, as with lists."""
+async def test_second_unknown_report() -> None:
+    """With single reports, an application has ended when YARN says twice that it does not know it."""
     yarn = TooLarge()
     yarn.error = ApplicationUnknown(ID)
     view = ApplicationReflector(yarn, fast=600, slow=0)  # type: ignore[arg-type]
@@ -652,8 +671,8 @@ async def test_one_by_one_an_unknown_application_has_ended_at_the_second_time() 
     await view.close()
 
 
-async def test_one_report_that_is_too_large_is_no_outage() -> None:
-    """The other applications are asked for all the same."""
+async def test_too_large_report() -> None:
+    """One report that is too large does not stop the requests for the other applications."""
     yarn = TooLarge()
     yarn.error = AnswerTooLarge("YARN's answer is too large")
     view = ApplicationReflector(yarn, fast=600, slow=600)  # type: ignore[arg-type]
@@ -666,8 +685,8 @@ async def test_one_report_that_is_too_large_is_no_outage() -> None:
     await view.close()
 
 
-async def test_each_time_that_lists_become_too_large_is_logged(yarn: Lists, caplog: pytest.LogCaptureFixture) -> None:
-    """A list in between ends the first time."""
+async def test_too_large_lists_are_logged(yarn: Lists, caplog: pytest.LogCaptureFixture) -> None:
+    """The log has one message each time that lists become too large, and a readable list separates the times."""
     view = ApplicationReflector(TooLarge(), fast=600, slow=600)  # type: ignore[arg-type]
     for cluster in (TooLarge(), TooLarge(), yarn, TooLarge()):
         view._cluster = cluster  # type: ignore[assignment]
@@ -678,10 +697,8 @@ async def test_each_time_that_lists_become_too_large_is_logged(yarn: Lists, capl
     assert caplog.text.count("requested separately") == 2
 
 
-async def test_an_unknown_application_has_ended_once_two_lists_lacked_it(
-    view: ApplicationReflector, yarn: Lists
-) -> None:
-    """A list may be older than the application; two lists without it are not."""
+async def test_two_lists_without_it(view: ApplicationReflector, yarn: Lists) -> None:
+    """An unknown application has ended after two lists without it, because one list may be older than it."""
     view._entry(ID)
     assert not (await view.status(ID)).ended
     assert await view.tagged("tag") == []
@@ -693,8 +710,8 @@ async def test_an_unknown_application_has_ended_once_two_lists_lacked_it(
     assert status.report.id == ID
 
 
-async def test_the_latest_application_is_found(view: ApplicationReflector, yarn: Lists) -> None:
-    """One that YARN has not started yet counts as the oldest; of two of a moment the later one counts."""
+async def test_latest_is_found(view: ApplicationReflector, yarn: Lists) -> None:
+    """A search finds the latest application; one without a start is the oldest, and the later of a tie counts."""
     early, late = (datetime(2026, 11, day, tzinfo=timezone.utc) for day in (1, 2))
     tagged = [
         replace(RUNNING, id=f"application_1_000{number}", tags=frozenset({"tag"}), started=started)
@@ -752,8 +769,8 @@ async def test_the_pause_before_the_next_list(
     assert paused == waits
 
 
-async def test_a_change_of_pace_counts_at_once(yarn: Lists) -> None:
-    """A start is seen soon among servers that are listed rarely; saying the same again asks nothing."""
+async def test_pace_changes_at_once(yarn: Lists) -> None:
+    """A close watch requests a list at once, and a repeated watch requests nothing."""
     view = ApplicationReflector(yarn, fast=0.02, slow=600)  # type: ignore[arg-type]
     yarn.listed = [RUNNING]
     view.watch(ID)
@@ -770,10 +787,10 @@ async def test_a_change_of_pace_counts_at_once(yarn: Lists) -> None:
     await view.close()
 
 
-async def test_an_owner_that_left_is_told_nothing(
+async def test_no_callback_after_unwatch(
     view: ApplicationReflector, yarn: Lists, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Who still waits for the end learns of it, without the hurry of the owner."""
+    """After unwatch, the end calls no callback, and a remaining slow watch still sees the end."""
     yarn.listed = [RUNNING]
     told: list[str] = []
     with view.watch_closely(ID, closely=False):
@@ -787,10 +804,8 @@ async def test_an_owner_that_left_is_told_nothing(
     assert not caplog.records
 
 
-async def test_an_owner_that_cannot_be_told_delays_no_other(
-    view: ApplicationReflector, yarn: Lists, caplog: pytest.LogCaptureFixture
-) -> None:
-    """An error in what is called at an end is logged with its traceback, and the view goes on."""
+async def test_callback_error(view: ApplicationReflector, yarn: Lists, caplog: pytest.LogCaptureFixture) -> None:
+    """The view logs an error in a callback with its traceback, and calls the other callbacks."""
     other = "application_1_0002"
     yarn.reports = {ID: KILLED, other: replace(KILLED, id=other)}
     ended = asyncio.Event()
@@ -807,8 +822,8 @@ async def test_an_owner_that_cannot_be_told_delays_no_other(
     assert "surprise" in said.getMessage()
 
 
-async def test_who_waits_is_woken_when_yarn_goes_away(view: ApplicationReflector, yarn: Lists) -> None:
-    """A spawner learns at once that nothing is known any more, and why."""
+async def test_outage_wakes_waiters(view: ApplicationReflector, yarn: Lists) -> None:
+    """A spawner that waits for a change learns of an outage and its reason at once."""
     yarn.listed = [RUNNING]
     view.watch(ID)
     status = await until(view, "RUNNING")
@@ -820,10 +835,10 @@ async def test_who_waits_is_woken_when_yarn_goes_away(view: ApplicationReflector
     assert (status.known, status.reason) == (False, "Connection refused")
 
 
-async def test_an_outage_of_one_report_is_no_error(
+async def test_report_outage_is_not_logged(
     view: ApplicationReflector, yarn: Lists, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """YARN may be away for a moment, so the hub's log has nothing of it."""
+    """A report that fails in an outage makes the status unknown, and the hub's log has no error."""
     view._entry(ID)
     yarn.unavailable = "Connection refused"
     await view.refresh_one(ID)
@@ -831,8 +846,8 @@ async def test_an_outage_of_one_report_is_no_error(
     assert [record.getMessage() for record in caplog.records if "What became" in record.getMessage()] == []
 
 
-async def test_only_what_is_watched_and_has_not_ended_is_looked_at(view: ApplicationReflector, yarn: Lists) -> None:
-    """An end is final."""
+async def test_end_is_final(view: ApplicationReflector, yarn: Lists) -> None:
+    """A refresh requests a report only of a watched application that has not ended."""
     await view.refresh_one(ID)
     yarn.reports = {ID: KILLED}
     view._entry(ID)
@@ -842,7 +857,7 @@ async def test_only_what_is_watched_and_has_not_ended_is_looked_at(view: Applica
     assert yarn.single == 1
 
 
-async def test_a_view_that_closes_leaves_no_task(yarn: Lists) -> None:
+async def test_close_leaves_no_task(yarn: Lists) -> None:
     """Neither a list in flight nor the next one outlives the view."""
     view = ApplicationReflector(yarn, fast=600, slow=600)  # type: ignore[arg-type]
     view.watch(ID)
@@ -856,7 +871,7 @@ async def test_a_view_that_closes_leaves_no_task(yarn: Lists) -> None:
     assert asyncio.all_tasks() == {asyncio.current_task()}
 
 
-async def test_a_failed_list_that_nobody_awaits_is_not_logged(yarn: Lists) -> None:
+async def test_failed_list_is_not_logged(yarn: Lists) -> None:
     """asyncio logs nothing if the caller of a list is cancelled before the list fails."""
     logged = []
     asyncio.get_running_loop().set_exception_handler(lambda _, context: logged.append(context["message"]))

@@ -60,7 +60,8 @@ def registered(host):
     return Report(ID, state="RUNNING", host=host, rpc_port=4000)
 
 
-async def test_the_host_is_the_resourcemanagers_whatever_the_container_registered():
+async def test_host_from_resourcemanager():
+    """The host comes from the ResourceManager, whatever the container registered."""
     cluster = Cluster(Node("worker1"))
     async with conversation(cluster) as talk:
         assert await talk.get(registered("169.254.169.254"), "key") == b"value"
@@ -68,7 +69,8 @@ async def test_the_host_is_the_resourcemanagers_whatever_the_container_registere
     assert cluster.connected == [("worker1", 4000)]
 
 
-async def test_what_the_container_registered_counts_if_it_is_a_node_and_nothing_else_is_known():
+async def test_registered_host():
+    """The registered host counts if it is a node of the cluster and nothing else is known."""
     node = await conversation(Cluster()).node(registered("worker2"))
     assert node is not None
     assert node.host == "worker2"
@@ -76,16 +78,19 @@ async def test_what_the_container_registered_counts_if_it_is_a_node_and_nothing_
 
 @pytest.mark.parametrize("host", ["169.254.169.254", "hub", "localhost", ""])
 async def test_another_host_never_counts(host):
+    """A registered host that is no node of the cluster never counts."""
     assert await conversation(Cluster()).node(registered(host)) is None
     with pytest.raises(ClusterError, match="not known on which node"):
         await conversation(Cluster()).get(registered(host), "key")
 
 
-async def test_while_nobody_can_tell_nobody_is_believed():
+async def test_unknown_nodes():
+    """While the cluster's nodes are unknown, no registered host is trusted."""
     assert await conversation(Cluster(nodes=None)).node(registered("worker1")) is None
 
 
-async def test_there_is_one_connection_and_it_is_closed():
+async def test_one_connection():
+    """Several requests share one connection, which is closed at the end."""
     cluster = Cluster(Node("worker1"))
     Store.closed = 0
     async with conversation(cluster) as talk:
@@ -94,13 +99,14 @@ async def test_there_is_one_connection_and_it_is_closed():
     assert len(cluster.connected) == Store.closed == 1
 
 
-async def test_without_credentials_it_is_dumb():
+async def test_missing_credentials():
+    """Without credentials, a request fails."""
     with pytest.raises(ClusterError, match="credentials"):
         await conversation(Cluster(Node("worker1")), None).get(registered(""), "key")
 
 
-async def test_an_outage_costs_a_few_lookups_and_one_warning(caplog):
-    """While nobody can tell the node, looks that follow each other quickly do not list all nodes again."""
+async def test_outage_is_cheap(caplog):
+    """While the node is unknown, requests in quick succession list all nodes once and log one warning."""
     cluster = Cluster(nodes=())
     lists = 0
 

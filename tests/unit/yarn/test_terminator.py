@@ -51,33 +51,38 @@ def log():
     return logging.getLogger("test")
 
 
-async def test_an_application_is_killed_as_its_user(log):
+async def test_kill_as_user(log):
+    """The hub kills an application as its user."""
     yarn = Yarn()
     await ApplicationTerminator(yarn, yarn, log=log).terminate("application_1_1", "alice")
     assert yarn.kills == [("application_1_1", "alice")]
 
 
-async def test_it_is_killed_again_until_it_has_ended(log):
+async def test_kill_repeats(log):
+    """The hub repeats the kill until the application has ended."""
     yarn = Yarn(failures=3)
     await ApplicationTerminator(yarn, yarn, log=log).terminate("application_1_1", "alice")
     assert len(yarn.kills) == 4
 
 
-async def test_asking_twice_is_asking_once(log):
+async def test_concurrent_kills(log):
+    """Two concurrent requests to terminate an application make one kill."""
     yarn = Yarn()
     one = ApplicationTerminator(yarn, yarn, log=log)
     await asyncio.gather(one.terminate("application_1_1", "alice"), one.terminate("application_1_1", "alice"))
     assert len(yarn.kills) == 1
 
 
-async def test_one_that_has_ended_is_left_alone(log):
+async def test_no_kill_after_end(log):
+    """The hub does not kill an application that has ended."""
     yarn = Yarn()
     yarn.is_ended = True
     await ApplicationTerminator(yarn, yarn, log=log).terminate("application_1_1", "alice")
     assert yarn.kills == []
 
 
-async def test_who_gives_up_waiting_does_not_end_the_ending(log):
+async def test_cancelled_wait(log):
+    """The kills continue if the caller that waits for the end is cancelled."""
     yarn = Yarn(failures=5)
     waiting = ApplicationTerminator(yarn, yarn, log=log).terminate("application_1_1", "alice")
     waiting.cancel()
@@ -87,8 +92,8 @@ async def test_who_gives_up_waiting_does_not_end_the_ending(log):
         await asyncio.sleep(0)
 
 
-async def test_a_long_outage_only_makes_the_kills_rarer(log):
-    """The pauses between kills grow up to half a minute, and the ending never gives up."""
+async def test_long_outage(log):
+    """In a long outage the pauses between kills grow up to half a minute, and the kills never stop."""
     yarn = Yarn(failures=10)
     await ApplicationTerminator(yarn, yarn, log=log).terminate("application_1_1", "alice")
     assert len(yarn.kills) == 11
@@ -101,8 +106,8 @@ async def test_a_long_outage_only_makes_the_kills_rarer(log):
     ("by", "killed", "told"),
     [("hub", True, "hub"), ("hub", False, "yarn"), ("stop", True, "stop"), ("stop", False, "stop")],
 )
-async def test_the_audit_says_whose_server_was_ended_and_by_whom(log, caplog, by, killed, told):
-    """A start that fails after its application has ended by itself was ended by YARN."""
+async def test_audit(log, caplog, by, killed, told):
+    """The audit names the user and what ended the server, which is YARN if a failed start needed no kill."""
     yarn = Yarn()
     yarn.report = Report("application_1_1", user="alice", state="KILLED")
     yarn.is_ended = not killed
@@ -173,8 +178,8 @@ async def test_refusals_become_rare(log, caplog):
     assert caplog.text.count("refuses") == 1
 
 
-async def test_one_kill_is_enough_after_an_outage(log):
-    """What YARN says after the kill counts, although its next list has not come yet."""
+async def test_one_kill_after_outage(log):
+    """After an outage one kill is enough, because YARN's report after the kill counts before its next list."""
 
     class Cluster:
         kills = 0
@@ -215,7 +220,7 @@ class Outage(Yarn):
         self.is_ended = len(self.kills) > 3
 
 
-async def test_each_outcome_of_a_kill_has_a_pause_of_its_own(log):
+async def test_pause_after_kill(log):
     """An earlier refusal delays no kill after an outage; YARN has five seconds to end what it has taken."""
     yarn = Outage()
     one = ApplicationTerminator(yarn, yarn, log=log)
@@ -227,8 +232,8 @@ async def test_each_outcome_of_a_kill_has_a_pause_of_its_own(log):
     assert taken == 5
 
 
-async def test_an_outage_and_its_end_are_one_line_each(log, caplog):
-    """A YARN that is away is no mistake in the hub, so the log has no traceback."""
+async def test_outage_log(log, caplog):
+    """An outage and its end are one line each in the log, without a traceback."""
     caplog.set_level(logging.INFO)
     yarn = Yarn(failures=3)
     await ApplicationTerminator(yarn, yarn, log=log).terminate("application_1_1", "alice")
@@ -257,8 +262,8 @@ async def test_nothing_is_left_of_an_ending(log):
     assert asyncio.all_tasks() == {asyncio.current_task()}
 
 
-async def test_the_view_watches_what_is_being_ended_and_nothing_else(log):
-    """The view is refreshed quickly for an attempt, and keeps the application in between."""
+async def test_view_during_kills(log):
+    """The view refreshes quickly during a kill attempt, and keeps the application between attempts."""
     yarn = Yarn(failures=1)
     watched = []
     yarn.watch_closely = lambda name, *, closely=True: contextlib.nullcontext(watched.append((name, closely)))
@@ -266,8 +271,8 @@ async def test_the_view_watches_what_is_being_ended_and_nothing_else(log):
     assert watched == [("application_1_1", closely) for closely in (False, True, True, True)]
 
 
-async def test_what_was_submitted_without_an_answer_is_ended_when_it_is_found(log, caplog):
-    """The application is killed as its user, and the audit says by whom and for whom."""
+async def test_kill_when_found(log, caplog):
+    """An application whose submission got no answer is killed as its user once it is found, and audited."""
     yarn = Yarn()
     yarn.report = Report("application_1_1", user="alice", state="KILLED")
     found = asyncio.get_running_loop().create_future()
@@ -285,7 +290,7 @@ async def test_what_was_submitted_without_an_answer_is_ended_when_it_is_found(lo
     assert (line["by"], line["user"], line["hadoop_user"]) == ("stop", "Alice", "alice")
 
 
-async def test_what_yarn_never_took_is_not_ended(log):
+async def test_kill_finds_nothing(log):
     """A search that finds nothing kills nothing and leaves nothing behind."""
     yarn = Yarn()
     one = ApplicationTerminator(yarn, yarn, log=log)
