@@ -108,8 +108,9 @@ def long_sentences(text: str) -> list[tuple[int, int]]:
 def main() -> int:
     """Check files, and print what is wrong."""
     paths = [Path(word).resolve() for word in sys.argv[1:]]
-    paths = paths or sorted({path for pattern in CHECKED for path in CHECKOUT.glob(pattern)})
-    paths = [path for path in paths if path not in [CHECKOUT / name for name in NOT_CHECKED]]
+    if not paths:
+        checked = {path for pattern in CHECKED for path in CHECKOUT.glob(pattern)}
+        paths = sorted(checked - {CHECKOUT / name for name in NOT_CHECKED})
     vocabulary = rules()
     found = [complaint for path in paths for complaint in complaints(path, vocabulary)]
     print("\n".join(found) or f"{len(paths)} files: no word of scripts/words.txt, no sentence over {LONGEST} words")

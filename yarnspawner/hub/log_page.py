@@ -13,7 +13,6 @@ from jupyterhub.scopes import needs_scope
 from jupyterhub.utils import url_path_join
 from tornado import web
 
-from yarnspawner.common.ids import APPLICATION_ID
 from yarnspawner.hub.page_handler import PageHandler
 from yarnspawner.state.start_history import read_starts
 from yarnspawner.yarn.access import ClusterAccess
@@ -40,7 +39,7 @@ def add_log_page(hub: Any, access: ClusterAccess) -> None:
         [
             (rf"{prefix}/?", OwnLogsHandler),
             (rf"{prefix}/([^/]+)/?", ServerLogsHandler, shared),
-            (rf"{prefix}/([^/]+)/({APPLICATION_ID.pattern})", ServerLogsHandler, shared),
+            (rf"{prefix}/([^/]+)/(application_[0-9]+_[0-9]+)", ServerLogsHandler, shared),
         ],
     )
 

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 import grpc
 import grpc.aio
 
-from yarnspawner.common.ids import APPLICATION_ID
 from yarnspawner.common.metrics import timed_call
 from yarnspawner.common.text import sanitize
 
@@ -155,8 +154,7 @@ _UNKNOWN_APPLICATION = "Unknown ApplicationId"
 _PREAMBLE = re.compile(r"^Failed to [^\n]*, exception:\n")
 # Prefixes that the clients of YARN and HDFS add to a reason.
 _WRAPPINGS = re.compile(
-    r"^(?:(?:[a-z]\w*\.)+[A-Z][\w$]*(?:Exception|Error): |Failed to submit "
-    rf"{APPLICATION_ID.pattern} to YARN ?: )+"
+    r"^(?:(?:[a-z]\w*\.)+[A-Z][\w$]*(?:Exception|Error): |Failed to submit application_\d+_\d+ to YARN ?: )+"
 )
 # Hadoop's messages if a host cannot be reached (NetUtils.wrapException), is a standby (StandbyException), or is a NameNode
 # in safe mode.
